@@ -1,0 +1,32 @@
+"""Light vision networks for phones, in Keras 3.
+
+Rooms are imported when they are first used: `import keras_lite` needs Keras and NumPy alone.
+"""
+
+import importlib
+
+import keras  # noqa: F401  (the first import fixes the backend)
+
+__version__ = "0.1.0"
+__all__ = [
+    "applications",
+    "checkpoints",
+    "data",
+    "export",
+    "graph",
+    "layers",
+    "profiling",
+    "published",
+    "quantization",
+    "training",
+]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        return importlib.import_module(f"keras_lite.{name}")
+    raise AttributeError(f"module 'keras_lite' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

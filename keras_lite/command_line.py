@@ -1,0 +1,91 @@
+"""What all command-line tools share: their flags, and errors that are one line each."""
+
+import copy
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import flags
+
+from keras_lite.errors import InputError, MissingExtraError
+
+USAGE_ERROR = 2
+INPUT_ERROR = 1
+
+
+def new_flags() -> flags.FlagValues:
+    """Return an empty set of flags with `--help` and `--debug`, to define a tool's own flags in."""
+    values = flags.FlagValues()
+    flags.DEFINE_boolean("help", False, "Show this help and stop.", short_name="h", flag_values=values)
+    flags.DEFINE_boolean("debug", False, "Show the traceback of an error.", flag_values=values)
+    return values
+
+
+def run(
+    main: Callable[[flags.FlagValues, list[str]], None],
+    values: flags.FlagValues,
+    usage: str,
+    arguments: list[str] | None = None,
+) -> NoReturn:
+    """Parse the command line, call `main(flags, positional_arguments)` and end the process.
+
+    The process ends with 0; with 1 after an error that the input caused (wrong file, missing extra, full disk), said
+    in one line; with 2 after a wrong flag. Any other exception is a defect and keeps its traceback.
+
+    Args:
+        main: The tool.
+        values: Its flags, from `new_flags`.
+        usage: The help text; usually the `__doc__` of the tool's module.
+        arguments: The command line without the program's name. Defaults to `sys.argv[1:]`.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    values = copy.deepcopy(values)  # so that a second run in the same process starts from the defaults
+    try:
+        positional = values([sys.argv[0], *arguments])[1:]
+    except flags.Error as error:
+        print(f"error: {_one_line(error)} (--help lists the flags)", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    if values.help:
+        print(f"{usage.strip()}\n\nFlags:\n{_flags_help(values)}")
+        sys.exit(0)
+    try:
+        main(values, positional)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except (InputError, MissingExtraError, OSError) as error:
+        if values.debug:
+            raise
+        print(f"error: {_describe(error)}", file=sys.stderr)
+        sys.exit(INPUT_ERROR)
+    sys.exit(0)
+
+
+def _flags_help(values: flags.FlagValues) -> str:
+    lines = []
+    for name in values:
+        flag = values[name]
+        if name != flag.name:  # a short name
+            continue
+        default = "" if flag.default in (None, False, []) else f" (default: {flag.default_as_str.strip(chr(39))})"
+        lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _describe(error: Exception) -> str:
+    # h5py wraps the number of a failed write into its text.
+    if isinstance(error, OSError) and (error.errno == errno.ENOSPC or "No space left" in str(error)):
+        return f"no space left on the disk{_place(error)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{_place(error)}"
+    return _one_line(error)
+
+
+def _place(error: OSError) -> str:
+    return f": {os.fspath(error.filename)}" if error.filename else ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

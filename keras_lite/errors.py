@@ -1,0 +1,36 @@
+"""The errors a user can cause, and the way to import what an extra installs."""
+
+import importlib
+from types import ModuleType
+
+
+class InputError(ValueError):
+    """Bad input, found at the door: the message is one line that names what is wrong and what was expected."""
+
+
+class MissingExtraError(ImportError):
+    """A package that an optional extra of keras-lite installs is not there."""
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import a module that belongs to an optional extra.
+
+    Args:
+        module: Dotted name of the module, for example `"ai_edge_litert.interpreter"`.
+        extra: The extra of keras-lite that installs it, for example `"quantization"`.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingExtraError: If it is not installed; the message gives the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise MissingExtraError(
+            f'This needs the package {package}. Install it with: pip install "keras-lite[{extra}]"'
+        ) from error

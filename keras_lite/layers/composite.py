@@ -1,0 +1,31 @@
+"""The base of layers that are made of stock Keras layers, and so can be flattened into them."""
+
+import keras
+
+
+class CompositeLayer(keras.layers.Layer):
+    """A layer whose `call` does nothing but call stock sublayers, each with a fixed name.
+
+    `keras_lite.graph.flatten` inlines such a layer: it calls `call` on symbolic tensors, which leaves the sublayers
+    alone in the graph. Hence the one rule for a subclass: no raw operators between tensors, `keras.layers.Add` and
+    the like instead.
+
+    Subclasses create their sublayers in `__init__` or `build` with `self._add(...)`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.sublayers: list[keras.layers.Layer] = []
+
+    def _add(self, layer_class: type[keras.layers.Layer], name: str, **arguments) -> keras.layers.Layer:
+        """Create a sublayer that computes in this layer's dtype, and keep it in `sublayers`."""
+        layer = layer_class(name=name, dtype=self.dtype_policy, **arguments)
+        self.sublayers.append(layer)
+        return layer
+
+    def _build_in_sequence(self, layers: list[keras.layers.Layer], shape: tuple) -> tuple:
+        """Build layers that follow one another; return the shape behind the last."""
+        for layer in layers:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+        return shape

@@ -1,0 +1,77 @@
+"""What all tests share."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_lite import command_line
+
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def golden():
+    """Read a golden file: (meta, weights, images, logits)."""
+    from read_golden import read
+
+    return lambda name: read(REPOSITORY / "tests" / "golden" / f"{name}.npz")
+
+
+@dataclasses.dataclass
+class Finished:
+    """What a command-line tool left: its exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_script():
+    """Run a script of this repository, or `-m module`, in a process of its own, as a user would."""
+
+    def run(*arguments, **options):
+        finished = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=options.pop("cwd", REPOSITORY),
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+        return Finished(finished.returncode, finished.stdout, finished.stderr)
+
+    return run
+
+
+@pytest.fixture
+def run_tool(capfd):
+    """Run a tool's module (with `main`, `FLAGS` and a docstring) in this process, without the cost of a new one."""
+
+    def run(module, *arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            command_line.run(module.main, module.FLAGS, module.__doc__, [str(a) for a in arguments])
+        return Finished(stopped.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def assert_one_line_error():
+    """Check that a finished process said one clear line and ended with 1 or 2."""
+
+    def check(finished, *expected):
+        assert finished.returncode in (1, 2), finished.stderr
+        lines = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, finished.stderr
+        assert "Traceback" not in finished.stderr + finished.stdout
+        for text in expected:
+            assert str(text) in lines[0]
+
+    return check

@@ -1,0 +1,71 @@
+import keras
+import pytest
+
+from keras_lite import profiling, published
+from keras_lite.applications import CARNet18, ResNet18
+from keras_lite.errors import InputError
+from keras_lite.layers import GroupConvBlock
+from keras_lite.profiling import profile
+
+
+@pytest.mark.parametrize(
+    ("build", "parameters", "macs", "flops"),
+    [
+        (CARNet18, 653_376, 1_600_720_576, 1_625_914_880),
+        (ResNet18, 11_217_444, 32_550_327_296, 32_550_334_308),
+    ],
+)
+def test_published_counts(build, parameters, macs, flops):
+    found = profile(build())
+    assert (found.parameters, found.macs, found.flops("torchinfo")) == (parameters, macs, flops)
+
+
+def test_counts_do_not_depend_on_how_groups_are_computed():
+    def build(groups):
+        inputs = keras.Input((9, 9, 16))
+        return keras.Model(inputs, GroupConvBlock(8, groups=groups)(inputs))
+
+    # 7 x 7 positions: grouped 3x3 with 16 / groups inputs an output, attention 16 -> 1 -> 16, 1x1 16 -> 8.
+    for groups in (1, 4, 16):
+        assert profile(build(groups)).macs == 49 * (9 * 16 * 16 // groups) + 2 * 16 + 49 * 16 * 8
+
+
+def test_a_layer_used_twice_counts_its_parameters_once():
+    inputs = keras.Input((4,))
+    dense = keras.layers.Dense(4, use_bias=False)
+    found = profile(keras.Model(inputs, dense(dense(inputs))))
+    assert (found.parameters, found.macs) == (16, 32)
+
+
+def test_open_input_size():
+    model = CARNet18(input_shape=(None, None, 3))
+    assert profile(model, (244, 244, 3)).macs == 1_600_720_576
+    with pytest.raises(InputError, match="Expected input_shape, because the input of carnet18 has the open shape"):
+        profile(model)
+    with pytest.raises(InputError, match="counter to be one of"):
+        profile(model, (47, 47, 3)).flops("thop")
+
+
+def test_tool(run_tool, run_script, assert_one_line_error, tmp_path):
+    finished = run_script("tools/profile_model.py", "carnet18")
+    assert finished.returncode == 0, finished.stderr
+    assert "653,376  1,600,720,576" in finished.stdout
+    assert "1,625,914,880" in finished.stdout
+    path = tmp_path / "model.keras"
+    CARNet18(input_shape=(48, 48, 3), classes=10).save(path)
+    # 46,170 parameters fewer: 90 classes of 512 weights and a bias.
+    assert "607,206" in run_tool(profiling, path).stdout
+    assert "Flags:" in run_tool(profiling, "--help").stdout
+    assert_one_line_error(run_tool(profiling, "vgg16"), "received 'vgg16'")
+    assert_one_line_error(run_tool(profiling), "one MODEL")
+    assert_one_line_error(run_tool(profiling, "--image_sise=3"), "image_sise")
+
+
+def test_published_rows():
+    rows = published.rows()
+    assert len(rows) == 58
+    row = published.get("sports100/resnet18/original")
+    assert row.published["accuracy"] == 79.14
+    assert row.input == (244, 244, 3)
+    with pytest.raises(InputError, match="received 'sports100/vgg'"):
+        published.get("sports100/vgg")
