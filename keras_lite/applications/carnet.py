@@ -8,7 +8,7 @@ import os
 import keras
 
 from keras_lite.applications import common
-from keras_lite.layers import GroupConvBlock
+from keras_lite.layers import BatchNormalization, GroupConvBlock
 from keras_lite.layers.initializers import pytorch_uniform
 
 STAGE_FILTERS = (64, 128, 256, 512)
@@ -86,7 +86,7 @@ def CARNet18(
         kernel_initializer=pytorch_uniform(fan_in),
         name="stem_convolution",
     )(inputs)
-    x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="stem_batch_norm")(x)
+    x = BatchNormalization(epsilon=1e-5, momentum=0.9, name="stem_batch_norm")(x)
     x = keras.layers.ReLU(name="stem_relu")(x)
     for stage, filters in enumerate(STAGE_FILTERS, start=1):
         for block in (1, 2):

@@ -9,6 +9,7 @@ import os
 import keras
 
 from keras_lite.applications import carnet, common
+from keras_lite.layers import BatchNormalization
 from keras_lite.layers.initializers import pytorch_uniform
 
 STAGE_FILTERS = (64, 128, 256, 512)
@@ -98,7 +99,7 @@ def _block(x, filters: int, strides: int, name: str):
 
 
 def _batch_norm_relu(x, batch_norm_name: str, relu_name: str):
-    x = keras.layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name=batch_norm_name)(x)
+    x = BatchNormalization(epsilon=1e-5, momentum=0.9, name=batch_norm_name)(x)
     return keras.layers.ReLU(name=relu_name)(x)
 
 

@@ -3,6 +3,7 @@
 import keras
 
 from keras_lite.errors import InputError
+from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.channel_attention import ChannelAttention
 from keras_lite.layers.composite import CompositeLayer
 from keras_lite.layers.grouped_convolution import GroupedConv2D
@@ -69,7 +70,7 @@ class GroupConvBlock(CompositeLayer):
         """Create the sublayers for the number of channels at hand."""
         channels = input_shape[-1]
         self.convolution = self._grouped_convolution(channels)
-        self.batch_norm = self._add(keras.layers.BatchNormalization, "batch_norm", epsilon=1e-5, momentum=0.9)
+        self.batch_norm = self._add(BatchNormalization, "batch_norm", epsilon=1e-5, momentum=0.9)
         self.relu = self._add(keras.layers.ReLU, "relu")
         self.attention = self._add(ChannelAttention, "attention", ratio=self.attention_ratio)
         self.pointwise = self._add(
