@@ -125,3 +125,11 @@ def test_registry():
     assert keras_lite.applications.create("carnet18", classes=3, input_shape=(48, 48, 3)).output_shape == (None, 3)
     with pytest.raises(InputError, match=r"one of carnet18, resnet18; received 'vgg16'"):
         keras_lite.applications.create("vgg16")
+
+
+@pytest.mark.parametrize("build", [CARNet18, ResNet18])
+def test_batch_norm_is_pytorchs(build):
+    """Epsilon 1e-5, and a tenth of each batch's moments goes into the running ones."""
+    layers = [x for x in flatten(build()).layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert {(layer.epsilon, layer.momentum) for layer in layers} == {(1e-5, 0.9)}
+    assert len(layers) == {"CARNet18": 9, "ResNet18": 17}[build.__name__]

@@ -1,0 +1,57 @@
+# make demo      train, quantise, export and verify CARNet18 on a built-in data set
+# make test      lint and the tests, on TensorFlow, JAX and PyTorch
+# make test-all  the slow tests too
+# make mutants   change the code in ways that a test must catch
+#
+# Everything runs in an environment of its own, .venv, that is made first.
+#   PYTHON            the Python to make it with (3.11 or later)
+#   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX_URL ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --numprocesses 2
+
+.PHONY: demo test test-all lint mutants clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python tools/demo.py
+
+test: lint
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
+	KERAS_BACKEND=jax $(PYTEST) -m "not slow and not tensorflow_only"
+	KERAS_BACKEND=torch $(PYTEST) -m "not slow and not tensorflow_only"
+
+test-all: lint
+	KERAS_BACKEND=tensorflow $(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) -m "not tensorflow_only"
+	KERAS_BACKEND=torch $(PYTEST) -m "not tensorflow_only"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+mutants: $(VENV)/.test
+	$(BIN)/python tools/mutants.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Expected Python 3.11 or later, received " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing TensorFlow and the quantisation tools (a few minutes, once) ..."
+	$(PIP) --editable ".[quantization]"
+	touch $@
+
+# PyTorch comes first, so that its own index is asked for it alone.
+$(VENV)/.test: $(VENV)/.demo
+	@echo "Installing JAX, PyTorch and the development tools (a few minutes, once) ..."
+	$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	$(PIP) --editable ".[quantization,jax,torch,dev]"
+	touch $@

@@ -1,0 +1,125 @@
+"""Measure how often a trained model is right.
+
+    python -m keras_lite.evaluate MODEL [--data_dir DATA] [--split test]
+
+MODEL is a run folder, a .keras or a .tflite file. DATA is a folder of photos (train, valid, test with one folder a
+class), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of the run.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.classifier import Classifier
+from keras_lite.data import Source, open_data
+from keras_lite.errors import InputError
+from keras_lite.files import read_json, write_json
+from keras_lite.profiling import format_table
+from keras_lite.training import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How often a model was right.
+
+    Attributes:
+        images: Number of images.
+        top1: Share of images whose class got the highest probability.
+        top5: Share of images whose class is among the five highest.
+        by_class: Class name -> (number of images, share of them that is right).
+    """
+
+    images: int
+    top1: float
+    top5: float
+    by_class: dict[str, tuple[int, float]]
+
+
+def evaluate(classifier: Classifier, source: Source) -> Evaluation:
+    """Compare a model's answers with the labels of a data source.
+
+    Args:
+        classifier: The model.
+        source: Labelled images; their classes must be among the model's, in any order.
+
+    Raises:
+        InputError: If the data has classes that the model does not know.
+    """
+    labels = _labels_of_model(classifier, source)
+    progress = keras.utils.Progbar(len(source))
+    ranks = []
+    for probabilities in classifier.predict_source(source):
+        wanted = labels[len(ranks) : len(ranks) + len(probabilities)]
+        # Of equal answers, which int8 files give, the first class wins: as argmax has it.
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        ranks.extend(np.argmax(order == wanted[:, None], axis=1))
+        progress.update(len(ranks))
+    ranks = np.array(ranks)
+    by_class = {
+        name: (int((source.labels == label).sum()), float((ranks[source.labels == label] == 0).mean()))
+        for label, name in enumerate(source.class_names)
+        if (source.labels == label).any()
+    }
+    return Evaluation(len(source), float((ranks == 0).mean()), float((ranks < 5).mean()), by_class)
+
+
+def _labels_of_model(classifier: Classifier, source: Source) -> np.ndarray:
+    numbers = {name: number for number, name in enumerate(classifier.info.class_names)}
+    unknown = [name for name in source.class_names if name not in numbers]
+    if unknown:
+        raise InputError(
+            f"Expected data of the classes that {classifier.path} knows, received {len(unknown)} others, "
+            f"such as {unknown[0]!r}."
+        )
+    return np.array([numbers[name] for name in source.class_names])[source.labels]
+
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
+flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "Which part of the data.", flag_values=FLAGS)
+flags.DEFINE_boolean("per_class", False, "Also print a line for each class.", flag_values=FLAGS)
+flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
+flags.DEFINE_string("output", None, "Also write the figures to this JSON file.", flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Evaluate one model."""
+    if len(positional) != 1:
+        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
+    data_dir = values.data_dir or data_dir_of_run(positional[0])
+    classifier = Classifier(positional[0])
+    data = open_data(data_dir, classifier.info.preprocessing.image_size, skip_broken=values.skip_broken)
+    if values.split not in data:
+        raise InputError(f"Expected --split to be one of {', '.join(data)} for {data_dir}, received {values.split}.")
+    result = evaluate(classifier, data[values.split])
+    if values.per_class:
+        rows = [(name, str(count), f"{share:.2%}") for name, (count, share) in result.by_class.items()]
+        print(format_table([("class", "images", "top-1"), *rows]))
+    print(f"{classifier.path}: top-1 {result.top1:.2%}, top-5 {result.top5:.2%} on {result.images} images")
+    if values.output:
+        write_json(values.output, dataclasses.asdict(result))
+
+
+def data_dir_of_run(path: str) -> str:
+    """Return the data that a run folder was trained on.
+
+    Raises:
+        InputError: If `path` is no run folder.
+    """
+    config = RunFolder(path).config
+    if not Path(path).is_dir() or not config.is_file():
+        raise InputError(f"Expected --data_dir, because {path} is not a run folder that names its data.")
+    return read_json(config)["data_dir"]
+
+
+def cli() -> None:
+    """Run the command-line tool."""
+    command_line.run(main, FLAGS, __doc__)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Change the code in ways that would spoil a result, one at a time, and show which test catches each.
+
+    python tools/mutants.py [NAME ...]
+
+Each change is made in a scratch copy. A change that no test catches is an error.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.errors import InputError
+from keras_lite.profiling import format_table
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One change: in `file`, `old` becomes `new`; `tests` are the ones to run."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
+
+MUTANTS = (
+    Mutant(
+        "a layer's padding",
+        "keras_lite/applications/carnet.py",
+        'padding="same"',
+        'padding="valid"',
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "a bias dropped",
+        "keras_lite/layers/group_conv_block.py",
+        '"pointwise",\n',
+        '"pointwise",\n            use_bias=False,\n',
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "two blocks swapped",
+        "keras_lite/applications/carnet.py",
+        "stage > 1 and block == 1",
+        "stage > 1 and block == 2",
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "batch norm momentum",
+        "keras_lite/layers/group_conv_block.py",
+        "momentum=0.9)",
+        "momentum=0.99)",
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "attention behind the 1x1 convolution",
+        "keras_lite/layers/group_conv_block.py",
+        "        for layer in self.sublayers:\n",
+        "        *first, attention, pointwise = self.sublayers\n        for layer in (*first, pointwise, attention):\n",
+        CARNET_TESTS,
+    ),
+)
+
+FLAGS = command_line.new_flags()
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Try the named changes, or all."""
+    names = [mutant.name for mutant in MUTANTS]
+    if unknown := [name for name in positional if name not in names]:
+        raise InputError(f"Expected names out of: {'; '.join(names)}; received {unknown[0]!r}.")
+    chosen = [mutant for mutant in MUTANTS if not positional or mutant.name in positional]
+    rows = []
+    for number, mutant in enumerate(chosen, start=1):
+        print(f"{number}/{len(chosen)} {mutant.name} ...", flush=True)
+        rows.append((mutant.name, find_catcher(mutant) or "NOT CAUGHT"))
+    print(format_table([("change", "caught by"), *rows]))
+    survivors = [name for name, catcher in rows if catcher == "NOT CAUGHT"]
+    if survivors:
+        raise InputError(f"Expected every change to be caught by a test; these are not: {', '.join(survivors)}.")
+
+
+def find_catcher(mutant: Mutant) -> str | None:
+    """Return the test that fails first in a copy with the change, or `None` if all pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("keras_lite", "tests", "recipes", "tools"):
+            shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(REPOSITORY / "pyproject.toml", copy)
+        _change(copy / mutant.file, mutant)
+        finished = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--no-header", *mutant.tests],
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy), "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if finished.returncode == 0:
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", finished.stdout, re.MULTILINE)
+    if finished.returncode != 1 or not failed:
+        raise InputError(f"Expected the tests to run on {mutant.name!r}, received: {finished.stdout[-500:]}")
+    return failed[1]
+
+
+def _change(path: Path, mutant: Mutant) -> None:
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise InputError(f"Expected {mutant.old!r} once in {mutant.file}, received {text.count(mutant.old)} times.")
+    path.write_text(text.replace(mutant.old, mutant.new))
+
+
+if __name__ == "__main__":
+    command_line.run(main, FLAGS, __doc__)
