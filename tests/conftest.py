@@ -1,7 +1,6 @@
 """What all tests share."""
 
 import dataclasses
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from keras_lite import command_line
-
 
 REPOSITORY = Path(__file__).parents[1]
 
