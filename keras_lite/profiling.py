@@ -1,21 +1,22 @@
 """Parameters and multiply-accumulates of a model, layer by layer.
 
     python -m keras_lite.profiling MODEL
+    python -m keras_lite.profiling --all
 
-MODEL is a saved model (.keras) or the name of a network, such as carnet18.
+MODEL is a saved model (.keras), the name of a network, such as carnet18, or the id of a published row, such as
+cifar100_second/ghostnet/ours. With --all comes a table of all published rows, published and exact figures side by side.
 """
 
 import dataclasses
 import math
+import re
 
 import keras
 from absl import flags
 
-from keras_lite import applications, checkpoints, command_line
+from keras_lite import applications, checkpoints, command_line, published
 from keras_lite.errors import InputError
 from keras_lite.graph import flatten
-
-COUNTERS = ("torchinfo",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,17 +25,24 @@ class LayerProfile:
 
     Attributes:
         name: The layer's name in the flattened model.
-        type: Its class.
+        type: Its class; `"ReLU6"` for a ReLU that ends at 6.
+        input_shape: Of its first input, without the batch.
         output_shape: Without the batch.
         parameters: Trainable parameters.
         macs: Multiply-accumulates for one image, without bias.
+        has_bias: Whether it is a convolution or a dense layer with bias.
+        is_seen: Whether the published PyTorch network has a module for it. What it computes by functions, the counter
+            thop does not see.
     """
 
     name: str
     type: str
+    input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     parameters: int
     macs: int
+    has_bias: bool = False
+    is_seen: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,22 +72,35 @@ class Profile:
         """
         return sum(layer.macs for layer in self.layers)
 
-    def flops(self, counter: str = "torchinfo") -> int:
-        """Return what one of the published counters would say.
+    def flops(self, counter: str) -> int:
+        """Return what one of the published counters says.
 
         Args:
-            counter: `"torchinfo"` (version 1.8, "mult-adds", as in CARNet's table): a convolution counts its kernel
-                and bias once for each output position, every other layer its parameters.
+            counter: `"bsconv_profiler"` (CIFAR-100, first set; Stanford Dogs; ImageNet): multiply-accumulates, a
+                convolution's biases, twice the inputs of batch norm, the outputs of ReLU (not ReLU6), the inputs of
+                pooling. `"thop"` (version 0.0.31; CIFAR-100, second set; VegFru292): multiply-accumulates, a
+                convolution's biases, twice the inputs of batch norm, average pooling as far as PyTorch has a module
+                for it. `"torchinfo"` (version 1.8, "mult-adds"; 100 sports): kernel and bias of a convolution once for
+                each output position, and the parameters of all else.
 
         Raises:
             InputError: If there is no such counter.
         """
         if counter not in COUNTERS:
-            raise InputError(f"Expected counter to be one of {COUNTERS}, received {counter!r}.")
-        return sum(
-            layer.parameters * math.prod(layer.output_shape[:-1]) if layer.type in _CONVOLUTIONS else layer.parameters
-            for layer in self.layers
-        )
+            raise InputError(f"Expected counter to be one of {tuple(COUNTERS)}, received {counter!r}.")
+        return sum(map(COUNTERS[counter], self.layers))
+
+    def parameters_by(self, counter: str) -> int:
+        """Return the number of parameters that one of the published counters finds.
+
+        The counter thop misses what is held by a module that has others in it: the position embeddings of ParC and
+        the biases of attention. The others find all.
+
+        Args:
+            counter: As in `flops`.
+        """
+        hidden = ("PositionEmbedding", "StridedAttention") if counter == "thop" else ()
+        return sum(layer.parameters for layer in self.layers if layer.type not in hidden)
 
     def __str__(self) -> str:
         """Return a table with one line a layer that has parameters."""
@@ -95,6 +116,39 @@ class Profile:
 
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D")
+_POOLS = ("MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D")
+
+
+def _count_like_bsconv_profiler(layer: LayerProfile) -> int:
+    if layer.type == "BatchNormalization":
+        return 2 * math.prod(layer.input_shape)
+    if layer.type == "ReLU" or layer.type in _POOLS:
+        return math.prod(layer.input_shape)
+    return layer.macs + layer.has_bias * math.prod(layer.output_shape)
+
+
+def _count_like_thop(layer: LayerProfile) -> int:
+    if layer.type == "BatchNormalization":
+        return 2 * math.prod(layer.input_shape)
+    if layer.type == "GlobalAveragePooling2D" and layer.is_seen:
+        return math.prod(layer.input_shape) + layer.output_shape[-1]
+    # The last is a max-pool here and an average pool, of one pixel, in the published network.
+    if layer.type == "AveragePooling2D" or layer.name.endswith("_attention_query_subsample"):
+        return math.prod(layer.output_shape)
+    return layer.macs + (layer.has_bias and layer.type in _CONVOLUTIONS) * math.prod(layer.output_shape)
+
+
+def _count_like_torchinfo(layer: LayerProfile) -> int:
+    if layer.type in _CONVOLUTIONS:
+        return layer.parameters * math.prod(layer.output_shape[:-1])
+    return layer.parameters
+
+
+COUNTERS = {
+    "bsconv_profiler": _count_like_bsconv_profiler,
+    "thop": _count_like_thop,
+    "torchinfo": _count_like_torchinfo,
+}
 
 
 def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -> Profile:
@@ -121,8 +175,12 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     shape = tuple(flat.inputs[0].shape[1:])
     if None in shape:
         raise InputError(f"Expected input_shape, because the input of {model.name} has the open shape {shape}.")
+    unseen = getattr(checkpoints.family_of(model), "UNSEEN_BY_THOP", None)
     layers = tuple(
-        _profile_node(layer, tuple(node.outputs[0].shape[1:]), count_parameters=(index == 0))
+        dataclasses.replace(
+            _profile_node(layer, node, count_parameters=(index == 0)),
+            is_seen=unseen is None or not re.fullmatch(unseen, layer.name),
+        )
         for layer in flat.layers
         if not isinstance(layer, keras.layers.InputLayer)
         for index, node in enumerate(layer._inbound_nodes)
@@ -130,14 +188,22 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     return Profile(model.name, shape, layers)
 
 
-def _profile_node(layer: keras.layers.Layer, output_shape: tuple, count_parameters: bool) -> LayerProfile:
+def _profile_node(layer: keras.layers.Layer, node, count_parameters: bool) -> LayerProfile:
     """Profile one use of a layer; a layer that is used twice has its parameters once."""
     kind = type(layer).__name__
-    parameters = sum(math.prod(v.shape) for v in layer.trainable_variables) if count_parameters else 0
-    macs = 0
-    if kind in (*_CONVOLUTIONS, "Dense"):
-        macs = math.prod(layer.kernel.shape) * math.prod(output_shape[:-1])
-    return LayerProfile(layer.name, kind, output_shape, parameters, macs)
+    if isinstance(layer, keras.layers.ReLU) and layer.max_value is not None:
+        kind = f"ReLU{layer.max_value:g}"
+    output_shape = tuple(node.outputs[0].shape[1:])
+    is_linear = kind in (*_CONVOLUTIONS, "Dense")
+    return LayerProfile(
+        name=layer.name,
+        type=kind,
+        input_shape=tuple(node.input_tensors[0].shape[1:]),
+        output_shape=output_shape,
+        parameters=sum(math.prod(v.shape) for v in layer.trainable_variables) if count_parameters else 0,
+        macs=math.prod(layer.kernel.shape) * math.prod(output_shape[:-1]) if is_linear else 0,
+        has_bias=is_linear and layer.use_bias,
+    )
 
 
 def format_table(rows: list[tuple[str, ...]]) -> str:
@@ -155,22 +221,63 @@ def format_table(rows: list[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
+def published_table() -> str:
+    """Return a table of all published rows: each figure as printed, and beside it the exact one of our network."""
+    lines = [("row", "parameters", "exact", "FLOPs", "exact", "counter", "MACs", "accuracy")]
+    profiles = {}
+    rows = published.rows()
+    progress = keras.utils.Progbar(len(rows))
+    for row in rows:
+        if row.network not in profiles:
+            profiles[row.network] = profile(row.build())
+        found = profiles[row.network]
+        lines.append(
+            (
+                row.id,
+                _printed(row.published["params"]),
+                f"{found.parameters:,}",
+                _printed(row.published["flops"]),
+                f"{found.flops(row.counter):,}" if row.counter else "-",
+                row.counter or "-",
+                f"{found.macs:,}",
+                f"{row.published['accuracy']:.2f}%",
+            )
+        )
+        progress.add(1)
+    remarks = [f"{row.id}: {remark}" for row in rows for remark in row.remarks]
+    return "\n".join([format_table(lines), "", *remarks])
+
+
+def _printed(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:,.0f}"
+
+
 FLAGS = command_line.new_flags()
 flags.DEFINE_integer("image_size", None, "Height and width to count for, in pixels.", 1, flag_values=FLAGS)
+flags.DEFINE_bool("all", False, "Print a table of all published rows.", flag_values=FLAGS)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
-    """Print the table of one model."""
+    """Print the table of one model, or of all published rows."""
+    if values.all:
+        if positional or values.image_size is not None:
+            raise InputError("Expected --all alone, received it with a MODEL or --image_size.")
+        print(published_table())
+        return
     if len(positional) != 1:
         raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
+    name = positional[0]
     shape = None if values.image_size is None else (values.image_size, values.image_size, 3)
-    if positional[0].endswith(".keras"):
-        model = checkpoints.load_model(positional[0])
+    if name.endswith(".keras"):
+        model = checkpoints.load_model(name)
+    elif "/" in name:
+        model = published.get(name).build(**({} if shape is None else {"input_shape": shape}))
     else:
-        model = applications.create(positional[0], **({} if shape is None else {"input_shape": shape}))
+        model = applications.create(name, **({} if shape is None else {"input_shape": shape}))
     result = profile(model, shape)
     print(result)
-    print(f"as torchinfo counts: {result.flops('torchinfo'):,} mult-adds")
+    for counter in COUNTERS:
+        print(f"as {counter} counts: {result.flops(counter):,} FLOPs, {result.parameters_by(counter):,} parameters")
 
 
 def cli() -> None:

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from keras_lite import profiling, published
+from keras_lite import profiling
 from keras_lite.applications import CARNet18, ResNet18
 from keras_lite.errors import InputError
 from keras_lite.layers import GroupConvBlock
@@ -43,7 +43,7 @@ def test_open_input_size():
     with pytest.raises(InputError, match="Expected input_shape, because the input of carnet18 has the open shape"):
         profile(model)
     with pytest.raises(InputError, match="counter to be one of"):
-        profile(model, (47, 47, 3)).flops("thop")
+        profile(model, (47, 47, 3)).flops("fvcore")
 
 
 def test_tool(run_tool, run_script, assert_one_line_error, tmp_path):
@@ -59,13 +59,3 @@ def test_tool(run_tool, run_script, assert_one_line_error, tmp_path):
     assert_one_line_error(run_tool(profiling, "vgg16"), "received 'vgg16'")
     assert_one_line_error(run_tool(profiling), "one MODEL")
     assert_one_line_error(run_tool(profiling, "--image_sise=3"), "image_sise")
-
-
-def test_published_rows():
-    rows = published.rows()
-    assert len(rows) == 58
-    row = published.get("sports100/resnet18/original")
-    assert row.published["accuracy"] == 79.14
-    assert row.input == (244, 244, 3)
-    with pytest.raises(InputError, match="received 'sports100/vgg'"):
-        published.get("sports100/vgg")

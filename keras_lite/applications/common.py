@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -50,30 +50,59 @@ def image_input(
     return keras.Input(shape, name="images") if input_tensor is None else input_tensor
 
 
-def classify(features, *, include_top: bool, pooling: str | None, classes: int, classifier_activation: str | None):
-    """Put the head on a feature map: global average pooling and a dense layer with PyTorch's initialisation.
+def classify(
+    features,
+    *,
+    include_top: bool,
+    pooling: str | None,
+    classes: int,
+    classifier_activation: str | None,
+    to_vector: Callable | None = None,
+    dropout_rate: float = 0.0,
+    kernel_initializer=None,
+    bias_initializer=None,
+):
+    """Put the head on a feature map: global average pooling, dropout and a dense layer.
 
     Without top, `pooling` is `None` (the map itself), `"avg"` or `"max"`.
+
+    Args:
+        features: The feature map.
+        include_top: As in `keras.applications`.
+        pooling: As in `keras.applications`.
+        classes: As in `keras.applications`.
+        classifier_activation: As in `keras.applications`.
+        to_vector: What turns the map into the vector that is classified; `None` for global average pooling.
+        dropout_rate: Of the vector; 0 for no dropout layer.
+        kernel_initializer: Of the dense layer; `None` for PyTorch's default.
+        bias_initializer: Of the dense layer; `None` for PyTorch's default.
     """
     if pooling not in (None, "avg", "max"):
         raise InputError(f"Expected pooling to be None, 'avg' or 'max', received {pooling!r}.")
     if include_top:
         if not isinstance(classes, int) or classes < 1:
             raise InputError(f"Expected classes to be a positive integer, received {classes!r}.")
-        pooled = keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
+        pooled = (to_vector or average_pool)(features)
         fan_in = pooled.shape[-1]
+        if dropout_rate:
+            pooled = keras.layers.Dropout(dropout_rate, name="dropout")(pooled)
         return keras.layers.Dense(
             classes,
             activation=classifier_activation,
-            kernel_initializer=pytorch_uniform(fan_in),
-            bias_initializer=pytorch_uniform(fan_in),
+            kernel_initializer=kernel_initializer or pytorch_uniform(fan_in),
+            bias_initializer=bias_initializer or pytorch_uniform(fan_in),
             name=CLASSIFIER,
         )(pooled)
     if pooling == "avg":
-        return keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
+        return average_pool(features)
     if pooling == "max":
         return keras.layers.GlobalMaxPooling2D(name="max_pool")(features)
     return features
+
+
+def average_pool(features):
+    """The mean of each channel."""
+    return keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
 
 
 def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:

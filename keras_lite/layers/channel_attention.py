@@ -4,7 +4,7 @@ import keras
 
 from keras_lite.errors import InputError
 from keras_lite.layers.composite import CompositeLayer
-from keras_lite.layers.initializers import pytorch_uniform
+from keras_lite.layers.initializers import check_scheme, convolution_initializers
 
 GATES = ("sigmoid", "hard_sigmoid")
 
@@ -14,7 +14,7 @@ class ChannelAttention(CompositeLayer):
     """Weigh each channel by a factor between 0 and 1 that is computed from all channels' means.
 
     Global average pooling, a 1x1 convolution to `squeeze_filters` channels with ReLU, a 1x1 convolution back, a gate,
-    and a product with the input. Both convolutions have a bias and PyTorch's default initialisation.
+    and a product with the input. Both convolutions have a bias.
 
     Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018 (arXiv:1709.01507).
 
@@ -22,6 +22,7 @@ class ChannelAttention(CompositeLayer):
         ratio: The channels are squeezed to `channels // ratio`.
         squeeze_filters: The number of squeezed channels, instead of `ratio`.
         gate: `"sigmoid"`, or `"hard_sigmoid"`: relu6(x + 3) / 6.
+        initialization: `"pytorch"`, `"kaiming_uniform"` or `"kaiming_normal"`.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -40,8 +41,16 @@ class ChannelAttention(CompositeLayer):
     (2, 32, 32, 64)
     """
 
-    def __init__(self, ratio: int = 16, squeeze_filters: int | None = None, gate: str = "sigmoid", **kwargs):
+    def __init__(
+        self,
+        ratio: int = 16,
+        squeeze_filters: int | None = None,
+        gate: str = "sigmoid",
+        initialization: str = "pytorch",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        check_scheme(initialization)
         if gate not in GATES:
             raise InputError(f"Expected gate to be one of {GATES}, received {gate!r}.")
         for argument, value in (("ratio", ratio), ("squeeze_filters", squeeze_filters)):
@@ -50,6 +59,7 @@ class ChannelAttention(CompositeLayer):
         self.ratio = ratio
         self.squeeze_filters = squeeze_filters
         self.gate_name = gate
+        self.initialization = initialization
 
     def build(self, input_shape):
         """Create the sublayers for the number of channels at hand."""
@@ -60,14 +70,13 @@ class ChannelAttention(CompositeLayer):
                 f"Expected ratio to be at most the number of channels ({channels}), received {self.ratio}."
             )
 
-        def convolution(name: str, fan_in: int, filters: int) -> keras.layers.Layer:
+        def convolution(name: str, channels: int, filters: int) -> keras.layers.Layer:
             return self._add(
                 keras.layers.Conv2D,
                 name,
                 filters=filters,
                 kernel_size=1,
-                kernel_initializer=pytorch_uniform(fan_in),
-                bias_initializer=pytorch_uniform(fan_in),
+                **convolution_initializers(self.initialization, 1, channels, filters),
             )
 
         self.pool = self._add(keras.layers.GlobalAveragePooling2D, "pool", keepdims=True)
@@ -95,4 +104,5 @@ class ChannelAttention(CompositeLayer):
             "ratio": self.ratio,
             "squeeze_filters": self.squeeze_filters,
             "gate": self.gate_name,
+            "initialization": self.initialization,
         }

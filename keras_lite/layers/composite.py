@@ -29,3 +29,10 @@ class CompositeLayer(keras.layers.Layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
         return shape
+
+    @staticmethod
+    def _apply(layers: list[keras.layers.Layer], inputs):
+        """Call layers one after another."""
+        for layer in layers:
+            inputs = layer(inputs)
+        return inputs

@@ -120,10 +120,10 @@ def test_preprocess_input():
 
 
 def test_registry():
-    assert keras_lite.applications.list_models() == ["carnet18", "resnet18"]
+    assert {"carnet18", "ghostnet", "resnet18"} <= set(keras_lite.applications.list_models())
     assert keras_lite.applications.list_models("*car*") == ["carnet18"]
     assert keras_lite.applications.create("carnet18", classes=3, input_shape=(48, 48, 3)).output_shape == (None, 3)
-    with pytest.raises(InputError, match=r"one of carnet18, resnet18; received 'vgg16'"):
+    with pytest.raises(InputError, match="carnet18, .*; received 'vgg16'"):
         keras_lite.applications.create("vgg16")
 
 

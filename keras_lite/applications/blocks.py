@@ -1,0 +1,252 @@
+"""Convolutions with their batch norm and activation, as functions of tensors, in the manner of one family."""
+
+import dataclasses
+from collections.abc import Container, Iterable, Mapping
+
+import keras
+
+from keras_lite.errors import InputError
+from keras_lite.layers import (
+    AttentionDownsampling,
+    BatchNormalization,
+    ChannelAttention,
+    HybridStem,
+    PaddingFreeDownsampling,
+    StridedAttention,
+)
+from keras_lite.layers.activations import activation_layer
+from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
+
+STEMS = ("plain", "hybrid")
+DOWNSAMPLINGS = ("strided", "padding_free", "attention")
+SMALL_BELOW = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Makes convolutions; what is the same in all of a family is an attribute.
+
+    A name `x` gives layers `x_convolution`, `x_batch_norm`, `x_activation`. Strides pad on both sides, as published;
+    Keras' "same" would pad an even size on one side only.
+
+    Attributes:
+        initialization: `"pytorch"`, `"kaiming_uniform"` or `"kaiming_normal"`.
+        epsilon: Batch norm's epsilon.
+        momentum: Batch norm's momentum.
+    """
+
+    initialization: str = "pytorch"
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+
+    def convolution(
+        self, x, filters: int, kernel_size: int, name: str, activation: str | None = None, strides: int = 1
+    ):
+        """Convolution without bias, batch norm and, if named, activation."""
+        initializers = convolution_initializers(self.initialization, kernel_size, x.shape[-1], filters)
+        return self.finish(
+            _strided(keras.layers.Conv2D, x, kernel_size, strides, name, None, filters=filters, **initializers),
+            name,
+            activation,
+        )
+
+    def depthwise(
+        self,
+        x,
+        kernel_size: int,
+        name: str,
+        activation: str | None = None,
+        strides: int = 1,
+        pixels: int | None = None,
+    ):
+        """Depthwise convolution without bias, batch norm and, if named, activation.
+
+        With a stride, `pixels` is what each side is padded with, unless it is `kernel_size // 2`.
+        """
+        initializers = depthwise_initializers(self.initialization, kernel_size, x.shape[-1])
+        x = _strided(keras.layers.DepthwiseConv2D, x, kernel_size, strides, name, pixels, **initializers)
+        return self.finish(x, name, activation)
+
+    def finish(self, x, name: str, activation: str | None):
+        """Batch norm and, if named, activation."""
+        x = BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}_batch_norm")(x)
+        return x if activation is None else activation_layer(activation, name=f"{name}_activation")(x)
+
+    def padding_free(self, x, kernel_size: int, name: str, activation: str | None, **options):
+        """Depthwise convolution of stride 2 that pads less, beside a max-pool (`PaddingFreeDownsampling`)."""
+        return PaddingFreeDownsampling(
+            kernel_size=kernel_size,
+            activation=activation,
+            initialization=self.initialization,
+            batch_norm_epsilon=self.epsilon,
+            batch_norm_momentum=self.momentum,
+            name=name,
+            **options,
+        )(x)
+
+    def attention_downsampling(self, x, filters: int, attention: bool, name: str):
+        """EfficientFormerV2's downsampling (`AttentionDownsampling`)."""
+        return AttentionDownsampling(
+            filters,
+            attention,
+            initialization=self.initialization,
+            batch_norm_epsilon=self.epsilon,
+            batch_norm_momentum=self.momentum,
+            name=name,
+        )(x)
+
+    def squeeze_excite(self, x, squeeze_filters: int, name: str):
+        """Channel attention with a hard sigmoid."""
+        return ChannelAttention(
+            squeeze_filters=squeeze_filters, gate="hard_sigmoid", initialization=self.initialization, name=name
+        )(x)
+
+    def stem(self, x, filters: int, stem: str, activation: str, strides: int, branch_strides: int = 1):
+        """The first convolution, or the hybrid stem, whose batch norms are PyTorch's default in every family."""
+        if stem == "plain":
+            return self.convolution(x, filters, 3, "stem", activation, strides)
+        return HybridStem(
+            filters, strides, branch_strides, activation, initialization=self.initialization, name="stem"
+        )(x)
+
+
+def _strided(
+    layer_class: type[keras.layers.Layer],
+    x,
+    kernel_size: int,
+    strides: int,
+    name: str,
+    pixels: int | None,
+    **arguments,
+):
+    pixels = kernel_size // 2 if pixels is None else pixels
+    if strides > 1 and pixels:
+        x = keras.layers.ZeroPadding2D(pixels, name=f"{name}_padding")(x)
+    return layer_class(
+        kernel_size=kernel_size,
+        strides=strides,
+        padding="valid" if strides > 1 else "same",
+        use_bias=False,
+        name=f"{name}_convolution",
+        **arguments,
+    )(x)
+
+
+def add(x, y, name: str):
+    """A residual connection."""
+    return keras.layers.Add(name=f"{name}_add")([x, y])
+
+
+def rounded(value: float, divisor: int = 8) -> int:
+    """Round a number of channels to a multiple of `divisor`, but not down by more than a tenth."""
+    nearest = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * value else nearest
+
+
+def check_options(stem: str, downsampling: str) -> None:
+    """Raise InputError unless both are known."""
+    for argument, value, known in (("stem", stem, STEMS), ("downsampling", downsampling, DOWNSAMPLINGS)):
+        if value not in known:
+            raise InputError(f"Expected {argument} to be one of {known}, received {value!r}.")
+
+
+def are_small(inputs, small_images: bool | None) -> bool:
+    """Whether the strides for small images apply; unless told, to images below 64 pixels."""
+    if small_images is not None:
+        return small_images
+    height, width = inputs.shape[1:3]
+    return height is not None and width is not None and min(height, width) < SMALL_BELOW
+
+
+def check_size(model_name: str, inputs, stem_strides: int, strides: list[int], downsampling: str) -> None:
+    """Raise InputError if images are too small for a network, given its stem's stride and its blocks'."""
+    size = 1
+    for stride in reversed(strides):
+        if stride == 2:
+            size = 2 * size + 1 if downsampling == "padding_free" else 2 * size - 1
+    size = (size - 1) * stem_strides + 1
+    shape = tuple(inputs.shape[1:])
+    if any(n is not None and n < size for n in shape[:2]):
+        raise InputError(
+            f"Expected input_shape of at least {size} x {size} pixels for {model_name} with "
+            f"downsampling={downsampling!r}, received {shape}: less would leave nothing for its last blocks."
+        )
+
+
+def require_known_size(model_name: str, inputs) -> None:
+    """Raise InputError if the images' height or width is open."""
+    if None in inputs.shape[1:3]:
+        raise InputError(
+            f"Expected input_shape with a height and width for {model_name}, received {tuple(inputs.shape[1:])}: "
+            "its layers are made for one size."
+        )
+
+
+def attention_torch_names(name: str, module: str, layers: Container[str]) -> dict[str, str]:
+    """Return the PyTorch modules of an `AttentionDownsampling` layer, for a family's `torch_names`.
+
+    Args:
+        name: The layer's name.
+        module: The module's name in the PyTorch network.
+        layers: Names of the flattened model's layers.
+    """
+    if f"{name}_attention" not in layers:
+        return {f"{name}_convolution": f"{module}.proj", f"{name}_batch_norm": f"{module}.norm"}
+    attention = {
+        "query_local_convolution": "q.local.0",
+        "query_convolution": "q.proj.0",
+        "query_batch_norm": "q.proj.1",
+        "key_convolution": "k.0",
+        "key_batch_norm": "k.1",
+        "value_convolution": "v.0",
+        "value_batch_norm": "v.1",
+        "value_local_convolution": "v_local.0",
+        "value_local_batch_norm": "v_local.1",
+        "output_convolution": "proj.1",
+        "output_batch_norm": "proj.2",
+    }
+    return {
+        f"{name}_convolution": f"{module}.conv",
+        f"{name}_batch_norm": f"{module}.bn",
+        f"{name}_attention": f"{module}.attn",
+        **{f"{name}_attention_{ours}": f"{module}.attn.{theirs}" for ours, theirs in attention.items()},
+    }
+
+
+def attention_torch_unused(layers: Mapping[str, keras.layers.Layer], torch_names: Mapping[str, str]) -> dict:
+    """Return the index buffers that PyTorch keeps for attention, for a family's `torch_unused`."""
+    return {
+        f"{torch_names[name]}.attention_bias_idxs": layer.distances.astype("int64")
+        for name, layer in layers.items()
+        if isinstance(layer, StridedAttention)
+    }
+
+
+def is_padding_free(layers: Iterable[str]) -> bool:
+    """Whether a flattened model has a `PaddingFreeDownsampling` in it."""
+    return any(name.endswith("depthwise_pool") for name in layers)
+
+
+def has_large_hybrid_stem(layers: Mapping[str, keras.layers.Layer]) -> bool:
+    """Whether a flattened model has a `HybridStem` for large images."""
+    return "stem_fuse" in layers and getattr(layers.get("stem_convolution"), "strides", None) == (2, 2)
+
+
+def pair_torch_names(name: str, module: str, pair: tuple[str, str]) -> dict[str, str]:
+    """Return the PyTorch modules of a convolution and its batch norm, for a family's `torch_names`."""
+    return {f"{name}_convolution": f"{module}.{pair[0]}", f"{name}_batch_norm": f"{module}.{pair[1]}"}
+
+
+def hybrid_stem_torch_names(module: str, first: tuple[str, str], rest: tuple[str, str]) -> dict[str, str]:
+    """Return the PyTorch modules of a `HybridStem`, for a family's `torch_names`.
+
+    Args:
+        module: The stem's name in the PyTorch network.
+        first: Names of convolution and batch norm within its first step.
+        rest: The same within its two other steps.
+    """
+    names = {}
+    for ours, step, pair in (("convolution", "1", first), ("depthwise", "1_1", rest), ("fuse", "3", rest)):
+        names[f"stem_{ours}"] = f"{module}.stem_{step}.{pair[0]}"
+        names[f"stem_{ours}_batch_norm"] = f"{module}.stem_{step}.{pair[1]}"
+    return names

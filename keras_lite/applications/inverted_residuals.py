@@ -1,0 +1,160 @@
+"""What the BSConv library's MobileNetV2 and MobileNetV3 share: inverted residual units in stages."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+
+from keras_lite.applications import blocks, bsconv_library
+from keras_lite.errors import InputError
+from keras_lite.layers import OrthonormalRegularizer
+from keras_lite.layers.initializers import convolution_initializers
+
+BLOCKS = blocks.Blocks(bsconv_library.INITIALIZATION)
+
+CONVOLUTIONS = ("standard", "bsconv_s")
+WHY = (
+    "the units of this network are inverted residuals, which BSConv-S only regularises; they hold no convolution for U"
+)
+
+_UNIT, _MODULE = r"stage(?P<stage>\d)_unit(?P<unit>\d)", "backbone.stage{stage}.unit{unit}"
+_TORCH_NAMES = {
+    "data_batch_norm": "backbone.data_bn",
+    **blocks.pair_torch_names("stem", "backbone.init_conv", ("conv", "bn")),
+    **blocks.pair_torch_names(f"{_UNIT}_expand", f"{_MODULE}.conv1", ("conv", "bn")),
+    **blocks.pair_torch_names(f"{_UNIT}_depthwise", f"{_MODULE}.conv2", ("conv", "bn")),
+    f"{_UNIT}_attention_squeeze": f"{_MODULE}.se_unit.conv1",
+    f"{_UNIT}_attention_excite": f"{_MODULE}.se_unit.conv2",
+    **blocks.pair_torch_names(f"{_UNIT}_project", f"{_MODULE}.conv3", ("conv", "bn")),
+    "predictions": "classifier.conv",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One line of a network's table.
+
+    Attributes:
+        filters: Output channels of each unit.
+        expanded: Channels between, of each unit.
+        strides: Stride of the first unit.
+        small_strides: The same for small images.
+        kernel_size: Of the depthwise convolution.
+        activation: Behind the first two convolutions of each unit.
+        squeeze_excite: Whether each unit has channel attention.
+    """
+
+    filters: tuple[int, ...]
+    expanded: tuple[int, ...]
+    strides: int
+    small_strides: int
+    kernel_size: int = 3
+    activation: str = "relu6"
+    squeeze_excite: tuple[bool, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Makes stages; what is the same in all of a network is an attribute.
+
+    Attributes:
+        name: The network's name, for messages.
+        alpha: Width multiplier: a width w becomes `int(alpha * w)`.
+        small: Whether the strides for small images apply.
+        stem: `"plain"` or `"hybrid"`.
+        downsampling: `"strided"`, `"padding_free"` or `"attention"`.
+        convolution: `"standard"`, or `"bsconv_s"`, which adds a penalty to the last convolution of each unit.
+        convolution_options: `{"alpha": the penalty's weight}`.
+    """
+
+    name: str
+    alpha: float
+    small: bool
+    stem: str
+    downsampling: str
+    convolution: str
+    convolution_options: dict | None
+
+    def __post_init__(self):
+        """Check the attributes."""
+        blocks.check_options(self.stem, self.downsampling)
+        bsconv_library.check_options(self.convolution, self.convolution_options, CONVOLUTIONS, WHY)
+        if set(self.convolution_options or {}) - {"alpha"}:
+            raise InputError(
+                f"Expected only alpha in convolution_options of {self.name}, received {self.convolution_options}."
+            )
+
+    def width(self, channels: int) -> int:
+        """Return a width times `alpha`, rounded down."""
+        return scaled(channels, self.alpha)
+
+    def last_width(self, channels: int) -> int:
+        """Return the last convolution's width, which a network narrower than published keeps."""
+        return int(channels * max(self.alpha, 1.0))
+
+    def features(self, inputs, stem_filters: int, stem_activation: str, stages: tuple[Stage, ...]):
+        """Return the feature map behind the last stage."""
+        strides = [stage.small_strides if self.small else stage.strides for stage in stages]
+        stem_strides = 1 if self.small else 2
+        blocks.check_size(self.name, inputs, stem_strides, strides, self.downsampling)
+        x = bsconv_library.data_batch_norm(inputs)
+        x = BLOCKS.stem(x, self.width(stem_filters), self.stem, stem_activation, stem_strides)
+        for number, stage in enumerate(stages, start=1):
+            attention = strides[number - 1 :].count(2) <= 2
+            for unit, _ in enumerate(stage.filters):
+                name = f"stage{number}_unit{unit + 1}"
+                unit_strides = strides[number - 1] if unit == 0 else 1
+                if unit_strides == 2 and self.downsampling == "attention":
+                    filters = self.width(stage.filters[unit])
+                    x = BLOCKS.attention_downsampling(x, filters, attention, f"{name}_downsampling")
+                else:
+                    x = self._unit(x, stage, unit, unit_strides, name)
+        return x
+
+    def _unit(self, x, stage: Stage, unit: int, strides: int, name: str):
+        filters, expanded = self.width(stage.filters[unit]), self.width(stage.expanded[unit])
+        y = BLOCKS.convolution(x, expanded, 1, f"{name}_expand", stage.activation)
+        if strides == 2 and self.downsampling == "padding_free":
+            # The pool is 3 x 3 even beside a 5 x 5 convolution.
+            y = BLOCKS.padding_free(y, stage.kernel_size, f"{name}_depthwise", stage.activation)
+        else:
+            y = BLOCKS.depthwise(y, stage.kernel_size, f"{name}_depthwise", stage.activation, strides)
+        if any(stage.squeeze_excite[unit : unit + 1]):
+            y = BLOCKS.squeeze_excite(y, max(expanded // 4, 1), f"{name}_attention")
+        y = self._project(y, filters, f"{name}_project")
+        return blocks.add(y, x, name) if strides == 1 and filters == x.shape[-1] else y
+
+    def _project(self, x, filters: int, name: str):
+        alpha = (self.convolution_options or {}).get("alpha", 0.1) if self.convolution == "bsconv_s" else 0
+        x = keras.layers.Conv2D(
+            filters,
+            1,
+            use_bias=False,
+            kernel_regularizer=OrthonormalRegularizer(alpha) if alpha else None,
+            name=f"{name}_convolution",
+            **convolution_initializers(BLOCKS.initialization, 1, x.shape[-1], filters),
+        )(x)
+        return BLOCKS.finish(x, name, None)
+
+
+def scaled(channels: int, alpha: float) -> int:
+    """Return a width times the width multiplier, rounded down, as the library does.
+
+    Raises:
+        InputError: If nothing is left.
+    """
+    if not channels * alpha >= 1:
+        raise InputError(f"Expected alpha to leave at least one of {channels} channels, received {alpha!r}.")
+    return int(channels * alpha)
+
+
+def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
+    """Return the PyTorch module of each layer but the last convolution's, for `keras_lite.checkpoints`.
+
+    Args:
+        layers: The flattened model's layers by name.
+    """
+    if "stem_fuse" not in layers:
+        return _TORCH_NAMES
+    pair = ("conv", "bn")
+    return _TORCH_NAMES | blocks.hybrid_stem_torch_names("backbone.init_conv", pair, pair)

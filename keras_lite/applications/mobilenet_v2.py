@@ -1,0 +1,109 @@
+"""MobileNetV2, as the BSConv library has it.
+
+Sources: Sandler et al., "MobileNetV2", CVPR 2018 (arXiv:1801.04381); Haase and Amthor, "Rethinking Depthwise Separable
+Convolutions", CVPR 2020 (arXiv:2003.13549).
+"""
+
+import os
+from collections.abc import Mapping
+
+import keras
+
+from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals
+from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
+from keras_lite.applications.inverted_residuals import BLOCKS, Network, Stage
+
+__all__ = ["TORCH_CONVOLUTIONS", "MobileNetV2", "preprocess_input", "torch_names"]
+
+# Output channels, channels between, stride for large images, stride for small ones.
+STAGES = (
+    Stage((16,), (32,), 1, 1),
+    Stage((24, 24), (96, 144), 2, 1),
+    Stage((32, 32, 32), (144, 192, 192), 2, 2),
+    Stage((64, 64, 64, 64, 96, 96, 96), (192, 384, 384, 384, 384, 576, 576), 2, 2),
+    Stage((160, 160, 160, 320), (576, 960, 960, 960), 2, 2),
+)
+
+
+def MobileNetV2(
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor=None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "mobilenet_v2",
+    *,
+    alpha: float = 1.0,
+    small_images: bool | None = None,
+    stem: str = "plain",
+    downsampling: str = "strided",
+    convolution: str = "standard",
+    convolution_options: dict | None = None,
+    load_classifier: bool = True,
+) -> keras.Model:
+    """MobileNetV2: 3,506,158 parameters with 1000 classes.
+
+    A 3x3 convolution; seventeen inverted residual units (1x1 convolution, depthwise 3x3 convolution, 1x1 convolution
+    without activation), of which the first expands too, unlike the paper's; a 1x1 convolution; global average pooling;
+    a dense layer. ReLU6 throughout. A batch norm of the image comes first, so images go through
+    `keras_lite.applications.mobilenet_v2.preprocess_input`, which gives [0, 1].
+
+    Source: Sandler et al., "MobileNetV2", CVPR 2018 (arXiv:1801.04381).
+
+    Args:
+        include_top: Whether the classifier is part of the model.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.keras` file.
+        input_tensor: A Keras tensor to build upon, instead of `input_shape`.
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
+        classes: Number of classes.
+        classifier_activation: Activation of the classifier; `None` gives logits.
+        name: Name of the model.
+        alpha: Width multiplier; each width is then rounded down; the last convolution's stays when below 1.
+        small_images: Whether the stem and the second stage keep the resolution, as published for 32 x 32 pixels.
+            `None`: for images below 64 pixels.
+        stem: `"plain"` or `"hybrid"` (`keras_lite.layers.HybridStem`).
+        downsampling: `"strided"`, `"padding_free"` (`keras_lite.layers.PaddingFreeDownsampling`) or `"attention"`
+            (`keras_lite.layers.AttentionDownsampling` in place of each unit of stride 2).
+        convolution: `"standard"`, or `"bsconv_s"`: the same network, in which the last convolution of each unit has a
+            penalty (`keras_lite.layers.OrthonormalRegularizer`).
+        convolution_options: With `"bsconv_s"`: `{"alpha": the penalty's weight}`, by default 0.1.
+        load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for
+            another number of classes.
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        InputError: If an argument is not one of those above, or the file does not fit.
+
+    Example:
+
+    >>> keras_lite.applications.MobileNetV2(input_shape=(32, 32, 3), classes=100, alpha=0.25).output_shape
+    (None, 100)
+    """
+    inputs = common.image_input("MobileNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    small = blocks.are_small(inputs, small_images)
+    network = Network("MobileNetV2", alpha, small, stem, downsampling, convolution, convolution_options)
+    x = network.features(inputs, 32, "relu6", STAGES)
+    x = BLOCKS.convolution(x, network.last_width(1280), 1, "final", "relu6")
+    x = bsconv_library.classify(
+        x,
+        include_top=include_top,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+    )
+    return common.finish(inputs, x, name, weights, load_classifier)
+
+
+def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
+    """Return the PyTorch module of each layer, for `keras_lite.checkpoints`.
+
+    Args:
+        layers: The flattened model's layers by name.
+    """
+    final = blocks.pair_torch_names("final", "backbone.final_conv", ("conv", "bn"))
+    return inverted_residuals.torch_names(layers) | final
