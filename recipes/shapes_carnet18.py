@@ -32,7 +32,7 @@ RECIPE = Recipe(
     optimizer=keras.optimizers.Adam,
     learning_rate=2e-3,
     schedule=_warm_up_and_cosine,
-    epochs=2,
+    epochs=1,
     batch_size=16,
     image_size=(64, 64),
     augmentation=Augmentation(brightness=0.2, horizontal_flip=True),

@@ -6,6 +6,8 @@ from keras_lite.data import Augmentation
 from keras_lite.data.augmentation import rotate, scale_brightness, shift_crop
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 
 @pytest.fixture
 def images():

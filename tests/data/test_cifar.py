@@ -8,6 +8,8 @@ import pytest
 from keras_lite.data import open_cifar
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 

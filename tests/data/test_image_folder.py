@@ -5,6 +5,8 @@ from PIL import Image
 from keras_lite.data import open_image_folder
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 COLOURS = {"ant": (200, 0, 0), "Bee": (0, 200, 0), "cat": (0, 0, 200)}
 
 

@@ -7,6 +7,8 @@ from PIL import Image, PngImagePlugin
 from keras_lite.data import read_image
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
 

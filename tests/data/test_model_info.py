@@ -5,6 +5,8 @@ import pytest
 from keras_lite.data import ModelInfo, Preprocessing, model_info_path, read_model_info, write_model_info
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 INFO = ModelInfo("a model", ["Katze", "Hündin"], Preprocessing((96, 64)), "logits")
 
 

@@ -5,6 +5,8 @@ from PIL import Image
 from keras_lite.data import open_data
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 
 def write_folder(root):
     for name in ("ant", "bee"):

@@ -4,6 +4,8 @@ import pytest
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 
 def test_known_pixels():
     preprocessing = Preprocessing((1, 2), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))

@@ -4,6 +4,8 @@ import pytest
 from keras_lite.data import make_shapes
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 
 @pytest.fixture(scope="module")
 def train():

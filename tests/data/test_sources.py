@@ -4,6 +4,8 @@ import pytest
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
 
+pytestmark = pytest.mark.tensorflow_only
+
 IMAGES = np.arange(3 * 2 * 4 * 3, dtype="uint8").reshape(3, 2, 4, 3)
 
 
