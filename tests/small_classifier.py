@@ -30,12 +30,11 @@ def colour_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def carnet_like(gate: str = "sigmoid", activation: str | None = None) -> keras.Model:
-    """Stem, two of CARNet's blocks (the second with stride 2), a block written out with another gate, classifier."""
+    """Stem, one of CARNet's blocks, another one written out with a gate to choose, classifier."""
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.Conv2D(8, 3, use_bias=False, name="stem")(inputs)
     x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = GroupConvBlock(16, attention_ratio=2, name="block1")(x)
-    x = GroupConvBlock(16, strides=2, attention_ratio=4, name="block2")(x)
+    x = GroupConvBlock(16, strides=2, attention_ratio=2, name="block")(x)
     x = layers.DepthwiseConv2D(3, name="depthwise")(x)
     x = layers.ReLU()(layers.BatchNormalization()(x))
     x = ChannelAttention(4, gate=gate, name="attention")(x)

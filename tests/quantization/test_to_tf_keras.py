@@ -86,7 +86,7 @@ def test_layer_of_a_known_name_but_of_another_make_is_refused():
 @once
 def test_unknown_activation_and_raw_operation_are_named():
     inputs = keras.Input((4,))
-    with pytest.raises(InputError, match="softplus.*strange"):
+    with pytest.raises(InputError, match=r"softplus.*strange"):
         to_tf_keras(keras.Model(inputs, layers.Dense(2, activation="softplus", name="strange")(inputs)))
     with pytest.raises(InputError, match="Expected every step of the model to be a layer"):
         to_tf_keras(keras.Model(inputs, keras.ops.abs(inputs)))

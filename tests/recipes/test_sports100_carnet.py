@@ -43,7 +43,7 @@ def test_models_are_the_published_rows(recipe, name):
 
 
 def test_smoke_writes_every_file(run_script, tmp_path):
-    finished = run_script(SCRIPT, "--smoke", "--output_dir", tmp_path / "run", timeout=500)
+    finished = run_script(SCRIPT, "--smoke", "--batch_size", "4", "--output_dir", tmp_path / "run", timeout=500)
     assert finished.returncode == 0, finished.stderr
     assert "published: " in finished.stdout
     for name in ("best.weights.h5", "last.weights.h5", "model.keras", "model.json", "curves.png", "resume.npz"):

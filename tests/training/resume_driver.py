@@ -10,7 +10,6 @@ or done:
     test          killed in the test
     done          not killed
     reference     not killed, and in FOLDER/reference
-    full:BYTES    in FOLDER/full-BYTES, as a command line, where no file can grow beyond BYTES
 
 After each it prints one line of JSON: START, the exit status, and epoch and step of the saved state.
 """
@@ -19,7 +18,6 @@ import importlib.util
 import io
 import json
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -30,7 +28,7 @@ import numpy as np
 import tiny
 
 import keras_lite.profiling  # noqa: F401
-from keras_lite.training import Options, command, engine, fit, resume, run_folder, run_recipe
+from keras_lite.training import Options, engine, fit, resume, run_folder
 
 
 class KillAt(keras.callbacks.Callback):
@@ -98,11 +96,6 @@ def callbacks(moment):
 def start(folder, text):
     name, *numbers = text.split(":")
     moment = (name, *map(int, numbers))
-    if name == "full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (moment[1], moment[1]))
-        command.open_data = lambda *arguments, **options: tiny.data()
-        output_dir = str(folder / f"full-{moment[1]}")
-        run_recipe(tiny.RECIPE, "", ["--data_dir", "photos", "--output_dir", output_dir, "--epochs", "1"])
     patch(moment)
     options = Options.of(tiny.RECIPE, seed=3, save_every_steps=3)
     output_dir = folder / ("reference" if name == "reference" else "run")
@@ -122,8 +115,6 @@ def main():
             try:
                 start(folder, text)
                 code = 0
-            except SystemExit as error:
-                code = error.code
             except BaseException:
                 import traceback
 

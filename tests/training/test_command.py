@@ -1,11 +1,12 @@
 """A recipe's command line: what a user gets wrong is said in one line before any long work."""
 
 import dataclasses
+import resource
 
 import pytest
 import tiny
 
-from keras_lite.training import run_recipe
+from keras_lite.training import command, run_recipe
 
 
 @dataclasses.dataclass
@@ -79,3 +80,22 @@ def test_other_flags_than_the_run_has_are_an_error_that_names_them(run, assert_o
     again = run(*flags, "--seed", "1", "--workers", "1")
     assert again.returncode == 0
     assert "is finished" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"), [(8_000, "resume.npz"), (20_000, "last.weights.h5"), (34_000, "model.keras")]
+)
+def test_full_disk_is_one_line_and_leaves_no_partial_file(
+    run, assert_one_line_error, tmp_path, monkeypatch, limit, name
+):
+    monkeypatch.setattr(command, "open_data", lambda *arguments, **options: tiny.data())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        finished = run("--data_dir", "photos", "--epochs", "1", "--output_dir", tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert_one_line_error(finished, tmp_path / "run" / name)
+    left = [path.name for path in (tmp_path / "run").iterdir()]
+    assert name not in left
+    assert not [path for path in left if "partial" in path]

@@ -57,7 +57,7 @@ def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
             test.allowed = True
 
     data = tiny.data() | {"test": test}
-    result = fit(tiny.RECIPE, data, Options.of(tiny.RECIPE, epochs=2), tmp_path / "run", [AllowAtEnd()])
+    result = fit(tiny.RECIPE, data, Options.of(tiny.RECIPE, epochs=3), tmp_path / "run", [AllowAtEnd()])
     assert test.read > 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
@@ -73,7 +73,8 @@ def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
     lines = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     names = lines[0].split(",")
     rows = [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
-    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[2]["loss"] < rows[0]["loss"]
     best = max(rows, key=lambda row: (row["val_accuracy"], -row["epoch"]))
     assert result["best"] == pytest.approx(best)
     model.load_weights(tmp_path / "run" / "best.weights.h5")
@@ -99,13 +100,7 @@ def test_published_figures_stand_beside(tmp_path):
     assert result["published"]["accuracy"] == 81.8
 
 
-def test_learning_goes_on_over_epochs(tmp_path):
-    result = fit(tiny.RECIPE, tiny.data(), Options.of(tiny.RECIPE, epochs=8), tmp_path)
-    assert result["last"]["val_accuracy"] > 0.8
-    assert result["last"]["val_loss"] < 0.8
-
-
-@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch runs single steps")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX runs the same steps, PyTorch single ones")
 def test_several_steps_in_one_go_train_the_same(tmp_path):
     results = []
     for steps in (1, 3):
@@ -135,7 +130,7 @@ def test_broken_image_stops_the_run_and_when_mended_it_goes_on(tmp_path):
 
     plain = tiny.source(27, 0)
     train = BreaksLater(plain._images, plain.labels, plain.class_names)
-    options = Options.of(tiny.RECIPE, epochs=3, save_every_steps=2)
+    options = Options.of(tiny.RECIPE, epochs=2, save_every_steps=2)
     with pytest.raises(InputError, match=r"^Expected an image in late\.jpg, received something else\.$"):
         fit(tiny.RECIPE, tiny.data() | {"train": train}, options, tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
