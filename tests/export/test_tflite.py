@@ -240,5 +240,10 @@ def test_comparison():
     # A file that answers a constant may agree on many images, but has nothing to do with the model.
     constant = compare(np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([[0.0, 1.5], [0.0, 1.5]]))
     assert (constant.agreement, constant.correlation) == (1.0, 0.0)
+    assert constant.shortcomings(Thresholds(0.9, 0.9)) == ["correlation 0.000 < 0.9"]
+    # An untrained network's answers may be constant but for rounding.
+    rounded = compare(np.array([[0.1, 0.1 + 1e-9], [0.1, 0.1]]), np.array([[0.1 + 1e-9, 0.1], [0.1, 0.1]]))
+    assert rounded.agreement == 0.5
+    assert rounded.shortcomings(Thresholds(0.9, 0.9, 1e-3)) == []
     with pytest.raises(VerificationError, match="inf or nan from the TFLite file"):
         compare(expected, expected * np.nan)

@@ -82,20 +82,25 @@ def test_other_flags_than_the_run_has_are_an_error_that_names_them(run, assert_o
     assert "is finished" in again.stdout
 
 
-@pytest.mark.parametrize(
-    ("limit", "name"), [(8_000, "resume.npz"), (20_000, "last.weights.h5"), (34_000, "model.keras")]
-)
-def test_full_disk_is_one_line_and_leaves_no_partial_file(
-    run, assert_one_line_error, tmp_path, monkeypatch, limit, name
-):
+def test_full_disk_is_one_line_without_partial_file(run, assert_one_line_error, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "open_data", lambda *arguments, **options: tiny.data())
+    flags = ["--data_dir", "photos", "--epochs", "1", "--output_dir"]
+    assert run(*flags, tmp_path / "whole").returncode == 0
+    # In the order in which they are written.
+    names = ["resume.npz", "last.weights.h5", "best.weights.h5", "curves.png", "model.keras"]
+    sizes = {name: (tmp_path / "whole" / name).stat().st_size for name in names}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        finished = run("--data_dir", "photos", "--epochs", "1", "--output_dir", tmp_path / "run")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert_one_line_error(finished, tmp_path / "run" / name)
-    left = [path.name for path in (tmp_path / "run").iterdir()]
-    assert name not in left
-    assert not [path for path in left if "partial" in path]
+    failed = set()
+    for name, size in sizes.items():
+        output_dir = tmp_path / name
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, hard))
+        try:
+            finished = run(*flags, output_dir)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        failing = next(each for each in names if sizes[each] >= size)
+        failed.add(failing)
+        assert_one_line_error(finished, output_dir / failing)
+        left = {path.name for path in output_dir.iterdir()}
+        assert not left & {failing, f".partial-{failing}", "result.json"}
+    assert failed >= {"resume.npz", "last.weights.h5"}
