@@ -17,6 +17,7 @@ def recipe():
     return runpy.run_path(str(SCRIPT))["RECIPE"]
 
 
+@pytest.mark.tensorflow_only
 def test_recipe_is_the_published_protocol(recipe):
     optimizer = recipe.optimizer(recipe.learning_rate)
     assert isinstance(optimizer, keras.optimizers.Adam)
@@ -32,6 +33,7 @@ def test_recipe_is_the_published_protocol(recipe):
     assert augmentation.crop_padding == 0
 
 
+@pytest.mark.tensorflow_only
 @pytest.mark.parametrize("name", ["carnet18", "resnet18"])
 def test_models_are_the_published_rows(recipe, name):
     model = recipe.models[name].build((64, 64), 100)
