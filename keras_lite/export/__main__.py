@@ -5,7 +5,7 @@
 MODEL is a run folder or a .keras file with its information file (.json) beside it; without that file --image_size and
 --class_names tell what it would. DATA is where real images are taken from, to compare the answers on and, for int8, to
 set the ranges: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder it
-defaults to the data of the run. An int8 file made here is quantised after training; `python -m keras_lite.quantization`
+defaults to the data of the run. An int8 file made here is quantised after training; `python -m keras_lite.quantize`
 fine-tunes first, which keeps more of the accuracy.
 """
 

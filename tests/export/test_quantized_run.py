@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, train
 
+from keras_lite import quantize as quantize_tool
 from keras_lite.data import Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import inspect
 from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
 from keras_lite.export.report import format_report
-from keras_lite.quantization import __main__ as quantize_tool
 
 pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")

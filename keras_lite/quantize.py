@@ -1,6 +1,6 @@
 """Fine-tune a trained model quantisation-aware and write verified int8 and float32 TFLite files.
 
-    python -m keras_lite.quantization MODEL [--data_dir DATA] [--epochs 2] [--learning_rate 5e-5]
+    python -m keras_lite.quantize MODEL [--data_dir DATA] [--epochs 2] [--learning_rate 5e-5]
 
 MODEL is a run folder or a .keras file with its information file (.json) beside it. DATA is a folder of photos (train,
 valid, test with one folder a class), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to
@@ -19,8 +19,6 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import Augmentation, open_data, read_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.evaluate import data_dir_of_run
-
-# The one place where this room knows the next: its tool ends with the files that export writes.
 from keras_lite.export.__main__ import check_input, keras_file
 from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
 from keras_lite.export.report import format_report
