@@ -11,6 +11,9 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX_URL ?=
 
+# TensorFlow's notes about its own start help nobody here.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses 2

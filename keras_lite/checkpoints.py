@@ -60,7 +60,8 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        unknown = re.search(r"Could not locate class '([^']+)'", str(error))
+        reason = f"its layer {unknown[1]} is not known here" if unknown else str(error).strip().splitlines()[0]
         raise InputError(f"Expected a Keras model in {path}, which can't be loaded: {reason}") from error
 
 

@@ -59,3 +59,15 @@ def test_load_model_refuses(name, tmp_path):
         (tmp_path / name).write_text("no model")
     with pytest.raises(InputError, match=name):
         load_model(tmp_path / name)
+
+
+def test_load_model_names_an_unknown_layer(tmp_path):
+    @keras.saving.register_keras_serializable("somebody")
+    class Odd(keras.layers.ReLU):
+        pass
+
+    inputs = keras.Input((4,))
+    keras.Model(inputs, Odd()(inputs)).save(tmp_path / "odd.keras")
+    del keras.saving.get_custom_objects()["somebody>Odd"]
+    with pytest.raises(InputError, match="its layer Odd is not known here"):
+        load_model(tmp_path / "odd.keras")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-MODULES = ("profiling", "evaluate", "predict", "export", "export.benchmark", "quantization")
+MODULES = ("profiling", "evaluate", "predict", "export", "export.benchmark", "quantize")
 COMMANDS = ("profile", "evaluate", "predict", "export", "benchmark", "quantize")
 
 pytestmark = pytest.mark.tensorflow_only

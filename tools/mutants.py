@@ -73,6 +73,20 @@ MUTANTS = (
         "        *first, attention, pointwise = self.sublayers\n        for layer in (*first, pointwise, attention):\n",
         CARNET_TESTS,
     ),
+    Mutant(
+        "one augmentation left out",
+        "keras_lite/data/augmentation.py",
+        "        if self.horizontal_flip:\n",
+        "        if False:\n",
+        ("tests/data/test_augmentation.py",),
+    ),
+    Mutant(
+        "the seed ignored on resume",
+        "keras_lite/training/resume.py",
+        '"model": self._model.variables,',
+        '"model": self._model.weights,',  # without the states of the seed generators
+        ("tests/training/test_resume.py",),
+    ),
 )
 
 FLAGS = command_line.new_flags()

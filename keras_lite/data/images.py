@@ -1,0 +1,94 @@
+"""Reading image files: any common kind of pixel becomes plain 8-bit RGB of one size."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from keras_lite.data.preprocessing import check_image_size
+from keras_lite.errors import InputError
+
+IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# By content, whatever the file's name; a page description (which Pillow hands to another program) is none of them.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_image(path: str | os.PathLike, image_size: tuple[int, int]) -> np.ndarray:
+    """Read an image file as RGB of one size.
+
+    Grey, 16-bit, palette and CMYK images become 8-bit RGB; what is transparent becomes white; the EXIF orientation is
+    applied. The image is then scaled (antialiased bilinear) until it just covers the wanted size, and its middle is
+    kept. Of an animation the first picture is read.
+
+    Args:
+        path: A JPEG, PNG, WebP, BMP, GIF or TIFF file.
+        image_size: Height and width of the result in pixels.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`.
+
+    Raises:
+        InputError: If the file is missing, broken or no such image; the message names it.
+
+    Example:
+
+    ```python
+    read_image("photo.jpg", (244, 244)).shape  # (244, 244, 3)
+    ```
+    """
+    height, width = check_image_size(image_size)
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"Expected an image file at {path}, which does not exist.")
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return np.asarray(_cover(_to_rgb(_upright(image)), height, width))
+    except PermissionError:
+        raise
+    except Exception as error:  # decoders meet broken files with exceptions of every kind
+        raise InputError(f"Expected an image in {path}, which can't be read: {_reason(error)}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken notes about a sound picture
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        return _sixteen_bit_to_rgb(image)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of 32 bits (Pillow's mode {image.mode}) have no agreed white")
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _sixteen_bit_to_rgb(image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image).astype("uint32")
+    grey = (pixels * 255 + 32767) // 65535  # Pillow's own conversion makes everything above 255 white
+    if isinstance(image.info.get("transparency"), int):
+        grey[pixels == image.info["transparency"]] = 255
+    return Image.fromarray(grey.astype("uint8")).convert("RGB")
+
+
+def _cover(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Scale until the size is covered and keep the middle, in one step."""
+    scale = min(image.height / height, image.width / width)
+    left = (image.width - width * scale) / 2
+    top = (image.height - height * scale) / 2
+    box = (left, top, image.width - left, image.height - top)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "its content is no JPEG, PNG, WebP, BMP, GIF or TIFF image"
+    return " ".join(str(error).split()) or type(error).__name__

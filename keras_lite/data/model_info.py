@@ -1,0 +1,96 @@
+"""The file beside every model file that says what goes in and what comes out."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from keras_lite.data.preprocessing import Preprocessing
+from keras_lite.errors import InputError
+from keras_lite.files import read_json, write_json
+
+_OUTPUTS = ("logits", "probabilities")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What a user of a model file must know to run it.
+
+    Args:
+        name: The model's name.
+        class_names: One name for each output, in the order of the outputs.
+        preprocessing: What turns an image into the model's input.
+        output: What the model returns: `"logits"` or `"probabilities"`.
+
+    Raises:
+        InputError: If a value is of the wrong kind.
+    """
+
+    name: str
+    class_names: list[str]
+    preprocessing: Preprocessing
+    output: Literal["logits", "probabilities"]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InputError(f"Expected a text as name, received {self.name!r}.")
+        names = self.class_names
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise InputError(f"Expected class_names as a list of texts, received {names!r}.")
+        if self.output not in _OUTPUTS:
+            raise InputError(f"Expected output to be one of {_OUTPUTS}, received {self.output!r}.")
+
+
+def model_info_path(path_of_model: str | os.PathLike) -> Path:
+    """Return where the information file of a model file is: `model.keras` has `model.json` beside it."""
+    return Path(path_of_model).with_suffix(".json")
+
+
+def write_model_info(path_of_model: str | os.PathLike, info: ModelInfo, **more: Any) -> Path:
+    """Write the information file of a model file.
+
+    Args:
+        path_of_model: Path of the model file (`.keras` or `.tflite`).
+        info: What to write.
+        **more: Further entries for the file, of types that JSON knows; `read_model_info` passes over them.
+
+    Returns:
+        The path of the file written.
+
+    Example:
+
+    ```python
+    info = ModelInfo("carnet18", ["cat", "dog"], Preprocessing((244, 244)), "logits")
+    write_model_info("model.keras", info)  # writes model.json
+    ```
+    """
+    path = model_info_path(path_of_model)
+    entries = {
+        "name": info.name,
+        "class_names": info.class_names,
+        "preprocessing": info.preprocessing.to_dict(),
+        "output": info.output,
+    }
+    write_json(path, entries | more)
+    return path
+
+
+def read_model_info(path_of_model: str | os.PathLike) -> ModelInfo:
+    """Read the information file of a model file.
+
+    Raises:
+        InputError: If it is missing or its content is wrong; the message names the file.
+    """
+    path = model_info_path(path_of_model)
+    if not path.is_file():
+        raise InputError(f"Expected the model's class names and preprocessing in {path}, which does not exist.")
+    entries = read_json(path)
+    needed = ("name", "class_names", "preprocessing", "output")
+    missing = [key for key in needed if not isinstance(entries, dict) or key not in entries]
+    if missing:
+        raise InputError(f"Expected the entries {', '.join(needed)} in {path}, missing: {', '.join(missing)}.")
+    try:
+        preprocessing = Preprocessing.from_dict(entries["preprocessing"])
+        return ModelInfo(entries["name"], entries["class_names"], preprocessing, entries["output"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

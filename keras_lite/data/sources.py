@@ -1,0 +1,92 @@
+"""A source: the labelled images of one split of a data set."""
+
+import abc
+from pathlib import Path
+
+import numpy as np
+
+from keras_lite.errors import InputError
+
+
+class Source(abc.ABC):
+    """Labelled images of one size.
+
+    Args:
+        labels: Integers of shape `(count,)`, each an index into `class_names`.
+        class_names: Name of each class.
+        image_size: Height and width of the images.
+        paths: File of each image, where it comes from one.
+
+    Raises:
+        InputError: If there is no image, or a label is outside the classes.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        class_names: list[str],
+        image_size: tuple[int, int],
+        paths: list[Path] | None = None,
+    ) -> None:
+        self.labels = np.asarray(labels)
+        if self.labels.ndim != 1 or not np.issubdtype(self.labels.dtype, np.integer) or not len(self.labels):
+            raise InputError(
+                f"Expected a list of one or more whole numbers as labels, "
+                f"received {self.labels.dtype} of shape {self.labels.shape}."
+            )
+        self.labels = self.labels.astype("int64")
+        self.class_names = list(class_names)
+        low, high = self.labels.min(), self.labels.max()
+        if low < 0 or high >= len(self.class_names):
+            raise InputError(f"Expected labels from 0 to {len(self.class_names) - 1}, received from {low} to {high}.")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abc.abstractmethod
+    def images(self, indices: np.ndarray) -> np.ndarray:
+        """Return the images with these indices as a new uint8 array `(len(indices), height, width, 3)`."""
+
+
+class ArraySource(Source):
+    """Labelled images that lie in memory.
+
+    Args:
+        images: uint8 array of shape `(count, height, width, 3)`.
+        labels: Integers of shape `(count,)`, each an index into `class_names`.
+        class_names: Name of each class.
+        paths: File of each image, where it comes from one.
+
+    Raises:
+        InputError: If types, shapes or labels are wrong.
+
+    Example:
+
+    ```python
+    source = ArraySource(np.zeros((2, 32, 32, 3), "uint8"), [0, 1], ["cat", "dog"])
+    source.images([1]).shape  # (1, 32, 32, 3)
+    ```
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        class_names: list[str],
+        paths: list[Path] | None = None,
+    ) -> None:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise InputError(
+                f"Expected uint8 images of shape (count, height, width, 3), "
+                f"received {images.dtype} of shape {images.shape}."
+            )
+        super().__init__(labels, class_names, images.shape[1:3], paths)
+        if len(images) != len(self.labels):
+            raise InputError(f"Expected one label an image, received {len(images)} images, {len(self)} labels.")
+        self._images = images
+
+    def images(self, indices: np.ndarray) -> np.ndarray:
+        """Return a copy of the images with these indices."""
+        return self._images[np.asarray(indices, "int64")]

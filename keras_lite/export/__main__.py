@@ -1,0 +1,162 @@
+"""Write a trained model as a TFLite file that is verified to answer like it.
+
+    python -m keras_lite.export MODEL [--precision int8] [--data_dir DATA] [--output FILE.tflite]
+
+MODEL is a run folder or a .keras file with its information file (.json) beside it; without that file --image_size and
+--class_names tell what it would. DATA is where real images are taken from, to compare the answers on and, for int8, to
+set the ranges: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder it
+defaults to the data of the run. An int8 file made here is quantised after training; `python -m keras_lite.quantize`
+fine-tunes first, which keeps more of the accuracy.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import NoReturn
+
+import keras
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.checkpoints import load_model
+from keras_lite.classifier import model_file
+from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path, read_model_info
+from keras_lite.errors import InputError, import_extra
+from keras_lite.evaluate import data_dir_of_run
+from keras_lite.export.conversion import PRECISIONS
+from keras_lite.export.samples import read_samples
+from keras_lite.export.tflite import to_tflite
+from keras_lite.export.verification import THRESHOLDS
+from keras_lite.graph import flatten
+from keras_lite.quantization.preparation import ends_in_softmax
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
+flags.DEFINE_string("output", None, "The file to write. Default: MODEL_PRECISION.tflite.", flag_values=FLAGS)
+flags.DEFINE_string("data_dir", None, "Real images; for a run folder the default is the run's.", flag_values=FLAGS)
+flags.DEFINE_integer("images", 200, "Images to compare answers on, and to set ranges.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
+flags.DEFINE_float(
+    "min_agreement", None, "Least share of images with the same top-1 class.", 0.0, 1.0, flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "class_names", None, "Class names, or one text file with a name a line; if no .json has them.", flag_values=FLAGS
+)
+flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=FLAGS)
+flags.DEFINE_list("mean", None, "Three channel means of pixels from 0 to 1. Default: ImageNet's.", flag_values=FLAGS)
+flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Export one model."""
+    if len(positional) != 1:
+        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
+    import_extra("tf_keras", "quantization")
+    import_extra("ai_edge_litert.interpreter", "quantization")
+    path = keras_file(positional[0])
+    data_dir = values.data_dir or data_dir_of_run(positional[0])
+    output = Path(values.output or path.with_name(f"{path.stem}_{values.precision}.tflite"))
+    if output.suffix != ".tflite":
+        raise InputError(f"Expected --output to end in .tflite, received {output}.")
+    given = _given_info(values, path)
+    model = load_model(path)
+    info = given or read_model_info(path)
+    if given:
+        info = dataclasses.replace(info, output="probabilities" if ends_in_softmax(flatten(model)) else "logits")
+    check_input(model, info, path)
+    images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
+    half = (len(images) + 1) // 2
+    thresholds = THRESHOLDS[values.precision]
+    if values.min_agreement is not None:
+        thresholds = dataclasses.replace(thresholds, agreement=values.min_agreement)
+    print(f"Converting {path} to {values.precision} ...", flush=True)
+    verification = to_tflite(
+        model,
+        output,
+        values.precision,
+        calibration=images[:half],
+        samples=images[half:] if len(images) > half else images,
+        info=info,
+        thresholds=thresholds,
+    )
+    print(
+        f"{output}: {output.stat().st_size:,} bytes; on {verification.images} images it agrees with the model in "
+        f"{verification.agreement:.2%} of the top-1 classes (largest difference {verification.largest_difference:.2g}, "
+        f"mean {verification.mean_difference:.2g}, largest answer {verification.largest_answer:.2g})"
+    )
+
+
+def keras_file(path: str) -> Path:
+    """Return the `.keras` file that a path stands for: the path itself, or the final model of a run folder.
+
+    Raises:
+        InputError: If there is none.
+    """
+    file = model_file(path)
+    if file.suffix != ".keras":
+        raise InputError(f"Expected a run folder or a .keras file, received {path}.")
+    return file
+
+
+def check_input(model: keras.Model, info: ModelInfo, path: Path) -> None:
+    """Check that a model takes what its information file says.
+
+    Raises:
+        InputError: If it takes something else.
+    """
+    wanted = (*info.preprocessing.image_size, 3)
+    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or []]
+    if shapes != [wanted]:
+        received = " and ".join(str(shape) for shape in shapes) or "none that is known"
+        raise InputError(
+            f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}."
+        )
+
+
+def cli() -> NoReturn:
+    """Run the tool as the command line says."""
+    command_line.run(main, FLAGS, __doc__)
+
+
+def _given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
+    """Return what the flags say about the model, or None if they leave that to its information file."""
+    if values.class_names is None and values.image_size is None:
+        if values.mean is not None or values.std is not None:
+            raise InputError("Expected --class_names and --image_size beside --mean or --std, received neither.")
+        if not model_info_path(path).is_file():
+            raise InputError(
+                f"Expected class names and preprocessing in {model_info_path(path)}, which does not exist, "
+                "or --class_names and --image_size."
+            )
+        return None
+    if values.class_names is None or values.image_size is None:
+        raise InputError("Expected both --class_names and --image_size, received only one of them.")
+    names = values.class_names
+    if len(names) == 1:
+        names = _read_lines(Path(names[0]))
+    size = _numbers("image_size", values.image_size, int)
+    preprocessing = Preprocessing(
+        tuple(size * 2 if len(size) == 1 else size),
+        tuple(_numbers("mean", values.mean, float)) if values.mean is not None else IMAGENET_MEAN,
+        tuple(_numbers("std", values.std, float)) if values.std is not None else IMAGENET_STD,
+    )
+    return ModelInfo(path.stem, names, preprocessing, "logits")
+
+
+def _read_lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"Expected --class_names as two or more names or a text file, received {path}.")
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"Expected a text file for --class_names, received {path}.") from error
+
+
+def _numbers(flag: str, texts: list[str], kind: type) -> list:
+    try:
+        return [kind(text) for text in texts]
+    except ValueError as error:
+        raise InputError(f"Expected numbers with commas between for --{flag}, received {','.join(texts)}.") from error
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,225 @@
+"""How fast and how large TFLite files are, side by side.
+
+    python -m keras_lite.export.benchmark FILE.tflite [FILE.tflite ...] [--threads 1,2,4]
+
+Prints for each file its size, operators, the parts that XNNPACK runs, and the time of one image: median and 95th
+percentile of many runs, at each number of threads, also as a ratio to the first file. Then the commands that measure
+the same files on an Android phone; where adb finds one they are run.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.errors import InputError
+from keras_lite.export.inspection import Inspection, inspect
+from keras_lite.export.runner import call_worker, check_tflite
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure with.", flag_values=FLAGS)
+flags.DEFINE_integer("runs", 100, "Measured runs of each file.", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("warm_up", 10, "Runs before the measured ones.", lower_bound=0, flag_values=FLAGS)
+flags.DEFINE_string(
+    "android_binary",
+    None,
+    "LiteRT's benchmark_model for Android; pushed to the phone. Without it one is expected there.",
+    flag_values=FLAGS,
+)
+
+_PHONE_FOLDER = "/data/local/tmp"
+_ROUNDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """The time of one run in milliseconds.
+
+    Args:
+        threads: Number of threads.
+        median: Half of the runs were faster.
+        p95: 95 of 100 runs were faster.
+    """
+
+    threads: int
+    median: float
+    p95: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FileBenchmark:
+    """What a TFLite file takes.
+
+    Args:
+        path: The file.
+        size: In bytes.
+        inspection: What is inside.
+        latencies: One a number of threads.
+    """
+
+    path: Path
+    size: int
+    inspection: Inspection
+    latencies: list[Latency]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON."""
+        return {
+            "file": self.path.name,
+            "bytes": self.size,
+            "operators": self.inspection.operator_counts(),
+            "partitions": self.inspection.partitions,
+            "not_delegated": self.inspection.not_delegated,
+            "latency_ms": [dataclasses.asdict(latency) for latency in self.latencies],
+        }
+
+
+def benchmark_files(
+    paths: Sequence[str | os.PathLike], threads: Sequence[int] = (1,), runs: int = 100, warm_up: int = 10
+) -> list[FileBenchmark]:
+    """Measure TFLite files in LiteRT with XNNPACK, with a batch of 1.
+
+    The files take turns, each in a process of its own, so that a change of the machine's speed meets them all.
+
+    Args:
+        paths: The files.
+        threads: Numbers of threads to measure with.
+        runs: Measured runs of each file at each number of threads.
+        warm_up: Runs before the measured ones, in each turn.
+
+    Returns:
+        A `FileBenchmark` for each file, in order.
+
+    Raises:
+        InputError: If a file is missing, is no TFLite file, or can't be run.
+        MissingExtraError: If LiteRT is not installed.
+
+    Example:
+
+    >>> [float32, int8] = benchmark_files(["float32.tflite", "int8.tflite"], threads=[1])
+    >>> int8.latencies[0].median / float32.latencies[0].median
+    0.4...
+    """
+    paths = [check_tflite(path) for path in paths]
+    inspections = [inspect(path) for path in paths]
+    times: dict[tuple[Path, int], list[float]] = {(path, count): [] for path in paths for count in threads}
+    share = -(-runs // _ROUNDS)
+    for _ in range(_ROUNDS):
+        for path, count in times:
+            measured = call_worker("measure", path, threads=count, runs=share, warm_up=warm_up)
+            times[path, count] += measured["milliseconds"]
+    return [
+        FileBenchmark(
+            path,
+            path.stat().st_size,
+            inspection,
+            [_latency(count, times[path, count]) for count in threads],
+        )
+        for path, inspection in zip(paths, inspections, strict=True)
+    ]
+
+
+def format_benchmarks(benchmarks: Sequence[FileBenchmark]) -> str:
+    """Return the figures of files as text, with ratios to the first."""
+    width = max(len(str(benchmark.path)) for benchmark in benchmarks)
+    first = benchmarks[0]
+    lines = [f"{'file':{width}}  threads  median ms  p95 ms  ratio  size kB  ratio  XNNPACK"]
+    for benchmark in benchmarks:
+        for latency, reference in zip(benchmark.latencies, first.latencies, strict=True):
+            lines.append(
+                f"{benchmark.path!s:{width}}  {latency.threads:7d}  {latency.median:9.3f}  {latency.p95:6.2f}  "
+                f"{latency.median / reference.median:5.2f}  {benchmark.size / 1000:7.0f}  "
+                f"{benchmark.size / first.size:5.2f}  {_delegated(benchmark.inspection)}"
+            )
+    for benchmark in benchmarks:
+        counts = ", ".join(f"{count} {name}" for name, count in benchmark.inspection.operator_counts().items())
+        lines.append(f"{benchmark.path}: {counts}")
+    return "\n".join(lines)
+
+
+def android_commands(path: Path, threads: Sequence[int], binary: str | None = None) -> list[list[str]]:
+    """Return the commands that measure a TFLite file on an Android phone.
+
+    Args:
+        path: The file.
+        threads: Numbers of threads to measure with.
+        binary: LiteRT's `benchmark_model` for the phone, to push there; None if it is there.
+    """
+    there = f"{_PHONE_FOLDER}/{path.name}"
+    tool = f"{_PHONE_FOLDER}/benchmark_model"
+    commands = [["adb", "push", str(path), there]]
+    if binary is not None:
+        commands = [["adb", "push", binary, tool], ["adb", "shell", "chmod", "+x", tool], *commands]
+    options = [tool, f"--graph={there}", "--use_xnnpack=true", "--num_runs=100"]
+    return commands + [["adb", "shell", *options, f"--num_threads={count}"] for count in threads]
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Measure the files on the command line and print their figures."""
+    threads = [_thread_count(text) for text in values.threads]
+    if not positional or not threads:
+        raise InputError("Expected one or more .tflite files and numbers of threads, received none.")
+    if values.android_binary is not None and not Path(values.android_binary).is_file():
+        raise InputError(f"Expected --android_binary to be a file, received {values.android_binary}.")
+    benchmarks = benchmark_files(positional, threads, values.runs, values.warm_up)
+    print(format_benchmarks(benchmarks))
+    phone = _phone_is_there()
+    print(f"\non an Android phone{'' if phone else ' (none was found; the commands are)'}:")
+    for benchmark in benchmarks:
+        for command in android_commands(benchmark.path, threads, values.android_binary):
+            _run_or_print(command, phone)
+
+
+def cli() -> NoReturn:
+    """Run the tool as the command line says."""
+    command_line.run(main, FLAGS, __doc__)
+
+
+def _latency(threads: int, times: list[float]) -> Latency:
+    return Latency(threads, statistics.median(times), float(np.percentile(times, 95)))
+
+
+def _delegated(inspection: Inspection) -> str:
+    left = inspection.not_delegated
+    parts = f"{inspection.partitions} partition{'' if inspection.partitions == 1 else 's'}"
+    return parts if not left else f"{parts}, without {', '.join(sorted(set(left)))}"
+
+
+def _thread_count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,2}", text.strip()):
+        raise InputError(f"Expected --threads as whole numbers with commas between, received {text!r}.")
+    return int(text)
+
+
+def _phone_is_there() -> bool:
+    if shutil.which("adb") is None:
+        return False
+    listed = subprocess.run(["adb", "devices"], capture_output=True, text=True)
+    return any(line.endswith("\tdevice") for line in listed.stdout.splitlines())
+
+
+def _run_or_print(command: list[str], phone: bool) -> None:
+    print("  " + " ".join(command), flush=True)
+    if not phone:
+        return
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        lines = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
+        raise InputError(f"Expected {' '.join(command[:2])} to succeed on the phone, received: {lines[-1]}")
+    # benchmark_model's one line of averages; microseconds.
+    for line in result.stdout.splitlines():
+        if "Inference (avg)" in line or "avg=" in line:
+            print(f"    {line.strip()}")
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,59 @@
+"""From a tf_keras model to the bytes of a TFLite file."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_lite.errors import InputError, import_extra
+
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+
+def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -> bytes:
+    """Convert a tf_keras model to TFLite, with a batch of 1.
+
+    Args:
+        model: A functional `tf_keras.Model` with one input of known size and one output.
+        precision: `"float32"`; `"float16"`: weights of 16 bits, computed in float32; `"dynamic"`: weights of 8 bits,
+            activations in float32 and rounded on the way; `"int8"`: 8 bits throughout, input and output included.
+        calibration: For `"int8"`: preprocessed float32 images that activation ranges are taken from (post-training
+            quantisation). None for a quantisation-aware model, which has its ranges.
+
+    Returns:
+        The content of the file.
+
+    Raises:
+        InputError: If the model's input has no fixed size.
+    """
+    tensorflow = import_extra("tensorflow", "quantization")
+    shape = tuple(model.inputs[0].shape[1:])
+    if None in shape:
+        raise InputError(f"Expected a model with an input of fixed size, received {shape}.")
+
+    @tensorflow.function
+    def answer(images):
+        return model(images, training=False)
+
+    concrete = answer.get_concrete_function(tensorflow.TensorSpec((1, *shape), "float32", name="images"))
+    # The converter saves what it is given; the model itself would be traced layer by layer, which takes minutes.
+    variables = tensorflow.Module()
+    variables.values = model.variables
+    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], variables)
+    if precision != "float32":
+        converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tensorflow.float16]
+    if precision == "int8":
+        converter.inference_input_type = tensorflow.int8
+        converter.inference_output_type = tensorflow.int8
+        # A quantisation-aware model must have no representative data: they would hide float islands.
+        if calibration is not None:
+            converter.representative_dataset = lambda: _one_by_one(calibration)
+            converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return converter.convert()
+
+
+def _one_by_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:
+    for image in images:
+        yield [image[None].astype("float32")]

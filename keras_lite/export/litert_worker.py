@@ -1,0 +1,181 @@
+"""Running a TFLite file in LiteRT: the part that also runs as a process of its own.
+
+XNNPACK may abort the process on a file it can't run, so a new file is first run in another process:
+`python -P litert_worker.py predict|inspect|measure MODEL ...`. That process starts in a fraction of a second, because
+this file imports nothing of keras_lite.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+# A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
+SMALLEST_SCALE = 1e-6
+# XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this.
+LARGEST_SCALE_RATIO = 256.0
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def open_interpreter(path: str, threads: int = 1, delegates: bool = True) -> Any:
+    """Return a LiteRT interpreter with its tensors allocated; without `delegates` on the built-in kernels only."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kind = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=kind)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def to_model_type(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Turn float values into the type of a model's input, by that input's own scale and zero point."""
+    dtype = np.dtype(details["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(dtype)
+    return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def to_float(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Turn values of a model's output into float32, by that output's own scale and zero point."""
+    if values.dtype.kind == "f":
+        return values.astype("float32")
+    scale, zero_point = details["quantization"]
+    return (values.astype("float32") - zero_point) * np.float32(scale)
+
+
+def predict(interpreter: Any, images: Iterable[np.ndarray]) -> np.ndarray:
+    """Run a model of batch 1 on each image and return its answers as float32, of shape `(count, ...)`."""
+    [source] = interpreter.get_input_details()
+    [target] = interpreter.get_output_details()
+    answers = []
+    for image in images:
+        interpreter.set_tensor(source["index"], to_model_type(image[None], source))
+        interpreter.invoke()
+        answers.append(to_float(interpreter.get_tensor(target["index"])[0], target))
+    return np.stack(answers)
+
+
+def inspect(path: str) -> dict[str, Any]:
+    """Return what is in a file: operators with types, input, output, and scales that XNNPACK can't run.
+
+    The partitions that XNNPACK takes are not in it: `delegation` finds those, which may end the process.
+    """
+    interpreter = open_interpreter(path, delegates=False)
+    operators = interpreter._get_ops_details()
+    tensors = {int(tensor["index"]): tensor for tensor in interpreter.get_tensor_details()}
+    return {
+        "operators": [
+            {
+                "name": operator["op_name"],
+                "inputs": [np.dtype(kind).name for kind in operator["operand_types"]],
+                "outputs": [np.dtype(kind).name for kind in operator["result_types"]],
+            }
+            for operator in operators
+        ],
+        "input": _interface(interpreter.get_input_details()),
+        "output": _interface(interpreter.get_output_details()),
+        "bad_scales": _bad_scales(operators, tensors),
+    }
+
+
+def delegation(interpreter: Any) -> dict[str, Any]:
+    """Return how XNNPACK split a model: `partitions`, and the names of the operators that it left out."""
+    operators = interpreter._get_ops_details()
+    plain = [operator for operator in operators if operator["op_name"] != "DELEGATE"]
+    maker = {int(tensor): index for index, operator in enumerate(plain) for tensor in operator["outputs"]}
+    taken: set[int] = set()
+    partitions = [operator for operator in operators if operator["op_name"] == "DELEGATE"]
+    for partition in partitions:
+        # A delegate's operators are those on the way from its inputs to its outputs.
+        known = {int(tensor) for tensor in partition["inputs"]}
+        pending = [int(tensor) for tensor in partition["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            if tensor in known or tensor not in maker:
+                continue
+            known.add(tensor)
+            taken.add(maker[tensor])
+            pending += [int(value) for value in plain[maker[tensor]]["inputs"]]
+    left = [operator["op_name"] for index, operator in enumerate(plain) if index not in taken]
+    return {"partitions": len(partitions), "not_delegated": left}
+
+
+def measure(path: str, threads: int, runs: int, warm_up: int) -> dict[str, Any]:
+    """Time single runs on random input and return the milliseconds of each."""
+    interpreter = open_interpreter(path, threads)
+    [source] = interpreter.get_input_details()
+    values = np.random.default_rng(0).normal(size=source["shape"]).astype("float32")
+    if np.dtype(source["dtype"]).kind != "f" and not source["quantization"][0]:
+        values, source = np.zeros(source["shape"], source["dtype"]), {**source, "quantization": (1.0, 0)}
+    interpreter.set_tensor(source["index"], to_model_type(values, source))
+    times = []
+    for _ in range(warm_up + runs):
+        start = time.perf_counter()
+        interpreter.invoke()
+        times.append((time.perf_counter() - start) * 1000.0)
+    return {"milliseconds": times[warm_up:]}
+
+
+def _interface(details: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(details) != 1:
+        raise ValueError(f"Expected a model with one input and one output, received {len(details)}.")
+    scale, zero_point = details[0]["quantization"]
+    dtype = np.dtype(details[0]["dtype"])
+    entry = {"name": details[0]["name"], "shape": [int(size) for size in details[0]["shape"]], "dtype": dtype.name}
+    if dtype.kind != "f":
+        entry |= {"scale": float(scale), "zero_point": int(zero_point)}
+    return entry
+
+
+def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, Any]]) -> list[str]:
+    def scales(index: int) -> np.ndarray:
+        return tensors[int(index)]["quantization_parameters"]["scales"]
+
+    problems = []
+    for operator in operators:
+        [target, *_] = operator["outputs"]
+        # The converter joins the names of all layers that went into an operator; the first one is enough.
+        name = tensors[int(target)]["name"].partition(";")[0]
+        scale = scales(target)
+        if len(scale) and min(scale) < SMALLEST_SCALE:
+            problems.append(f"{name} ({operator['op_name']}): scale {min(scale):.1e}, below {SMALLEST_SCALE:.0e}")
+        elif operator["op_name"] in _WEIGHTED and len(scale):
+            source, kernel = (scales(index) for index in operator["inputs"][:2])
+            if not len(source) or not len(kernel):
+                continue
+            ratio = float(max(kernel)) * float(source[0]) / float(scale[0])
+            if ratio >= LARGEST_SCALE_RATIO:
+                problems.append(f"{name} ({operator['op_name']}): scale {scale[0]:.1e}, {ratio:.0f} times too small")
+    return problems
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("action", choices=("predict", "inspect", "delegation", "measure"))
+    parser.add_argument("model")
+    parser.add_argument("--images")
+    parser.add_argument("--answers")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--warm_up", type=int, default=5)
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {}
+    if arguments.action == "inspect":
+        result = inspect(arguments.model)
+    elif arguments.action == "delegation":
+        result = delegation(open_interpreter(arguments.model))
+    elif arguments.action == "measure":
+        result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
+    else:
+        interpreter = open_interpreter(arguments.model, arguments.threads)
+        np.save(arguments.answers, predict(interpreter, np.load(arguments.images, mmap_mode="r")))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,143 @@
+"""From a trained float model to verified TFLite files, by quantisation-aware fine-tuning."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.data import Augmentation, Batches, ModelInfo, Source
+from keras_lite.errors import InputError, import_extra
+from keras_lite.export.report import report
+from keras_lite.export.samples import sample
+from keras_lite.export.tflite import to_tflite
+from keras_lite.files import write_json
+from keras_lite.quantization import calibrate, finetune, quantize_aware
+from keras_lite.training.splits import Subset, with_validation
+
+FLOAT32, INT8 = "TFLite float32", "TFLite int8"
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizationOptions:
+    """How to fine-tune; the arguments of `keras_lite.quantization.finetune`, and what it is fed.
+
+    Args:
+        epochs: Passes over the training images; 0: calibrated ranges only.
+        learning_rate: At the first step.
+        batch_size: Images in a step.
+        distill: Share of the float model's answers in the target, the labels having the rest.
+        freeze_batch_norm: Share of the epochs after which batch normalisation's statistics stay.
+        image_limit: At most so many training images; None: all.
+        calibration_images: Images that the activation ranges start from.
+        seed: Order and augmentation.
+    """
+
+    epochs: int = 2
+    learning_rate: float = 5e-5
+    batch_size: int = 32
+    distill: float = 0.9
+    freeze_batch_norm: float = 0.0
+    image_limit: int | None = None
+    calibration_images: int = 256
+    seed: int = 0
+
+
+def quantize_run(
+    model: keras.Model,
+    info: ModelInfo,
+    data: dict[str, Source],
+    output_dir: str | os.PathLike,
+    options: QuantizationOptions | None = None,
+    augmentation: Augmentation | None = None,
+) -> dict[str, Any]:
+    """Fine-tune a trained model quantisation-aware, export it as float32 and int8, and measure all of them.
+
+    Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json` and `.labels.txt`,
+    and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and called again with
+    the same arguments, it goes on there.
+
+    Args:
+        model: A trained Keras 3 model of any backend.
+        info: Its class names and preprocessing.
+        data: Sources: `"train"`; `"valid"`, taken from the training images where it is missing; `"test"`, for which
+            the validation images stand in where it is missing.
+        output_dir: The folder to write to.
+        options: How to fine-tune. Defaults to `QuantizationOptions()`.
+        augmentation: Random changes to the training images.
+
+    Returns:
+        What `result.json` holds: the figures of `keras_lite.export.report.report`, the options, the comparison of
+        each file with its model, and the seconds it took.
+
+    Raises:
+        InputError: If the model can't be quantised, the classes of data and model differ, or an option is wrong.
+        VerificationError: If a file does not answer like its model.
+        MissingExtraError: If the quantization extra is not installed.
+
+    Example:
+
+    ```python
+    result = quantize_run(model, info, open_data("shapes", (64, 64)), "runs/shapes/quantized")
+    print(format_report(result))
+    ```
+    """
+    import_extra("tensorflow_model_optimization", "quantization")
+    options = options or QuantizationOptions()
+    _check_classes(info, data)
+    start = time.monotonic()
+    folder = Path(output_dir)
+    data = with_validation(data, 0.1, options.seed)
+    train, samples = data["train"], sample(data["valid"], info.preprocessing, 200, options.seed)
+    if options.image_limit is not None and options.image_limit < len(train):
+        train = _first_shuffled(train, options.image_limit, options.seed)
+    calibration = sample(train, info.preprocessing, options.calibration_images, options.seed)
+    files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: folder / f"{info.name}_int8.tflite"}
+    # First what is quick: an error of conversion shows before the training.
+    verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
+    quantized = quantize_aware(model)
+    calibrate(quantized, calibration)
+    state = folder / "finetune.npz"
+    batches = Batches(
+        train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
+        shuffle=True, seed=options.seed, drop_remainder=True,
+    )  # fmt: skip
+    finetune(
+        quantized, batches, model, options.epochs, options.learning_rate, options.distill,
+        options.freeze_batch_norm, state,
+    )  # fmt: skip
+    # A softmax at the end is not part of the quantised model.
+    logits = dataclasses.replace(info, output="logits")
+    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=logits)
+    seconds = time.monotonic() - start
+    test = "test" if "test" in data else "valid"
+    figures = report(model, files, data[test], info.preprocessing, quantized)
+    result = {
+        "name": info.name,
+        "split": test,
+        **figures,
+        "options": dataclasses.asdict(options),
+        "verification": {title: figure.to_dict() for title, figure in verification.items()},
+        "seconds": round(seconds, 1),
+    }
+    write_json(folder / "result.json", result)
+    state.unlink(missing_ok=True)
+    return result
+
+
+def _check_classes(info: ModelInfo, data: dict[str, Source]) -> None:
+    for split, source in data.items():
+        if source.class_names != info.class_names:
+            raise InputError(
+                f"Expected data with the model's {len(info.class_names)} classes ({info.class_names[0]!r}, ...), "
+                f"received {len(source.class_names)} ({source.class_names[0]!r}, ...) in the {split} split."
+            )
+
+
+def _first_shuffled(source: Source, count: int, seed: int) -> Source:
+    if count < 1:
+        raise InputError(f"Expected image_limit to be 1 or more, received {count}.")
+    return Subset(source, np.sort(np.random.default_rng(seed).permutation(len(source))[:count]))

@@ -1,0 +1,115 @@
+"""One table of a model in Keras, fake-quantised, and as TFLite files: accuracy, agreement, size, latency."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.data import Preprocessing, Source
+from keras_lite.export.benchmark import benchmark_files
+from keras_lite.export.runner import LiteRTModel
+from keras_lite.export.samples import answers
+from keras_lite.profiling import format_table, profile
+
+KERAS, FAKE_QUANTISED = "Keras float32", "Keras fake-quantised"
+
+
+def report(
+    model: keras.Model,
+    files: dict[str, str | os.PathLike],
+    source: Source,
+    preprocessing: Preprocessing,
+    quantized: Any = None,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Measure a model and the TFLite files made from it, on labelled images.
+
+    Args:
+        model: The float Keras 3 model.
+        files: Title -> TFLite file, for example `{"TFLite int8": "model_int8.tflite"}`. They must have run before.
+        source: Labelled images that were not trained on.
+        preprocessing: Of the model.
+        quantized: The quantisation-aware model that an int8 file was made from.
+        threads: Number of threads that latency is measured with.
+
+    Returns:
+        Figures ready for JSON: `images`, `parameters`, `macs`, `threads`, and `rows`, one for each model and file:
+        `title`, `top1`, `agreement` (share of images with the same top-1 class as `model`),
+        `agreement_fake_quantised` (the same as `quantized`), `bytes`, `latency_ms` (median), `partitions`, `int8_only`.
+        `format_report` makes a table of them.
+
+    Example:
+
+    ```python
+    print(format_report(report(model, {"TFLite int8": "model_int8.tflite"}, data["test"], preprocessing)))
+    ```
+    """
+    threads_here = os.cpu_count() or 1
+    predictors = {KERAS: lambda images: model.predict(images, verbose=0)}
+    if quantized is not None:
+        predictors[FAKE_QUANTISED] = lambda images: quantized.predict(images, verbose=0)
+    predictors |= {title: LiteRTModel(path, threads_here).predict for title, path in files.items()}
+    classes = {
+        title: answers(predict, source, preprocessing, f"{title}: answers on {len(source)} images").argmax(1)
+        for title, predict in predictors.items()
+    }
+    benchmarks = dict(zip(files, benchmark_files(list(files.values()), [threads]), strict=True))
+    size = profile(model)
+    return {
+        "images": len(source),
+        "parameters": size.parameters,
+        "macs": size.macs,
+        "threads": threads,
+        "rows": [
+            {
+                "title": title,
+                "top1": _share(found, source.labels),
+                "agreement": _share(found, classes[KERAS]),
+                "agreement_fake_quantised": _share(found, classes[FAKE_QUANTISED]) if quantized is not None else None,
+                **(_file_figures(benchmarks[title]) if title in benchmarks else {}),
+            }
+            for title, found in classes.items()
+        ],
+    }
+
+
+def format_report(figures: dict[str, Any]) -> str:
+    """Return what `report` returned as text: a line of sizes and a table."""
+    head = ("", "top-1", "agrees with Keras", "with fake-quantised", "size", "latency", "XNNPACK")
+    rows = [
+        (
+            row["title"],
+            f"{row['top1']:.2%}",
+            f"{row['agreement']:.2%}",
+            "" if row["agreement_fake_quantised"] is None else f"{row['agreement_fake_quantised']:.2%}",
+            f"{row['bytes'] / 1000:,.0f} kB" if "bytes" in row else "",
+            f"{row['latency_ms']:.2f} ms" if "latency_ms" in row else "",
+            _parts(row["partitions"]) if "partitions" in row else "",
+        )
+        for row in figures["rows"]
+    ]
+    threads = "1 thread" if figures["threads"] == 1 else f"{figures['threads']} threads"
+    return (
+        f"{figures['parameters']:,} parameters, {figures['macs']:,} multiply-accumulates; "
+        f"{figures['images']:,} images; latency of one image with {threads}\n{format_table([head, *rows])}"
+    )
+
+
+def _share(first: np.ndarray, second: np.ndarray) -> float:
+    return float((first == second).mean())
+
+
+def _parts(count: int) -> str:
+    return f"{count} partition{'' if count == 1 else 's'}"
+
+
+def _file_figures(benchmark: Any) -> dict[str, Any]:
+    return {
+        "file": Path(benchmark.path).name,
+        "bytes": benchmark.size,
+        "latency_ms": benchmark.latencies[0].median,
+        "partitions": benchmark.inspection.partitions,
+        "int8_only": benchmark.inspection.int8_only,
+    }

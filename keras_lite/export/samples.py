@@ -1,0 +1,77 @@
+"""Real images to calibrate and verify with, and models' answers to them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_lite.data import Preprocessing, Source, open_data, read_image
+from keras_lite.data.cifar import find_cifar
+from keras_lite.data.images import IMAGE_EXTENSIONS
+from keras_lite.data.open_data import SHAPES
+from keras_lite.errors import InputError
+
+_CHUNK = 200
+
+
+def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, count: int, seed: int = 0) -> np.ndarray:
+    """Return some images of a data set, preprocessed; no others are read.
+
+    Args:
+        data_dir: A folder with images at any depth, labelled or not; a folder with CIFAR's python files; or
+            `"shapes"`, the built-in set.
+        preprocessing: Size and normalisation.
+        count: How many. Of fewer images all are taken.
+        seed: What the choice is drawn from.
+
+    Returns:
+        float32 array of shape `(count, height, width, 3)`.
+
+    Raises:
+        InputError: If there are no images, or a chosen one is broken.
+    """
+    root = Path(data_dir)
+    if os.fspath(data_dir) == SHAPES or (root.is_dir() and find_cifar(root)):
+        sources = open_data(data_dir, preprocessing.image_size)
+        return sample(sources["train"], preprocessing, count, seed)
+    if not root.is_dir():
+        raise InputError(f"Expected a folder of images at {root}, which does not exist.")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file())
+    if not paths:
+        raise InputError(f"Expected images ({', '.join(sorted(IMAGE_EXTENSIONS))}) in {root}, found none.")
+    chosen = _choose(len(paths), count, seed)
+    return preprocessing(np.stack([read_image(paths[index], preprocessing.image_size) for index in chosen]))
+
+
+def sample(source: Source, preprocessing: Preprocessing, count: int, seed: int = 0) -> np.ndarray:
+    """Return some images of a source, preprocessed: `count` of them, or all, in an order drawn from `seed`."""
+    return preprocessing(source.images(_choose(len(source), count, seed)))
+
+
+def answers(
+    predict: Callable[[np.ndarray], np.ndarray], source: Source, preprocessing: Preprocessing, title: str
+) -> np.ndarray:
+    """Return a model's answers to all images of a source, in order, of shape `(count, classes)`.
+
+    Args:
+        predict: From preprocessed float32 images to answers.
+        source: The images.
+        preprocessing: Their preprocessing.
+        title: What is shown before the progress bar.
+    """
+    print(title)
+    progress = keras.utils.Progbar(len(source), unit_name="image")
+    parts = []
+    for start in range(0, len(source), _CHUNK):
+        indices = np.arange(start, min(start + _CHUNK, len(source)))
+        parts.append(np.asarray(predict(preprocessing(source.images(indices)))))
+        progress.update(int(indices[-1]) + 1)
+    return np.concatenate(parts)
+
+
+def _choose(available: int, count: int, seed: int) -> np.ndarray:
+    if count < 1:
+        raise InputError(f"Expected a positive number of images, received {count}.")
+    return np.random.default_rng(seed).permutation(available)[:count]

@@ -1,0 +1,60 @@
+"""Quantisation-aware training: a tf_keras model that computes as the int8 file will."""
+
+from typing import Any
+
+import keras
+
+from keras_lite.errors import InputError, import_extra
+from keras_lite.graph import flatten
+from keras_lite.quantization.preparation import output_quantize_config, preparation_builders
+from keras_lite.quantization.to_tf_keras import default_builders, rebuild
+
+
+def quantize_aware(model: keras.Model) -> Any:
+    """Return a model for quantisation-aware training: `model` with weights and activations rounded to 8 bits.
+
+    The model is flattened, carried to tf_keras, rewritten where an int8 operator would be missing (see
+    `keras_lite.quantization.preparation`), and given fake quantisation by TF-MOT. Its activation ranges mean nothing
+    until `calibrate` has seen images; then `finetune` trains it, and `keras_lite.export.to_tflite` writes it.
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", CVPR 2018 (arXiv:1712.05877).
+
+    Args:
+        model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
+            changed.
+
+    Returns:
+        A functional `tf_keras.Model` that takes the same float images and answers logits: a softmax at the end of
+        `model` is dropped. `predict` is the reference for what an int8 file of it must answer.
+
+    Raises:
+        InputError: If a layer can't be quantised; the message names it.
+        MissingExtraError: If TF-MOT or tf_keras is not installed.
+
+    Example:
+
+    ```python
+    quantized = quantize_aware(model)
+    calibrate(quantized, images)
+    to_tflite(quantized, "model.tflite", precision="int8", calibration=images)
+    ```
+    """
+    tf_keras = import_extra("tf_keras", "quantization")
+    quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
+    flat = flatten(model)
+    twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
+    config = output_quantize_config()
+    with quantization.quantize_scope({config.__name__: config}):
+        try:
+            return quantization.quantize_apply(quantization.quantize_annotate_model(twin))
+        except RuntimeError as error:
+            # TF-MOT: "Layer name:<class ...> is not supported. You can quantize this layer by ..."
+            raise InputError(f"Expected layers that TF-MOT quantises: {str(error).partition('. ')[0]}.") from error
+
+
+def is_quantized(model: Any) -> bool:
+    """Whether `model` is a tf_keras model that `quantize_aware` made."""
+    return not isinstance(model, keras.Model) and any(
+        type(layer).__name__.startswith("Quantize") for layer in getattr(model, "layers", [])
+    )

@@ -1,0 +1,213 @@
+"""Carrying a Keras 3 model of any backend over to tf_keras, which TF-MOT and the TFLite converter understand."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.errors import InputError, import_extra
+from keras_lite.graph import flatten
+
+# What stands in the tf_keras model for one Keras 3 layer: tf_keras layers, called one after the other, each with its
+# weights in the order of `get_weights`. An empty list leaves the layer out.
+Replacement = list[tuple[Any, list[np.ndarray]]]
+Builder = Callable[[keras.layers.Layer], Replacement]
+
+_CONVOLUTION = ("strides", "padding", "dilation_rate", "use_bias", "activation", "kernel_size")
+
+# Layer type -> the arguments that its twin in tf_keras takes under the same names and with the same meaning.
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "Activation": ("activation",),
+    "Add": (),
+    "Average": (),
+    "AveragePooling2D": ("pool_size", "strides", "padding"),
+    "BatchNormalization": ("axis", "momentum", "epsilon", "center", "scale"),
+    "Concatenate": ("axis",),
+    "Conv2D": ("filters", "groups", *_CONVOLUTION),
+    "Cropping2D": ("cropping",),
+    "Dense": ("units", "activation", "use_bias"),
+    "DepthwiseConv2D": ("depth_multiplier", *_CONVOLUTION),
+    "Dropout": ("rate", "noise_shape", "seed"),
+    "Flatten": (),
+    "GlobalAveragePooling2D": ("keepdims",),
+    "GlobalMaxPooling2D": ("keepdims",),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "Maximum": (),
+    "Minimum": (),
+    "Multiply": (),
+    "Permute": ("dims",),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "Rescaling": ("scale", "offset"),
+    "Reshape": ("target_shape",),
+    "SeparableConv2D": ("filters", "depth_multiplier", *_CONVOLUTION),
+    "Softmax": ("axis",),
+    "SpatialDropout2D": ("rate",),
+    "Subtract": (),
+    "UpSampling2D": ("size", "interpolation"),
+    "ZeroPadding2D": ("padding",),
+}
+
+# Activations that mean the same in both. tf_keras' own hard_sigmoid is another function (0.2 x + 0.5).
+_SAME_ACTIVATIONS = {
+    "linear": "linear",
+    "relu": "relu",
+    "sigmoid": "sigmoid",
+    "silu": "swish",
+    "softmax": "softmax",
+    "tanh": "tanh",
+}
+
+
+def to_tf_keras(model: keras.Model, builders: dict[str, Builder] | None = None) -> Any:
+    """Rebuild a Keras 3 model in tf_keras, with the same weights and the same answers.
+
+    Args:
+        model: A functional or Sequential Keras 3 model, on any backend, with one input and one output. It is
+            flattened first, so composite layers may be in it.
+        builders: What to build for a layer type, by the type's name, instead of what `default_builders` builds.
+
+    Returns:
+        A functional `tf_keras.Model` that computes in float32. Layers keep their names.
+
+    Raises:
+        InputError: If the model is not functional, has several inputs or outputs, or contains a layer that has no
+            counterpart; the message names the layer and its type.
+        MissingExtraError: If tf_keras is not installed.
+
+    Example:
+
+    >>> twin = to_tf_keras(keras_lite.applications.CARNet18())
+    >>> type(twin).__module__.partition(".")[0]
+    'tf_keras'
+    """
+    tf_keras = import_extra("tf_keras", "quantization")
+    flat = flatten(model)
+    if len(flat.inputs) != 1 or len(flat.outputs) != 1:
+        raise InputError(
+            "Expected a model with one input and one output, "
+            f"received {len(flat.inputs)} inputs and {len(flat.outputs)} outputs."
+        )
+    return rebuild(flat, {**default_builders(), **(builders or {})}, tf_keras)
+
+
+def rebuild(flat: keras.Model, builders: dict[str, Builder], tf_keras: Any) -> Any:
+    """Walk a flat model from its input to its output and build each layer's replacement in tf_keras."""
+    source = flat.inputs[0]
+    tensors = {id(source): tf_keras.Input(source.shape[1:], name=source.name)}
+    first = tensors[id(source)]
+    weights = []
+    replacements: dict[str, Replacement] = {}
+    for layer, inputs, output in calls(flat):
+        if layer.name not in replacements:
+            replacements[layer.name] = _replacement(layer, builders)
+            weights += replacements[layer.name]
+        values = [tensors[id(tensor)] for tensor in inputs]
+        value = values if len(values) > 1 else values[0]
+        for replacement, _ in replacements[layer.name]:
+            value = replacement(value)
+        tensors[id(output)] = value
+    twin = tf_keras.Model(first, tensors[id(flat.outputs[0])], name=flat.name)
+    for replacement, arrays in weights:
+        replacement.set_weights(arrays)
+    return twin
+
+
+def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], Any]]:
+    """Yield each call of a layer in a functional model: the layer, its input tensors, its output; inputs first.
+
+    Raises:
+        InputError: If a call is of an operation that is no layer, or answers with several tensors.
+    """
+    seen = {id(tensor) for tensor in model.inputs}
+    pending = list(model.outputs)
+    while pending:
+        tensor = pending[-1]
+        if id(tensor) in seen:
+            pending.pop()
+            continue
+        history = tensor._keras_history
+        layer = history.operation
+        node = layer._inbound_nodes[history.node_index]
+        if not isinstance(layer, keras.layers.Layer) or len(node.output_tensors) != 1:
+            raise InputError(
+                "Expected every step of the model to be a layer with one output, "
+                f"received {layer.name} ({type(layer).__name__})."
+            )
+        inputs = list(node.input_tensors)
+        missing = [value for value in inputs if id(value) not in seen]
+        if missing:
+            pending += missing
+            continue
+        pending.pop()
+        seen.add(id(tensor))
+        yield layer, inputs, tensor
+
+
+def default_builders() -> dict[str, Builder]:
+    """Return what to build in tf_keras for each known layer type, by the type's name."""
+    builders: dict[str, Builder] = dict.fromkeys(_ARGUMENTS, twin_layer)
+    for name in ("GaussianNoise", "GaussianDropout", "ActivityRegularization"):
+        builders[name] = leave_out
+    return builders
+
+
+def leave_out(layer: keras.layers.Layer) -> Replacement:
+    """Build nothing: for a layer that does nothing when a model predicts."""
+    return []
+
+
+def twin_layer(layer: keras.layers.Layer, **changes: Any) -> Replacement:
+    """Build the layer of the same name and arguments, except for `changes` (`name` among them), with its weights."""
+    tf_keras = import_extra("tf_keras", "quantization")
+    kind = type(layer).__name__
+    config = layer.get_config()
+    if config.get("data_format") == "channels_first":
+        raise InputError(f"Expected channels_last layers, received {layer.name} ({kind}) with channels_first.")
+    arguments = {name: config[name] for name in _ARGUMENTS[kind]}
+    if "activation" in arguments:
+        arguments["activation"] = _activation(layer)
+    arguments.update({"name": layer.name, "dtype": "float32", **changes})
+    weights = [np.asarray(value, dtype="float32") for value in layer.get_weights()]
+    return [(getattr(tf_keras.layers, kind)(**arguments), weights)]
+
+
+def activation_name(layer: keras.layers.Layer) -> str:
+    """Return the Keras 3 name of a layer's activation."""
+    return keras.activations.serialize(layer.activation) if layer.activation else "linear"
+
+
+def hard_sigmoid(inputs: Any) -> Any:
+    """relu6(x + 3) / 6, Keras 3's hard sigmoid, on TensorFlow tensors."""
+    tensorflow = import_extra("tensorflow", "tensorflow")
+    return tensorflow.nn.relu6(inputs + 3.0) * (1.0 / 6.0)
+
+
+def _hard_swish(inputs: Any) -> Any:
+    return inputs * hard_sigmoid(inputs)
+
+
+def _activation(layer: keras.layers.Layer) -> Any:
+    name = activation_name(layer)
+    if name == "relu6":
+        return import_extra("tensorflow", "tensorflow").nn.relu6
+    special = {"hard_sigmoid": hard_sigmoid, "hard_silu": _hard_swish}
+    if name in special:
+        return special[name]
+    if name not in _SAME_ACTIVATIONS:
+        raise InputError(
+            f"Expected an activation among {sorted([*_SAME_ACTIVATIONS, *special, 'relu6'])}, "
+            f"received {name!r} in layer {layer.name}."
+        )
+    return _SAME_ACTIVATIONS[name]
+
+
+def _replacement(layer: keras.layers.Layer, builders: dict[str, Builder]) -> Replacement:
+    kind = type(layer).__name__
+    # A user's own class may bear the name of a stock layer.
+    if kind not in builders or not type(layer).__module__.startswith("keras."):
+        raise InputError(
+            f"Expected layers that TFLite conversion knows ({', '.join(sorted(builders))}), "
+            f"received layer {layer.name} of type {kind}."
+        )
+    return builders[kind](layer)

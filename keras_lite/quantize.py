@@ -1,0 +1,98 @@
+"""Fine-tune a trained model quantisation-aware and write verified int8 and float32 TFLite files.
+
+    python -m keras_lite.quantize MODEL [--data_dir DATA] [--epochs 2] [--learning_rate 5e-5]
+
+MODEL is a run folder or a .keras file with its information file (.json) beside it. DATA is a folder of photos (train,
+valid, test with one folder a class), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to
+the data of the run. Into the folder `quantized` beside the model come two .tflite files, each with class names and
+preprocessing beside it, and result.json; the accuracy of all is printed as a table. Killed and started again with the
+same command it goes on after the last complete epoch.
+"""
+
+from pathlib import Path
+from typing import NoReturn
+
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.checkpoints import load_model
+from keras_lite.data import Augmentation, open_data, read_model_info
+from keras_lite.errors import InputError, import_extra
+from keras_lite.evaluate import data_dir_of_run
+from keras_lite.export.__main__ import check_input, keras_file
+from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
+from keras_lite.export.report import format_report
+from keras_lite.export.tflite import check_writable
+from keras_lite.files import read_json
+from keras_lite.training import RunFolder
+
+_DEFAULTS = QuantizationOptions()
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "Where to write. Default: `quantized` beside the model.", flag_values=FLAGS)
+flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: ranges only.", 0, flag_values=FLAGS)
+flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
+flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)
+flags.DEFINE_float(
+    "distill", _DEFAULTS.distill, "Share of the float model's answers in the target.", 0.0, 1.0, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "freeze_batch_norm",
+    _DEFAULTS.freeze_batch_norm,
+    "Share of the epochs after which batch normalisation's statistics stay.",
+    0.0,
+    1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("image_limit", None, "At most so many training images.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "calibration_images", _DEFAULTS.calibration_images, "Images that set the ranges first.", 1, flag_values=FLAGS
+)
+flags.DEFINE_integer("seed", _DEFAULTS.seed, "Order and augmentation.", 0, flag_values=FLAGS)
+flags.DEFINE_boolean("augment", True, "Augment the images as the run did.", flag_values=FLAGS)
+flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Quantise one model."""
+    if len(positional) != 1:
+        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
+    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
+        import_extra(module, "quantization")
+    path = keras_file(positional[0])
+    data_dir = values.data_dir or data_dir_of_run(positional[0])
+    info = read_model_info(path)
+    model = load_model(path)
+    check_input(model, info, path)
+    output_dir = Path(values.output_dir or path.parent / "quantized")
+    check_writable(output_dir)
+    options = QuantizationOptions(
+        values.epochs,
+        values.learning_rate,
+        values.batch_size,
+        values.distill,
+        values.freeze_batch_norm,
+        values.image_limit,
+        values.calibration_images,
+        values.seed,
+    )
+    data = open_data(data_dir, info.preprocessing.image_size, skip_broken=values.skip_broken)
+    augmentation = _augmentation_of_run(positional[0]) if values.augment else None
+    result = quantize_run(model, info, data, output_dir, options, augmentation)
+    print(f"\n{format_report(result)}\nfiles: {output_dir}")
+
+
+def cli() -> NoReturn:
+    """Run the tool as the command line says."""
+    command_line.run(main, FLAGS, __doc__)
+
+
+def _augmentation_of_run(path: str) -> Augmentation | None:
+    config = RunFolder(path).config
+    if not config.is_file():
+        return None
+    return Augmentation.from_dict(read_json(config).get("augmentation", {}))
+
+
+if __name__ == "__main__":
+    cli()

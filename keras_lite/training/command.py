@@ -1,0 +1,76 @@
+"""The command line of a recipe."""
+
+from typing import Any, NoReturn
+
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.data import Source, make_shapes, open_data
+from keras_lite.errors import InputError
+from keras_lite.training.engine import fit, run_settings
+from keras_lite.training.options import Options, options_from_flags, recipe_flags
+from keras_lite.training.recipe import Recipe
+from keras_lite.training.run_folder import RunFolder
+
+
+def run_recipe(recipe: Recipe, usage: str, arguments: list[str] | None = None) -> NoReturn:
+    """Run a recipe as its command line says, then end the process.
+
+    Args:
+        recipe: The recipe.
+        usage: The help text; the `__doc__` of the recipe's script.
+        arguments: The command line without the program's name. Defaults to `sys.argv[1:]`.
+
+    Example:
+
+    ```python
+    if __name__ == "__main__":
+        run_recipe(RECIPE, __doc__)
+    ```
+    """
+
+    def main(values: flags.FlagValues, positional: list[str]) -> None:
+        if positional:
+            raise InputError(f"Expected flags only, received {' '.join(positional)}.")
+        options = options_from_flags(recipe, values)
+        output_dir = values.output_dir or _default_output_dir(recipe, options)
+        # What is wrong with the folder is said before the data is read.
+        result = RunFolder(output_dir).open(run_settings(recipe, options))
+        if result is None:
+            result = fit(recipe, _open(options), options, output_dir)
+        else:
+            print(f"the run in {output_dir} is finished")
+        print(summary(result, output_dir))
+
+    command_line.run(main, recipe_flags(recipe), usage, arguments)
+
+
+def summary(result: dict[str, Any], output_dir: str) -> str:
+    """Return a result as a few lines to read."""
+    last, best, test = result["last"], result["best"], result["test"]
+    lines = [
+        f"{result['recipe']} {result['model']}: {result['epochs']} epochs in {result['seconds']:.0f} s",
+        f"parameters {result['parameters']:,}, multiply-accumulates {result['macs']:,}",
+        f"validation accuracy: last epoch {last['val_accuracy']:.2%}, "
+        f"best {best['val_accuracy']:.2%} (epoch {best['epoch']:.0f})",
+    ]
+    if test is not None:
+        lines.append(f"test accuracy: {test['accuracy']:.2%} ({result['images']['test']} images, last epoch)")
+    if result["published"] is not None:
+        figures = ", ".join(f"{name} {value}" for name, value in result["published"].items())
+        lines.append(f"published: {figures}")
+    return "\n".join([*lines, f"run folder: {output_dir}"])
+
+
+def _default_output_dir(recipe: Recipe, options: Options) -> str:
+    size = "x".join(str(side) for side in dict.fromkeys(options.image_size))
+    smoke = "-smoke" if options.smoke else ""
+    return f"runs/{recipe.name}-{options.model}-{size}-seed{options.seed}{smoke}"
+
+
+def _open(options: Options) -> dict[str, Source]:
+    if options.smoke:
+        counts = {"train": 2 * options.batch_size, "valid": options.batch_size, "test": options.batch_size}
+        size = options.image_size[0]
+        return {split: make_shapes(count, seed, size) for seed, (split, count) in enumerate(counts.items())}
+    return open_data(options.data_dir, options.image_size, skip_broken=options.skip_broken)

@@ -1,0 +1,248 @@
+"""Training a recipe's model, from data to a complete run folder."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+
+from keras_lite.data import Batches, ModelInfo, Source, write_model_info
+from keras_lite.files import atomic_path, write_json
+from keras_lite.training.environment import environment
+from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
+from keras_lite.training.options import Options
+from keras_lite.training.progress import progress_callbacks
+from keras_lite.training.recipe import Recipe
+from keras_lite.training.resume import RunState, SaveState
+from keras_lite.training.run_folder import RunFolder, best_row, draw_curves, named_errors
+from keras_lite.training.splits import with_validation
+from keras_lite.training.tensorboard import TensorBoardLog
+
+_SECONDS_BETWEEN_DRAWINGS = 60
+
+
+def fit(
+    recipe: Recipe,
+    data: dict[str, Source],
+    options: Options,
+    output_dir: str | os.PathLike,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
+    """Train with `model.fit`, validate after each epoch, test once at the end.
+
+    The run can be killed at any moment: called again with the same arguments it goes on, and on the same backend it
+    ends with the same weights and metrics as an uninterrupted run. A finished run only returns its result.
+
+    Args:
+        recipe: What to train, and how.
+        data: The sources `"train"`, `"valid"` and `"test"`. Without `"valid"` some of the training images are held
+            out; without `"test"` the result has none.
+        options: The choices of this run.
+        output_dir: The run folder, which receives `config.json`, `environment.json`, `metrics.csv`, `curves.png`,
+            `tensorboard/`, `best.weights.h5`, `last.weights.h5`, `model.keras` with
+            `model.json`, `result.json` and `resume.npz`.
+        callbacks: Further Keras callbacks. Their state is saved and restored too, see `callback_state`.
+
+    Returns:
+        What `result.json` holds: the metrics of the last and the best epoch, and of the test, with all they belong to.
+
+    Raises:
+        InputError: If the data has no training images, or the folder can't be used for this run.
+
+    Example:
+
+    ```python
+    result = fit(recipe, open_data("photos", (96, 96)), Options.of(recipe, image_size=(96, 96)), "runs/photos")
+    print(result["test"]["accuracy"])
+    ```
+    """
+    folder = RunFolder(output_dir)
+    settings = run_settings(recipe, options)
+    finished = folder.open(settings)
+    if finished is not None:
+        return finished
+    start = time.monotonic()
+    data = with_validation(data, options.validation_share, options.seed)
+    classes = data["train"].class_names
+    images = {split: len(source) for split, source in data.items()}
+    settings |= {"class_names": classes, "images": images}
+    keras.utils.set_random_seed(options.seed)
+    steps_per_epoch = math.ceil(images["train"] / options.batch_size)
+    model, accuracy = _compiled_model(recipe, options, len(classes), steps_per_epoch)
+    folder.begin(settings, options.to_dict(), environment())
+    state = RunState(model, [accuracy], list(callbacks), options.seed)
+    if folder.resume.exists():
+        state.load(folder.resume)
+    before = state.progress.seconds
+    run = _Run(folder, model, state, options, lambda: before + time.monotonic() - start)
+    batches = {split: _batches(recipe, options, data, split) for split in data}
+    with ThreadPoolExecutor(options.workers) as pool:
+        run.train(batches["train"], batches["valid"], callbacks, pool)
+        test = run.test(batches["test"], pool) if "test" in batches else None
+    with named_errors(folder.model), atomic_path(folder.model) as temporary:
+        model.save(temporary)
+    info = ModelInfo(options.model, classes, recipe.preprocessing(options.image_size), "logits")
+    write_model_info(folder.model, info, recipe=recipe.name)
+    result = {
+        "recipe": recipe.name,
+        "model": options.model,
+        "row": recipe.models[options.model].row,
+        "smoke": options.smoke,
+        "seed": options.seed,
+        "epochs": len(state.progress.rows),
+        "last": state.progress.rows[-1],
+        "best": best_row(state.progress.rows),
+        "test": test,
+        "images": images,
+        "image_size": list(options.image_size),
+        "seconds": run.seconds(),
+        **_size_of(model),
+        "published": _published(recipe, options),
+    }
+    write_json(folder.result, result)
+    return result
+
+
+def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
+    """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
+    optimizer = recipe.optimizer(options.learning_rate)
+    # Its name has a number that counts the optimizers of this process.
+    config = {name: value for name, value in optimizer.get_config().items() if name != "name"}
+    return {
+        "recipe": recipe.name,
+        "model": options.model,
+        "row": recipe.models[options.model].row,
+        "flags": options.with_effect(),
+        "preprocessing": recipe.preprocessing(options.image_size).to_dict(),
+        "augmentation": recipe.augmentation.to_dict(),
+        "optimizer": {"class_name": type(optimizer).__name__, "config": config},
+        "backend": keras.backend.backend(),
+    }
+
+
+class _Run:
+    """The part of a run that can be killed and taken up again."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        model: keras.Model,
+        state: RunState,
+        options: Options,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self._model = model
+        self._state = state
+        self._options = options
+        self.seconds = seconds
+
+    def train(
+        self,
+        train: Batches,
+        valid: Batches,
+        callbacks: Sequence[keras.callbacks.Callback],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        """Train the epochs that are left, each with a call of `model.fit`."""
+        progress, folder, epochs = self._state.progress, self._folder, self._options.epochs
+        log = TensorBoardLog(folder.tensorboard, progress.rows)
+        if progress.rows and progress.step == 0:
+            # The run may have been killed between the state and the files that follow from it.
+            folder.write_epoch(self._model, progress.rows)
+
+        drawn = time.monotonic()
+
+        def after_epoch() -> None:
+            nonlocal drawn
+            folder.write_epoch(self._model, progress.rows)
+            log.write(progress.rows[-1])
+            # Drawing takes as long as a short epoch.
+            if time.monotonic() - drawn > _SECONDS_BETWEEN_DRAWINGS:
+                draw_curves(folder.curves, progress.rows)
+                drawn = time.monotonic()
+
+        every = self._options.save_every_steps
+        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch)
+        show, verbose = progress_callbacks()
+        run_callbacks = RunCallbacks([*callbacks, saver, *show], self._model, epochs, train.num_batches, verbose)
+        run_callbacks.begin()
+        self._state.restore_callbacks()
+        while progress.epoch < epochs and not progress.stopped:
+            run_callbacks.first_step = progress.step
+            left = EpochBatches(train, progress.epoch, progress.step, pool)
+            validation = EpochBatches(valid, 0, 0, pool)
+            self._fit_epoch(left, validation, progress.epoch, run_callbacks)
+        run_callbacks.end()
+        draw_curves(folder.curves, progress.rows)
+
+    def test(self, test: Batches, pool: ThreadPoolExecutor) -> dict[str, float]:
+        """Return the metrics of the trained model on the test images."""
+        batches = EpochBatches(test, 0, 0, pool)
+        print(f"testing on {len(test.source)} images", flush=True)
+        metrics = call_with_data(lambda: self._model.evaluate(batches, verbose=0, return_dict=True), batches)
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _fit_epoch(self, left: EpochBatches, validation: EpochBatches, epoch: int, callbacks: RunCallbacks) -> None:
+        call_with_data(
+            lambda: self._model.fit(
+                left,
+                validation_data=validation,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                callbacks=callbacks,
+                shuffle=False,  # the batches have their order
+            ),
+            left,
+            validation,
+        )
+
+
+def _compiled_model(
+    recipe: Recipe, options: Options, classes: int, steps_per_epoch: int
+) -> tuple[keras.Model, keras.metrics.Metric]:
+    model = recipe.models[options.model].build(options.image_size, classes)
+    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    rate = options.learning_rate
+    if recipe.schedule is not None:
+        rate = recipe.schedule(rate, options.epochs, steps_per_epoch)
+    model.compile(
+        recipe.optimizer(rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[accuracy],
+        # Compiled by XLA where that pays: not by TensorFlow on a CPU. PyTorch runs single steps only.
+        jit_compile="auto",
+        steps_per_execution=1 if keras.backend.backend() == "torch" else options.steps_per_execution,
+    )
+    return model, accuracy
+
+
+def _batches(recipe: Recipe, options: Options, data: dict[str, Source], split: str) -> Batches:
+    training = split == "train"
+    return Batches(
+        data[split],
+        options.batch_size,
+        recipe.preprocessing(options.image_size),
+        augmentation=recipe.augmentation if training else None,
+        shuffle=training,
+        seed=options.seed,
+    )
+
+
+def _size_of(model: keras.Model) -> dict[str, int]:
+    from keras_lite.profiling import profile
+
+    counts = profile(model)
+    return {"parameters": counts.parameters, "macs": counts.macs}
+
+
+def _published(recipe: Recipe, options: Options) -> dict[str, Any] | None:
+    row = recipe.models[options.model].row
+    if row is None:
+        return None
+    from keras_lite import published
+
+    return published.get(row).published

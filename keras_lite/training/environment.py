@@ -1,0 +1,88 @@
+"""Where a run ran: versions, commit and machine."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import keras_lite
+
+_PACKAGES = ("keras", "numpy", "h5py", "Pillow", "tensorflow", "jax", "jaxlib", "torch")
+
+
+def environment() -> dict[str, Any]:
+    """Return what a result depends on besides its flags, ready for JSON.
+
+    Returns:
+        Dictionary of `keras_lite` (version), `commit` (of the checkout, else `None`), `commit_modified` (whether the
+        checkout differs from it), `backend`, `devices`, `python`, `versions` (of the packages that are installed)
+        and `machine`.
+    """
+    commit, modified = _commit(Path(keras_lite.__file__).resolve().parent.parent)
+    return {
+        "keras_lite": keras_lite.__version__,
+        "commit": commit,
+        "commit_modified": modified,
+        "backend": keras.backend.backend(),
+        "devices": _devices(),
+        "python": platform.python_version(),
+        "versions": {name: version for name in _PACKAGES if (version := _version(name))},
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        },
+    }
+
+
+def _devices() -> list[str]:
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+    if backend == "torch":
+        import torch
+
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return [f"gpu: {name}" for name in names] or ["cpu"]
+    return [str(device) for device in keras.distribution.list_devices()]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit(folder: Path) -> tuple[str | None, bool | None]:
+    if not (folder / ".git").exists():
+        return None, None
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return None, None
+    return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        command = ["git", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,76 @@
+"""A recipe: what a published result was trained with, as facts."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeModel:
+    """One model a recipe trains.
+
+    Args:
+        build: Returns the model with logits as output, called as `build((height, width), classes)`.
+        row: Id of the published row that stands for it (`"sports100/carnet18/ours"`), or `None`.
+    """
+
+    build: Callable[[tuple[int, int], int], keras.Model]
+    row: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How models are trained on a data set; `keras_lite.training.fit` does it.
+
+    The values are the defaults of a run: the command line's flags, held by `Options`, replace some of them.
+
+    Args:
+        name: The recipe's name, of the form of a Python module's.
+        models: The models to choose from, by name; the first is the default.
+        optimizer: Returns the optimizer, called with the learning rate or its schedule.
+        learning_rate: Initial learning rate.
+        epochs: Number of passes over the training images.
+        batch_size: Images in a training step.
+        image_size: Height and width of the images in pixels.
+        mean: Mean of each channel of pixels scaled to [0, 1].
+        std: Standard deviation of each channel of pixels scaled to [0, 1].
+        augmentation: Random changes to the training images; never applied in validation and test.
+        schedule: Returns the schedule of the learning rate, called as
+            `schedule(learning_rate, epochs, steps_per_epoch)`; `None`: it is constant.
+
+    Example:
+
+    ```python
+    recipe = Recipe(
+        name="flowers",
+        models={"carnet18": RecipeModel(lambda size, classes: CARNet18(
+            input_shape=(*size, 3), classes=classes, classifier_activation=None))},
+        optimizer=keras.optimizers.Adam,
+        learning_rate=5e-4, epochs=50, batch_size=16, image_size=(96, 96),
+    )
+    ```
+    """
+
+    name: str
+    models: Mapping[str, RecipeModel]
+    optimizer: Callable[[float | keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer]
+    learning_rate: float
+    epochs: int
+    batch_size: int
+    image_size: tuple[int, int]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    schedule: Callable[[float, int, int], keras.optimizers.schedules.LearningRateSchedule] | None = None
+
+    def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
+        """Return the preprocessing, at another image size where one is given."""
+        return Preprocessing(image_size or self.image_size, self.mean, self.std)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a run folder records of the recipe beyond its flags."""
+        return {"name": self.name, "augmentation": self.augmentation.to_dict()}

@@ -1,0 +1,176 @@
+"""The folder of a run: what it was asked for, how it went, and what came out."""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_lite.errors import InputError
+from keras_lite.files import atomic_path, read_json, write_bytes, write_json, write_text
+
+
+class RunFolder:
+    """The files of one run. All but `resume.npz` can be written again from what that file says.
+
+    Args:
+        path: The folder; it is made when the run begins.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.csv"
+        self.curves = self.path / "curves.png"
+        self.tensorboard = self.path / "tensorboard"
+        self.best_weights = self.path / "best.weights.h5"
+        self.last_weights = self.path / "last.weights.h5"
+        self.model = self.path / "model.keras"
+        self.result = self.path / "result.json"
+        self.resume = self.path / "resume.npz"
+
+    def open(self, settings: dict[str, Any]) -> dict[str, Any] | None:
+        """Make the folder, or make sure that the run in it is the one that is asked for.
+
+        Args:
+            settings: What the weights depend on and is known before the data is read: the first part of
+                `config.json`.
+
+        Returns:
+            The result, if the run is finished.
+
+        Raises:
+            InputError: If the folder can't be written to, or holds a run with other settings.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"Expected --output_dir to be a folder that can be written to, received {self.path}: {error.strerror}"
+            ) from error
+        if not self.config.exists():
+            return None
+        self._check_same(settings)
+        return read_json(self.result) if self.result.exists() else None
+
+    def begin(self, settings: dict[str, Any], flags: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Write what the run is, before its first step.
+
+        Args:
+            settings: What the weights depend on, now with the facts of the data.
+            flags: All flags, also those without effect on the weights.
+            environment: What `keras_lite.training.environment` returns.
+
+        Raises:
+            InputError: If the folder holds a run on other data.
+        """
+        if self.config.exists():
+            self._check_same(settings)
+        else:
+            write_json(self.config, settings | {"data_dir": flags["data_dir"], "flags": flags})
+        write_json(self.environment, environment)
+
+    def write_epoch(self, model: keras.Model, rows: list[dict[str, float]]) -> None:
+        """Write what there is after an epoch: weights and metrics."""
+        save_weights(model, self.last_weights)
+        if best_row(rows) is rows[-1]:
+            save_weights(model, self.best_weights)
+        write_metrics(self.metrics, rows)
+
+    def _check_same(self, settings: dict[str, Any]) -> None:
+        # As JSON gives it back: tuples are lists there.
+        wanted = json.loads(json.dumps(settings))
+        expected, received = _differences(read_json(self.config), wanted)
+        if expected:
+            raise InputError(
+                f"Expected the flags of the run in {self.path} ({expected}), received {received}. "
+                f"Choose another --output_dir for another run."
+            )
+
+
+def _differences(there: Any, wanted: dict[str, Any]) -> tuple[str, str]:
+    """Name the settings that differ, as they are and as they are wanted; empty texts if none does."""
+    if not isinstance(there, dict):
+        return "none", "a config.json that is not a run's"
+    expected, received = [], []
+    for name, value in wanted.items():
+        old = there.get(name)
+        if name == "flags" and isinstance(old, dict):
+            changed = [flag for flag in value if old.get(flag) != value[flag]]
+            expected += [f"--{flag} {_flag_text(old.get(flag))}" for flag in changed]
+            received += [f"--{flag} {_flag_text(value[flag])}" for flag in changed]
+        elif old != value:
+            expected.append(f"{name} {_short(old)}")
+            received.append(f"{name} {_short(value)}")
+    return ", ".join(expected), ", ".join(received)
+
+
+def _flag_text(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def best_row(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the first of the epochs with the highest validation accuracy."""
+    return max(rows, key=lambda row: row["val_accuracy"])
+
+
+class _WeightsInMemory(io.BytesIO):
+    """A buffer that passes for a path: Keras tells the format of weights by the name's ending."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write a model's weights; the old file stays until the new one is complete."""
+    # HDF5 itself meets a full disk with a flood of messages, so it writes to memory.
+    buffer = _WeightsInMemory()
+    model.save_weights(buffer)
+    with named_errors(path):
+        write_bytes(path, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Give the errors of writing a file the file's name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def write_metrics(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write the metrics of all epochs as a CSV table, each number with all its digits."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, *([repr(row[name]) if name in row else "" for name in names] for row in rows)]
+    write_text(path, "".join(",".join(line) + "\n" for line in lines))
+
+
+def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
+    """Draw loss and accuracy over the epochs, of training and validation."""
+    from matplotlib.figure import Figure  # without pyplot no window system is looked for
+
+    figure = Figure(figsize=(10, 4))
+    figure.subplots_adjust(left=0.07, right=0.98, top=0.95, bottom=0.13)
+    epochs = [row["epoch"] for row in rows]
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            axes.plot(epochs, [row.get(key) for row in rows], label=label, marker="." if len(rows) < 20 else "")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with named_errors(path), atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)

@@ -1,0 +1,155 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_lite.data import ArraySource, Augmentation, Batches, Preprocessing
+from keras_lite.errors import InputError
+
+PREPROCESSING = Preprocessing((8, 8))
+AUGMENTATION = Augmentation(crop_padding=1, brightness=0.2, horizontal_flip=True, rotation=15.0)
+
+
+@pytest.fixture
+def source():
+    """Image number n is filled with n, and so is its label."""
+    images = np.broadcast_to(np.arange(23, dtype="uint8")[:, None, None, None], (23, 8, 8, 3))
+    return ArraySource(images.copy(), np.arange(23), [str(number) for number in range(23)])
+
+
+def labels_of(batches):
+    return np.concatenate([batches[index][1] for index in range(len(batches))])
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_shapes_and_types(source):
+    batches = Batches(source, 5, PREPROCESSING)
+    images, labels = batches[0]
+    assert images.shape == (5, 8, 8, 3)
+    assert images.dtype == np.float32
+    assert labels.dtype == np.int32
+    assert len(batches) == 5
+    assert batches[4][0].shape[0] == 3
+    np.testing.assert_array_equal(labels_of(batches), np.arange(23))
+
+
+def test_labels_stay_with_their_images(source):
+    for images, labels in Batches(source, 5, PREPROCESSING, shuffle=True):
+        np.testing.assert_allclose(images[:, 0, 0, 0], (labels / 255 - 0.485) / 0.229, atol=1e-6)
+
+
+def test_drop_remainder(source):
+    assert len(Batches(source, 5, PREPROCESSING, drop_remainder=True)) == 4
+    with pytest.raises(InputError, match="batch of 24"):
+        Batches(source, 24, PREPROCESSING, drop_remainder=True)
+
+
+def test_each_epoch_has_an_order_of_its_own(source):
+    batches = Batches(source, 5, PREPROCESSING, shuffle=True)
+    first = labels_of(batches)
+    batches.on_epoch_end()
+    second = labels_of(batches)
+    assert sorted(first) == sorted(second) == list(range(23))
+    assert list(first) != list(second)
+    assert list(first) != list(range(23))
+
+
+def test_seed_decides_order_and_augmentation(source):
+    same = [Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=4) for _ in range(2)]
+    other = Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=5)
+    assert_same(same[0], same[1])
+    assert list(labels_of(other)) != list(labels_of(same[0]))
+    unshuffled = [Batches(source, 5, PREPROCESSING, AUGMENTATION, seed=seed) for seed in (4, 5)]
+    assert (unshuffled[0][0][0] != unshuffled[1][0][0]).any()
+
+
+def test_augmentation_differs_from_batch_to_batch_and_epoch_to_epoch():
+    images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype="uint8").repeat(8, axis=0)
+    batches = Batches(ArraySource(images, np.zeros(8, int), ["a"]), 4, PREPROCESSING, AUGMENTATION)
+    seen = {batches.batch(epoch, index)[0].tobytes() for epoch in range(3) for index in range(2)}
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_a_batch_does_not_depend_on_what_was_read_before(source, workers):
+    straight = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2, workers=0)
+    expected = {}
+    for epoch in range(3):
+        expected |= {(epoch, index): straight[index] for index in range(len(straight))}
+        straight.on_epoch_end()
+    again = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2, workers=workers)
+    for place in np.random.default_rng(0).permutation(list(expected)):
+        assert_same([again.batch(*map(int, place))], [expected[tuple(place)]])
+    for epoch, index in ((1, 3), (2, 0), (0, 5)):  # restarted in the middle
+        restarted = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2, workers=workers)
+        restarted.epoch = epoch
+        assert_same([restarted[index]], [expected[epoch, index]])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_fit_sees_the_same_batches_with_any_number_of_workers(source, workers):
+    seen = []
+
+    class Recorder(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(batches.epoch)
+
+    batches = Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=3, workers=workers)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(23, kernel_initializer="zeros")]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    model.fit(batches, epochs=3, shuffle=False, verbose=0, callbacks=[Recorder()])
+    assert seen == [1, 2, 3]  # Keras ends an epoch before its first
+    expected = _descend(Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=3, workers=0))
+    np.testing.assert_allclose(model.get_weights()[0], expected, atol=2e-5)
+
+
+def _descend(batches):
+    """Reckon epochs 1 to 3 of gradient descent on a linear classifier, batch by batch in their order."""
+    kernel, bias = np.zeros((8 * 8 * 3, 23)), np.zeros(23)
+    for epoch in (1, 2, 3):
+        for index in range(len(batches)):
+            images, labels = batches.batch(epoch, index)
+            inputs = images.reshape(len(images), -1)
+            logits = inputs @ kernel + bias
+            probabilities = np.exp(logits - logits.max(1, keepdims=True))
+            probabilities /= probabilities.sum(1, keepdims=True)
+            error = (probabilities - np.eye(23)[labels]) / len(labels)
+            kernel -= 0.1 * inputs.T @ error
+            bias -= 0.1 * error.sum(0)
+    return kernel
+
+
+def test_an_error_of_the_source_comes_out_as_it_was(source, monkeypatch):
+    def broken(indices):
+        raise InputError("photo.jpg")
+
+    batches = Batches(source, 4, PREPROCESSING)
+    monkeypatch.setattr(source, "images", broken)
+    with pytest.raises(InputError, match=r"photo\.jpg"):
+        batches[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"workers": -1}, "workers"),
+        ({"seed": -1}, "seed"),
+        ({"preprocessing": Preprocessing((8, 9))}, "images of"),
+    ],
+)
+def test_bad_arguments_are_refused(source, arguments, message):
+    with pytest.raises(InputError, match=message):
+        Batches(**({"source": source, "batch_size": 4, "preprocessing": PREPROCESSING} | arguments))
+
+
+def test_there_is_no_batch_behind_the_last(source):
+    with pytest.raises(IndexError):
+        Batches(source, 5, PREPROCESSING)[5]

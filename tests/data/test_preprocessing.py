@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from keras_lite.errors import InputError
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+def test_known_pixels():
+    preprocessing = Preprocessing((1, 2), mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
+    result = preprocessing(np.array([[[[0, 0, 0], [255, 255, 255]]]], "uint8"))
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result[0, 0], [[-1, -1, 0], [1, 3, 1]], atol=1e-6)
+
+
+def test_imagenet_normalisation_is_the_default():
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype="uint8")
+    expected = (images / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(Preprocessing((5, 7))(images), expected, atol=1e-5)
+    assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
+    assert IMAGENET_STD == (0.229, 0.224, 0.225)
+
+
+def test_comes_back_from_its_dictionary():
+    preprocessing = Preprocessing((96, 64), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    fields = preprocessing.to_dict()
+    assert fields == {"image_size": [96, 64], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    assert Preprocessing.from_dict(fields) == preprocessing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_size": [0, 5]},
+        {"image_size": 96},
+        {"image_size": [96.5, 96]},
+        {"image_size": "96"},
+        {"mean": [0.1, 0.2]},
+        {"mean": ["a", "b", "c"]},
+        {"std": [1, 0, 1]},
+        {"std": [1, float("nan"), 1]},
+        {"more": 1},
+    ],
+)
+def test_bad_fields_are_refused(change):
+    with pytest.raises(InputError, match=next(iter(change)) if "more" not in change else "fields"):
+        Preprocessing.from_dict(Preprocessing((96, 96)).to_dict() | change)
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"image_size": [1, 1]}])
+def test_missing_fields_are_refused(content):
+    with pytest.raises(InputError, match="fields"):
+        Preprocessing.from_dict(content)
+
+
+def test_other_sizes_and_types_are_refused():
+    preprocessing = Preprocessing((4, 4))
+    with pytest.raises(InputError, match="received uint8 of shape"):
+        preprocessing(np.zeros((1, 4, 5, 3), "uint8"))
+    with pytest.raises(InputError, match="received float64"):
+        preprocessing(np.zeros((1, 4, 4, 3)))

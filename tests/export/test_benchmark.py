@@ -1,0 +1,66 @@
+import os
+import stat
+
+import pytest
+from small_classifier import carnet_like, colour_images, scramble
+
+from keras_lite.export import benchmark, conversion
+from keras_lite.quantization import to_tf_keras
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    twin = to_tf_keras(scramble(carnet_like()))
+    images, _ = colour_images(8, seed=0)
+    for precision in ("float32", "int8"):
+        content = conversion.convert(twin, precision, images if precision == "int8" else None)
+        (folder / f"{precision}.tflite").write_bytes(content)
+    return [folder / "float32.tflite", folder / "int8.tflite"]
+
+
+def test_files_side_by_side(run_tool, files):
+    finished = run_tool(benchmark, *files, "--threads", "1,2", "--runs", 20)
+
+    assert finished.returncode == 0, finished.stderr
+    rows = [line.split() for line in finished.stdout.splitlines() if "partition" in line]
+    assert [row[:2] for row in rows] == [[str(file), threads] for file in files for threads in "12"]
+    float_size, int_size = (file.stat().st_size for file in files)
+    for row in rows:
+        assert 0 < float(row[2]) <= float(row[3]) + 0.01  # median <= 95th percentile
+        assert float(row[6]) == round((float_size if "float32" in row[0] else int_size) / float_size, 2)
+    assert rows[0][4] == rows[1][4] == "1.00"
+    assert "DEPTHWISE_CONV_2D float32" in finished.stdout
+    assert "DEPTHWISE_CONV_2D int8" in finished.stdout
+    assert "--num_threads=2" in finished.stdout  # the commands for a phone
+
+
+def test_phone_is_measured_where_there_is_one(run_tool, files, tmp_path, monkeypatch):
+    adb = tmp_path / "adb"
+    adb.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n'
+        'case "$1" in devices) printf "List of devices attached\\nphone\\tdevice\\n";; '
+        'shell) echo "Inference timings in us: Init: 1, First inference: 2, Inference (avg): 1234";; esac\n'
+    )
+    adb.chmod(adb.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    finished = run_tool(benchmark, files[0], "--threads", "4", "--runs", 5)
+
+    assert "Inference (avg): 1234" in finished.stdout
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[1] == f"push {files[0]} /data/local/tmp/float32.tflite"
+    assert calls[2].startswith("shell /data/local/tmp/benchmark_model --graph=/data/local/tmp/float32.tflite")
+    assert calls[2].endswith("--num_threads=4")
+
+
+def test_wrong_input_ends_in_one_line(run_tool, files, tmp_path, assert_one_line_error):
+    text = tmp_path / "text.tflite"
+    text.write_text("a text that is no model")
+    assert_one_line_error(run_tool(benchmark), "received none")
+    assert_one_line_error(run_tool(benchmark, tmp_path / "none.tflite"), "none.tflite", "not a file")
+    assert_one_line_error(run_tool(benchmark, text), "text.tflite", "something else")
+    assert_one_line_error(run_tool(benchmark, files[0], "--threads", "0"), "--threads")
+    assert_one_line_error(run_tool(benchmark, files[0], "--android_binary", text / "x"), "--android_binary")

@@ -1,0 +1,70 @@
+import json
+
+import numpy as np
+import pytest
+from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, train
+
+from keras_lite import quantize as quantize_tool
+from keras_lite.data import Augmentation, ModelInfo, make_shapes, write_model_info
+from keras_lite.errors import InputError
+from keras_lite.export import inspect
+from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
+from keras_lite.export.report import format_report
+
+pytestmark = pytest.mark.tensorflow_only
+INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")
+
+
+def test_from_trained_model_to_measured_files(tmp_path):
+    model = train(carnet_like(activation="softmax"))
+    data = {"train": colour_source(120, 1), "test": colour_source(90, 3)}
+    options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
+
+    result = quantize_run(model, INFO, data, tmp_path, options, Augmentation(horizontal_flip=True))
+
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    names = sorted(path.name for path in tmp_path.iterdir())
+    stems = ("small_float32", "small_int8")
+    assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "tflite"))]
+    rows = {row["title"]: row for row in result["rows"]}
+    images = PREPROCESSING(data["test"].images(np.arange(90)))
+    top1 = float((model.predict(images, verbose=0).argmax(1) == data["test"].labels).mean())
+    assert rows["Keras float32"]["top1"] == top1
+    assert rows["TFLite float32"]["top1"] == top1
+    int8 = rows["TFLite int8"]
+    assert abs(int8["top1"] - top1) <= 0.03
+    assert int8["agreement_fake_quantised"] >= 0.97
+    assert int8["int8_only"]
+    assert int8["partitions"] == 1
+    assert int8["latency_ms"] > 0
+    assert int8["bytes"] == (tmp_path / "small_int8.tflite").stat().st_size
+    assert inspect(tmp_path / "small_int8.tflite").int8_only
+    # The quantised model answers logits, the float file what the model answers.
+    outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
+    assert outputs == ["probabilities", "logits"]
+    table = format_report(result)
+    assert f"{top1:.2%}" in table
+    trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    assert f"{trainable:,} parameters" in table
+
+
+def test_classes_of_the_data_must_be_the_models(tmp_path):
+    with pytest.raises(InputError, match=r"3 classes \('blue', ...\), received 10"):
+        quantize_run(carnet_like(), INFO, {"train": make_shapes(20, 0, SIZE)}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line_error):
+    path = tmp_path / "model.keras"
+    carnet_like().save(path)
+
+    def check(*arguments, expected):
+        assert_one_line_error(run_tool(quantize_tool, *arguments), *expected)
+
+    check(expected=["Expected one MODEL"])
+    check(path, "--data_dir", "shapes", expected=["model.json", "does not exist"])
+    write_model_info(path, INFO)
+    check(path, expected=["--data_dir"])
+    check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
+    check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
+    check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])
