@@ -95,7 +95,7 @@ def _read_pickle(path: Path) -> dict[str, np.ndarray]:
             "torch.save(network.state_dict(), path)"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"Expected PyTorch weights in {path}, which can't be read as such: {reason}") from error
     return {name: _as_array(tensor) for name, tensor in _find_state_dict(content, path, torch.Tensor).items()}
 

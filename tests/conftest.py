@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 from keras_lite import command_line
@@ -73,3 +74,12 @@ def assert_one_line_error():
             assert str(text) in lines[0]
 
     return check
+
+
+@pytest.hookimpl(tryfirst=True)  # before the selection by marker
+def pytest_collection_modifyitems(items):
+    """Make what is `slow_elsewhere` slow on every backend but TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        for item in items:
+            if item.get_closest_marker("slow_elsewhere"):
+                item.add_marker(pytest.mark.slow)

@@ -9,6 +9,8 @@ from keras_lite.applications import CifarResNet, EfficientResNet
 from keras_lite.errors import InputError
 from keras_lite.torch_files import read_state_dict, write_state_dict
 
+pytestmark = pytest.mark.slow_elsewhere
+
 OPTIONS = {"depth": 8, "classes": 7, "convolution": "bsconv_u", "input_shape": (16, 16, 3)}
 FLAGS = ("--model=cifar_resnet", "--options=depth=8,classes=7,convolution=bsconv_u,input_shape=(16,16,3)")
 

@@ -37,7 +37,7 @@ def flatten(model: keras.Model) -> keras.Model:
 def as_functional(model: keras.Model) -> keras.Model:
     """Return a functional or Sequential model as a functional one that shares its layers."""
     if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs, model.outputs, name=model.name)
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise InputError(
             "Expected a functional or built Sequential Keras 3 model, "

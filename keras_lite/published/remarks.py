@@ -17,6 +17,7 @@ _LABEL = (
     "convolution is added in training"
 )
 _CUT_OFF = "the parameters are printed with the last digits cut off, not rounded: the network has {params:,}"
+_FLOPS = "the FLOPs are printed up to one unit of their last digit off: the network has {flops_by_published_counter:,}"
 _ONE_MORE = (
     "the parameters are printed as 1,000 more than the original's; the network has {params:,}, which rounds to "
     "3,086,000"
@@ -53,7 +54,9 @@ _BY_ROW = {
         "the main table prints 74.0% for this network, the ablation table 76.0% (cifar100_ablation/ghostnet/original)",
     ),
     "imagenet/mobilenetv3_large/original": ("the published code has no ImageNet recipe",),
+    "vegfru292/shufflenetv2/ours": (_FLOPS,),
     "imagenet/mobilenetv3_large/ours": (
+        _FLOPS,
         "the published code has no ImageNet recipe",
         "where the stem strides is not published; it is inferred from the counts",
     ),

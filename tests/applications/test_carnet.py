@@ -123,7 +123,7 @@ def test_registry():
     assert {"carnet18", "ghostnet", "resnet18"} <= set(keras_lite.applications.list_models())
     assert keras_lite.applications.list_models("*car*") == ["carnet18"]
     assert keras_lite.applications.create("carnet18", classes=3, input_shape=(48, 48, 3)).output_shape == (None, 3)
-    with pytest.raises(InputError, match="carnet18, .*; received 'vgg16'"):
+    with pytest.raises(InputError, match=r"carnet18, .*; received 'vgg16'"):
         keras_lite.applications.create("vgg16")
 
 

@@ -9,6 +9,8 @@ from keras_lite.applications import GhostNet, MobileNetV3Large, MobileNetV3Small
 from keras_lite.errors import InputError
 from keras_lite.graph import flatten
 
+pytestmark = pytest.mark.slow_elsewhere
+
 NETWORKS = [GhostNet, MobileNetV3Large, MobileNetV3Small, ParCMobileNetV2, ShuffleNetV2]
 
 

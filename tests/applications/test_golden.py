@@ -25,6 +25,8 @@ from keras_lite.applications import (
 )
 from keras_lite.checkpoints import load_torch_state_dict, to_torch_state_dict
 
+pytestmark = pytest.mark.slow_elsewhere
+
 CIFAR = {"input_shape": (32, 32, 3), "classes": 100}
 DOGS = {"classes": 120}
 VEGFRU = {"classes": 292}

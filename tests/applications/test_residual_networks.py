@@ -20,23 +20,28 @@ from keras_lite.applications import (
 from keras_lite.errors import InputError
 from keras_lite.profiling import profile
 
+pytestmark = pytest.mark.slow_elsewhere
+
 CIFAR = {"input_shape": (32, 32, 3), "classes": 100}
+HYBRID = {"stem": "hybrid"}
 PADDING_FREE = {"downsampling": "padding_free"}
 
 
 @pytest.mark.parametrize(
-    ("build", "arguments", "parameters"),
+    ("build", "arguments", "parameters", "million_flops"),
     [
         # What the published code makes of the small networks when their strided convolutions become padding-free.
-        (MobileNetV1, CIFAR | PADDING_FREE, 3_309_482),
-        (MobileNetV2, CIFAR | PADDING_FREE, 2_353_066),
-        (BSConvMobileNetV3Small, CIFAR | PADDING_FREE, 1_146_712),
-        (CifarResNet, {"depth": 56, "stem": "hybrid", **PADDING_FREE}, 865_434),
-        (WideResNet, {"depth": 16, "width": 4, "stem": "hybrid", **PADDING_FREE}, 3_182_378),
+        (MobileNetV1, CIFAR | PADDING_FREE, 3_309_482, 142.9),
+        (MobileNetV2, CIFAR | PADDING_FREE, 2_353_066, 72.0),
+        (BSConvMobileNetV3Small, CIFAR | HYBRID | PADDING_FREE, 1_146_712, 15.0),
+        (CifarResNet, {"depth": 56, **HYBRID, **PADDING_FREE}, 865_434, 113.6),
+        (WideResNet, {"depth": 16, "width": 4, **HYBRID, **PADDING_FREE}, 3_182_378, 381.8),
     ],
 )
-def test_counts_of_networks_without_a_row(build, arguments, parameters):
-    assert profile(build(**arguments)).parameters == parameters
+def test_counts_of_networks_without_a_row(build, arguments, parameters, million_flops):
+    found = profile(build(**arguments))
+    assert found.parameters == parameters
+    assert round(found.flops("bsconv_profiler") / 1e6, 1) == million_flops
 
 
 @pytest.mark.parametrize("build", [ImageNetResNet, ImageNetPreResNet])

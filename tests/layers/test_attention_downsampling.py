@@ -6,6 +6,8 @@ from layer_case import check_layer
 from keras_lite.errors import InputError
 from keras_lite.layers import AttentionDownsampling, StridedAttention
 
+pytestmark = pytest.mark.slow_elsewhere
+
 
 def convolution(name, *kernel, bias):
     return {f"{name}convolution/kernel": kernel, f"{name}convolution/bias": (bias,)}

@@ -6,6 +6,8 @@ from layer_case import check_layer
 from keras_lite.errors import InputError
 from keras_lite.layers import ChannelShuffle, ChannelSlice
 
+pytestmark = pytest.mark.slow_elsewhere
+
 
 @pytest.mark.parametrize(
     ("layer_class", "arguments", "channels"),

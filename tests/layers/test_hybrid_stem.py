@@ -6,6 +6,8 @@ from layer_case import check_layer
 from keras_lite.errors import InputError
 from keras_lite.layers import HybridStem
 
+pytestmark = pytest.mark.slow_elsewhere
+
 
 def batch_norm(name, channels):
     return {f"{name}/{variable}": (channels,) for variable in ("gamma", "beta", "moving_mean", "moving_variance")}

@@ -6,6 +6,8 @@ from layer_case import check_layer
 from keras_lite.errors import InputError
 from keras_lite.layers import PaddingFreeDownsampling
 
+pytestmark = pytest.mark.slow_elsewhere
+
 
 def batch_norm(channels):
     return {f"batch_norm/{variable}": (channels,) for variable in ("gamma", "beta", "moving_mean", "moving_variance")}

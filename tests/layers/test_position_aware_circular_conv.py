@@ -6,6 +6,8 @@ from layer_case import check_layer
 from keras_lite.errors import InputError
 from keras_lite.layers import PositionAwareCircularConv, PositionEmbedding
 
+pytestmark = pytest.mark.slow_elsewhere
+
 
 @pytest.mark.parametrize(
     ("arguments", "variables"),

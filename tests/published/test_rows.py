@@ -6,6 +6,8 @@ from keras_lite import profiling, published
 from keras_lite.errors import InputError
 from keras_lite.profiling import profile
 
+pytestmark = pytest.mark.slow_elsewhere
+
 ROWS = published.rows()
 NETWORKS = sorted({row.network for row in ROWS})
 
@@ -23,6 +25,9 @@ NOT_ROUNDED = {
     "stanford_dogs/mobilenetv3_large/ours",
     "stanford_dogs/mobilenetv3_large_bsconvs/ours",
 }
+
+# Printed FLOPs that are within one, not half a unit of the last printed digit.
+FLOPS_NOT_ROUNDED = {"imagenet/mobilenetv3_large/ours", "vegfru292/shufflenetv2/ours"}
 
 # Printed parameters that leave out position embeddings and attention biases, which thop does not find.
 NOT_FOUND_BY_THOP = {
@@ -68,7 +73,9 @@ def test_printed_figures(row):
             contradicts or "unused_params" in row.exact
         )
     if row.published["flops"] is not None:
-        assert abs(row.published["flops"] - row.exact["flops_by_published_counter"]) <= flops_unit / 2
+        difference = abs(row.published["flops"] - row.exact["flops_by_published_counter"])
+        assert difference < flops_unit if row.id in FLOPS_NOT_ROUNDED else difference <= flops_unit / 2
+        assert any("FLOPs" in remark for remark in row.remarks) == (row.id in FLOPS_NOT_ROUNDED)
 
 
 @pytest.mark.tensorflow_only
