@@ -2,18 +2,27 @@
 
 from keras_lite.training.command import run_recipe
 from keras_lite.training.engine import fit
+from keras_lite.training.lookahead import Lookahead
+from keras_lite.training.optimizers import SGD
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe, RecipeModel
 from keras_lite.training.resume import callback_state, set_callback_state
 from keras_lite.training.run_folder import RunFolder
+from keras_lite.training.schedules import EpochCosineDecay, OneCycle, WarmUp, milestone_decay
 
 __all__ = [
+    "SGD",
+    "EpochCosineDecay",
+    "Lookahead",
+    "OneCycle",
     "Options",
     "Recipe",
     "RecipeModel",
     "RunFolder",
+    "WarmUp",
     "callback_state",
     "fit",
+    "milestone_decay",
     "run_recipe",
     "set_callback_state",
 ]

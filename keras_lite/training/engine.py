@@ -109,8 +109,6 @@ def fit(
 def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
     """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
     optimizer = recipe.optimizer(options.learning_rate)
-    # Its name has a number that counts the optimizers of this process.
-    config = {name: value for name, value in optimizer.get_config().items() if name != "name"}
     return {
         "recipe": recipe.name,
         "model": options.model,
@@ -118,9 +116,16 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "flags": options.with_effect(),
         "preprocessing": recipe.preprocessing(options.image_size).to_dict(),
         "augmentation": recipe.augmentation.to_dict(),
-        "optimizer": {"class_name": type(optimizer).__name__, "config": config},
+        "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
     }
+
+
+def _without_names(config: Any) -> Any:
+    # The names of optimizers, also of one in another, have numbers that count the optimizers of this process.
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_names(value) for key, value in config.items() if key != "name"}
 
 
 class _Run:
