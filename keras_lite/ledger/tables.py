@@ -28,7 +28,7 @@ _INTRODUCTION = """\
 # Results
 
 The published tables with our own runs beside them. `make report` writes this file from the files in `{folder}/`, one
-for each finished run; nothing in it is typed by hand.
+for each finished run; no result in it is typed by hand.
 
 - **test, last epoch**: accuracy in percent of the last epoch's model on the test images; for several seeds their mean
   ± sample standard deviation. **best epoch**: the best of all epochs, on the images that were evaluated after each.
