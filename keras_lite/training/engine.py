@@ -76,7 +76,7 @@ def fit(
     images = {split: len(source) for split, source in data.items()}
     settings |= {"class_names": classes, "images": images}
     keras.utils.set_random_seed(options.seed)
-    info = ModelInfo(options.model, classes, recipe.preprocessing(options.image_size), "logits")
+    info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
     compiled = compile_model(recipe, options, info, steps_per_epoch)
     folder.begin(settings, options.to_dict(), environment())
