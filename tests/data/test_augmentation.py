@@ -111,7 +111,7 @@ def test_input_stays_and_the_generator_decides(images):
 
 
 def test_comes_back_from_its_dictionary():
-    augmentation = Augmentation(4, 0.2, True, 15.0)
+    augmentation = Augmentation(crop_padding=4, brightness=0.2, horizontal_flip=True, rotation=15.0)
     assert Augmentation.from_dict(augmentation.to_dict()) == augmentation
 
 
