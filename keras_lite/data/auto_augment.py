@@ -2,7 +2,7 @@
 
 `keras.layers.RandAugment` is not used: it draws the operations once for a whole batch, carries out all eleven of them
 to keep two, and so makes 435 images of 32x32 a second on one core with TensorFlow and 135 with PyTorch; Pillow makes
-some 20,000. There is no TrivialAugment in Keras.
+8,000. There is no TrivialAugment in Keras.
 """
 
 import dataclasses

@@ -75,10 +75,10 @@ def open_tensorflow_datasets(
             f"Expected the data set {name} prepared in {folder or 'the folder of tensorflow-datasets'}, found none; "
             f"prepare it with: tfds build {name}"
         )
-    label = info.features.get("label")
-    if "image" not in info.features or not getattr(label, "names", None):
-        raise InputError(f"Expected image and label in the data set {name}, received {', '.join(info.features)}.")
-    class_names = list(label.names)
+    features = dict(info.features.items())
+    class_names = list(getattr(features.get("label"), "names", None) or [])
+    if "image" not in features or not class_names:
+        raise InputError(f"Expected image and label in the data set {name}, received {', '.join(features)}.")
     photos = {}
     for split, names in SPLIT_FOLDERS.items():
         for found in [found for found in names if found in info.splits]:
