@@ -76,7 +76,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         values.calibration_images,
         values.seed,
     )
-    data = open_data(data_dir, info.preprocessing.image_size, skip_broken=values.skip_broken)
+    data = open_data(data_dir, info.preprocessing.geometry, skip_broken=values.skip_broken)
     augmentation = _augmentation_of_run(positional[0]) if values.augment else None
     result = quantize_run(model, info, data, output_dir, options, augmentation)
     print(f"\n{format_report(result)}\nfiles: {output_dir}")
