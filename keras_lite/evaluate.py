@@ -116,6 +116,12 @@ def data_dir_of_run(path: str) -> str:
     return read_json(config)["data_dir"]
 
 
+def row_of_run(path: str) -> str | None:
+    """Return the id of the published row that a run folder stands for, or None if `path` is no such folder."""
+    config = RunFolder(path).config
+    return read_json(config).get("row") if config.is_file() else None
+
+
 def cli() -> None:
     """Run the command-line tool."""
     command_line.run(main, FLAGS, __doc__)
