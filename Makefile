@@ -2,6 +2,8 @@
 # make test      lint and the tests, on TensorFlow, JAX and PyTorch
 # make test-all  the slow tests too
 # make report    RESULTS.md and its plots, from the files in results/
+# make arm64     get QEMU and a Python for ARM64 (Debian and Ubuntu; 110 MB)
+# make verify-arm64  int8 files on emulated ARM64 processors against this machine, with what `make arm64` got
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
@@ -19,7 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-all lint report mutants clean
+.PHONY: demo test test-all lint report arm64 verify-arm64 mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -40,6 +42,12 @@ lint: $(VENV)/.test
 
 report: $(VENV)/.demo
 	$(BIN)/python tools/report.py
+
+arm64: $(VENV)/.demo
+	tools/setup_arm64.sh .arm64 $(BIN)/python
+
+verify-arm64: $(VENV)/.demo
+	$(BIN)/python tools/verify_arm64.py
 
 mutants: $(VENV)/.test
 	$(BIN)/python tools/mutants.py
