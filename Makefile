@@ -1,6 +1,7 @@
 # make demo      train, quantise, export and verify CARNet18 on a built-in data set
 # make test      lint and the tests, on TensorFlow, JAX and PyTorch
 # make test-all  the slow tests too
+# make report    RESULTS.md and its plots, from the files in results/
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-all lint mutants clean
+.PHONY: demo test test-all lint report mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -36,6 +37,9 @@ test-all: lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+report: $(VENV)/.demo
+	$(BIN)/python tools/report.py
 
 mutants: $(VENV)/.test
 	$(BIN)/python tools/mutants.py

@@ -2,16 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Source, read_model_info
-from keras_lite.errors import InputError
 from keras_lite.export import LiteRTModel, run_in_subprocess
-from keras_lite.training import RunFolder
+from keras_lite.training import model_file
 
 BATCH_SIZE = 32
 
@@ -67,25 +65,6 @@ class Classifier:
     def _open_keras(self) -> Callable[[np.ndarray], np.ndarray]:
         model = load_model(self.path)
         return lambda images: keras.ops.convert_to_numpy(model.predict_on_batch(images))
-
-
-def model_file(path: str | os.PathLike) -> Path:
-    """Return the model file that a path stands for: the path itself, or the final model of a run folder.
-
-    Raises:
-        InputError: If there is none.
-    """
-    path = Path(path)
-    if path.is_dir():
-        folder = RunFolder(path)
-        if not folder.model.is_file():
-            raise InputError(f"Expected a finished run in {path}, received a folder without {folder.model.name}.")
-        return folder.model
-    if path.suffix not in (".keras", ".tflite"):
-        raise InputError(f"Expected a run folder, a .keras or a .tflite file, received {str(path)!r}.")
-    if not path.is_file():
-        raise InputError(f"Expected a model at {str(path)!r}, which does not exist.")
-    return path
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """CARNet18 and its ResNet18 baseline on 100 sports, by the published protocol but evaluated honestly.
 
     python recipes/sports100_carnet.py --data_dir SPORTS
-    python recipes/sports100_carnet.py --data_dir SPORTS --model resnet18
+    python recipes/sports100_carnet.py --data_dir SPORTS --model resnet18/original
 
 SPORTS is the Kaggle data set "100 Sports Image Classification": a folder with train, valid and test, each with one
 folder a class.
@@ -16,9 +16,8 @@ Here validation and test images are not augmented, and the test split is read on
 
 import keras
 
-from keras_lite.applications import CARNet18, ResNet18
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation
-from keras_lite.training import Recipe, RecipeModel, run_recipe
+from keras_lite.training import Recipe, published_models, run_recipe
 
 
 def _adam(learning_rate: float) -> keras.optimizers.Optimizer:
@@ -26,18 +25,9 @@ def _adam(learning_rate: float) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
 
 
-def _logits(application):
-    return lambda image_size, classes: application(
-        input_shape=(*image_size, 3), classes=classes, classifier_activation=None
-    )
-
-
 RECIPE = Recipe(
     name="sports100_carnet",
-    models={
-        "carnet18": RecipeModel(_logits(CARNet18), "sports100/carnet18/ours"),
-        "resnet18": RecipeModel(_logits(ResNet18), "sports100/resnet18/original"),
-    },
+    models=published_models("sports100/carnet18/ours", "sports100/resnet18/original"),
     optimizer=_adam,
     learning_rate=5e-4,
     epochs=50,
@@ -46,6 +36,7 @@ RECIPE = Recipe(
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     augmentation=Augmentation(brightness=0.2, horizontal_flip=True, rotation=15.0),
+    test_split="valid",
 )
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class Mutant:
 
 
 CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
+OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
 
 MUTANTS = (
     Mutant(
@@ -86,6 +87,34 @@ MUTANTS = (
         '"model": self._model.variables,',
         '"model": self._model.weights,',  # without the states of the seed generators
         ("tests/training/test_resume.py",),
+    ),
+    Mutant(
+        "a schedule one step late",
+        "keras_lite/training/schedules.py",
+        "epoch * steps_per_epoch - 1 for",
+        "epoch * steps_per_epoch for",
+        ("tests/training/test_schedules.py",),
+    ),
+    Mutant(
+        "weight decay decoupled",
+        "keras_lite/training/optimizers.py",
+        "gradient = ops.add(gradient, ops.multiply(variable, self.l2_regularization))",
+        "self.assign_sub(variable, ops.multiply(variable, learning_rate * self.l2_regularization))",
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "Lookahead's phase",
+        "keras_lite/training/lookahead.py",
+        "steps_per_update % period)",
+        "0)",  # after the steps 5, 10, 15
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "Nesterov momentum left out",
+        "keras_lite/training/optimizers.py",
+        "if self.nesterov else new_velocity",
+        "if False else new_velocity",
+        OPTIMIZER_TESTS,
     ),
 )
 

@@ -18,7 +18,6 @@ from absl import flags
 
 from keras_lite import command_line
 from keras_lite.checkpoints import load_model
-from keras_lite.classifier import model_file
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path, read_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.evaluate import data_dir_of_run
@@ -28,6 +27,7 @@ from keras_lite.export.tflite import to_tflite
 from keras_lite.export.verification import THRESHOLDS
 from keras_lite.graph import flatten
 from keras_lite.quantization.preparation import ends_in_softmax
+from keras_lite.training import model_file
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)

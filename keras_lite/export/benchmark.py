@@ -165,7 +165,7 @@ def android_commands(path: Path, threads: Sequence[int], binary: str | None = No
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure the files on the command line and print their figures."""
-    threads = [_thread_count(text) for text in values.threads]
+    threads = [thread_count(text) for text in values.threads]
     if not positional or not threads:
         raise InputError("Expected one or more .tflite files and numbers of threads, received none.")
     if values.android_binary is not None and not Path(values.android_binary).is_file():
@@ -194,7 +194,12 @@ def _delegated(inspection: Inspection) -> str:
     return parts if not left else f"{parts}, without {', '.join(sorted(set(left)))}"
 
 
-def _thread_count(text: str) -> int:
+def thread_count(text: str) -> int:
+    """Return a number of threads given on the command line.
+
+    Raises:
+        InputError: If it is none.
+    """
     if not re.fullmatch(r"[1-9]\d{0,2}", text.strip()):
         raise InputError(f"Expected --threads as whole numbers with commas between, received {text!r}.")
     return int(text)

@@ -33,6 +33,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.center
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
+            and self.compute_dtype != "float16"  # CPUs have no such kernel
         )
         return self._call_fused(inputs) if fused else super().call(inputs, training=training, mask=mask)
 

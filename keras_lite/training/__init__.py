@@ -2,18 +2,32 @@
 
 from keras_lite.training.command import run_recipe
 from keras_lite.training.engine import fit
+from keras_lite.training.extras import Extras
+from keras_lite.training.lookahead import Lookahead
+from keras_lite.training.optimizers import SGD
 from keras_lite.training.options import Options
-from keras_lite.training.recipe import Recipe, RecipeModel
-from keras_lite.training.resume import callback_state, set_callback_state
-from keras_lite.training.run_folder import RunFolder
+from keras_lite.training.recipe import Recipe, RecipeModel, published_models
+from keras_lite.training.resume import SliceEnded, callback_state, set_callback_state
+from keras_lite.training.run_folder import RunFolder, model_file
+from keras_lite.training.schedules import EpochCosineDecay, OneCycle, WarmUp, milestone_decay
 
 __all__ = [
+    "SGD",
+    "EpochCosineDecay",
+    "Extras",
+    "Lookahead",
+    "OneCycle",
     "Options",
     "Recipe",
     "RecipeModel",
     "RunFolder",
+    "SliceEnded",
+    "WarmUp",
     "callback_state",
     "fit",
+    "milestone_decay",
+    "model_file",
+    "published_models",
     "run_recipe",
     "set_callback_state",
 ]

@@ -1,5 +1,6 @@
 """Training a recipe's model, from data to a complete run folder."""
 
+import contextlib
 import math
 import os
 import time
@@ -11,6 +12,7 @@ import keras
 
 from keras_lite.data import Batches, ModelInfo, Source, write_model_info
 from keras_lite.files import atomic_path, write_json
+from keras_lite.training.compilation import CompiledModel, compile_model
 from keras_lite.training.environment import environment
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
 from keras_lite.training.options import Options
@@ -18,7 +20,7 @@ from keras_lite.training.progress import progress_callbacks
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.resume import RunState, SaveState
 from keras_lite.training.run_folder import RunFolder, best_row, draw_curves, named_errors
-from keras_lite.training.splits import with_validation
+from keras_lite.training.splits import splits_of_run
 from keras_lite.training.tensorboard import TensorBoardLog
 
 _SECONDS_BETWEEN_DRAWINGS = 60
@@ -32,6 +34,9 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Train with `model.fit`, validate after each epoch, test once at the end.
+
+    With the published protocol all images that are not for testing train, and the test images are those that are
+    validated on.
 
     The run can be killed at any moment: called again with the same arguments it goes on, and on the same backend it
     ends with the same weights and metrics as an uninterrupted run. A finished run only returns its result.
@@ -51,6 +56,7 @@ def fit(
 
     Raises:
         InputError: If the data has no training images, or the folder can't be used for this run.
+        SliceEnded: After `options.max_minutes`, with everything saved; call again to go on.
 
     Example:
 
@@ -65,41 +71,51 @@ def fit(
     if finished is not None:
         return finished
     start = time.monotonic()
-    data = with_validation(data, options.validation_share, options.seed)
+    data = splits_of_run(data, options, recipe.test_split)
     classes = data["train"].class_names
     images = {split: len(source) for split, source in data.items()}
     settings |= {"class_names": classes, "images": images}
     keras.utils.set_random_seed(options.seed)
+    info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
-    model, accuracy = _compiled_model(recipe, options, len(classes), steps_per_epoch)
+    compiled = compile_model(recipe, options, info, steps_per_epoch)
     folder.begin(settings, options.to_dict(), environment())
-    state = RunState(model, [accuracy], list(callbacks), options.seed)
+    state = RunState(compiled.trained, [compiled.accuracy], list(callbacks), options.seed)
     if folder.resume.exists():
         state.load(folder.resume)
     before = state.progress.seconds
-    run = _Run(folder, model, state, options, lambda: before + time.monotonic() - start)
+    run = _Run(folder, compiled, state, options, lambda: before + time.monotonic() - start)
+    if options.max_minutes is not None:
+        run.ends_at = before + 60 * options.max_minutes
     batches = {split: _batches(recipe, options, data, split) for split in data}
     with ThreadPoolExecutor(options.workers) as pool:
         run.train(batches["train"], batches["valid"], callbacks, pool)
         test = run.test(batches["test"], pool) if "test" in batches else None
-    with named_errors(folder.model), atomic_path(folder.model) as temporary:
-        model.save(temporary)
-    info = ModelInfo(options.model, classes, recipe.preprocessing(options.image_size), "logits")
+    with run.weights_to_keep(), named_errors(folder.model), atomic_path(folder.model) as temporary:
+        compiled.model.save(temporary)
     write_model_info(folder.model, info, recipe=recipe.name)
+    last = state.progress.rows[-1]
+    if options.protocol == "published":
+        test = {"loss": last["val_loss"], "accuracy": last["val_accuracy"]}
+        images["test"] = images["valid"]
     result = {
         "recipe": recipe.name,
         "model": options.model,
         "row": recipe.models[options.model].row,
         "smoke": options.smoke,
         "seed": options.seed,
+        "protocol": options.protocol,
+        "changes": options.changes(recipe),
         "epochs": len(state.progress.rows),
-        "last": state.progress.rows[-1],
+        "published_epochs": recipe.epochs,
+        "last": last,
         "best": best_row(state.progress.rows),
         "test": test,
         "images": images,
         "image_size": list(options.image_size),
+        "batch_size": options.batch_size,
         "seconds": run.seconds(),
-        **_size_of(model),
+        **_size_of(compiled.model),
         "published": _published(recipe, options),
     }
     write_json(folder.result, result)
@@ -109,8 +125,6 @@ def fit(
 def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
     """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
     optimizer = recipe.optimizer(options.learning_rate)
-    # Its name has a number that counts the optimizers of this process.
-    config = {name: value for name, value in optimizer.get_config().items() if name != "name"}
     return {
         "recipe": recipe.name,
         "model": options.model,
@@ -118,9 +132,16 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "flags": options.with_effect(),
         "preprocessing": recipe.preprocessing(options.image_size).to_dict(),
         "augmentation": recipe.augmentation.to_dict(),
-        "optimizer": {"class_name": type(optimizer).__name__, "config": config},
+        "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
     }
+
+
+def _without_names(config: Any) -> Any:
+    # The names of optimizers, also of one in another, have numbers that count the optimizers of this process.
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_names(value) for key, value in config.items() if key != "name"}
 
 
 class _Run:
@@ -129,16 +150,18 @@ class _Run:
     def __init__(
         self,
         folder: RunFolder,
-        model: keras.Model,
+        compiled: CompiledModel,
         state: RunState,
         options: Options,
         seconds: Callable[[], float],
     ) -> None:
         self._folder = folder
-        self._model = model
+        self._model = compiled.trained
+        self._average = compiled.average
         self._state = state
         self._options = options
         self.seconds = seconds
+        self.ends_at = math.inf
 
     def train(
         self,
@@ -152,13 +175,13 @@ class _Run:
         log = TensorBoardLog(folder.tensorboard, progress.rows)
         if progress.rows and progress.step == 0:
             # The run may have been killed between the state and the files that follow from it.
-            folder.write_epoch(self._model, progress.rows)
+            self._write_epoch()
 
         drawn = time.monotonic()
 
         def after_epoch() -> None:
             nonlocal drawn
-            folder.write_epoch(self._model, progress.rows)
+            self._write_epoch()
             log.write(progress.rows[-1])
             # Drawing takes as long as a short epoch.
             if time.monotonic() - drawn > _SECONDS_BETWEEN_DRAWINGS:
@@ -166,25 +189,39 @@ class _Run:
                 drawn = time.monotonic()
 
         every = self._options.save_every_steps
-        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch)
+        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch, self.ends_at)
         show, verbose = progress_callbacks()
-        run_callbacks = RunCallbacks([*callbacks, saver, *show], self._model, epochs, train.num_batches, verbose)
+        average = [self._average] if self._average else []
+        every_callback = [*callbacks, *average, saver, *show]
+        run_callbacks = RunCallbacks(every_callback, self._model, epochs, train.num_batches, verbose)
         run_callbacks.begin()
         self._state.restore_callbacks()
         while progress.epoch < epochs and not progress.stopped:
             run_callbacks.first_step = progress.step
-            left = EpochBatches(train, progress.epoch, progress.step, pool)
-            validation = EpochBatches(valid, 0, 0, pool)
+            left = self._epoch(train, progress.epoch, progress.step, pool)
+            validation = self._epoch(valid, 0, 0, pool)
             self._fit_epoch(left, validation, progress.epoch, run_callbacks)
         run_callbacks.end()
         draw_curves(folder.curves, progress.rows)
 
     def test(self, test: Batches, pool: ThreadPoolExecutor) -> dict[str, float]:
         """Return the metrics of the trained model on the test images."""
-        batches = EpochBatches(test, 0, 0, pool)
+        batches = self._epoch(test, 0, 0, pool)
         print(f"testing on {len(test.source)} images", flush=True)
-        metrics = call_with_data(lambda: self._model.evaluate(batches, verbose=0, return_dict=True), batches)
+        with self.weights_to_keep():
+            metrics = call_with_data(lambda: self._model.evaluate(batches, verbose=0, return_dict=True), batches)
         return {name: float(value) for name, value in metrics.items()}
+
+    def weights_to_keep(self) -> contextlib.AbstractContextManager[None]:
+        """Have the weights in the model that are tested and kept."""
+        return self._average.in_place() if self._average else contextlib.nullcontext()
+
+    def _epoch(self, batches: Batches, epoch: int, first_step: int, pool: ThreadPoolExecutor) -> EpochBatches:
+        return EpochBatches(batches, epoch, first_step, pool, one_hot=self._options.extras.soft_labels)
+
+    def _write_epoch(self) -> None:
+        with self.weights_to_keep():
+            self._folder.write_epoch(self._model, self._state.progress.rows)
 
     def _fit_epoch(self, left: EpochBatches, validation: EpochBatches, epoch: int, callbacks: RunCallbacks) -> None:
         call_with_data(
@@ -199,25 +236,6 @@ class _Run:
             left,
             validation,
         )
-
-
-def _compiled_model(
-    recipe: Recipe, options: Options, classes: int, steps_per_epoch: int
-) -> tuple[keras.Model, keras.metrics.Metric]:
-    model = recipe.models[options.model].build(options.image_size, classes)
-    accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    rate = options.learning_rate
-    if recipe.schedule is not None:
-        rate = recipe.schedule(rate, options.epochs, steps_per_epoch)
-    model.compile(
-        recipe.optimizer(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[accuracy],
-        # Compiled by XLA where that pays: not by TensorFlow on a CPU. PyTorch runs single steps only.
-        jit_compile="auto",
-        steps_per_execution=1 if keras.backend.backend() == "torch" else options.steps_per_execution,
-    )
-    return model, accuracy
 
 
 def _batches(recipe: Recipe, options: Options, data: dict[str, Source], split: str) -> Batches:

@@ -24,12 +24,21 @@ class EpochBatches(keras.utils.PyDataset):
         first_step: The step to begin at, from 0.
         pool: The threads; how far ahead they work is up to `ahead`.
         ahead: Number of batches to have ready.
+        one_hot: Whether labels are to be probabilities of classes, of shape `(count, classes)`.
 
     Attributes:
         error: What the data raised, if it did. A backend may wrap it beyond recognition on its way to the caller.
     """
 
-    def __init__(self, batches: Batches, epoch: int, first_step: int, pool: ThreadPoolExecutor, ahead: int = 4) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        epoch: int,
+        first_step: int,
+        pool: ThreadPoolExecutor,
+        ahead: int = 4,
+        one_hot: bool = False,
+    ) -> None:
         super().__init__(workers=1)
         self.error: Exception | None = None
         self._batches = batches
@@ -37,6 +46,7 @@ class EpochBatches(keras.utils.PyDataset):
         self._first_step = first_step
         self._pool = pool
         self._ahead = ahead
+        self._one_hot = one_hot
         self._futures: dict[int, Future] = {}
         self._lock = threading.Lock()
 
@@ -59,10 +69,13 @@ class EpochBatches(keras.utils.PyDataset):
                     self._futures[key] = self._pool.submit(self._batches.batch, self._epoch, self._first_step + key)
             future = self._futures[index]
         try:
-            return future.result()
+            images, labels = future.result()
         except Exception as error:
             self.error = error
             raise
+        if self._one_hot and labels.ndim == 1:
+            labels = np.eye(len(self._batches.source.class_names), dtype="float32")[labels]
+        return images, labels
 
 
 class RunCallbacks(keras.callbacks.CallbackList):

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 
+from keras_lite import published
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
 
 
@@ -20,6 +20,32 @@ class RecipeModel:
 
     build: Callable[[tuple[int, int], int], keras.Model]
     row: str | None = None
+
+
+def published_models(*row_ids: str) -> dict[str, RecipeModel]:
+    """Return the networks behind published rows, for the `models` of a recipe.
+
+    Args:
+        *row_ids: Ids of rows, `table/model/variant`.
+
+    Returns:
+        Dictionary from `model/variant` to the `RecipeModel`.
+
+    Example:
+
+    ```python
+    models = published_models("cifar100_first/resnet20/ours", "cifar100_first/resnet20/original")
+    models["resnet20/ours"].build((32, 32), 100)  # a keras.Model with logits as output
+    ```
+    """
+
+    def build(row: published.Row) -> Callable[[tuple[int, int], int], keras.Model]:
+        return lambda image_size, classes: row.build(
+            input_shape=(*image_size, 3), classes=classes, classifier_activation=None
+        )
+
+    rows = [published.get(row_id) for row_id in row_ids]
+    return {row.id.partition("/")[2]: RecipeModel(build(row), row.id) for row in rows}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +67,10 @@ class Recipe:
         augmentation: Random changes to the training images; never applied in validation and test.
         schedule: Returns the schedule of the learning rate, called as
             `schedule(learning_rate, epochs, steps_per_epoch)`; `None`: it is constant.
+        download: The data set that is trained on where no folder is given: `"cifar10"` or `"cifar100"`, which Keras
+            downloads. `None`: a folder must be given.
+        test_split: The split that the published accuracy was measured on: `"test"`, or `"valid"` for data sets without
+            a third split.
 
     Example:
 
@@ -66,11 +96,9 @@ class Recipe:
     std: tuple[float, float, float] = IMAGENET_STD
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     schedule: Callable[[float, int, int], keras.optimizers.schedules.LearningRateSchedule] | None = None
+    download: str | None = None
+    test_split: str = "test"
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
         """Return the preprocessing, at another image size where one is given."""
         return Preprocessing(image_size or self.image_size, self.mean, self.std)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what a run folder records of the recipe beyond its flags."""
-        return {"name": self.name, "augmentation": self.augmentation.to_dict()}

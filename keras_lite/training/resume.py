@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,10 @@ class RunState:
         }
 
 
+class SliceEnded(Exception):  # noqa: N818  (nothing went wrong)
+    """Raised when a run has used its minutes: all is saved, and the same call goes on."""
+
+
 class SaveState(keras.callbacks.Callback):
     """Saves the state of a run after every epoch, and every so many steps within one.
 
@@ -155,6 +160,7 @@ class SaveState(keras.callbacks.Callback):
         every_steps: Steps between two saves within an epoch.
         seconds: Returns the time spent so far.
         after_epoch: Called when the state at an epoch's end is on the disk, to write what follows from it.
+        ends_at: The time spent, at which the state is saved and `SliceEnded` raised.
     """
 
     def __init__(
@@ -164,6 +170,7 @@ class SaveState(keras.callbacks.Callback):
         every_steps: int,
         seconds: Callable[[], float],
         after_epoch: Callable[[], None],
+        ends_at: float = math.inf,
     ) -> None:
         super().__init__()
         self._state = state
@@ -171,6 +178,7 @@ class SaveState(keras.callbacks.Callback):
         self._every_steps = every_steps
         self._seconds = seconds
         self._after_epoch = after_epoch
+        self._ends_at = ends_at
         self._saved_step = 0
         self._begun = False
 
@@ -190,10 +198,14 @@ class SaveState(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Save within the epoch."""
         step = batch + 1
-        if step - self._saved_step < self._every_steps or step == self.params["steps"]:
+        if step == self.params["steps"]:
             return
-        self._saved_step = step
-        self._save(self._state.progress.epoch, step)
+        ends = self._seconds() >= self._ends_at
+        if ends or step - self._saved_step >= self._every_steps:
+            self._saved_step = step
+            self._save(self._state.progress.epoch, step)
+        if ends:
+            raise SliceEnded(f"stopped in epoch {self._state.progress.epoch + 1} after step {step}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save after the epoch."""
@@ -203,6 +215,9 @@ class SaveState(keras.callbacks.Callback):
         self._state.progress.stopped = bool(self.model.stop_training)
         self._save(epoch + 1, 0)
         self._after_epoch()
+        more = not self._state.progress.stopped and epoch + 1 < self.params["epochs"]
+        if more and self._seconds() >= self._ends_at:
+            raise SliceEnded(f"stopped after epoch {epoch + 1}")
 
     def _save(self, epoch: int, step: int) -> None:
         progress = self._state.progress

@@ -96,6 +96,25 @@ class RunFolder:
             )
 
 
+def model_file(path: str | os.PathLike) -> Path:
+    """Return the model file that a path stands for: the path itself, or the final model of a run folder.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        folder = RunFolder(path)
+        if not folder.model.is_file():
+            raise InputError(f"Expected a finished run in {path}, received a folder without {folder.model.name}.")
+        return folder.model
+    if path.suffix not in (".keras", ".tflite"):
+        raise InputError(f"Expected a run folder, a .keras or a .tflite file, received {str(path)!r}.")
+    if not path.is_file():
+        raise InputError(f"Expected a model at {str(path)!r}, which does not exist.")
+    return path
+
+
 def _differences(there: Any, wanted: dict[str, Any]) -> tuple[str, str]:
     """Name the settings that differ, as they are and as they are wanted; empty texts if none does."""
     if not isinstance(there, dict):

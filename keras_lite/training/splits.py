@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_lite.data import Crop, ImageGeometry, Source
 from keras_lite.errors import InputError
+from keras_lite.training.options import Options
 
 
 class Subset(Source):
@@ -29,20 +30,45 @@ class Subset(Source):
         return self._source.crops(self._indices[np.asarray(indices)], crop, geometry, rng)
 
 
-def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[str, Source]:
-    """Return the splits `"train"`, `"valid"` and, where there is one, `"test"`.
+def splits_of_run(data: dict[str, Source], options: Options, test_split: str = "test") -> dict[str, Source]:
+    """Return the splits of a run: `"train"`, `"valid"` and, where there is one, `"test"`.
 
-    Data without a validation split gets one: a share of the training images, drawn by seed. The test split is
-    never used for it.
+    With the protocol `"held_out"` the images to validate on are the data's own, or a share of the training images
+    drawn by seed; the test images are never among them. With `"published"` all training images train, and the images
+    of the test are validated on after each epoch.
+
+    Args:
+        data: The data's splits.
+        options: The run's options.
+        test_split: The split that the published accuracy was measured on.
+
+    Raises:
+        InputError: If there are no training images, too few to divide, or none to test on where the protocol needs
+            them.
+    """
+    if options.protocol == "held_out":
+        if test_split == "valid" and "valid" in data and "test" not in data:
+            data = {"test" if split == "valid" else split: source for split, source in data.items()}
+        return with_validation(data, options.validation_share, options.seed)
+    if test_split not in data:
+        raise InputError(f"Expected a split named {test_split} for --protocol published, received {', '.join(data)}.")
+    return {"train": _training_images(data), "valid": data[test_split]}
+
+
+def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[str, Source]:
+    """Return the splits with one to validate on, which is held out of the training images where there is none.
+
+    Args:
+        data: The data's splits.
+        share: Share of the training images to hold out.
+        seed: What they are drawn from.
 
     Raises:
         InputError: If there are no training images, or too few to divide.
     """
-    if "train" not in data:
-        raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")
+    train = _training_images(data)
     if "valid" in data:
         return data
-    train = data["train"]
     held_out = round(len(train) * share)
     if not 0 < held_out < len(train):
         raise InputError(
@@ -53,3 +79,9 @@ def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[st
         "train": Subset(train, np.sort(order[held_out:])),
         "valid": Subset(train, np.sort(order[:held_out])),
     }
+
+
+def _training_images(data: dict[str, Source]) -> Source:
+    if "train" not in data:
+        raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")
+    return data["train"]
