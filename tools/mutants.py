@@ -82,6 +82,20 @@ MUTANTS = (
         ("tests/data/test_augmentation.py",),
     ),
     Mutant(
+        "the crop's padding",
+        "keras_lite/data/augmentation.py",
+        "(padding, padding), (padding, padding), (0, 0)))",
+        '(padding, padding), (padding, padding), (0, 0)), mode="edge")',
+        ("tests/data/test_augmentation.py",),
+    ),
+    Mutant(
+        "the test split read early",
+        "keras_lite/training/engine.py",
+        'run.train(batches["train"], batches["valid"], callbacks, pool)',
+        'run.train(batches["train"], batches.get("test", batches["valid"]), callbacks, pool)',
+        ("tests/training/test_engine.py",),
+    ),
+    Mutant(
         "the seed ignored on resume",
         "keras_lite/training/resume.py",
         '"model": self._model.variables,',
