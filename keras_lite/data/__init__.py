@@ -9,7 +9,7 @@ from keras_lite.data.image_folder import open_image_folder
 from keras_lite.data.images import read_image
 from keras_lite.data.mixing import Mix
 from keras_lite.data.model_info import ModelInfo, model_info_path, read_model_info, write_model_info
-from keras_lite.data.open_data import absolute_data_dir, is_named, open_data
+from keras_lite.data.open_data import is_named, open_data
 from keras_lite.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from keras_lite.data.shapes import make_shapes
 from keras_lite.data.sources import ArraySource, Source
@@ -30,7 +30,6 @@ __all__ = [
     "RandomResizedCrop",
     "Source",
     "TrivialAugment",
-    "absolute_data_dir",
     "is_named",
     "make_shapes",
     "model_info_path",

@@ -104,9 +104,14 @@ class RandomCrop:
 
     def __call__(self, photo: Image.Image, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
         """Return the part, uint8 of shape `(*geometry.image_size, 3)`."""
-        room = np.subtract(geometry.scaled_size(photo), geometry.image_size)
-        top, left = rng.integers(0, room, endpoint=True)
-        return geometry.part(photo, int(top), int(left))
+        return geometry.part(photo, *self.draw_corner(geometry.scaled_size(photo), geometry.image_size, rng))
+
+    def draw_corner(
+        self, scaled_size: tuple[int, int], image_size: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[int, int]:
+        """Return the row and the column of the scaled photo that the part begins with."""
+        top, left = rng.integers(0, np.subtract(scaled_size, image_size), endpoint=True).tolist()
+        return top, left
 
     def to_dict(self) -> dict[str, Any]:
         """Return the name and the fields, ready for JSON."""

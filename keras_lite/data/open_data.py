@@ -72,12 +72,3 @@ def is_named(data_dir: str | os.PathLike) -> bool:
     """Say whether `data_dir` is a name that `open_data` knows, and not a folder."""
     name = os.fspath(data_dir)
     return name == _SHAPES or name in CLASS_NAMES or name.startswith(_TFDS)
-
-
-def absolute_data_dir(data_dir: str | os.PathLike) -> str:
-    """Return what stands for the same data wherever it is read from: names as they are, folders in full."""
-    name = os.fspath(data_dir)
-    data_set, at, folder = name.partition("@")
-    if name.startswith(_TFDS) and at:
-        return f"{data_set}@{Path(folder).expanduser().resolve()}"
-    return name if is_named(name) else str(Path(name).expanduser().resolve())

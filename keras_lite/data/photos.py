@@ -57,14 +57,16 @@ class PhotoSource(Source):
 
     def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
         """Return a random part of each of the photos with these indices."""
-        # What is kept without regard to the aspect is the whole photo; otherwise it is the middle alone.
-        from_kept = self._kept is not None and isinstance(crop, RandomCrop) and not geometry.keep_aspect
-
-        def cut(index: int, own_rng: np.random.Generator) -> np.ndarray:
-            photo = Image.fromarray(self._kept[index]) if from_kept else self._photo(index)
-            return crop(photo, geometry, own_rng)
-
-        return self._in_threads(cut, indices, rng.spawn(len(indices)))
+        rngs = rng.spawn(len(indices))
+        # What is kept without regard to the aspect is the whole photo, already scaled; otherwise it is the middle.
+        if self._kept is None or not isinstance(crop, RandomCrop) or geometry.keep_aspect:
+            return self._in_threads(lambda index, own: crop(self._photo(index), geometry, own), indices, rngs)
+        height, width = geometry.image_size
+        images = np.empty((len(indices), height, width, 3), "uint8")
+        for image, index, own_rng in zip(images, indices, rngs, strict=True):
+            top, left = crop.draw_corner(geometry.kept_size, geometry.image_size, own_rng)
+            image[...] = self._kept[index, top : top + height, left : left + width]
+        return images
 
     def _photo(self, index: int) -> Image.Image:
         return self._read(self._photos[index])

@@ -21,7 +21,7 @@ from absl import flags
 
 from keras_lite import command_line
 from keras_lite.errors import InputError
-from keras_lite.export.benchmark import thread_counts
+from keras_lite.export.benchmark import thread_count
 from keras_lite.export.runner import check_tflite
 from keras_lite.profiling import format_table
 
@@ -111,9 +111,9 @@ def format_latencies(latencies: Sequence[PhoneLatency]) -> str:
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure the files on the command line, or print how."""
-    threads = thread_counts(values.threads)
-    if not positional:
-        raise InputError("Expected one or more .tflite files, received none.")
+    threads = [thread_count(text) for text in values.threads]
+    if not positional or not threads:
+        raise InputError("Expected one or more .tflite files and numbers of threads, received none.")
     paths = [check_tflite(path) for path in dict.fromkeys(positional)]
     program = values.benchmark_model
     if program is not None and not Path(program).is_file():

@@ -137,25 +137,22 @@ def format_benchmarks(benchmarks: Sequence[FileBenchmark]) -> str:
     return "\n".join(lines)
 
 
-def thread_counts(texts: Sequence[str]) -> list[int]:
-    """Return the numbers of threads that a flag names.
+def thread_count(text: str) -> int:
+    """Return a number of threads given on the command line.
 
     Raises:
-        InputError: If there is none, or one is no positive whole number.
+        InputError: If it is none.
     """
-    for text in texts:
-        if not re.fullmatch(r"[1-9]\d{0,2}", text.strip()):
-            raise InputError(f"Expected --threads as whole numbers with commas between, received {text!r}.")
-    if not texts:
-        raise InputError("Expected --threads as whole numbers with commas between, received none.")
-    return [int(text) for text in texts]
+    if not re.fullmatch(r"[1-9]\d{0,2}", text.strip()):
+        raise InputError(f"Expected --threads as whole numbers with commas between, received {text!r}.")
+    return int(text)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure the files on the command line and print their figures."""
-    threads = thread_counts(values.threads)
-    if not positional:
-        raise InputError("Expected one or more .tflite files, received none.")
+    threads = [thread_count(text) for text in values.threads]
+    if not positional or not threads:
+        raise InputError("Expected one or more .tflite files and numbers of threads, received none.")
     print(format_benchmarks(benchmark_files(positional, threads, values.runs, values.warm_up)))
 
 

@@ -28,6 +28,7 @@ def mixed(batch, seed=0, **arguments):
     return images, labels
 
 
+@pytest.mark.slow_elsewhere
 def test_mixup_mixes_labels_as_it_mixes_images(batch):
     images, labels = mixed(batch, mixup=1.0)
     expected = labels @ np.arange(CLASSES)
@@ -38,6 +39,7 @@ def test_mixup_mixes_labels_as_it_mixes_images(batch):
     assert np.median(mixed(batch, mixup=0.05)[1].max(1)) > 0.98
 
 
+@pytest.mark.slow_elsewhere
 def test_cutmix_mixes_labels_by_area(batch):
     images, labels = mixed(batch, cutmix=1.0)
     for pixels, label, own in zip(images, labels, batch[0][:, 0, 0, 0].astype(int), strict=True):
@@ -66,9 +68,9 @@ def test_the_generator_decides_in_any_thread(batch):
         kind = {"mixup": 0.4} if seed % 2 else {"cutmix": 1.0}
         return *Mix(**kind)(*batch, np.random.default_rng(seed)), erase(images, 0.5, np.random.default_rng(seed))
 
-    alone = [work(seed) for seed in range(6)]
+    alone = [work(seed) for seed in range(4)]
     with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(work, range(6)))
+        together = list(threads.map(work, range(4)))
     for first, second in zip(alone, together, strict=True):
         for a, b in zip(first, second, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -76,6 +78,7 @@ def test_the_generator_decides_in_any_thread(batch):
     assert (alone[0][2] != alone[2][2]).any()
 
 
+@pytest.mark.slow_elsewhere
 def test_a_rectangle_of_some_images_is_erased():
     images = np.full((400, 24, 20, 3), 128, "uint8")
     erased = erase(images, 0.25, np.random.default_rng(1))

@@ -40,4 +40,4 @@ def test_wrong_input_ends_in_one_line(run_tool, files, tmp_path, assert_one_line
     assert_one_line_error(run_tool(benchmark, tmp_path / "none.tflite"), "none.tflite", "not a file")
     assert_one_line_error(run_tool(benchmark, text), "text.tflite", "something else")
     assert_one_line_error(run_tool(benchmark, files[0], "--threads", "0"), "--threads")
-    assert_one_line_error(run_tool(benchmark, files[0], "--threads", ""), "--threads")
+    assert_one_line_error(run_tool(benchmark, files[0], "--threads", ""), "received none")
