@@ -169,6 +169,7 @@ def BSConvMobileNetV3Small(
         convolution_options: As in `BSConvMobileNetV3Large`.
         heavy_head: As in `BSConvMobileNetV3Large`.
         load_classifier: As in `BSConvMobileNetV3Large`.
+
     Returns:
         A functional `keras.Model`.
 
