@@ -72,7 +72,7 @@ def CifarResNet(
     Example:
 
     >>> keras_lite.applications.CifarResNet(20, convolution="bsconv_u").count_params()
-    48146
+    48144
     """
     units = Units(convolution, convolution_options, downsampling)
     per_stage = _units_per_stage("CifarResNet", depth, 2)
