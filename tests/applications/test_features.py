@@ -80,7 +80,7 @@ def test_wrong_arguments():
         feature_extractor(network, strides=(4, 8))
     with pytest.raises(InputError, match=r"received \(\)"):
         feature_extractor(network, strides=())
-    with pytest.raises(InputError, match="from keras_lite.applications, received dense"):
+    with pytest.raises(InputError, match=r"from keras_lite\.applications, received dense"):
         feature_extractor(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="dense"))
     inputs = keras.Input((4, 4, 8))
     with pytest.raises(InputError, match="not flattened, received shuffled"):
