@@ -48,7 +48,7 @@ def ShuffleNetV2(
     downsampling: str = "strided",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ShuffleNetV2 x1.0: @COUNT@ parameters with 1000 classes.
+    """ShuffleNetV2 x1.0: 2,278,604 parameters with 1000 classes.
 
     Images go through `keras_lite.applications.shufflenet_v2.preprocess_input` first (the tables on CIFAR-100 have that
     data set's mean and standard deviation instead). The hybrid stem takes the place of the convolution and of the
@@ -85,7 +85,7 @@ def ShuffleNetV2(
     Example:
 
     >>> keras_lite.applications.ShuffleNetV2(input_shape=(32, 32, 3), classes=100).count_params()
-    @EX@
+    1372284
     """
     inputs = common.image_input("ShuffleNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
     blocks.require_known_size("ShuffleNetV2", inputs)
