@@ -2,20 +2,24 @@
 
 - A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
-- hard_sigmoid becomes ReLU6 of x + 3, times 1/6; the 3 goes into the bias of the convolution before it.
-- hard_swish becomes the product of x and that.
+- hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
+  cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
+- hard_swish becomes the product of x and that: XNNPACK does not take its own operator in int8.
+- Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
+- Position embeddings and attention: see `keras_lite.quantization.attention_preparation`.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
 - A softmax at the end is dropped: the quantised model answers logits.
 - Layers that do nothing when a model predicts are left out; so is dropout, as fine-tuning is short.
 """
 
-import functools
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
+from keras_lite.quantization.attention_preparation import position_embedding, strided_attention
+from keras_lite.quantization.int8_layers import annotate, int8_classes
 from keras_lite.quantization.to_tf_keras import (
     Builder,
     Replacement,
@@ -36,13 +40,17 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
         "Activation": facts.activation,
         "BatchNormalization": facts.batch_normalization,
         "Conv2D": facts.weighted,
+        "Cropping2D": facts.cropping,
         "Dense": facts.weighted,
-        "DepthwiseConv2D": facts.weighted,
+        "DepthwiseConv2D": facts.depthwise,
         "Dropout": leave_out,
         "Multiply": annotated,
+        "PositionEmbedding": position_embedding,
         "ReLU": facts.relu,
+        "Reshape": facts.reshape,
         "Softmax": facts.softmax,
         "SpatialDropout2D": leave_out,
+        "StridedAttention": strided_attention,
         "Subtract": annotated,
     }
 
@@ -53,45 +61,6 @@ def ends_in_softmax(flat: keras.Model) -> bool:
     return type(last).__name__ == "Softmax" or (
         getattr(last, "activation", None) is not None and activation_name(last) == "softmax"
     )
-
-
-@functools.cache
-def output_quantize_config() -> type:
-    """Return the class of the quantize config that quantises a layer's output and nothing else."""
-    quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
-
-    class OutputQuantizeConfig(quantization.QuantizeConfig):
-        """Quantise the output of a layer that TF-MOT refuses: a moving average range, one for all channels."""
-
-        def get_weights_and_quantizers(self, layer):
-            return []
-
-        def get_activations_and_quantizers(self, layer):
-            return []
-
-        def set_quantize_weights(self, layer, quantize_weights):
-            pass
-
-        def set_quantize_activations(self, layer, quantize_activations):
-            pass
-
-        def get_output_quantizers(self, layer):
-            return [
-                quantization.quantizers.MovingAverageQuantizer(
-                    num_bits=8, per_axis=False, symmetric=False, narrow_range=False
-                )
-            ]
-
-        def get_config(self):
-            return {}
-
-    return OutputQuantizeConfig
-
-
-def annotate(layer: Any) -> Any:
-    """Wrap a tf_keras layer so that its output is quantised, although TF-MOT does not know the layer."""
-    quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
-    return quantization.quantize_annotate_layer(layer, output_quantize_config()())
 
 
 def annotated(layer: keras.layers.Layer) -> Replacement:
@@ -136,8 +105,14 @@ class _Facts:
         )
 
     def batch_normalization(self, layer: keras.layers.Layer) -> Replacement:
-        if self._folds(layer, self.before[layer.name]):
-            return twin_layer(layer)
+        before = self.before[layer.name]
+        if self._folds(layer, before):
+            if type(before).__name__ != "DepthwiseConv2D":
+                return twin_layer(layer)
+            [(twin, weights)] = twin_layer(layer)
+            classes = int8_classes()
+            config = classes.KeptConfig if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig
+            return [(annotate(twin, config()), weights)]
         if len(layer.input.shape) != 4 or layer.axis not in (-1, 3):
             raise InputError(
                 "Expected a batch normalisation that no convolution precedes to normalise the channels of images, "
@@ -168,10 +143,21 @@ class _Facts:
             ]
         if self._takes_relu(layer):
             return twin_layer(layer, activation="relu")
-        if self._shifted(layer):
-            [(twin, [kernel, bias])] = twin_layer(layer)
-            return [(twin, [kernel, bias + 3.0])]
+        if self._takes_hard_sigmoid(layer):
+            return self._saturating(layer)
         return twin_layer(layer)
+
+    def depthwise(self, layer: keras.layers.Layer) -> Replacement:
+        [(twin, weights), *rest] = self.weighted(layer)
+        user = self.only_user.get(layer.name)
+        normalized = type(user).__name__ == "BatchNormalization" and self._folds(user, layer)
+        return [(annotate(twin, int8_classes().DepthwiseConfig(not normalized)), weights), *rest]
+
+    def _saturating(self, layer: keras.layers.Layer) -> Replacement:
+        [(twin, [kernel, bias])] = twin_layer(layer)
+        classes = int8_classes()
+        config = classes.FixedDenseConfig if type(layer).__name__ == "Dense" else classes.FixedConvolutionConfig
+        return [(annotate(twin, config(0.0, 1.0)), [kernel / 6.0, bias / 6.0 + 0.5])]
 
     def relu(self, layer: keras.layers.Layer) -> Replacement:
         before = self.before[layer.name]
@@ -202,29 +188,93 @@ class _Facts:
             return [(layers.ReLU(6.0, name=name), [])]
         if activation in ("sigmoid", "tanh"):
             return [(layers.Activation(activation, name=name), [])]
-        if activation != "hard_sigmoid":
-            raise InputError(
-                "Expected an activation that int8 models can compute (relu, relu6, sigmoid, hard_sigmoid, tanh), "
-                f"received {activation} in layer {name}."
-            )
-        steps: Replacement = [
-            (layers.ReLU(6.0, name=f"{name}_relu6"), []),
-            (annotate(layers.Rescaling(1.0 / 6.0, name=name)), []),
-        ]
-        if before is not None and self._shifted(before):
-            return steps
-        if len(shape) != 4:
-            raise InputError(f"Expected hard_sigmoid on images or after a layer with bias, received it in {name}.")
-        ones = np.ones(shape[-1])
-        return [self._channelwise(f"{name}_shift", ones, 3.0 * ones), *steps]
+        if activation == "gelu":
+            return [(annotate(layers.Activation("gelu", name=name)), [])]
+        if activation == "hard_sigmoid":
+            return [] if before is not None and self._takes_hard_sigmoid(before) else [(_HardSigmoid(name), [])]
+        if activation == "hard_silu":
+            return [(_HardSwish(name), [])]
+        raise InputError(
+            "Expected an activation that int8 models can compute (relu, relu6, sigmoid, hard_sigmoid, hard_silu, gelu, "
+            f"tanh), received {activation} in layer {name}."
+        )
 
-    def _shifted(self, before: keras.layers.Layer) -> bool:
-        user = self.only_user.get(before.name)
-        return self._folds(user, before) and before.use_bias and _is_hard_sigmoid(user)
+    def _takes_hard_sigmoid(self, layer: keras.layers.Layer) -> bool:
+        user = self.only_user.get(layer.name)
+        kind = type(layer).__name__
+        return kind in ("Conv2D", "Dense") and layer.use_bias and self._folds(user, layer) and _is_hard_sigmoid(user)
+
+    def cropping(self, layer: keras.layers.Layer) -> Replacement:
+        if not self._crops_channels(layer):
+            return twin_layer(layer)
+        [_, (start, rest)] = layer.cropping
+        classes = int8_classes()
+        crop = classes.ChannelRange(start, layer.input.shape[2] - rest, name=layer.name, dtype="float32")
+        return [(annotate(crop, classes.KeptConfig()), [])]
+
+    def reshape(self, layer: keras.layers.Layer) -> Replacement:
+        around = (self.before[layer.name], self.only_user.get(layer.name))
+        return [] if any(map(self._crops_channels, around)) else twin_layer(layer)
+
+    def _crops_channels(self, layer: keras.layers.Layer | None) -> bool:
+        """Whether a layer is the crop in `keras_lite.layers.ChannelSlice`."""
+        if type(layer).__name__ != "Cropping2D":
+            return False
+        before, behind = self.before[layer.name], self.only_user.get(layer.name)
+        if type(before).__name__ != "Reshape" or type(behind).__name__ != "Reshape":
+            return False
+        shape = before.input.shape
+        return (
+            len(shape) == 4
+            and self.only_user.get(before.name) is layer
+            and tuple(before.output.shape[1:]) == (shape[1] * shape[2], shape[3], 1)
+            and tuple(behind.output.shape[1:3]) == tuple(shape[1:3])
+            and tuple(layer.cropping[0]) == (0, 0)
+        )
+
+
+class _HardSigmoid:
+    """relu6(x + 3) / 6 in steps that XNNPACK takes in int8, called as one layer."""
+
+    def __init__(self, name: str):
+        tf_keras = import_extra("tf_keras", "quantization")
+        classes = int8_classes()
+        shift = classes.AddConstant(value=3.0, trained=False, name=f"{name}_shift", dtype="float32")
+        self.steps = [
+            annotate(shift, classes.FixedOutputConfig(0.0, 6.0)),
+            annotate(tf_keras.layers.Rescaling(1.0 / 6.0, name=f"{name}_sixth"), classes.FixedOutputConfig(0.0, 1.0)),
+        ]
+
+    def __call__(self, inputs: Any) -> Any:
+        for step in self.steps:
+            inputs = step(inputs)
+        return inputs
+
+    def set_weights(self, arrays: list[np.ndarray]) -> None:
+        """Take no weights."""
+
+
+class _HardSwish(_HardSigmoid):
+    """x * relu6(x + 3) / 6, likewise."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        tf_keras = import_extra("tf_keras", "quantization")
+        self.product = annotate(tf_keras.layers.Multiply(name=name))
+
+    def __call__(self, inputs: Any) -> Any:
+        return self.product([inputs, super().__call__(inputs)])
 
 
 def _is_hard_sigmoid(layer: keras.layers.Layer) -> bool:
     return type(layer).__name__ == "Activation" and activation_name(layer) == "hard_sigmoid"
+
+
+def _cuts_off(layer: keras.layers.Layer | None) -> bool:
+    """Whether a layer is a ReLU of any kind, which an operator before it takes in."""
+    return type(layer).__name__ == "ReLU" or (
+        type(layer).__name__ == "Activation" and activation_name(layer) in ("relu", "relu6")
+    )
 
 
 def _is_relu(layer: keras.layers.Layer) -> bool:

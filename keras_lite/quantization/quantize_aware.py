@@ -6,7 +6,8 @@ import keras
 
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
-from keras_lite.quantization.preparation import output_quantize_config, preparation_builders
+from keras_lite.quantization.int8_layers import int8_classes
+from keras_lite.quantization.preparation import preparation_builders
 from keras_lite.quantization.to_tf_keras import default_builders, rebuild
 
 
@@ -44,8 +45,7 @@ def quantize_aware(model: keras.Model) -> Any:
     quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
     flat = flatten(model)
     twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
-    config = output_quantize_config()
-    with quantization.quantize_scope({config.__name__: config}):
+    with quantization.quantize_scope(vars(int8_classes())):
         try:
             return quantization.quantize_apply(quantization.quantize_annotate_model(twin))
         except RuntimeError as error:
