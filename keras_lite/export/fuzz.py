@@ -32,17 +32,21 @@ flags.DEFINE_integer("first", 0, "Seed of the first; the others follow.", 0, fla
 flags.DEFINE_string("cache_dir", "build/fuzz-export", "Where finished models are kept.", flag_values=FLAGS)
 
 _SIZE = 16
+_SPOILED = ("dead channels", "dead layer", "tiny gamma", "large weights")
 _ACTIVATIONS = ("relu", "relu6", "hard_silu")
 # Share of the answers' span by which a file may be off, on average.
 _TOLERANCE = 0.1
 
 
-def random_model(seed: int) -> tuple[keras.Model, list[str]]:
-    """Return a small model of random shape and weights, and what is wrong with it on purpose.
+def plan(seed: int) -> list[str]:
+    """Return what is wrong on purpose with the model of a seed and its images."""
+    rng = np.random.default_rng([seed, 1])
+    done = [str(rng.choice(_SPOILED)) for _ in range(rng.integers(3))]
+    return done + ["constant images"] * int(rng.random() < 0.2)
 
-    Args:
-        seed: What everything is drawn from.
-    """
+
+def random_model(seed: int) -> keras.Model:
+    """Return the small model of a seed: of random shape and weights, spoiled as `plan` says."""
     rng = np.random.default_rng(seed)
     inputs = keras.Input((_SIZE, _SIZE, 3))
     x = _stem(inputs, int(rng.choice([4, 6, 8, 12])), rng)
@@ -57,7 +61,8 @@ def random_model(seed: int) -> tuple[keras.Model, list[str]]:
             variable.assign(rng.normal(0, (1.5 / np.prod(variable.shape[:-1])) ** 0.5, variable.shape))
         elif variable.dtype == "float32":
             variable.assign(rng.normal(0, 0.2, variable.shape))
-    return model, _spoil(model, rng)
+    _spoil(model, plan(seed), rng)
+    return model
 
 
 def _stem(inputs: Any, filters: int, rng: np.random.Generator) -> Any:
@@ -88,26 +93,21 @@ def _block(x: Any, name: str, rng: np.random.Generator) -> Any:
     return ChannelShuffle(2, name=name)(activation(keras.layers.BatchNormalization(name=f"{name}_norm")(x)))
 
 
-def _spoil(model: keras.Model, rng: np.random.Generator) -> list[str]:
-    """Break some weights; return what was done."""
+def _spoil(model: keras.Model, planned: list[str], rng: np.random.Generator) -> None:
     kernels = [variable for variable in model.weights if variable.path.endswith("kernel") and len(variable.shape) == 4]
     gammas = [variable for variable in model.weights if variable.path.endswith("gamma")]
-    done = []
-    for _ in range(rng.integers(3)):
-        what = str(rng.choice(["dead channels", "dead layer", "tiny gamma", "large weights"]))
+    for what in planned:
         if what == "tiny gamma":
             _scale(gammas[rng.integers(len(gammas))], float(10.0 ** rng.integers(-30, -5)), rng)
         elif what == "large weights":
             _scale(kernels[rng.integers(len(kernels))], 100.0, rng)
-        else:
+        elif what.startswith("dead"):
             kernel = kernels[rng.integers(len(kernels))]
             factor = float(rng.choice([0.0, 1e-20, 1e-8]))
             if what == "dead layer":
                 kernel.assign(np.asarray(kernel) * factor)
             else:
                 _scale(kernel, factor, rng)
-        done.append(what)
-    return done
 
 
 def _scale(variable: Any, factor: float, rng: np.random.Generator) -> None:
@@ -127,11 +127,10 @@ def export(seed: int) -> dict[str, Any]:
         `spoiled`: what was wrong with it; `refused`: why it was not exported, or None; `error`: the file's mean
         difference from the fake-quantised model, as a share of that one's span.
     """
-    model, spoiled = random_model(seed)
+    model, spoiled = random_model(seed), plan(seed)
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(16, _SIZE, _SIZE, 3)).astype("float32")
-    if rng.random() < 0.2:
-        spoiled.append("constant images")
+    if "constant images" in spoiled:
         images[:] = rng.choice([0.0, 0.5])
     result: dict[str, Any] = {"seed": seed, "spoiled": spoiled, "refused": None, "error": None}
     try:

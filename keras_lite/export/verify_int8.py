@@ -301,20 +301,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected every int8 file to pass, received {len(failed)} that fall short, above.")
 
 
-_HEAD = tuple(
-    [
-        "network",
-        "int8-only",
-        "partitions",
-        "std-in-steps",
-        "range",
-        "within-1",
-        "shaken",
-        "correlation",
-        "fake",
-        "outside",
-    ]
-)
+_HEAD = ("network", "int8", "partitions", "std", "range", "within 1", "shaken", "correlation", "fake", "outside")
 
 
 def _line(figures: Figures) -> tuple[str, ...]:
