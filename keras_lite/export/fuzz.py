@@ -90,7 +90,9 @@ def _block(x: Any, name: str, rng: np.random.Generator) -> Any:
         return GhostModule(int(rng.integers(4, 16)), name=name)(x)
     if kind == 4:
         return GroupConvBlock(2 * int(rng.integers(2, 8)), attention_ratio=2, name=name)(x)
-    return ChannelShuffle(2, name=name)(activation(keras.layers.BatchNormalization(name=f"{name}_norm")(x)))
+    return ChannelShuffle(1 + (channels + 1) % 2, name=name)(
+        activation(keras.layers.BatchNormalization(name=f"{name}_norm")(x))
+    )
 
 
 def _spoil(model: keras.Model, planned: list[str], rng: np.random.Generator) -> None:

@@ -6,6 +6,8 @@
   cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
 - hard_swish becomes the product of x and that: XNNPACK does not take its own operator in int8.
 - Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
+- A pool of one pixel that strides, which picks pixels out, becomes a 1x1 depthwise convolution: XNNPACK takes no pool
+  that strides further than it reaches.
 - Position embeddings and attention: see `keras_lite.quantization.attention_preparation`.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
 - A softmax at the end is dropped: the quantised model answers logits.
@@ -44,6 +46,7 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
         "Dense": facts.weighted,
         "DepthwiseConv2D": facts.depthwise,
         "Dropout": leave_out,
+        "MaxPooling2D": facts.max_pooling,
         "Multiply": annotated,
         "PositionEmbedding": position_embedding,
         "ReLU": facts.relu,
@@ -203,6 +206,14 @@ class _Facts:
         user = self.only_user.get(layer.name)
         kind = type(layer).__name__
         return kind in ("Conv2D", "Dense") and layer.use_bias and self._folds(user, layer) and _is_hard_sigmoid(user)
+
+    def max_pooling(self, layer: keras.layers.Layer) -> Replacement:
+        if tuple(layer.pool_size) != (1, 1) or tuple(layer.strides) == (1, 1):
+            return twin_layer(layer)
+        twin = self.tf_keras.layers.DepthwiseConv2D(
+            1, strides=layer.strides, use_bias=False, name=layer.name, dtype="float32"
+        )
+        return [(annotate(twin), [np.ones((1, 1, layer.input.shape[-1], 1), "float32")])]
 
     def cropping(self, layer: keras.layers.Layer) -> Replacement:
         if not self._crops_channels(layer):

@@ -39,6 +39,7 @@ def gated(x):
         pytest.param(PositionAwareCircularConv("height"), id="circular"),
         pytest.param(AttentionDownsampling(12, attention=True), id="attention"),
         pytest.param(layers.DepthwiseConv2D(3, activation="relu"), id="depthwise"),
+        pytest.param(layers.MaxPooling2D(1, strides=2), id="subsample"),
         pytest.param(layers.Conv2D(8, 3, groups=4), id="grouped"),
     ],
 )
