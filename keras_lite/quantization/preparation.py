@@ -4,7 +4,9 @@
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
 - hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
   cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
-- hard_swish becomes the product of x and that: XNNPACK does not take its own operator in int8.
+- hard_swish, x * relu6(x + 3) / 6, becomes y * (y + 3 / sqrt(6)) with y = x / sqrt(6), the sum cut off by a range from
+  0 to sqrt(6): two elementwise operators, as the layer before takes in the factor. XNNPACK does not take the operator
+  of that name in int8.
 - Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
 - A pool of one pixel that strides, which picks pixels out, becomes a 1x1 depthwise convolution: XNNPACK takes no pool
   that strides further than it reaches.
@@ -32,6 +34,7 @@ from keras_lite.quantization.to_tf_keras import (
 )
 
 _FOLDING = ("Conv2D", "DepthwiseConv2D", "Dense")
+_ROOT = 6.0**0.5
 _KEPT_INSIDE = ("linear", "relu")
 
 
@@ -110,9 +113,12 @@ class _Facts:
     def batch_normalization(self, layer: keras.layers.Layer) -> Replacement:
         before = self.before[layer.name]
         if self._folds(layer, before):
-            if type(before).__name__ != "DepthwiseConv2D":
-                return twin_layer(layer)
             [(twin, weights)] = twin_layer(layer)
+            if self._feeds_hard_swish(layer):
+                gamma, beta, *statistics = weights
+                weights = [gamma / _ROOT, beta / _ROOT, *statistics]
+            if type(before).__name__ != "DepthwiseConv2D":
+                return [(twin, weights)]
             classes = int8_classes()
             config = classes.KeptConfig if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig
             return [(annotate(twin, config()), weights)]
@@ -127,6 +133,8 @@ class _Facts:
         bias = -np.asarray(layer.moving_mean) * kernel
         if layer.center:
             bias += np.asarray(layer.beta)
+        if self._feeds_hard_swish(layer):
+            kernel, bias = kernel / _ROOT, bias / _ROOT
         return [self._channelwise(layer.name, kernel, bias)]
 
     def _channelwise(self, name: str, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, list[np.ndarray]]:
@@ -139,6 +147,8 @@ class _Facts:
         name = activation_name(layer)
         if name == "softmax" and layer.name == self.last:
             return twin_layer(layer, activation="linear")
+        if self._takes_hard_sigmoid(layer):
+            return self._saturating(layer)
         if name not in _KEPT_INSIDE:
             return [
                 *twin_layer(layer, activation="linear"),
@@ -146,9 +156,8 @@ class _Facts:
             ]
         if self._takes_relu(layer):
             return twin_layer(layer, activation="relu")
-        if self._takes_hard_sigmoid(layer):
-            return self._saturating(layer)
-        return twin_layer(layer)
+        [(twin, weights)] = twin_layer(layer)
+        return [(twin, [values / _ROOT for values in weights] if self._feeds_hard_swish(layer) else weights)]
 
     def depthwise(self, layer: keras.layers.Layer) -> Replacement:
         [(twin, weights), *rest] = self.weighted(layer)
@@ -157,7 +166,7 @@ class _Facts:
         return [(annotate(twin, int8_classes().DepthwiseConfig(not normalized)), weights), *rest]
 
     def _saturating(self, layer: keras.layers.Layer) -> Replacement:
-        [(twin, [kernel, bias])] = twin_layer(layer)
+        [(twin, [kernel, bias])] = twin_layer(layer, activation="linear")
         classes = int8_classes()
         config = classes.FixedDenseConfig if type(layer).__name__ == "Dense" else classes.FixedConvolutionConfig
         return [(annotate(twin, config(0.0, 1.0)), [kernel / 6.0, bias / 6.0 + 0.5])]
@@ -196,7 +205,7 @@ class _Facts:
         if activation == "hard_sigmoid":
             return [] if before is not None and self._takes_hard_sigmoid(before) else [(_HardSigmoid(name), [])]
         if activation == "hard_silu":
-            return [(_HardSwish(name), [])]
+            return [(_HardSwish(name, scaled=before is not None and self._feeds_hard_swish(before)), [])]
         raise InputError(
             "Expected an activation that int8 models can compute (relu, relu6, sigmoid, hard_sigmoid, hard_silu, gelu, "
             f"tanh), received {activation} in layer {name}."
@@ -204,8 +213,9 @@ class _Facts:
 
     def _takes_hard_sigmoid(self, layer: keras.layers.Layer) -> bool:
         user = self.only_user.get(layer.name)
-        kind = type(layer).__name__
-        return kind in ("Conv2D", "Dense") and layer.use_bias and self._folds(user, layer) and _is_hard_sigmoid(user)
+        if type(layer).__name__ not in ("Conv2D", "Dense") or not layer.use_bias:
+            return False
+        return activation_name(layer) == "hard_sigmoid" or (self._folds(user, layer) and _is_hard_sigmoid(user))
 
     def max_pooling(self, layer: keras.layers.Layer) -> Replacement:
         if tuple(layer.pool_size) != (1, 1) or tuple(layer.strides) == (1, 1):
@@ -214,6 +224,15 @@ class _Facts:
             1, strides=layer.strides, use_bias=False, name=layer.name, dtype="float32"
         )
         return [(annotate(twin), [np.ones((1, 1, layer.input.shape[-1], 1), "float32")])]
+
+    def _feeds_hard_swish(self, layer: keras.layers.Layer) -> bool:
+        """Whether a layer gives x / sqrt(6) to the hard_swish that alone takes its output."""
+        user = self.only_user.get(layer.name)
+        if type(user).__name__ != "Activation" or activation_name(user) != "hard_silu":
+            return False
+        if type(layer).__name__ == "BatchNormalization":
+            return layer.scale and layer.center
+        return type(layer).__name__ in _FOLDING and activation_name(layer) == "linear"
 
     def cropping(self, layer: keras.layers.Layer) -> Replacement:
         if not self._crops_channels(layer):
@@ -244,37 +263,47 @@ class _Facts:
         )
 
 
-class _HardSigmoid:
-    """relu6(x + 3) / 6 in steps that XNNPACK takes in int8, called as one layer."""
-
-    def __init__(self, name: str):
-        tf_keras = import_extra("tf_keras", "quantization")
-        classes = int8_classes()
-        shift = classes.AddConstant(value=3.0, trained=False, name=f"{name}_shift", dtype="float32")
-        self.steps = [
-            annotate(shift, classes.FixedOutputConfig(0.0, 6.0)),
-            annotate(tf_keras.layers.Rescaling(1.0 / 6.0, name=f"{name}_sixth"), classes.FixedOutputConfig(0.0, 1.0)),
-        ]
-
-    def __call__(self, inputs: Any) -> Any:
-        for step in self.steps:
-            inputs = step(inputs)
-        return inputs
+class _Steps:
+    """Several layers, none with weights, called as one."""
 
     def set_weights(self, arrays: list[np.ndarray]) -> None:
         """Take no weights."""
 
 
-class _HardSwish(_HardSigmoid):
-    """x * relu6(x + 3) / 6, likewise."""
+class _HardSigmoid(_Steps):
+    """relu6(x + 3) / 6 in steps that XNNPACK takes in int8."""
 
     def __init__(self, name: str):
-        super().__init__(name)
+        self.shift = _shift(f"{name}_shift", 3.0, 6.0)
+        self.sixth = _rescale(f"{name}_sixth", 1.0 / 6.0, int8_classes().FixedOutputConfig(0.0, 1.0))
+
+    def __call__(self, inputs: Any) -> Any:
+        return self.sixth(self.shift(inputs))
+
+
+class _HardSwish(_Steps):
+    """x * relu6(x + 3) / 6, likewise; where `scaled`, the input is x / sqrt(6) already."""
+
+    def __init__(self, name: str, scaled: bool):
         tf_keras = import_extra("tf_keras", "quantization")
+        self.scale = None if scaled else _rescale(f"{name}_root", 1.0 / _ROOT)
+        self.shift = _shift(f"{name}_shift", 3.0 / _ROOT, _ROOT)
         self.product = annotate(tf_keras.layers.Multiply(name=name))
 
     def __call__(self, inputs: Any) -> Any:
-        return self.product([inputs, super().__call__(inputs)])
+        inputs = inputs if self.scale is None else self.scale(inputs)
+        return self.product([inputs, self.shift(inputs)])
+
+
+def _shift(name: str, value: float, highest: float) -> Any:
+    """Return a layer that adds a number and is cut off at 0 and at `highest`."""
+    classes = int8_classes()
+    shift = classes.AddConstant(value=value, trained=False, name=name, dtype="float32")
+    return annotate(shift, classes.FixedOutputConfig(0.0, highest))
+
+
+def _rescale(name: str, factor: float, config: Any = None) -> Any:
+    return annotate(import_extra("tf_keras", "quantization").layers.Rescaling(factor, name=name), config)
 
 
 def _is_hard_sigmoid(layer: keras.layers.Layer) -> bool:
