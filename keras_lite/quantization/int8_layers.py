@@ -15,7 +15,7 @@ def int8_classes() -> types.SimpleNamespace:
     what is outside is cut off, by the rounding itself), `KeptConfig` (no range: the output has the input's),
     `ConstantConfig` (like `OutputConfig`, for `AddConstant`), `DepthwiseConfig` (for depthwise convolutions),
     `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel). Layers:
-    `AddConstant`, `ChannelRange`, `MatMul`.
+    `AddConstant`, `ChannelRange`, `Join`, `MatMul`.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     tf_keras = import_extra("tf_keras", "quantization")
@@ -176,6 +176,24 @@ def int8_classes() -> types.SimpleNamespace:
         def get_config(self):
             return {**super().get_config(), "start": self.start, "stop": self.stop}
 
+    class Join(tf_keras.layers.Layer):
+        """Concatenate."""
+
+        def __init__(self, axis, **kwargs):
+            super().__init__(**kwargs)
+            self.axis = axis
+
+        def call(self, inputs):
+            return tensorflow.concat(inputs, self.axis)
+
+        def compute_output_shape(self, input_shape):
+            shape = list(input_shape[0])
+            shape[self.axis] = sum(each[self.axis] for each in input_shape)
+            return tuple(shape)
+
+        def get_config(self):
+            return {**super().get_config(), "axis": self.axis}
+
     class MatMul(tf_keras.layers.Layer):
         """Multiply two batches of matrices."""
 
@@ -201,6 +219,7 @@ def int8_classes() -> types.SimpleNamespace:
         FixedConvolutionConfig=FixedConvolutionConfig,
         FixedDenseConfig=FixedDenseConfig,
         FixedOutputConfig=FixedOutputConfig,
+        Join=Join,
         KeptConfig=KeptConfig,
         MatMul=MatMul,
         OutputConfig=OutputConfig,

@@ -44,6 +44,7 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
     return {
         "Activation": facts.activation,
         "BatchNormalization": facts.batch_normalization,
+        "Concatenate": concatenate,
         "Conv2D": facts.weighted,
         "Cropping2D": facts.cropping,
         "Dense": facts.weighted,
@@ -73,6 +74,11 @@ def annotated(layer: keras.layers.Layer) -> Replacement:
     """Build the twin of a layer without weights, with its output quantised."""
     [(twin, weights)] = twin_layer(layer)
     return [(annotate(twin), weights)]
+
+
+def concatenate(layer: keras.layers.Layer) -> Replacement:
+    """Build a concatenation under another name: TF-MOT swaps the inputs of the stock layer."""
+    return [(annotate(int8_classes().Join(layer.axis, name=layer.name, dtype="float32")), [])]
 
 
 class _Facts:
@@ -203,7 +209,8 @@ class _Facts:
         if activation == "gelu":
             return [(annotate(layers.Activation("gelu", name=name)), [])]
         if activation == "hard_sigmoid":
-            return [] if before is not None and self._takes_hard_sigmoid(before) else [(_HardSigmoid(name), [])]
+            taken = before is not None and self._takes_hard_sigmoid(before) and activation_name(before) == "linear"
+            return [] if taken else [(_HardSigmoid(name), [])]
         if activation == "hard_silu":
             return [(_HardSwish(name, scaled=before is not None and self._feeds_hard_swish(before)), [])]
         raise InputError(

@@ -51,10 +51,23 @@ def quantize_aware(model: keras.Model) -> Any:
     twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
     with quantization.quantize_scope(vars(int8_classes())):
         try:
-            return quantization.quantize_apply(quantization.quantize_annotate_model(twin))
+            quantized = quantization.quantize_apply(quantization.quantize_annotate_model(twin))
         except RuntimeError as error:
             # TF-MOT: "Layer name:<class ...> is not supported. You can quantize this layer by ..."
             raise InputError(f"Expected layers that TF-MOT quantises: {str(error).partition('. ')[0]}.") from error
+    _round_once(quantized)
+    return quantized
+
+
+def _round_once(quantized: Any) -> None:
+    """Leave what only goes into a concatenation to the rounding behind that: its inputs must share their range."""
+    for wrapper in quantized.layers:
+        if type(getattr(wrapper, "layer", None)).__name__ != "Join":
+            continue
+        for tensor in wrapper.input:
+            maker = tensor._keras_history.layer
+            if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
+                maker._output_quantizers = []
 
 
 def is_quantized(model: Any) -> bool:

@@ -41,8 +41,8 @@ def part(network, first, last):
 @pytest.mark.parametrize(
     ("network", "first", "last", "outside"),
     [
-        ("mobilenetv3_large__ours", "images", "block5_project_batch_norm", set()),
-        ("ghostnet__ours", "images", "stage3_block1_add", set()),
+        ("mobilenetv3_large__ours", "block10_add", "block11_project_batch_norm", set()),
+        ("ghostnet__ours", "images", "stage1_block1_add", set()),
         ("shufflenetv2__ours", "images", "stage2_block2_shuffle", set()),
         ("parc_mobilenetv2__effv2", "block8_add", "block9_add", set()),
         ("parc_mobilenetv2__effv2", "block6_add", "block7_downsampling", {"SOFTMAX", "BATCH_MATMUL", "GELU"}),
