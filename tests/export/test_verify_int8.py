@@ -41,7 +41,7 @@ def part(network, first, last):
 @pytest.mark.parametrize(
     ("network", "first", "last", "outside"),
     [
-        ("mobilenetv3_large__ours", "block10_add", "block11_project_batch_norm", set()),
+        ("mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set()),
         ("ghostnet__ours", "images", "stage1_block1_add", set()),
         ("shufflenetv2__ours", "images", "stage2_block2_shuffle", set()),
         ("parc_mobilenetv2__effv2", "block8_add", "block9_add", set()),
