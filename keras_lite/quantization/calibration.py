@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_lite.errors import InputError, import_extra
 
-# An activation that is always zero has a range of no width, which gives a scale that XNNPACK can't run.
-_EMPTY, _OPENED = 1e-4, 1e-2
+# An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
+_EMPTY, _OPENED = 1e-3, 1e-2
 # Parts of a histogram, and how many values of a batch of one tensor are counted, roughly.
 _PARTS, _SAMPLE = 2048, 200_000
 
