@@ -7,6 +7,7 @@ from keras_lite.layers.channel_attention import ChannelAttention
 from keras_lite.layers.channel_shuffle import ChannelShuffle
 from keras_lite.layers.channel_slice import ChannelSlice
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.ghost_module import GhostModule
 from keras_lite.layers.group_conv_block import GroupConvBlock
 from keras_lite.layers.grouped_convolution import GroupedConv2D
@@ -23,6 +24,7 @@ __all__ = [
     "ChannelShuffle",
     "ChannelSlice",
     "CompositeLayer",
+    "DepthwiseConv2D",
     "GhostModule",
     "GroupConvBlock",
     "GroupedConv2D",

@@ -5,6 +5,7 @@ import keras
 from keras_lite.errors import InputError
 from keras_lite.layers.channel_shuffle import require_known_size
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, kaiming_normal, kaiming_uniform, pytorch_uniform
 
 AXES = ("height", "width")
@@ -119,7 +120,7 @@ class PositionAwareCircularConv(CompositeLayer):
             self.start = self._add(keras.layers.Cropping2D, "start", cropping=crop)
             self.extend = self._add(keras.layers.Concatenate, "extend", axis=1 if along_height else 2)
         self.convolution = self._add(
-            keras.layers.DepthwiseConv2D,
+            DepthwiseConv2D,
             "convolution",
             kernel_size=(size, 1) if along_height else (1, size),
             **self._initializers(size, channels),

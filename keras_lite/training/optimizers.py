@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, import_extra
 
 
 @keras.saving.register_keras_serializable("keras_lite")
@@ -83,6 +83,17 @@ class SGD(keras.optimizers.SGD):
             gradient = ops.add(gradient, ops.multiply(variable, self.l2_regularization))
         if self.momentum:
             velocity = self.momentums[self._get_variable_index(variable)]
+            if keras.backend.backend() == "tensorflow":
+                # One kernel in place of five operations, each of which reads and writes the whole variable.
+                import_extra("tensorflow", "tensorflow").raw_ops.ResourceApplyMomentum(
+                    var=variable.handle,
+                    accum=velocity.value.handle,
+                    lr=learning_rate,
+                    grad=gradient,
+                    momentum=ops.cast(self.momentum, variable.dtype),
+                    use_nesterov=self.nesterov,
+                )
+                return
             new_velocity = ops.add(ops.multiply(velocity, self.momentum), gradient)
             self.assign(velocity, new_velocity)
             gradient = ops.add(gradient, ops.multiply(new_velocity, self.momentum)) if self.nesterov else new_velocity
