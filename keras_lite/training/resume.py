@@ -81,7 +81,8 @@ class RunState:
         arrays: dict[str, np.ndarray] = {}
         for group, variables in self._variables().items():
             for index, variable in enumerate(variables):
-                arrays[f"{group}/{index}"] = keras.ops.convert_to_numpy(variable)
+                value = variable.value if isinstance(variable, keras.Variable) else variable
+                arrays[f"{group}/{index}"] = keras.ops.convert_to_numpy(value)
         arrays |= {f"random/{name}": value for name, value in random_state.get_states().items()}
         text = json.dumps(_take_arrays(dataclasses.asdict(self.progress), arrays))
         arrays["progress"] = np.frombuffer(text.encode(), "uint8")
