@@ -8,6 +8,7 @@ from absl import flags
 from keras_lite import command_line
 from keras_lite.data import Source, make_shapes, open_data
 from keras_lite.errors import InputError
+from keras_lite.training import data_parallel, processes
 from keras_lite.training.engine import fit, run_settings
 from keras_lite.training.options import Options, options_from_flags, recipe_flags, recipe_from_flags
 from keras_lite.training.recipe import Recipe
@@ -37,20 +38,25 @@ def run_recipe(recipes: Recipe | Mapping[str, Recipe], usage: str, arguments: li
             raise InputError(f"Expected flags only, received {' '.join(positional)}.")
         recipe = recipe_from_flags(recipes, values)
         options = options_from_flags(recipe, values)
-        output_dir = values.output_dir or _default_output_dir(recipe, options)
-        # What is wrong with the folder is said before the data is read.
-        result = RunFolder(output_dir).open(run_settings(recipe, options))
-        if result is None:
-            try:
-                result = fit(recipe, _open(recipe, options), options, output_dir)
-            except SliceEnded as ended:
-                print(f"{ended}; the same command goes on from there (run folder: {output_dir})")
-                return
-        else:
-            print(f"the run in {output_dir} is finished")
-        print(summary(result, output_dir))
+        data_parallel.start(options)
+        with processes.taking_part():
+            _run(recipe, options, values.output_dir or _default_output_dir(recipe, options))
 
     command_line.run(main, recipe_flags(recipes), usage, arguments)
+
+
+def _run(recipe: Recipe, options: Options, output_dir: str) -> None:
+    # What is wrong with the folder is said before the data is read.
+    result = processes.on_first(lambda: RunFolder(output_dir).open(run_settings(recipe, options)))
+    if result is None:
+        try:
+            result = fit(recipe, _open(recipe, options), options, output_dir)
+        except SliceEnded as ended:
+            print(f"{ended}; the same command goes on from there (run folder: {output_dir})")
+            return
+    else:
+        print(f"the run in {output_dir} is finished")
+    print(summary(result, output_dir))
 
 
 def summary(result: dict[str, Any], output_dir: str) -> str:

@@ -56,13 +56,18 @@ def compile_model(recipe: Recipe, options: Options, info: ModelInfo, steps_per_e
     trained.compile(
         optimizer,
         loss=loss,
-        metrics=[accuracy],
-        # Compiled by XLA where that pays: not by TensorFlow on a CPU. PyTorch runs single steps only.
+        weighted_metrics=[accuracy],  # rows that only fill up a batch count nothing
+        # Compiled by XLA where that pays: not by TensorFlow on a CPU.
         jit_compile="auto",
-        steps_per_execution=1 if keras.backend.backend() == "torch" else options.steps_per_execution,
+        steps_per_execution=options.steps_per_execution if _runs_several_steps(options) else 1,
     )
     average = AveragedWeights(trained) if extras.ema_decay else None
     return CompiledModel(model, trained, accuracy, average)
+
+
+def _runs_several_steps(options: Options) -> bool:
+    backend = keras.backend.backend()
+    return backend == "jax" or (backend == "tensorflow" and not options.data_parallel)
 
 
 def _build(recipe: Recipe, options: Options, classes: int) -> keras.Model:

@@ -43,9 +43,12 @@ class DistilledModel(keras.Model):
         if not training:
             return loss
         ops = keras.ops
-        teacher = ops.log_softmax(ops.stop_gradient(ops.cast(self._answers(x), "float32")) / self._temperature)
-        student = ops.log_softmax(ops.cast(y_pred, "float32") / self._temperature)
-        divergence = ops.mean(ops.sum(ops.exp(teacher) * (teacher - student), axis=-1))
+        teacher = ops.stop_gradient(ops.cast(self._answers(x), "float32")) / self._temperature
+        student = ops.cast(y_pred, "float32") / self._temperature
+        # A loss of Keras, which knows of replicas.
+        mean_cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)
+        shares = ops.softmax(teacher)
+        divergence = mean_cross_entropy(shares, student) - mean_cross_entropy(shares, teacher)
         return (1 - self._weight) * loss + self._weight * self._temperature**2 * divergence
 
 

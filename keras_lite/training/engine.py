@@ -22,7 +22,9 @@ from keras_lite.data import (
     write_model_info,
 )
 from keras_lite.files import atomic_path, write_json
+from keras_lite.training import processes
 from keras_lite.training.compilation import CompiledModel, compile_model
+from keras_lite.training.data_parallel import OneDevice, data_parallel
 from keras_lite.training.environment import environment
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
 from keras_lite.training.options import Options
@@ -75,9 +77,10 @@ def fit(
     print(result["test"]["accuracy"])
     ```
     """
-    folder = RunFolder(output_dir)
+    spread = data_parallel(options)
+    folder = RunFolder(processes.own_folder(output_dir))
     settings = run_settings(recipe, options)
-    finished = folder.open(settings)
+    finished = processes.on_first(lambda: folder.open(settings))
     if finished is not None:
         return finished
     start = time.monotonic()
@@ -88,20 +91,28 @@ def fit(
     keras.utils.set_random_seed(options.seed)
     info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
-    compiled = compile_model(recipe, options, info, steps_per_epoch)
-    folder.begin(settings, options.to_dict(), environment())
-    state = RunState(compiled.trained, [compiled.accuracy], list(callbacks), options.seed)
+    with spread.scope():
+        compiled = compile_model(recipe, options, info, steps_per_epoch)
+        state = RunState(compiled.trained, [compiled.accuracy], list(callbacks), options.seed)
+    spread.prepare(compiled.trained)
+    processes.on_first(lambda: folder.begin(settings, options.to_dict(), environment()))
+    processes.share_file(folder.resume)
     if folder.resume.exists():
         state.load(folder.resume)
     before = state.progress.seconds
-    run = _Run(folder, compiled, state, options, lambda: before + time.monotonic() - start)
+    run = _Run(folder, compiled, state, options, spread, lambda: before + time.monotonic() - start)
     if options.max_minutes is not None:
-        run.ends_at = before + 60 * options.max_minutes
-    batches = {split: _batches(recipe, options, data, split) for split in data}
+        run.end_at(before + 60 * options.max_minutes)
+    batches = {split: _batches(recipe, options, data, split, spread) for split in data}
     with ThreadPoolExecutor(options.workers) as pool:
         run.train(batches["train"], batches["valid"], callbacks, pool)
         test = run.test(batches["test"], pool) if "test" in batches else None
-    with run.weights_to_keep(), named_errors(folder.model), atomic_path(folder.model) as temporary:
+    with (
+        run.weights_to_keep(),
+        spread.saving(compiled.model),
+        named_errors(folder.model),
+        atomic_path(folder.model) as temporary,
+    ):
         compiled.model.save(temporary)
     write_model_info(folder.model, info, recipe=recipe.name)
     last = state.progress.rows[-1]
@@ -163,6 +174,7 @@ class _Run:
         compiled: CompiledModel,
         state: RunState,
         options: Options,
+        spread: OneDevice,
         seconds: Callable[[], float],
     ) -> None:
         self._folder = folder
@@ -170,8 +182,15 @@ class _Run:
         self._average = compiled.average
         self._state = state
         self._options = options
+        self._spread = spread
         self.seconds = seconds
-        self.ends_at = math.inf
+        self._ends_at = math.inf
+
+    def end_at(self, seconds: float) -> None:
+        """Stop when so much time is spent."""
+        self._ends_at = seconds
+        # All processes go by one clock, so that they stop at the same step.
+        clock, self.seconds = self.seconds, lambda: processes.on_first(clock)
 
     def train(
         self,
@@ -199,7 +218,7 @@ class _Run:
                 drawn = time.monotonic()
 
         every = self._options.save_every_steps
-        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch, self.ends_at)
+        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch, self._ends_at)
         show, verbose = progress_callbacks()
         average = [self._average] if self._average else []
         every_callback = [*callbacks, *average, saver, *show]
@@ -227,7 +246,8 @@ class _Run:
         return self._average.in_place() if self._average else contextlib.nullcontext()
 
     def _epoch(self, batches: Batches, epoch: int, first_step: int, pool: ThreadPoolExecutor) -> EpochBatches:
-        return EpochBatches(batches, epoch, first_step, pool, one_hot=self._options.extras.soft_labels)
+        soft = self._options.extras.soft_labels
+        return EpochBatches(batches, epoch, first_step, pool, one_hot=soft, place=self._spread.place)
 
     def _write_epoch(self) -> None:
         with self.weights_to_keep():
@@ -248,16 +268,18 @@ class _Run:
         )
 
 
-def _batches(recipe: Recipe, options: Options, data: dict[str, Source], split: str) -> Batches:
+def _batches(recipe: Recipe, options: Options, data: dict[str, Source], split: str, spread: OneDevice) -> Batches:
     training, extras = split == "train", options.extras
+    # To mix images all of a batch must be read.
+    mixed = training and (extras.mixup or extras.cutmix)
     return Batches(
-        data[split],
+        data[split] if mixed else spread.source(data[split]),
         options.batch_size,
         recipe.preprocessing(options.image_size),
         augmentation=_augmentation(recipe, options) if training else None,
         shuffle=training,
         seed=options.seed,
-        mix=Mix(extras.mixup, extras.cutmix) if training and (extras.mixup or extras.cutmix) else None,
+        mix=Mix(extras.mixup, extras.cutmix) if mixed else None,
     )
 
 

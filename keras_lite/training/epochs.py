@@ -25,6 +25,7 @@ class EpochBatches(keras.utils.PyDataset):
         pool: The threads; how far ahead they work is up to `ahead`.
         ahead: Number of batches to have ready.
         one_hot: Whether labels are to be probabilities of classes, of shape `(count, classes)`.
+        place: Returns a batch as the model takes it, called with images and labels.
 
     Attributes:
         error: What the data raised, if it did. A backend may wrap it beyond recognition on its way to the caller.
@@ -38,6 +39,7 @@ class EpochBatches(keras.utils.PyDataset):
         pool: ThreadPoolExecutor,
         ahead: int = 4,
         one_hot: bool = False,
+        place: Callable[[np.ndarray, np.ndarray], tuple[Any, ...]] = lambda images, labels: (images, labels),
     ) -> None:
         super().__init__(workers=1)
         self.error: Exception | None = None
@@ -47,6 +49,7 @@ class EpochBatches(keras.utils.PyDataset):
         self._pool = pool
         self._ahead = ahead
         self._one_hot = one_hot
+        self._place = place
         self._futures: dict[int, Future] = {}
         self._lock = threading.Lock()
 
@@ -58,7 +61,7 @@ class EpochBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self.num_batches
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         with self._lock:
             wanted = range(index, min(index + self._ahead + 1, self.num_batches))
             # TensorFlow looks at the first two batches before it begins with the first.
@@ -75,7 +78,7 @@ class EpochBatches(keras.utils.PyDataset):
             raise
         if self._one_hot and labels.ndim == 1:
             labels = np.eye(len(self._batches.source.class_names), dtype="float32")[labels]
-        return images, labels
+        return self._place(images, labels)
 
 
 class RunCallbacks(keras.callbacks.CallbackList):

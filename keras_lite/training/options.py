@@ -43,10 +43,12 @@ class Options:
         validation_share: Share of the training images to validate with, for data without a split of its own.
         skip_broken: Whether unreadable images were left out.
         smoke: Whether this is a trial run on a few generated images.
-        steps_per_execution: Steps that TensorFlow and JAX run in one go; PyTorch always runs one.
+        steps_per_execution: Steps that TensorFlow and JAX run in one go. PyTorch always runs one, TensorFlow with
+            `data_parallel` too.
         save_every_steps: Steps after which the state is saved within an epoch; it is saved after each epoch too.
         workers: Threads that prepare batches ahead.
         max_minutes: Minutes after which the training stops with everything saved, to go on when it is called again.
+        data_parallel: Whether to spread each batch over all devices at hand, see `keras_lite.training.data_parallel`.
         extras: Techniques beyond the published recipe.
 
     Raises:
@@ -69,6 +71,7 @@ class Options:
     save_every_steps: int = 500
     workers: int = 2
     max_minutes: float | None = None
+    data_parallel: bool = False
     extras: Extras = dataclasses.field(default_factory=Extras)
 
     def __post_init__(self) -> None:
@@ -167,6 +170,11 @@ def recipe_flags(recipes: Mapping[str, Recipe]) -> flags.FlagValues:
     define("boolean", "skip_broken", False, "List unreadable images and go on without them.")
     define("boolean", "smoke", False, "A few steps on generated images through every callback and file.")
     define("float", "max_minutes", None, "Stop after so many minutes; the same command goes on from there.")
+    text = (
+        "Spread each batch over all devices, with the result of one (JAX, TensorFlow); over those of several JAX "
+        "processes with KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID set in each."
+    )
+    define("boolean", "data_parallel", False, text)
     define("integer", "steps_per_execution", 1, "Steps run in one go (PyTorch: always 1).", lower_bound=1)
     define("integer", "save_every_steps", 500, "Save the state so often within an epoch.", lower_bound=1)
     define("integer", "workers", min(4, os.cpu_count() or 1), "Threads that prepare batches.", lower_bound=1)

@@ -14,6 +14,7 @@ import numpy as np
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path
 from keras_lite.training import random_state
+from keras_lite.training.replicas import copies_of
 from keras_lite.training.run_folder import named_errors
 
 _ARRAY = "__array__"
@@ -80,7 +81,8 @@ class RunState:
         arrays: dict[str, np.ndarray] = {}
         for group, variables in self._variables().items():
             for index, variable in enumerate(variables):
-                arrays[f"{group}/{index}"] = keras.ops.convert_to_numpy(variable.value)
+                value = variable.value if isinstance(variable, keras.Variable) else variable
+                arrays[f"{group}/{index}"] = keras.ops.convert_to_numpy(value)
         arrays |= {f"random/{name}": value for name, value in random_state.get_states().items()}
         text = json.dumps(_take_arrays(dataclasses.asdict(self.progress), arrays))
         arrays["progress"] = np.frombuffer(text.encode(), "uint8")
@@ -141,8 +143,12 @@ class RunState:
         return {
             "model": self._model.variables,
             "optimizer": self._model.optimizer.variables,
-            "metrics": [variable for metric in self._metrics for variable in metric.variables],
+            "metrics": self._metric_variables() if self.progress.step else [],
         }
+
+    def _metric_variables(self) -> list[Any]:
+        variables = [variable for metric in self._metrics for variable in metric.variables]
+        return [copy for variable in variables for copy in copies_of(variable)]
 
 
 class SliceEnded(Exception):  # noqa: N818  (nothing went wrong)
