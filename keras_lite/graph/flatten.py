@@ -59,6 +59,8 @@ def _flatten_once(model: keras.Model) -> keras.Model:
             copy = layer.to_stock()
         else:
             copy = type(layer).from_config(layer.get_config())
+        if isinstance(copy, CompositeLayer):
+            copy.stock = True
         if isinstance(layer, keras.layers.Layer):
             pairs.append((layer, copy))
         return copy

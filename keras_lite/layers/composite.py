@@ -10,16 +10,26 @@ class CompositeLayer(keras.layers.Layer):
     alone in the graph. Hence the one rule for a subclass: no raw operators between tensors, `keras.layers.Add` and
     the like instead.
 
-    Subclasses create their sublayers in `__init__` or `build` with `self._add(...)`.
+    Subclasses create their sublayers in `build` with `self._add(...)`.
+
+    Attributes:
+        sublayers: The sublayers, in the order in which they were created.
+        stock: Set before the layer is built, it gives sublayers that are Keras' own wherever there is an equivalent
+            (`to_stock`), as flattening wants them.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.sublayers: list[keras.layers.Layer] = []
+        self.stock = False
 
     def _add(self, layer_class: type[keras.layers.Layer], name: str, **arguments) -> keras.layers.Layer:
         """Create a sublayer that computes in this layer's dtype, and keep it in `sublayers`."""
         layer = layer_class(name=name, dtype=self.dtype_policy, **arguments)
+        if self.stock and hasattr(layer, "to_stock"):
+            layer = layer.to_stock()
+        elif isinstance(layer, CompositeLayer):
+            layer.stock = self.stock
         self.sublayers.append(layer)
         return layer
 
