@@ -1,9 +1,6 @@
-import keras
-import numpy as np
 import pytest
-from layer_case import check_layer
+from layer_case import check_layer, check_training
 
-from keras_lite.graph import flatten
 from keras_lite.layers import DepthwiseConv2D
 
 
@@ -26,15 +23,4 @@ def test_layer(tmp_path):
     ids=str,
 )
 def test_trains_like_the_stock_layer(arguments):
-    images = np.random.default_rng(0).normal(size=(4, 9, 8, 6)).astype("float32")
-    # A layer before it, so that the gradient of its inputs is needed too.
-    layers = [keras.layers.Conv2D(6, 1), DepthwiseConv2D(**arguments, name="depthwise")]
-    model = keras.Sequential([keras.Input(images.shape[1:]), *layers])
-    stock = flatten(model)
-    assert type(stock.layers[-1]) is keras.layers.DepthwiseConv2D
-    targets = np.random.default_rng(1).normal(size=(4, *model.output_shape[1:])).astype("float32")
-    for each in (model, stock):
-        each.compile(keras.optimizers.SGD(0.5), "mse")
-        each.fit(images, targets, epochs=3, verbose=0, shuffle=False)
-    for found, expected in zip(model.get_weights(), stock.get_weights(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    check_training(DepthwiseConv2D(**arguments, name="depthwise"), (4, 9, 8, 6))
