@@ -209,7 +209,7 @@ def _profile_node(layer: keras.layers.Layer, node, count_parameters: bool) -> La
 def format_table(rows: list[tuple[str, ...]]) -> str:
     """Align rows of text in columns: the first row is the head; columns of numbers are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = [all(row[i][:1].isdigit() or row[i] == "" for row in rows[1:]) for i in range(len(widths))]
+    right = [all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows[1:]) for i in range(len(widths))]
     lines = [
         "  ".join(
             cell.rjust(width) if is_right else cell.ljust(width)
@@ -223,7 +223,8 @@ def format_table(rows: list[tuple[str, ...]]) -> str:
 
 def published_table() -> str:
     """Return a table of all published rows: each figure as printed, and beside it the exact one of our network."""
-    lines = [("row", "parameters", "exact", "FLOPs", "exact", "counter", "MACs", "accuracy")]
+    head = ("printed parameters", "exact parameters", "printed FLOPs", "exact FLOPs", "counter", "MACs", "accuracy")
+    lines = [("row", *head)]
     profiles = {}
     rows = published.rows()
     progress = keras.utils.Progbar(len(rows))
