@@ -92,7 +92,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
     data_dir = values.data_dir or data_dir_of_run(positional[0])
     classifier = Classifier(positional[0])
-    data = open_data(data_dir, classifier.info.preprocessing.image_size, skip_broken=values.skip_broken)
+    data = open_data(data_dir, classifier.info.preprocessing.geometry, skip_broken=values.skip_broken)
     if values.split not in data:
         raise InputError(f"Expected --split to be one of {', '.join(data)} for {data_dir}, received {values.split}.")
     result = evaluate(classifier, data[values.split])
@@ -114,6 +114,12 @@ def data_dir_of_run(path: str) -> str:
     if not Path(path).is_dir() or not config.is_file():
         raise InputError(f"Expected --data_dir, because {path} is not a run folder that names its data.")
     return read_json(config)["data_dir"]
+
+
+def row_of_run(path: str) -> str | None:
+    """Return the id of the published row that a run folder stands for, or None if `path` is no such folder."""
+    config = RunFolder(path).config
+    return read_json(config).get("row") if config.is_file() else None
 
 
 def cli() -> None:

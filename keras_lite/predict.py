@@ -27,7 +27,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     paths = [path for text in positional[1:] for path in _image_files(Path(text))]
     classifier = Classifier(positional[0])
     for path in paths:
-        image = read_image(path, classifier.info.preprocessing.image_size)
+        image = read_image(path, classifier.info.preprocessing.geometry)
         [probabilities] = classifier.predict(image[None])
         best = np.argsort(-probabilities, kind="stable")[: values.top]
         answers = ", ".join(f"{classifier.info.class_names[i]} {probabilities[i]:.1%}" for i in best)

@@ -4,9 +4,9 @@
 
 MODEL is a run folder or a .keras file with its information file (.json) beside it. DATA is a folder of photos (train,
 valid, test with one folder a class), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to
-the data of the run. Into the folder `quantized` beside the model come two .tflite files, each with class names and
-preprocessing beside it, and result.json; the accuracy of all is printed as a table. Killed and started again with the
-same command it goes on after the last complete epoch.
+the data of the run. Into the folder `quantized` beside the model come two .tflite files, each with class names,
+preprocessing and a model card beside it, and result.json; the accuracy of all is printed as a table. Killed and
+started again with the same command it goes on after the last complete epoch.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from keras_lite import command_line
 from keras_lite.checkpoints import load_model
 from keras_lite.data import Augmentation, open_data, read_model_info
 from keras_lite.errors import InputError, import_extra
-from keras_lite.evaluate import data_dir_of_run
+from keras_lite.evaluate import data_dir_of_run, row_of_run
 from keras_lite.export.__main__ import check_input, keras_file
 from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
 from keras_lite.export.report import format_report
@@ -76,9 +76,9 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         values.calibration_images,
         values.seed,
     )
-    data = open_data(data_dir, info.preprocessing.image_size, skip_broken=values.skip_broken)
+    data = open_data(data_dir, info.preprocessing.geometry, skip_broken=values.skip_broken)
     augmentation = _augmentation_of_run(positional[0]) if values.augment else None
-    result = quantize_run(model, info, data, output_dir, options, augmentation)
+    result = quantize_run(model, info, data, output_dir, options, augmentation, row_of_run(positional[0]))
     print(f"\n{format_report(result)}\nfiles: {output_dir}")
 
 

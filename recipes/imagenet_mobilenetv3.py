@@ -11,7 +11,7 @@ Published accuracy: original 69.5%, ours 69.5%. The publication has no ImageNet 
 is its first set of hyper-parameters with the usual crops for 224 pixels, so it is ours, not theirs.
 """
 
-from keras_lite.data import Augmentation
+from keras_lite.data import Augmentation, RandomResizedCrop
 from keras_lite.training import run_recipe
 from keras_lite.training.protocols import first_set
 
@@ -19,7 +19,8 @@ RECIPE = first_set(
     "imagenet_mobilenetv3",
     ("imagenet/mobilenetv3_large/ours", "imagenet/mobilenetv3_large/original"),
     image_size=(224, 224),
-    augmentation=Augmentation(horizontal_flip=True),
+    resize=(256, 256),
+    augmentation=Augmentation(crop=RandomResizedCrop(), horizontal_flip=True),
     download=None,
     test_split="valid",
 )

@@ -12,7 +12,7 @@ Published accuracy (best epoch on the test images): original 51.07%, ours 54.11%
 them is not said.
 """
 
-from keras_lite.data import Augmentation
+from keras_lite.data import Augmentation, RandomCrop
 from keras_lite.training import run_recipe
 from keras_lite.training.protocols import first_set
 
@@ -25,7 +25,9 @@ RECIPE = first_set(
         "stanford_dogs/mobilenetv3_large_bsconvs/original",
     ),
     image_size=(224, 224),
-    augmentation=Augmentation(horizontal_flip=True, brightness=0.4),
+    resize=(256, 256),
+    keep_aspect=False,
+    augmentation=Augmentation(crop=RandomCrop(), horizontal_flip=True, brightness=0.4),
     download=None,
 )
 

@@ -10,7 +10,7 @@ Published accuracy (original, ours): MobileNetV3-Large 89.2%, 89.9%; ParC-Mobile
 90.3%; ShuffleNetV2 88.4%, 87.7%, all measured on `val` after each epoch.
 """
 
-from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation
+from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, RandomResizedCrop
 from keras_lite.training import run_recipe
 from keras_lite.training.protocols import milestones_of, second_set
 
@@ -27,7 +27,8 @@ RECIPE = second_set(
     image_size=(224, 224),
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
-    augmentation=Augmentation(horizontal_flip=True),
+    resize=(256, 256),
+    augmentation=Augmentation(crop=RandomResizedCrop(), horizontal_flip=True),
     download=None,
     test_split="valid",
 )

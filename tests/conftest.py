@@ -6,11 +6,35 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from keras_lite import command_line
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_jax():
+    """JAX compiles the random numbers of each shape anew, and optimises what runs once: most of a test's time."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    def uniform(initializer, shape, dtype=None):
+        values = np.random.default_rng(initializer.seed).uniform(initializer.minval, initializer.maxval, shape)
+        return values.astype(dtype or "float32")
+
+    def normal(initializer, shape, dtype=None):
+        values = np.random.default_rng(initializer.seed).normal(initializer.mean, initializer.stddev, shape)
+        return values.astype(dtype or "float32")
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.initializers.RandomUniform, "__call__", uniform)
+        patch.setattr(keras.initializers.RandomNormal, "__call__", normal)
+        yield
 
 
 @pytest.fixture

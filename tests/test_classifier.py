@@ -9,6 +9,7 @@ from keras_lite import evaluate, predict
 from keras_lite.classifier import Classifier
 from keras_lite.data import ArraySource, ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
+from keras_lite.export.samples import read_samples
 
 CLASSES = ["blue", "green", "red"]
 COLOURS = {"red": (250, 10, 20), "green": (30, 240, 20), "blue": (0, 30, 250)}
@@ -71,6 +72,26 @@ def test_predict(model_path, photos, run_tool):
     assert finished.returncode == 0, finished.stderr
     lines = [line.rpartition(": ")[2] for line in finished.stdout.splitlines() if ".png: " in line]
     assert [line.split()[0] for line in lines] == ["green", "green", "blue"]
+
+
+def test_new_photos_are_cut_as_the_information_file_says(model_path, run_tool, tmp_path):
+    """Scaled to 16x16 and cut to its middle of 8x8, a green photo with a red frame is green alone."""
+    photo = Image.new("RGB", (32, 32), COLOURS["red"])
+    photo.paste(COLOURS["green"], (8, 8, 24, 24))
+    for split in ("train", "test"):
+        for name in ("red", "green"):
+            (tmp_path / "framed" / split / name).mkdir(parents=True)
+            photo.save(tmp_path / "framed" / split / name / "0.png")
+    file = tmp_path / "framed" / "test" / "red" / "0.png"
+    figures = tmp_path / "figures.json"
+    for resize, colour in ((None, "red"), ((16, 16), "green")):
+        preprocessing = Preprocessing((8, 8), (0.5,) * 3, (0.1,) * 3, resize=resize)
+        write_model_info(model_path, ModelInfo("colours", CLASSES, preprocessing, "logits"))
+        assert f"{file}: {colour} " in run_tool(predict, model_path, file).stdout
+        run_tool(evaluate, model_path, "--data_dir", tmp_path / "framed", "--output", figures)
+        assert json.loads(figures.read_text())["by_class"][colour] == [1, 1.0]
+        pixels = read_samples(file.parent, preprocessing, 1)
+        assert (np.ptp(pixels[0, :, :, 0]) < 3) == (resize is not None)
 
 
 def test_errors(model_path, photos, run_tool, assert_one_line_error, tmp_path):

@@ -36,6 +36,7 @@ class Mutant:
 
 
 CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
+OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
 
 MUTANTS = (
     Mutant(
@@ -81,11 +82,53 @@ MUTANTS = (
         ("tests/data/test_augmentation.py",),
     ),
     Mutant(
+        "the crop's padding",
+        "keras_lite/data/augmentation.py",
+        "(padding, padding), (padding, padding), (0, 0)))",
+        '(padding, padding), (padding, padding), (0, 0)), mode="edge")',
+        ("tests/data/test_augmentation.py",),
+    ),
+    Mutant(
+        "the test split read early",
+        "keras_lite/training/engine.py",
+        'run.train(batches["train"], batches["valid"], callbacks, pool)',
+        'run.train(batches["train"], batches.get("test", batches["valid"]), callbacks, pool)',
+        ("tests/training/test_engine.py",),
+    ),
+    Mutant(
         "the seed ignored on resume",
         "keras_lite/training/resume.py",
         '"model": self._model.variables,',
         '"model": self._model.weights,',  # without the states of the seed generators
         ("tests/training/test_resume.py",),
+    ),
+    Mutant(
+        "a schedule one step late",
+        "keras_lite/training/schedules.py",
+        "epoch * steps_per_epoch - 1 for",
+        "epoch * steps_per_epoch for",
+        ("tests/training/test_schedules.py",),
+    ),
+    Mutant(
+        "weight decay decoupled",
+        "keras_lite/training/optimizers.py",
+        "gradient = ops.add(gradient, ops.multiply(variable, self.l2_regularization))",
+        "self.assign_sub(variable, ops.multiply(variable, learning_rate * self.l2_regularization))",
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "Lookahead's phase",
+        "keras_lite/training/lookahead.py",
+        "steps_per_update % period)",
+        "0)",  # after the steps 5, 10, 15
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "Nesterov momentum left out",
+        "keras_lite/training/optimizers.py",
+        "if self.nesterov else new_velocity",
+        "if False else new_velocity",
+        OPTIMIZER_TESTS,
     ),
 )
 

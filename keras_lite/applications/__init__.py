@@ -23,6 +23,7 @@ from keras_lite.applications.bsconv_mobilenet_v3 import BSConvMobileNetV3Large, 
 from keras_lite.applications.carnet import CARNet18
 from keras_lite.applications.cifar_resnet import CifarPreResNet, CifarResNet, WideResNet
 from keras_lite.applications.efficient_resnet import EfficientResNet
+from keras_lite.applications.features import feature_extractor
 from keras_lite.applications.ghostnet import GhostNet
 from keras_lite.applications.imagenet_resnet import ImageNetPreResNet, ImageNetResNet
 from keras_lite.applications.mobilenet_v1 import MobileNetV1
@@ -56,6 +57,7 @@ __all__ = [
     "cifar_resnet",
     "create",
     "efficient_resnet",
+    "feature_extractor",
     "ghostnet",
     "imagenet_resnet",
     "list_models",

@@ -10,6 +10,7 @@ from keras_lite.layers import (
     AttentionDownsampling,
     BatchNormalization,
     ChannelAttention,
+    DepthwiseConv2D,
     HybridStem,
     PaddingFreeDownsampling,
     StridedAttention,
@@ -64,7 +65,7 @@ class Blocks:
         With a stride, `pixels` is what each side is padded with, unless it is `kernel_size // 2`.
         """
         initializers = depthwise_initializers(self.initialization, kernel_size, x.shape[-1])
-        x = _strided(keras.layers.DepthwiseConv2D, x, kernel_size, strides, name, pixels, **initializers)
+        x = _strided(DepthwiseConv2D, x, kernel_size, strides, name, pixels, **initializers)
         return self.finish(x, name, activation)
 
     def finish(self, x, name: str, activation: str | None):

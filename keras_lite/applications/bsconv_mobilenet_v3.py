@@ -153,22 +153,10 @@ def BSConvMobileNetV3Small(
     Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244).
 
     Args:
-        include_top: As in `BSConvMobileNetV3Large`, like all arguments that follow.
-        weights: As in `BSConvMobileNetV3Large`.
-        input_tensor: As in `BSConvMobileNetV3Large`.
-        input_shape: As in `BSConvMobileNetV3Large`.
-        pooling: As in `BSConvMobileNetV3Large`.
-        classes: As in `BSConvMobileNetV3Large`.
-        classifier_activation: As in `BSConvMobileNetV3Large`.
-        name: As in `BSConvMobileNetV3Large`.
-        alpha: As in `BSConvMobileNetV3Large`.
-        small_images: Whether the stem and the first stage keep the resolution.
-        stem: As in `BSConvMobileNetV3Large`.
-        downsampling: As in `BSConvMobileNetV3Large`.
-        convolution: As in `BSConvMobileNetV3Large`.
-        convolution_options: As in `BSConvMobileNetV3Large`.
-        heavy_head: As in `BSConvMobileNetV3Large`.
-        load_classifier: As in `BSConvMobileNetV3Large`.
+        small_images: Whether the stem and the first stage keep the resolution. `None`: for images below 64 pixels.
+
+    All other arguments are those of `BSConvMobileNetV3Large`.
+
     Returns:
         A functional `keras.Model`.
 

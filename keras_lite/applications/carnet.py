@@ -67,7 +67,7 @@ def CARNet18(
     Example:
 
     >>> keras_lite.applications.CARNet18(input_shape=(96, 96, 3), classes=10).count_params()
-    611686
+    610278
     """
     inputs = common.image_input(
         "CARNet18",

@@ -72,7 +72,7 @@ def CifarResNet(
     Example:
 
     >>> keras_lite.applications.CifarResNet(20, convolution="bsconv_u").count_params()
-    48146
+    48144
     """
     units = Units(convolution, convolution_options, downsampling)
     per_stage = _units_per_stage("CifarResNet", depth, 2)
@@ -116,20 +116,11 @@ def CifarPreResNet(
 
     Args:
         depth: Number of layers, 6 n + 2.
-        include_top: As in `CifarResNet`, like all arguments that follow but one.
-        weights: As in `CifarResNet`.
-        input_tensor: As in `CifarResNet`.
-        input_shape: As in `CifarResNet`.
-        pooling: As in `CifarResNet`.
-        classes: As in `CifarResNet`.
-        classifier_activation: As in `CifarResNet`.
-        name: As in `CifarResNet`.
-        stem: As in `CifarResNet`; the hybrid stem is the pre-activation one.
-        downsampling: As in `CifarResNet`.
-        convolution: As in `CifarResNet`.
-        convolution_options: As in `CifarResNet`.
+        stem: `"plain"` or `"hybrid"` (`keras_lite.layers.HybridStem`, pre-activation, its first convolution added to
+            its end).
         shortcut: As in `WideResNet`.
-        load_classifier: As in `CifarResNet`.
+
+    All other arguments are those of `CifarResNet`.
 
     Returns:
         A functional `keras.Model`.

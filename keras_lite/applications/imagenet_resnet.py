@@ -121,21 +121,9 @@ def ImageNetPreResNet(
     Source: He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016 (arXiv:1603.05027).
 
     Args:
-        depth: As in `ImageNetResNet`, like all arguments that follow but one.
-        include_top: As in `ImageNetResNet`.
-        weights: As in `ImageNetResNet`.
-        input_tensor: As in `ImageNetResNet`.
-        input_shape: As in `ImageNetResNet`.
-        pooling: As in `ImageNetResNet`.
-        classes: As in `ImageNetResNet`.
-        classifier_activation: As in `ImageNetResNet`.
-        name: As in `ImageNetResNet`.
-        stem: As in `ImageNetResNet`.
-        downsampling: As in `ImageNetResNet`.
-        convolution: As in `ImageNetResNet`.
-        convolution_options: As in `ImageNetResNet`.
         shortcut: As in `keras_lite.applications.WideResNet`.
-        load_classifier: As in `ImageNetResNet`.
+
+    All other arguments are those of `ImageNetResNet`.
 
     Returns:
         A functional `keras.Model`.

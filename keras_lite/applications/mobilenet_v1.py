@@ -90,7 +90,7 @@ def MobileNetV1(
     Example:
 
     >>> keras_lite.applications.MobileNetV1(input_shape=(32, 32, 3), classes=100, alpha=0.25).count_params()
-    244280
+    244256
     """
     why = "a pair of a depthwise and a 1x1 convolution has no subspace of few channels"
     bsconv_library.check_options(convolution, convolution_options, ("standard", "bsconv_u"), why)

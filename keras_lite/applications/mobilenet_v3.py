@@ -152,30 +152,10 @@ def MobileNetV3Small(
 ) -> keras.Model:
     """MobileNetV3-Small: 2,542,856 parameters with 1000 classes.
 
-    Images go through `keras_lite.applications.mobilenet_v3.preprocess_input` first (the tables on CIFAR-100 have that
-    data set's mean and standard deviation instead). Batch norm has epsilon 1e-3 and momentum 0.99, but 1e-5 and 0.9
-    in the hybrid stem. With `downsampling="attention"` EfficientFormerV2's downsampling takes the place of each block
-    of stride 2; the last two of these have attention.
+    Like `MobileNetV3Large`, with eleven blocks. The arguments are the same, but for `small_images`: no form for small
+    images is published.
 
     Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244).
-
-    Args:
-        include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.keras` file.
-        input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
-        pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
-        classes: Number of classes.
-        classifier_activation: Activation of the classifier; `None` gives logits.
-        name: Name of the model.
-        alpha: Width multiplier; each width is then rounded to a multiple of 8.
-        reduced_tail: Whether the last three blocks and the classifier's hidden layer have half their width.
-        stem: `"plain"` or `"hybrid"` (`keras_lite.layers.HybridStem`).
-        downsampling: `"strided"`, `"padding_free"` (`keras_lite.layers.PaddingFreeDownsampling`) or `"attention"`
-            (`keras_lite.layers.AttentionDownsampling`).
-        dropout_rate: Of the classifier's hidden layer.
-        load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for
-            another number of classes.
 
     Returns:
         A functional `keras.Model`.

@@ -8,7 +8,7 @@ import keras
 from keras_lite.applications import bsconv_library
 from keras_lite.applications.bsconv_library import INITIALIZATION, batch_norm, torch_names_of_convolution
 from keras_lite.errors import InputError
-from keras_lite.layers import HybridStem, PaddingFreeDownsampling
+from keras_lite.layers import DepthwiseConv2D, HybridStem, PaddingFreeDownsampling
 from keras_lite.layers.bsconv import CONVOLUTIONS, convolution_class
 from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
 
@@ -135,7 +135,7 @@ class Units:
         return self._padding_free(filters, **without, name=f"{name}_shortcut")(x)
 
     def _depthwise_shortcut(self, x, filters: int, name: str):
-        x = keras.layers.DepthwiseConv2D(
+        x = DepthwiseConv2D(
             3,
             2,
             use_bias=False,

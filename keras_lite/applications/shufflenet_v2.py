@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_lite.applications import blocks, carnet, common
 from keras_lite.errors import InputError
-from keras_lite.layers import ChannelShuffle, ChannelSlice
+from keras_lite.layers import ChannelInterleave, ChannelSplit
 
 # Width multiplier -> channels of the three stages and of the last convolution.
 WIDTHS = {
@@ -48,7 +48,7 @@ def ShuffleNetV2(
     downsampling: str = "strided",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ShuffleNetV2 x1.0: @COUNT@ parameters with 1000 classes.
+    """ShuffleNetV2 x1.0: 2,278,604 parameters with 1000 classes.
 
     Images go through `keras_lite.applications.shufflenet_v2.preprocess_input` first (the tables on CIFAR-100 have that
     data set's mean and standard deviation instead). The hybrid stem takes the place of the convolution and of the
@@ -85,7 +85,7 @@ def ShuffleNetV2(
     Example:
 
     >>> keras_lite.applications.ShuffleNetV2(input_shape=(32, 32, 3), classes=100).count_params()
-    @EX@
+    1372284
     """
     inputs = common.image_input("ShuffleNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
     blocks.require_known_size("ShuffleNetV2", inputs)
@@ -132,7 +132,7 @@ def _strided_unit(x, filters: int, downsampling: str, name: str):
     right = _BLOCKS.convolution(x, filters // 2, 1, f"{name}_right_expand", "relu")
     right = _strided_depthwise(right, downsampling, f"{name}_right_depthwise")
     right = _BLOCKS.convolution(right, filters // 2, 1, f"{name}_right_project", "relu")
-    return _join(left, right, name)
+    return ChannelInterleave(name=f"{name}_join")([left, right])
 
 
 def _strided_depthwise(x, downsampling: str, name: str):
@@ -143,17 +143,11 @@ def _strided_depthwise(x, downsampling: str, name: str):
 
 def _unit(x, name: str):
     half = x.shape[-1] // 2
-    left = ChannelSlice(0, half, name=f"{name}_left")(x)
-    right = ChannelSlice(half, half, name=f"{name}_right")(x)
+    left, right = ChannelSplit(name=f"{name}_split")(x)
     right = _BLOCKS.convolution(right, half, 1, f"{name}_right_expand", "relu")
     right = _BLOCKS.depthwise(right, 3, f"{name}_right_depthwise")
     right = _BLOCKS.convolution(right, half, 1, f"{name}_right_project", "relu")
-    return _join(left, right, name)
-
-
-def _join(left, right, name: str):
-    x = keras.layers.Concatenate(name=f"{name}_concatenate")([left, right])
-    return ChannelShuffle(2, name=f"{name}_shuffle")(x)
+    return ChannelInterleave(name=f"{name}_join")([left, right])
 
 
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:

@@ -6,24 +6,33 @@ from typing import Any
 
 import numpy as np
 
+from keras_lite.data.auto_augment import Policy, RandAugment, TrivialAugment
+from keras_lite.data.geometry import Crop, RandomCrop, RandomResizedCrop
+from keras_lite.data.mixing import erase
 from keras_lite.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Random changes to each image of a batch, in the order of the arguments; the defaults change nothing.
 
-    With `brightness=0.2, horizontal_flip=True, rotation=15.0` this is the augmentation CARNet was trained
-    with; with `crop_padding=4, horizontal_flip=True` the usual one for CIFAR. It works on pixels from 0 to
-    255, before normalisation: what rotation and crop bring in from outside is black.
+    With `brightness=0.2, horizontal_flip=True, rotation=15.0` this is the augmentation CARNet was trained with; with
+    `crop_padding=4, horizontal_flip=True` the usual one for CIFAR; with `crop=RandomCrop(), brightness=0.4,
+    horizontal_flip=True` that of Stanford Dogs (published with the flip before the brightness, which is the same);
+    with `crop=RandomResizedCrop(), horizontal_flip=True` the usual one for ImageNet. It works on pixels from 0 to 255,
+    before normalisation: what rotation and crop bring in from outside is black.
 
     Args:
+        crop: A random part of each photo instead of its middle. The source cuts it (see `Source.crops`, which
+            `Batches` calls): calling the augmentation does not.
         crop_padding: Each image gets so many black pixels on all sides, then a random part of the old size is
             cut out.
         brightness: Each image is multiplied by a random factor from `1 - brightness` to `1 + brightness`.
         horizontal_flip: Whether half of the images, at random, are mirrored left to right.
         rotation: Each image is turned about its centre by a random angle of up to so many degrees either way;
             each pixel takes the nearest pixel's value.
+        policy: Operations drawn for each image by `RandAugment` or `TrivialAugment`.
+        erasing: Probability that a random rectangle of an image is filled with noise.
 
     Raises:
         InputError: If a value is out of its range.
@@ -36,10 +45,13 @@ class Augmentation:
     ```
     """
 
+    crop: Crop | None = None
     crop_padding: int = 0
     brightness: float = 0.0
     horizontal_flip: bool = False
     rotation: float = 0.0
+    policy: Policy | None = None
+    erasing: float = 0.0
 
     def __post_init__(self) -> None:
         if type(self.crop_padding) is not int or self.crop_padding < 0:
@@ -50,6 +62,8 @@ class Augmentation:
             raise InputError(f"Expected true or false for horizontal_flip, received {self.horizontal_flip!r}.")
         if not _is_number(self.rotation) or not 0 <= self.rotation <= 180:
             raise InputError(f"Expected 0 to 180 degrees for rotation, received {self.rotation!r}.")
+        if not _is_number(self.erasing) or not 0 <= self.erasing <= 1:
+            raise InputError(f"Expected a number from 0 to 1 for erasing, received {self.erasing!r}.")
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change each image of a batch.
@@ -72,11 +86,18 @@ class Augmentation:
             images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
         if self.rotation:
             images = rotate(images, rng.uniform(-self.rotation, self.rotation, count))
+        if self.policy is not None:
+            images = self.policy(images, rng)
+        if self.erasing:
+            images = erase(images, self.erasing, rng)
         return images
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, ready for JSON."""
-        return dataclasses.asdict(self)
+        """Return the fields, ready for JSON; `crop`, `policy` and `erasing` where they are used."""
+        fields = {name: getattr(self, name) for name in ("crop_padding", "brightness", "horizontal_flip", "rotation")}
+        named = {"crop": self.crop, "policy": self.policy}
+        fields |= {name: value.to_dict() for name, value in named.items() if value is not None}
+        return fields | ({"erasing": self.erasing} if self.erasing else {})
 
     @classmethod
     def from_dict(cls, fields: Any) -> "Augmentation":
@@ -88,7 +109,22 @@ class Augmentation:
         names = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(fields, dict) or not set(fields) <= set(names):
             raise InputError(f"Expected augmentation fields out of {names}, received {fields!r}.")
-        return cls(**fields)
+        return cls(**{name: _from_named(name, value) if name in _NAMED else value for name, value in fields.items()})
+
+
+_NAMED: dict[str, dict[str, Any]] = {
+    "crop": {"random_crop": RandomCrop, "random_resized_crop": RandomResizedCrop},
+    "policy": {"rand_augment": RandAugment, "trivial_augment": TrivialAugment},
+}
+
+
+def _from_named(field: str, values: Any) -> Any:
+    kinds = _NAMED[field]
+    arguments = dict(values) if isinstance(values, dict) else {}
+    kind = kinds.get(arguments.pop("name", None))
+    if kind is None or not set(arguments) <= {field.name for field in dataclasses.fields(kind)}:
+        raise InputError(f"Expected {field} to be one of {', '.join(kinds)} with its fields, received {values!r}.")
+    return kind(**arguments)
 
 
 def shift_crop(images: np.ndarray, padding: int, tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:

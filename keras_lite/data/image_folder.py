@@ -1,51 +1,17 @@
-"""Folders of photos in the layout that Kaggle's data sets have: SPLIT/CLASS/photo.jpg."""
+"""Folders of photos in the layout of ImageNet and Kaggle's data sets: SPLIT/CLASS/photo.jpg."""
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
-import numpy as np
-
-from keras_lite.data.images import IMAGE_EXTENSIONS, read_image
-from keras_lite.data.preprocessing import check_image_size
-from keras_lite.data.sources import ArraySource, Source
+from keras_lite.data.geometry import ImageGeometry
+from keras_lite.data.images import IMAGE_EXTENSIONS
+from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.sources import Source
 from keras_lite.errors import InputError
 
 SPLIT_FOLDERS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("test",)}
 _LAYOUT = "train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg"
-
-
-class FolderSource(Source):
-    """Labelled image files, decoded in parallel threads each time they are asked for.
-
-    Args:
-        paths: The files.
-        labels: Integers, each an index into `class_names`.
-        class_names: Name of each class.
-        image_size: Height and width that every image is brought to.
-    """
-
-    def __init__(
-        self, paths: list[Path], labels: np.ndarray, class_names: list[str], image_size: tuple[int, int]
-    ) -> None:
-        super().__init__(labels, class_names, image_size, paths)
-        self._threads: ThreadPoolExecutor | None = None
-
-    def images(self, indices: np.ndarray) -> np.ndarray:
-        """Decode the images with these indices."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_cores())
-        paths = [self.paths[index] for index in indices]
-        images = np.empty((len(paths), *self.image_size, 3), "uint8")
-        for image, pixels in zip(images, self._threads.map(self._read, paths), strict=True):
-            image[...] = pixels
-        return images
-
-    def _read(self, path: Path) -> np.ndarray:
-        return read_image(path, self.image_size)
 
 
 def is_image_folder(data_dir: str | os.PathLike) -> bool:
@@ -55,9 +21,9 @@ def is_image_folder(data_dir: str | os.PathLike) -> bool:
 
 def open_image_folder(
     data_dir: str | os.PathLike,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | ImageGeometry,
     skip_broken: bool = False,
-    cache_bytes: int = 4 * 2**30,
+    cache_bytes: int = CACHE_BYTES,
 ) -> dict[str, Source]:
     """Open a folder of photos: `train/CLASS/photo.jpg` and the like.
 
@@ -68,11 +34,12 @@ def open_image_folder(
 
     Args:
         data_dir: The folder.
-        image_size: Height and width that every image is brought to (see `read_image`).
+        image_size: Height and width that every image is brought to (see `read_image`), or an `ImageGeometry`.
         skip_broken: Whether to leave out, and list on the standard error output, what would otherwise be an error:
             broken images, classes without an image, and classes that the training images do not have.
         cache_bytes: The decoded images are kept in memory if all splits together take no more than this; otherwise
-            they are decoded again whenever they are needed.
+            they are decoded again whenever they are needed. Random parts of them that depend on the original size
+            are always cut from the file.
 
     Returns:
         A source for each split that is there; keys "train", "valid", "test".
@@ -88,7 +55,7 @@ def open_image_folder(
     sources["train"].class_names  # ["air hockey", "ampute football", ...]
     ```
     """
-    image_size = check_image_size(image_size)
+    geometry = ImageGeometry.of(image_size)
     root = Path(data_dir)
     if not root.is_dir():
         raise InputError(f"Expected a data folder at {root}, found {'a file' if root.exists() else 'nothing'}.")
@@ -101,9 +68,7 @@ def open_image_folder(
         split: [(path, label) for label, name in enumerate(class_names) for path in classes.get(name, [])]
         for split, classes in listed.items()
     }
-    count = sum(len(rows) for rows in files.values())
-    cached = count * image_size[0] * image_size[1] * 3 <= cache_bytes
-    return _check_and_load(folders, files, class_names, image_size, skip_broken, cached)
+    return load_photos(files, class_names, geometry, skip_broken, cache_bytes)
 
 
 def _find_splits(root: Path) -> dict[str, Path]:
@@ -124,9 +89,9 @@ def _find_splits(root: Path) -> dict[str, Path]:
 def _list_classes(folder: Path, skip_broken: bool) -> dict[str, list[Path]]:
     """Return the image files of each class of one split, classes and files sorted by name."""
     classes = {}
-    for entry in _visible(folder):
+    for entry in visible(folder):
         if entry.is_dir():
-            paths = [path for path in _visible(entry) if _is_image(path)]
+            paths = [path for path in visible(entry) if _is_image(path)]
             if paths:
                 classes[entry.name] = paths
             elif skip_broken:
@@ -134,7 +99,9 @@ def _list_classes(folder: Path, skip_broken: bool) -> dict[str, list[Path]]:
             else:
                 raise InputError(f"Expected images in {entry}, found {_contents(entry)}.")
     if not classes:
-        raise InputError(f"Expected CLASS/photo.jpg in {folder}, found {_contents(folder)}.")
+        loose = any(_is_image(path) for path in visible(folder))
+        hint = " Move each image into the folder of its class (ImageNet: of its synset)." if loose else ""
+        raise InputError(f"Expected CLASS/photo.jpg in {folder}, found {_contents(folder)}.{hint}")
     return classes
 
 
@@ -153,7 +120,7 @@ def _agree_on_classes(
             more, where = (missing, folders[first]) if missing else (unknown, folders[split])
             other = folders[split] if missing else folders[first]
             raise InputError(
-                f"Expected the same classes in all splits, received {_some(more)} in {where}, not in {other}."
+                f"Expected the same classes in all splits, received {some(more)} in {where}, not in {other}."
             )
         for name in unknown:
             print(f"left out: {folders[split] / name} (not in {folders[first]})", file=sys.stderr)
@@ -164,80 +131,8 @@ def _agree_on_classes(
     return class_names
 
 
-def _check_and_load(
-    folders: dict[str, Path],
-    files: dict[str, list[tuple[Path, int]]],
-    class_names: list[str],
-    image_size: tuple[int, int],
-    skip_broken: bool,
-    cached: bool,
-) -> dict[str, Source]:
-    """Decode every image once; return the sources of the good ones."""
-    rows = [(split, path, label) for split, pairs in files.items() for path, label in pairs]
-    images = np.empty((len(rows), *image_size, 3), "uint8") if cached else None
-    broken: dict[int, InputError] = {}
-
-    def read(number: int) -> None:
-        try:
-            pixels = read_image(rows[number][1], image_size)
-        except InputError as error:
-            broken[number] = error
-        else:
-            if images is not None:
-                images[number] = pixels
-
-    print(f"Reading {len(rows)} images", file=sys.stderr)
-    for _ in _with_progress(_map_in_threads(read, len(rows)), len(rows)):
-        pass
-    _report_broken([broken[number] for number in sorted(broken)], skip_broken)
-
-    sources = {}
-    for split, folder in folders.items():
-        good = [n for n, row in enumerate(rows) if row[0] == split and n not in broken]
-        labels = np.array([rows[n][2] for n in good], "int64")
-        paths = [rows[n][1] for n in good]
-        # A class of which nothing is left would be a class that no image trains or tests.
-        gone = {row[2] for row in rows if row[0] == split} - set(labels.tolist())
-        if gone:
-            names = [str(folder / class_names[label]) for label in sorted(gone)]
-            raise InputError(f"Expected a readable image in {_some(names)}, found broken ones only.")
-        if images is None:
-            sources[split] = FolderSource(paths, labels, class_names, image_size)
-        elif broken:
-            sources[split] = ArraySource(images[good], labels, class_names, paths)
-        else:  # the rows of a split lie together: no copy
-            sources[split] = ArraySource(images[good[0] : good[-1] + 1], labels, class_names, paths)
-    return sources
-
-
-def _report_broken(errors: list[InputError], skip_broken: bool) -> None:
-    if errors and not skip_broken:
-        more = f" ({len(errors) - 1} more are broken)" if len(errors) > 1 else ""
-        raise InputError(f"{errors[0]}{more}")
-    for error in errors:
-        print(f"left out: {error}", file=sys.stderr)
-
-
-def _map_in_threads(function: Callable[[int], None], count: int) -> Iterator[None]:
-    """Call the function with 0 to count - 1; decoding lets go of Python's lock, so threads are enough."""
-    with ThreadPoolExecutor(_cores()) as threads:
-        yield from threads.map(function, range(count))
-
-
-def _with_progress(items: Iterable[None], count: int) -> Iterator[None]:
-    # A file or a pipe gets one line in ten seconds at most, a terminal a moving bar.
-    interval = 0.1 if sys.stdout.isatty() else 10
-    bar = keras.utils.Progbar(count, interval=interval, unit_name="image")
-    for number, item in enumerate(items, 1):
-        bar.update(number)
-        yield item
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-def _visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted by name, without what is hidden."""
     return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda p: p.name)
 
 
@@ -247,18 +142,14 @@ def _is_image(path: Path) -> bool:
 
 def _contents(folder: Path) -> str:
     """Say what is in a folder, in a few words."""
-    entries = _visible(folder)
+    entries = visible(folder)
     if not entries:
         return "nothing"
-    return _some([f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries])
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return some([f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries])
 
 
 def _nested_hint(root: Path) -> str:
-    for entry in _visible(root):
+    for entry in visible(root):
         if entry.is_dir() and _find_splits(entry):
             return f" Give {entry}, which has such folders."
     return ""

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_lite.data.preprocessing import check_image_size
+from keras_lite.data.geometry import ImageGeometry
 from keras_lite.errors import InputError
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -15,16 +16,16 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
-def read_image(path: str | os.PathLike, image_size: tuple[int, int]) -> np.ndarray:
+def read_image(path: str | os.PathLike, image_size: tuple[int, int] | ImageGeometry) -> np.ndarray:
     """Read an image file as RGB of one size.
 
     Grey, 16-bit, palette and CMYK images become 8-bit RGB; what is transparent becomes white; the EXIF orientation is
     applied. The image is then scaled (antialiased bilinear) until it just covers the wanted size, and its middle is
-    kept. Of an animation the first picture is read.
+    kept, unless an `ImageGeometry` says otherwise. Of an animation the first picture is read.
 
     Args:
         path: A JPEG, PNG, WebP, BMP, GIF or TIFF file.
-        image_size: Height and width of the result in pixels.
+        image_size: Height and width of the result in pixels, or an `ImageGeometry`.
 
     Returns:
         uint8 array of shape `(height, width, 3)`.
@@ -38,17 +39,27 @@ def read_image(path: str | os.PathLike, image_size: tuple[int, int]) -> np.ndarr
     read_image("photo.jpg", (244, 244)).shape  # (244, 244, 3)
     ```
     """
-    height, width = check_image_size(image_size)
+    geometry = ImageGeometry.of(image_size)
+    return geometry.centre(open_photo(path))
+
+
+def open_photo(path: str | os.PathLike) -> Image.Image:
+    """Read an image file as 8-bit RGB in its own size; see `read_image`."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"Expected an image file at {path}, which does not exist.")
+    return decode_photo(path, str(path))
+
+
+def decode_photo(file: Path | BinaryIO, name: str) -> Image.Image:
+    """Read an image from an open file too; `name` is what an error calls it."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            return np.asarray(_cover(_to_rgb(_upright(image)), height, width))
+        with Image.open(file, formats=_FORMATS) as image:
+            return _to_rgb(_upright(image))
     except PermissionError:
         raise
     except Exception as error:  # decoders meet broken files with exceptions of every kind
-        raise InputError(f"Expected an image in {path}, which can't be read: {_reason(error)}") from error
+        raise InputError(f"Expected an image in {name}, which can't be read: {_reason(error)}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -77,15 +88,6 @@ def _sixteen_bit_to_rgb(image: Image.Image) -> Image.Image:
     if isinstance(image.info.get("transparency"), int):
         grey[pixels == image.info["transparency"]] = 255
     return Image.fromarray(grey.astype("uint8")).convert("RGB")
-
-
-def _cover(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Scale until the size is covered and keep the middle, in one step."""
-    scale = min(image.height / height, image.width / width)
-    left = (image.width - width * scale) / 2
-    top = (image.height - height * scale) / 2
-    box = (left, top, image.width - left, image.height - top)
-    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
 def _reason(error: Exception) -> str:

@@ -4,24 +4,32 @@ import os
 from pathlib import Path
 
 from keras_lite.data.cifar import find_cifar, open_cifar
+from keras_lite.data.cifar_download import CLASS_NAMES, download_cifar
+from keras_lite.data.geometry import ImageGeometry
 from keras_lite.data.image_folder import is_image_folder, open_image_folder
-from keras_lite.data.preprocessing import check_image_size
 from keras_lite.data.shapes import make_shapes
 from keras_lite.data.sources import Source
+from keras_lite.data.stanford_dogs import is_stanford_dogs, open_stanford_dogs
+from keras_lite.data.tensorflow_datasets import open_tensorflow_datasets
 from keras_lite.errors import InputError
 
-SHAPES = "shapes"
+_SHAPES = "shapes"
 _SHAPES_SPLITS = {"train": (6000, 1), "valid": (500, 2), "test": (2000, 3)}  # number of images, seed
+_TFDS = "tfds:"
 
 
-def open_data(data_dir: str | os.PathLike, image_size: tuple[int, int], skip_broken: bool = False) -> dict[str, Source]:
+def open_data(
+    data_dir: str | os.PathLike, image_size: tuple[int, int] | ImageGeometry, skip_broken: bool = False
+) -> dict[str, Source]:
     """Open a data set, whichever kind it is.
 
     Args:
         data_dir: A folder of photos (see `open_image_folder`), the folder of CIFAR-10's or CIFAR-100's python files
-            (see `open_cifar`), or `"shapes"` for the built-in set (see `make_shapes`).
-        image_size: Height and width of the images in pixels. CIFAR's are 32x32 and stay so; the built-in set's are
-            square.
+            (see `open_cifar`) or of Stanford Dogs' archives (see `open_stanford_dogs`); or a name: `"shapes"` for the
+            built-in set (see `make_shapes`), `"cifar10"` or `"cifar100"` for Keras' download (see `download_cifar`),
+            `"tfds:NAME"` or `"tfds:NAME@FOLDER"` for TFRecords (see `open_tensorflow_datasets`).
+        image_size: Height and width of the images in pixels, or an `ImageGeometry`, which also says how photos come
+            to that size. CIFAR's are 32x32 and stay so; the built-in set's are square.
         skip_broken: Whether to leave out and list broken images instead of stopping at them.
 
     Returns:
@@ -29,6 +37,7 @@ def open_data(data_dir: str | os.PathLike, image_size: tuple[int, int], skip_bro
 
     Raises:
         InputError: If there is no data set of these kinds, or it is broken, or does not come in the wanted size.
+        MissingExtraError: If TFRecords are wanted and tensorflow-datasets is not installed.
 
     Example:
 
@@ -36,16 +45,30 @@ def open_data(data_dir: str | os.PathLike, image_size: tuple[int, int], skip_bro
     sources = open_data("shapes", image_size=(64, 64))
     ```
     """
-    image_size = check_image_size(image_size)
-    if os.fspath(data_dir) == SHAPES:
-        if image_size[0] != image_size[1]:
-            raise InputError(f"Expected a square image_size for the built-in shapes, received {image_size}.")
-        return {split: make_shapes(count, seed, image_size[0]) for split, (count, seed) in _SHAPES_SPLITS.items()}
+    geometry = ImageGeometry.of(image_size)
+    size, name = geometry.image_size, os.fspath(data_dir)
+    if name == _SHAPES:
+        if size[0] != size[1]:
+            raise InputError(f"Expected a square image_size for the built-in shapes, received {size}.")
+        return {split: make_shapes(count, seed, size[0]) for split, (count, seed) in _SHAPES_SPLITS.items()}
+    if name.startswith(_TFDS):
+        data_set, _, folder = name.removeprefix(_TFDS).partition("@")
+        return open_tensorflow_datasets(data_set, geometry, skip_broken, folder or None)
     root = Path(data_dir)
-    if find_cifar(root):
-        if image_size != (32, 32):
-            raise InputError(f"Expected image_size (32, 32) for the CIFAR images in {root}, received {image_size}.")
-        return dict(open_cifar(root))
-    if not is_image_folder(root) and (root / "data_batch_1").is_file():
+    if name in CLASS_NAMES or find_cifar(root):
+        if size != (32, 32):
+            raise InputError(f"Expected image_size (32, 32) for the CIFAR images in {root}, received {size}.")
+        return dict(download_cifar(name) if name in CLASS_NAMES else open_cifar(root))
+    if is_image_folder(root):
+        return open_image_folder(root, geometry, skip_broken)
+    if is_stanford_dogs(root):
+        return open_stanford_dogs(root, geometry, skip_broken)
+    if (root / "data_batch_1").is_file():
         raise InputError(f"Expected CIFAR-10's list of class names {root / 'batches.meta'}, which does not exist.")
-    return open_image_folder(root, image_size, skip_broken)
+    return open_image_folder(root, geometry, skip_broken)  # which says what it looked for
+
+
+def is_named(data_dir: str | os.PathLike) -> bool:
+    """Say whether `data_dir` is a name that `open_data` knows, and not a folder."""
+    name = os.fspath(data_dir)
+    return name == _SHAPES or name in CLASS_NAMES or name.startswith(_TFDS)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_lite.data.geometry import ImageGeometry, check_image_size
 from keras_lite.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -14,7 +15,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """The size of a model's input and the normalisation of its pixels.
+    """The size of a model's input, how a photo comes to it, and the normalisation of its pixels.
 
     A pixel from 0 to 255 becomes `(pixel / 255 - mean) / std`, each channel with its own mean and std.
 
@@ -22,9 +23,12 @@ class Preprocessing:
         image_size: Height and width in pixels.
         mean: Mean of each channel (red, green, blue), of pixels scaled to [0, 1]. ImageNet's by default.
         std: Standard deviation of each channel, of pixels scaled to [0, 1]. ImageNet's by default.
+        resize: Height and width that a photo is scaled to before its middle is cut out. `None`: `image_size`.
+        keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
 
     Raises:
-        InputError: If a size is not positive, or mean or std are not three finite numbers (std positive).
+        InputError: If a size is not positive, `resize` is smaller than `image_size`, or mean or std are not three
+            finite numbers (std positive).
 
     Example:
 
@@ -37,13 +41,29 @@ class Preprocessing:
     image_size: tuple[int, int]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    resize: tuple[int, int] | None = None
+    keep_aspect: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_size", check_image_size(self.image_size))
+        geometry = ImageGeometry(self.image_size, self.resize, self.keep_aspect)
+        object.__setattr__(self, "image_size", geometry.image_size)
+        object.__setattr__(self, "resize", geometry.resize)
         object.__setattr__(self, "mean", _three_numbers(self.mean, "mean"))
         object.__setattr__(self, "std", _three_numbers(self.std, "std"))
         if min(self.std) <= 0:
             raise InputError(f"Expected positive numbers for std, received {self.std}.")
+
+    @property
+    def geometry(self) -> ImageGeometry:
+        """How a photo comes to the size of the model's input."""
+        return ImageGeometry(self.image_size, self.resize, self.keep_aspect)
+
+    def at(self, image_size: tuple[int, int]) -> "Preprocessing":
+        """Return the same preprocessing for another image size, `resize` in proportion."""
+        image_size = check_image_size(image_size)
+        sides = zip(self.resize, image_size, self.image_size, strict=True)
+        resize = tuple(round(scaled * new / old) for scaled, new, old in sides)
+        return dataclasses.replace(self, image_size=image_size, resize=resize)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Normalise images.
@@ -72,8 +92,11 @@ class Preprocessing:
         return rows.reshape(images.shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain lists, ready for JSON."""
-        return {"image_size": list(self.image_size), "mean": list(self.mean), "std": list(self.std)}
+        """Return the fields as plain lists, ready for JSON; `resize` and `keep_aspect` where they say something."""
+        fields = {"image_size": list(self.image_size), "mean": list(self.mean), "std": list(self.std)}
+        if self.geometry != ImageGeometry(self.image_size):
+            fields |= {"resize": list(self.resize), "keep_aspect": self.keep_aspect}
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Any) -> "Preprocessing":
@@ -82,22 +105,10 @@ class Preprocessing:
         Raises:
             InputError: If a field is missing, unknown or has a wrong value.
         """
-        names = {"image_size", "mean", "std"}
-        if not isinstance(fields, dict) or set(fields) != names:
-            raise InputError(f"Expected the preprocessing's fields {sorted(names)}, received {fields!r}.")
+        needed, names = {"image_size", "mean", "std"}, {"image_size", "mean", "std", "resize", "keep_aspect"}
+        if not isinstance(fields, dict) or not needed <= set(fields) <= names:
+            raise InputError(f"Expected the preprocessing's fields {sorted(needed)}, received {fields!r}.")
         return cls(**fields)
-
-
-def check_image_size(image_size: Any) -> tuple[int, int]:
-    """Return height and width as two integers.
-
-    Raises:
-        InputError: If it is anything but two positive whole numbers.
-    """
-    good = isinstance(image_size, tuple | list) and len(image_size) == 2
-    if not good or not all(isinstance(side, int | np.integer) and side > 0 for side in image_size):
-        raise InputError(f"Expected image_size as two positive whole numbers, received {image_size!r}.")
-    return int(image_size[0]), int(image_size[1])
 
 
 def _three_numbers(values: Any, name: str) -> tuple[float, float, float]:

@@ -4,7 +4,9 @@ import abc
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from keras_lite.data.geometry import Crop, ImageGeometry
 from keras_lite.errors import InputError
 
 
@@ -16,6 +18,7 @@ class Source(abc.ABC):
         class_names: Name of each class.
         image_size: Height and width of the images.
         paths: File of each image, where it comes from one.
+        geometry: How the photos come to that size. `None`: there are no photos of another size.
 
     Raises:
         InputError: If there is no image, or a label is outside the classes.
@@ -27,6 +30,7 @@ class Source(abc.ABC):
         class_names: list[str],
         image_size: tuple[int, int],
         paths: list[Path] | None = None,
+        geometry: ImageGeometry | None = None,
     ) -> None:
         self.labels = np.asarray(labels)
         if self.labels.ndim != 1 or not np.issubdtype(self.labels.dtype, np.integer) or not len(self.labels):
@@ -41,6 +45,7 @@ class Source(abc.ABC):
             raise InputError(f"Expected labels from 0 to {len(self.class_names) - 1}, received from {low} to {high}.")
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.paths = paths
+        self.geometry = geometry
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,6 +53,20 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def images(self, indices: np.ndarray) -> np.ndarray:
         """Return the images with these indices as a new uint8 array `(len(indices), height, width, 3)`."""
+
+    @abc.abstractmethod
+    def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
+        """Return a random part of each of the photos with these indices.
+
+        Args:
+            indices: Which photos.
+            crop: What part.
+            geometry: Size of the result, and how photos are scaled.
+            rng: Where all random numbers come from; each photo has its own generator, spawned from this one.
+
+        Returns:
+            uint8 array of shape `(len(indices), *geometry.image_size, 3)`.
+        """
 
 
 class ArraySource(Source):
@@ -90,3 +109,10 @@ class ArraySource(Source):
     def images(self, indices: np.ndarray) -> np.ndarray:
         """Return a copy of the images with these indices."""
         return self._images[np.asarray(indices, "int64")]
+
+    def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
+        """Return a random part of each of the images with these indices, as of photos of this size."""
+        images = np.empty((len(indices), *geometry.image_size, 3), "uint8")
+        for image, index, own_rng in zip(images, indices, rng.spawn(len(indices)), strict=True):
+            image[...] = crop(Image.fromarray(self._images[index]), geometry, own_rng)
+        return images

@@ -2,8 +2,9 @@
 
 from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.inspection import Inspection, inspect
+from keras_lite.export.model_card import labels_path, model_card_path, write_model_card
 from keras_lite.export.runner import LiteRTError, LiteRTModel, run_in_subprocess
-from keras_lite.export.tflite import labels_path, to_tflite
+from keras_lite.export.tflite import to_tflite
 from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification, VerificationError, compare
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "compare",
     "inspect",
     "labels_path",
+    "model_card_path",
     "run_in_subprocess",
     "to_tflite",
+    "write_model_card",
 ]

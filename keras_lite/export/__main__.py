@@ -20,8 +20,9 @@ from keras_lite import command_line
 from keras_lite.checkpoints import load_model
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path, read_model_info
 from keras_lite.errors import InputError, import_extra
-from keras_lite.evaluate import data_dir_of_run
+from keras_lite.evaluate import data_dir_of_run, row_of_run
 from keras_lite.export.conversion import PRECISIONS
+from keras_lite.export.model_card import write_model_card
 from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import to_tflite
 from keras_lite.export.verification import THRESHOLDS
@@ -78,6 +79,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         info=info,
         thresholds=thresholds,
     )
+    write_model_card(output, row=row_of_run(positional[0]))
     print(
         f"{output}: {output.stat().st_size:,} bytes; on {verification.images} images it agrees with the model in "
         f"{verification.agreement:.2%} of the top-1 classes (largest difference {verification.largest_difference:.2g}, "

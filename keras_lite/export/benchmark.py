@@ -3,16 +3,14 @@
     python -m keras_lite.export.benchmark FILE.tflite [FILE.tflite ...] [--threads 1,2,4]
 
 Prints for each file its size, operators, the parts that XNNPACK runs, and the time of one image: median and 95th
-percentile of many runs, at each number of threads, also as a ratio to the first file. Then the commands that measure
-the same files on an Android phone; where adb finds one they are run.
+percentile of many runs, at each number of threads, also as a ratio to the first file. On a phone
+`python -m keras_lite.export.android_benchmark` measures.
 """
 
 import dataclasses
 import os
 import re
-import shutil
 import statistics
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,14 +27,7 @@ FLAGS = command_line.new_flags()
 flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure with.", flag_values=FLAGS)
 flags.DEFINE_integer("runs", 100, "Measured runs of each file.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("warm_up", 10, "Runs before the measured ones.", lower_bound=0, flag_values=FLAGS)
-flags.DEFINE_string(
-    "android_binary",
-    None,
-    "LiteRT's benchmark_model for Android; pushed to the phone. Without it one is expected there.",
-    flag_values=FLAGS,
-)
 
-_PHONE_FOLDER = "/data/local/tmp"
 _ROUNDS = 5
 
 
@@ -146,37 +137,23 @@ def format_benchmarks(benchmarks: Sequence[FileBenchmark]) -> str:
     return "\n".join(lines)
 
 
-def android_commands(path: Path, threads: Sequence[int], binary: str | None = None) -> list[list[str]]:
-    """Return the commands that measure a TFLite file on an Android phone.
+def thread_count(text: str) -> int:
+    """Return a number of threads given on the command line.
 
-    Args:
-        path: The file.
-        threads: Numbers of threads to measure with.
-        binary: LiteRT's `benchmark_model` for the phone, to push there; None if it is there.
+    Raises:
+        InputError: If it is none.
     """
-    there = f"{_PHONE_FOLDER}/{path.name}"
-    tool = f"{_PHONE_FOLDER}/benchmark_model"
-    commands = [["adb", "push", str(path), there]]
-    if binary is not None:
-        commands = [["adb", "push", binary, tool], ["adb", "shell", "chmod", "+x", tool], *commands]
-    options = [tool, f"--graph={there}", "--use_xnnpack=true", "--num_runs=100"]
-    return commands + [["adb", "shell", *options, f"--num_threads={count}"] for count in threads]
+    if not re.fullmatch(r"[1-9]\d{0,2}", text.strip()):
+        raise InputError(f"Expected --threads as whole numbers with commas between, received {text!r}.")
+    return int(text)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure the files on the command line and print their figures."""
-    threads = [_thread_count(text) for text in values.threads]
+    threads = [thread_count(text) for text in values.threads]
     if not positional or not threads:
         raise InputError("Expected one or more .tflite files and numbers of threads, received none.")
-    if values.android_binary is not None and not Path(values.android_binary).is_file():
-        raise InputError(f"Expected --android_binary to be a file, received {values.android_binary}.")
-    benchmarks = benchmark_files(positional, threads, values.runs, values.warm_up)
-    print(format_benchmarks(benchmarks))
-    phone = _phone_is_there()
-    print(f"\non an Android phone{'' if phone else ' (none was found; the commands are)'}:")
-    for benchmark in benchmarks:
-        for command in android_commands(benchmark.path, threads, values.android_binary):
-            _run_or_print(command, phone)
+    print(format_benchmarks(benchmark_files(positional, threads, values.runs, values.warm_up)))
 
 
 def cli() -> NoReturn:
@@ -192,33 +169,6 @@ def _delegated(inspection: Inspection) -> str:
     left = inspection.not_delegated
     parts = f"{inspection.partitions} partition{'' if inspection.partitions == 1 else 's'}"
     return parts if not left else f"{parts}, without {', '.join(sorted(set(left)))}"
-
-
-def _thread_count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,2}", text.strip()):
-        raise InputError(f"Expected --threads as whole numbers with commas between, received {text!r}.")
-    return int(text)
-
-
-def _phone_is_there() -> bool:
-    if shutil.which("adb") is None:
-        return False
-    listed = subprocess.run(["adb", "devices"], capture_output=True, text=True)
-    return any(line.endswith("\tdevice") for line in listed.stdout.splitlines())
-
-
-def _run_or_print(command: list[str], phone: bool) -> None:
-    print("  " + " ".join(command), flush=True)
-    if not phone:
-        return
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        lines = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
-        raise InputError(f"Expected {' '.join(command[:2])} to succeed on the phone, received: {lines[-1]}")
-    # benchmark_model's one line of averages; microseconds.
-    for line in result.stdout.splitlines():
-        if "Inference (avg)" in line or "avg=" in line:
-            print(f"    {line.strip()}")
 
 
 if __name__ == "__main__":

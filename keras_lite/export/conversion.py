@@ -31,15 +31,16 @@ def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -
     if None in shape:
         raise InputError(f"Expected a model with an input of fixed size, received {shape}.")
 
-    @tensorflow.function
+    @tensorflow.function(autograph=False)
     def answer(images):
         return model(images, training=False)
 
     concrete = answer.get_concrete_function(tensorflow.TensorSpec((1, *shape), "float32", name="images"))
-    # The converter saves what it is given; the model itself would be traced layer by layer, which takes minutes.
-    variables = tensorflow.Module()
-    variables.values = model.variables
-    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], variables)
+    # The converter saves what it is given and loads it again. A graph of constants is saved in no time, variables one
+    # by one, and the model itself would be traced layer by layer, which takes minutes.
+    constants = import_extra("tensorflow.python.framework.convert_to_constants", "quantization")
+    frozen = constants.convert_variables_to_constants_v2(concrete)
+    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([frozen], tensorflow.Module())
     if precision != "float32":
         converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
     if precision == "float16":

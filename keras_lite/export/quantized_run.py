@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source
 from keras_lite.errors import InputError, import_extra
+from keras_lite.export.model_card import accuracy_entry, write_model_card
 from keras_lite.export.report import report
 from keras_lite.export.samples import sample
 from keras_lite.export.tflite import to_tflite
@@ -53,12 +54,13 @@ def quantize_run(
     output_dir: str | os.PathLike,
     options: QuantizationOptions | None = None,
     augmentation: Augmentation | None = None,
+    row: str | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a trained model quantisation-aware, export it as float32 and int8, and measure all of them.
 
-    Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json` and `.labels.txt`,
-    and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and called again with
-    the same arguments, it goes on there.
+    Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
+    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and
+    called again with the same arguments, it goes on there.
 
     Args:
         model: A trained Keras 3 model of any backend.
@@ -68,6 +70,7 @@ def quantize_run(
         output_dir: The folder to write to.
         options: How to fine-tune. Defaults to `QuantizationOptions()`.
         augmentation: Random changes to the training images.
+        row: Id of the published row that the model stands for, for its card.
 
     Returns:
         What `result.json` holds: the figures of `keras_lite.export.report.report`, the options, the comparison of
@@ -115,6 +118,8 @@ def quantize_run(
     seconds = time.monotonic() - start
     test = "test" if "test" in data else "valid"
     figures = report(model, files, data[test], info.preprocessing, quantized)
+    for file in files.values():
+        write_model_card(file, figures["parameters"], figures["macs"], row, accuracy_entry(figures, test))
     result = {
         "name": info.name,
         "split": test,

@@ -7,21 +7,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_lite.data import Preprocessing, Source, open_data, read_image
+from keras_lite.data import Preprocessing, Source, is_named, open_data, read_image
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.images import IMAGE_EXTENSIONS
-from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
 
 _CHUNK = 200
 
 
 def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, count: int, seed: int = 0) -> np.ndarray:
-    """Return some images of a data set, preprocessed; no others are read.
+    """Return some images of a data set, preprocessed; of a folder no others are read.
 
     Args:
-        data_dir: A folder with images at any depth, labelled or not; a folder with CIFAR's python files; or
-            `"shapes"`, the built-in set.
+        data_dir: A folder with images at any depth, labelled or not; a folder with CIFAR's python files; or a name
+            that `open_data` knows, such as `"shapes"`.
         preprocessing: Size and normalisation.
         count: How many. Of fewer images all are taken.
         seed: What the choice is drawn from.
@@ -33,16 +32,16 @@ def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, coun
         InputError: If there are no images, or a chosen one is broken.
     """
     root = Path(data_dir)
-    if os.fspath(data_dir) == SHAPES or (root.is_dir() and find_cifar(root)):
-        sources = open_data(data_dir, preprocessing.image_size)
-        return sample(sources["train"], preprocessing, count, seed)
+    if is_named(data_dir) or find_cifar(root):
+        sources = open_data(data_dir, preprocessing.geometry)
+        return sample(next(iter(sources.values())), preprocessing, count, seed)
     if not root.is_dir():
         raise InputError(f"Expected a folder of images at {root}, which does not exist.")
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file())
     if not paths:
         raise InputError(f"Expected images ({', '.join(sorted(IMAGE_EXTENSIONS))}) in {root}, found none.")
     chosen = _choose(len(paths), count, seed)
-    return preprocessing(np.stack([read_image(paths[index], preprocessing.image_size) for index in chosen]))
+    return preprocessing(np.stack([read_image(paths[index], preprocessing.geometry) for index in chosen]))
 
 
 def sample(source: Source, preprocessing: Preprocessing, count: int, seed: int = 0) -> np.ndarray:

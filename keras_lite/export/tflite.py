@@ -14,9 +14,11 @@ from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.conversion import PRECISIONS, convert
 from keras_lite.export.inspection import Inspection, inspect
+from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification, VerificationError, compare
 from keras_lite.files import atomic_path, write_json, write_text
+from keras_lite.profiling import profile
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.quantize_aware import is_quantized
 from keras_lite.quantization.to_tf_keras import to_tf_keras
@@ -39,7 +41,7 @@ def to_tflite(
     with those of the model: for a quantisation-aware model, with the fake-quantised answers. Only then is the file
     given its name; if it falls short, nothing is left behind. Beside `x.tflite` are written `x.json` (class names,
     preprocessing, input and output with scale and zero point, the figures of the comparison, operators, versions,
-    SHA-256) and `x.labels.txt` (one class name a line).
+    SHA-256), `x.labels.txt` (one class name a line) and `x.md`, the same as a card to read.
 
     Args:
         model: A functional or Sequential Keras 3 model of any backend, or a quantisation-aware model from
@@ -93,12 +95,10 @@ def to_tflite(
         "sha256": hashlib.sha256(content).hexdigest(),
         "verification": verification.to_dict(),
     })  # fmt: skip
+    # A quantisation-aware model has other layers; whoever made it knows the counts of the model behind it.
+    size = None if quantized else profile(model)
+    write_model_card(path, **({} if size is None else {"parameters": size.parameters, "macs": size.macs}))
     return verification
-
-
-def labels_path(path: str | os.PathLike) -> Path:
-    """Return where the labels of a TFLite file are: `x.tflite` has `x.labels.txt` beside it."""
-    return Path(path).with_suffix(".labels.txt")
 
 
 def check_writable(folder: Path) -> None:

@@ -59,6 +59,8 @@ def _flatten_once(model: keras.Model) -> keras.Model:
             copy = layer.to_stock()
         else:
             copy = type(layer).from_config(layer.get_config())
+        if isinstance(copy, CompositeLayer):
+            copy.stock = True
         if isinstance(layer, keras.layers.Layer):
             pairs.append((layer, copy))
         return copy
@@ -67,7 +69,7 @@ def _flatten_once(model: keras.Model) -> keras.Model:
         if not _is_composite(layer):
             return layer(*args, **kwargs)
         if not layer.built:
-            layer.build(args[0].shape)
+            layer.build(keras.tree.map_structure(lambda tensor: tensor.shape, args[0]))
         if id(layer) not in renamed:
             renamed.add(id(layer))
             for inner in layer.layers if isinstance(layer, keras.Model) else layer.sublayers:

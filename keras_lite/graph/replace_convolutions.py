@@ -76,7 +76,7 @@ def replace_convolutions(
     >>> model = keras.applications.VGG16(weights=None, input_shape=(64, 64, 3), include_top=False)
     >>> smaller, report = keras_lite.graph.replace_convolutions(model, "bsconv_u")
     >>> report.before.parameters, report.after.parameters
-    (14714688, 1681795)
+    (14714688, 1676736)
     """
     from keras_lite.profiling import profile
 

@@ -1,14 +1,69 @@
-"""The activations that phones run, as stock layers."""
+"""The activations that phones run, as stock layers or what flattening makes one of."""
+
+import functools
+from collections.abc import Callable
 
 import keras
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, import_extra
 
 ACTIVATIONS = ("relu", "relu6", "hard_silu")
 
 
+@keras.saving.register_keras_serializable("keras_lite")
+class HardSwish(keras.layers.Layer):
+    """x * relu6(x + 3) / 6: `keras.layers.Activation("hard_silu")`, trained in two passes on TensorFlow.
+
+    The stock layer takes four passes over the tensor and as many for its gradient. While training on TensorFlow this
+    one is compiled by XLA, alone in its network, which makes it one pass each; to that ends its gradient is written
+    out. On JAX and PyTorch, and when not training, it is the stock layer; `keras_lite.graph.flatten` turns it into that
+    everywhere.
+
+    Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244).
+
+    Example:
+
+    >>> keras_lite.layers.HardSwish()(keras.ops.array([-4.0, 1.0, 4.0]))
+    array([-0.       ,  0.6666667,  4.       ], dtype=float32)
+    """
+
+    def call(self, inputs, training=None):
+        """Return the activation of each value."""
+        if training is True and keras.backend.backend() == "tensorflow":
+            return _compiled_hard_swish()(inputs)
+        return keras.activations.hard_silu(inputs)
+
+    def compute_output_shape(self, input_shape):
+        """The shape does not change."""
+        return input_shape
+
+    def get_config(self):
+        """Return the arguments that make the layer again."""
+        return super().get_config()  # without a method of its own Keras refuses a layer that got a dtype policy
+
+    def to_stock(self) -> keras.layers.Activation:
+        """Return the stock layer that gives this one's results."""
+        return keras.layers.Activation("hard_silu", **self.get_config())
+
+
+@functools.cache
+def _compiled_hard_swish() -> Callable:
+    tf = import_extra("tensorflow", "tensorflow")
+
+    @tf.function(jit_compile=True, autograph=False)
+    def activate(x):
+        return x * tf.nn.relu6(x + 3) / 6
+
+    @tf.function(jit_compile=True, autograph=False)
+    def differentiate(x, upstream):
+        middle = tf.where(abs(x) < 3, x, tf.zeros_like(x))
+        return upstream * (tf.nn.relu6(x + 3) + middle) / 6
+
+    return tf.custom_gradient(lambda x: (activate(x), lambda upstream: differentiate(x, upstream)))
+
+
 def activation_layer(activation: str, **kwargs) -> keras.layers.Layer:
-    """Return the stock layer of an activation.
+    """Return the layer of an activation.
 
     Args:
         activation: `"relu"`, `"relu6"` or `"hard_silu"` (also known as h-swish: x * relu6(x + 3) / 6).
@@ -24,7 +79,7 @@ def activation_layer(activation: str, **kwargs) -> keras.layers.Layer:
     """
     check_activation(activation)
     if activation == "hard_silu":
-        return keras.layers.Activation("hard_silu", **kwargs)
+        return HardSwish(**kwargs)
     return keras.layers.ReLU(6.0 if activation == "relu6" else None, **kwargs)
 
 

@@ -8,6 +8,7 @@ from keras_lite.errors import InputError
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.channel_shuffle import require_known_size
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
 
 HEADS = 8
@@ -216,7 +217,7 @@ class AttentionDownsampling(CompositeLayer):
         return [
             self._add(keras.layers.ZeroPadding2D, f"{name}_padding", padding=1),
             self._add(
-                keras.layers.DepthwiseConv2D,
+                DepthwiseConv2D,
                 f"{name}_convolution",
                 kernel_size=3,
                 strides=2,

@@ -8,6 +8,7 @@ from keras import ops
 from keras_lite.errors import InputError
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
 
 CONVOLUTIONS = ("standard", "bsconv_u", "bsconv_s")
@@ -108,7 +109,7 @@ class _BlueprintConvolution(CompositeLayer):
         if isinstance(self.padding, int) and self.padding:
             self._add(keras.layers.ZeroPadding2D, "padding", padding=self.padding)
         self._add(
-            keras.layers.DepthwiseConv2D,
+            DepthwiseConv2D,
             "depthwise",
             kernel_size=self.kernel_size,
             strides=self.strides,

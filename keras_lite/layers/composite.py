@@ -8,20 +8,34 @@ class CompositeLayer(keras.layers.Layer):
 
     `keras_lite.graph.flatten` inlines such a layer: it calls `call` on symbolic tensors, which leaves the sublayers
     alone in the graph. Hence the one rule for a subclass: no raw operators between tensors, `keras.layers.Add` and
-    the like instead.
+    the like instead. Only where `is_tensorflow` says so may it compute the same in a faster way.
 
-    Subclasses create their sublayers in `__init__` or `build` with `self._add(...)`.
+    Subclasses create their sublayers in `build` with `self._add(...)`.
+
+    Attributes:
+        sublayers: The sublayers, in the order in which they were created.
+        stock: Set before the layer is built, it gives sublayers that are Keras' own wherever there is an equivalent
+            (`to_stock`), as flattening wants them.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.sublayers: list[keras.layers.Layer] = []
+        self.stock = False
 
     def _add(self, layer_class: type[keras.layers.Layer], name: str, **arguments) -> keras.layers.Layer:
         """Create a sublayer that computes in this layer's dtype, and keep it in `sublayers`."""
         layer = layer_class(name=name, dtype=self.dtype_policy, **arguments)
+        if self.stock and hasattr(layer, "to_stock"):
+            layer = layer.to_stock()
+        elif isinstance(layer, CompositeLayer):
+            layer.stock = self.stock
         self.sublayers.append(layer)
         return layer
+
+    def get_config(self):
+        """Return the arguments that make the layer again."""
+        return super().get_config()  # without a method of its own Keras refuses a layer that got a dtype policy
 
     def _build_in_sequence(self, layers: list[keras.layers.Layer], shape: tuple) -> tuple:
         """Build layers that follow one another; return the shape behind the last."""
@@ -36,3 +50,8 @@ class CompositeLayer(keras.layers.Layer):
         for layer in layers:
             inputs = layer(inputs)
         return inputs
+
+
+def is_tensorflow(inputs) -> bool:
+    """Whether inputs of a layer are TensorFlow's tensors, not symbols of a Keras model that is being made."""
+    return keras.backend.backend() == "tensorflow" and not any(map(keras.backend.is_keras_tensor, inputs))

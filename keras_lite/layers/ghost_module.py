@@ -6,6 +6,7 @@ from keras_lite.errors import InputError
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.channel_slice import ChannelSlice
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import pytorch_uniform
 
 
@@ -67,7 +68,7 @@ class GhostModule(CompositeLayer):
         ]
         self.cheap = [
             self._add(
-                keras.layers.DepthwiseConv2D,
+                DepthwiseConv2D,
                 "cheap_convolution",
                 kernel_size=self.kernel_size,
                 padding="same",

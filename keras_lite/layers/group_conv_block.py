@@ -6,6 +6,7 @@ from keras_lite.errors import InputError
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.channel_attention import ChannelAttention
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.grouped_convolution import GroupedConv2D
 from keras_lite.layers.initializers import pytorch_uniform
 
@@ -95,7 +96,7 @@ class GroupConvBlock(CompositeLayer):
         }
         if groups == channels:
             return self._add(
-                keras.layers.DepthwiseConv2D,
+                DepthwiseConv2D,
                 "convolution",
                 depthwise_initializer=pytorch_uniform(fan_in),
                 **arguments,

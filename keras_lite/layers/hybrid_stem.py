@@ -7,6 +7,7 @@ from keras_lite.layers.activations import activation_layer, check_activation
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.bsconv import convolution_class
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
 
 
@@ -98,7 +99,7 @@ class HybridStem(CompositeLayer):
             self.first += self._norm_and_activation("convolution")
 
         depthwise = self._padded(
-            keras.layers.DepthwiseConv2D,
+            DepthwiseConv2D,
             "depthwise",
             self.branch_strides,
             kernel_size=3,

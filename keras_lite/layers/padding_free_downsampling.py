@@ -7,6 +7,7 @@ from keras_lite.layers.activations import activation_layer, check_activation
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.bsconv import convolution_class
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
 
 STEPS = ("convolution", "batch_norm", "activation")
@@ -120,7 +121,7 @@ class PaddingFreeDownsampling(CompositeLayer):
         layers = [self._add(keras.layers.ZeroPadding2D, "padding", padding=pixels)] if pixels else []
         if self.filters is None:
             arguments |= depthwise_initializers(self.initialization, self.kernel_size, channels)
-            return [*layers, self._add(keras.layers.DepthwiseConv2D, "convolution", **arguments)]
+            return [*layers, self._add(DepthwiseConv2D, "convolution", **arguments)]
         arguments |= convolution_initializers(self.initialization, self.kernel_size, channels, self.filters)
         return [*layers, self._add(keras.layers.Conv2D, "convolution", filters=self.filters, **arguments)]
 

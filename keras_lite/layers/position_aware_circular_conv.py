@@ -1,10 +1,14 @@
 """Convolutions as long as the image, which see all of a column or row at once."""
 
+import functools
+from collections.abc import Callable
+
 import keras
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, import_extra
 from keras_lite.layers.channel_shuffle import require_known_size
-from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.composite import CompositeLayer, is_tensorflow
+from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, kaiming_normal, kaiming_uniform, pytorch_uniform
 
 AXES = ("height", "width")
@@ -119,7 +123,7 @@ class PositionAwareCircularConv(CompositeLayer):
             self.start = self._add(keras.layers.Cropping2D, "start", cropping=crop)
             self.extend = self._add(keras.layers.Concatenate, "extend", axis=1 if along_height else 2)
         self.convolution = self._add(
-            keras.layers.DepthwiseConv2D,
+            DepthwiseConv2D,
             "convolution",
             kernel_size=(size, 1) if along_height else (1, size),
             **self._initializers(size, channels),
@@ -146,7 +150,10 @@ class PositionAwareCircularConv(CompositeLayer):
         if self.position is not None:
             inputs = self.position(inputs)
         if self.extend is not None:
-            inputs = self.extend([inputs, self.start(inputs)])
+            if is_tensorflow([inputs]):
+                inputs = _tensorflow_extend()(inputs, self.extend.axis)
+            else:
+                inputs = self.extend([inputs, self.start(inputs)])
         return self.convolution(inputs)
 
     def compute_output_shape(self, input_shape):
@@ -161,6 +168,28 @@ class PositionAwareCircularConv(CompositeLayer):
             "position_embedding": self.position_embedding,
             "initialization": self.initialization,
         }
+
+
+@functools.cache
+def _tensorflow_extend() -> Callable:
+    """Return what appends all rows (or columns) but the last once more, with a faster gradient than TensorFlow's."""
+    tf = import_extra("tensorflow", "tensorflow")
+
+    def extend(inputs, axis: int):
+        size = inputs.shape[axis]
+
+        @tf.custom_gradient
+        def extended(inputs):
+            def gradient(upstream):
+                start, last, again = tf.split(upstream, [size - 1, 1, size - 1], axis)
+                return tf.concat([start + again, last], axis)
+
+            start, _ = tf.split(inputs, [size - 1, 1], axis)
+            return tf.concat([inputs, start], axis), gradient
+
+        return extended(inputs)
+
+    return extend
 
 
 def _check_axis(axis: str) -> None:

@@ -13,11 +13,14 @@ _UNUSED = (
     "of the published figure"
 )
 _LABEL = (
-    "neither layers nor counts differ from the row without BSConv-S: only a penalty on each unit's last "
-    "convolution is added in training"
+    "neither layers nor counts differ from the row without BSConv-S: training only adds a penalty on each unit's last "
+    "convolution"
 )
-_CUT_OFF = "the parameters are printed with the last digits cut off, not rounded: the network has {params:,}"
-_FLOPS = "the FLOPs are printed up to one unit of their last digit off: the network has {flops_by_published_counter:,}"
+_CUT_OFF = "the printed parameters are cut off, not rounded: the network has {params:,}"
+_FLOPS = (
+    "the printed FLOPs are off by more than rounding, but by less than one in the last digit: the network has "
+    "{flops_by_published_counter:,}"
+)
 _ONE_MORE = (
     "the parameters are printed as 1,000 more than the original's; the network has {params:,}, which rounds to "
     "3,086,000"
@@ -58,13 +61,13 @@ _BY_ROW = {
     "imagenet/mobilenetv3_large/ours": (
         _FLOPS,
         "the published code has no ImageNet recipe",
-        "where the stem strides is not published; it is inferred from the counts",
+        "which part of the stem has the stride is not published; it is inferred from the counts",
     ),
     "stanford_dogs/mobilenetv3_large/ours": (
-        "where the stem strides is not published; it is inferred from the counts",
+        "which part of the stem has the stride is not published; it is inferred from the counts",
     ),
     "stanford_dogs/mobilenetv3_large_bsconvs/ours": (
-        "where the stem strides is not published; it is inferred from the counts",
+        "which part of the stem has the stride is not published; it is inferred from the counts",
     ),
 }
 

@@ -2,20 +2,28 @@
 
 - A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
-- hard_sigmoid becomes ReLU6 of x + 3, times 1/6; the 3 goes into the bias of the convolution before it.
-- hard_swish becomes the product of x and that.
+- hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
+  cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
+- hard_swish, x * relu6(x + 3) / 6, becomes y * (y + 3 / sqrt(6)) with y = x / sqrt(6), the sum cut off by a range from
+  0 to sqrt(6): two elementwise operators, as the layer before takes in the factor. XNNPACK does not take the operator
+  of that name in int8.
+- Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
+- A pool of one pixel that strides, which picks pixels out, becomes a 1x1 depthwise convolution: XNNPACK takes no pool
+  that strides further than it reaches.
+- Position embeddings and attention: see `keras_lite.quantization.attention_preparation`.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
 - A softmax at the end is dropped: the quantised model answers logits.
 - Layers that do nothing when a model predicts are left out; so is dropout, as fine-tuning is short.
 """
 
-import functools
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
+from keras_lite.quantization.attention_preparation import position_embedding, strided_attention
+from keras_lite.quantization.int8_layers import annotate, int8_classes
 from keras_lite.quantization.to_tf_keras import (
     Builder,
     Replacement,
@@ -26,6 +34,7 @@ from keras_lite.quantization.to_tf_keras import (
 )
 
 _FOLDING = ("Conv2D", "DepthwiseConv2D", "Dense")
+_ROOT = 6.0**0.5
 _KEPT_INSIDE = ("linear", "relu")
 
 
@@ -35,14 +44,20 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
     return {
         "Activation": facts.activation,
         "BatchNormalization": facts.batch_normalization,
+        "Concatenate": concatenate,
         "Conv2D": facts.weighted,
+        "Cropping2D": facts.cropping,
         "Dense": facts.weighted,
-        "DepthwiseConv2D": facts.weighted,
+        "DepthwiseConv2D": facts.depthwise,
         "Dropout": leave_out,
+        "MaxPooling2D": facts.max_pooling,
         "Multiply": annotated,
+        "PositionEmbedding": position_embedding,
         "ReLU": facts.relu,
+        "Reshape": facts.reshape,
         "Softmax": facts.softmax,
         "SpatialDropout2D": leave_out,
+        "StridedAttention": strided_attention,
         "Subtract": annotated,
     }
 
@@ -55,49 +70,15 @@ def ends_in_softmax(flat: keras.Model) -> bool:
     )
 
 
-@functools.cache
-def output_quantize_config() -> type:
-    """Return the class of the quantize config that quantises a layer's output and nothing else."""
-    quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
-
-    class OutputQuantizeConfig(quantization.QuantizeConfig):
-        """Quantise the output of a layer that TF-MOT refuses: a moving average range, one for all channels."""
-
-        def get_weights_and_quantizers(self, layer):
-            return []
-
-        def get_activations_and_quantizers(self, layer):
-            return []
-
-        def set_quantize_weights(self, layer, quantize_weights):
-            pass
-
-        def set_quantize_activations(self, layer, quantize_activations):
-            pass
-
-        def get_output_quantizers(self, layer):
-            return [
-                quantization.quantizers.MovingAverageQuantizer(
-                    num_bits=8, per_axis=False, symmetric=False, narrow_range=False
-                )
-            ]
-
-        def get_config(self):
-            return {}
-
-    return OutputQuantizeConfig
-
-
-def annotate(layer: Any) -> Any:
-    """Wrap a tf_keras layer so that its output is quantised, although TF-MOT does not know the layer."""
-    quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
-    return quantization.quantize_annotate_layer(layer, output_quantize_config()())
-
-
 def annotated(layer: keras.layers.Layer) -> Replacement:
     """Build the twin of a layer without weights, with its output quantised."""
     [(twin, weights)] = twin_layer(layer)
     return [(annotate(twin), weights)]
+
+
+def concatenate(layer: keras.layers.Layer) -> Replacement:
+    """Build a concatenation under another name: TF-MOT swaps the inputs of the stock layer."""
+    return [(annotate(int8_classes().Join(layer.axis, name=layer.name, dtype="float32")), [])]
 
 
 class _Facts:
@@ -136,8 +117,17 @@ class _Facts:
         )
 
     def batch_normalization(self, layer: keras.layers.Layer) -> Replacement:
-        if self._folds(layer, self.before[layer.name]):
-            return twin_layer(layer)
+        before = self.before[layer.name]
+        if self._folds(layer, before):
+            [(twin, weights)] = twin_layer(layer)
+            if self._feeds_hard_swish(layer):
+                gamma, beta, *statistics = weights
+                weights = [gamma / _ROOT, beta / _ROOT, *statistics]
+            if type(before).__name__ != "DepthwiseConv2D":
+                return [(twin, weights)]
+            classes = int8_classes()
+            config = classes.KeptConfig if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig
+            return [(annotate(twin, config()), weights)]
         if len(layer.input.shape) != 4 or layer.axis not in (-1, 3):
             raise InputError(
                 "Expected a batch normalisation that no convolution precedes to normalise the channels of images, "
@@ -149,6 +139,8 @@ class _Facts:
         bias = -np.asarray(layer.moving_mean) * kernel
         if layer.center:
             bias += np.asarray(layer.beta)
+        if self._feeds_hard_swish(layer):
+            kernel, bias = kernel / _ROOT, bias / _ROOT
         return [self._channelwise(layer.name, kernel, bias)]
 
     def _channelwise(self, name: str, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, list[np.ndarray]]:
@@ -161,6 +153,8 @@ class _Facts:
         name = activation_name(layer)
         if name == "softmax" and layer.name == self.last:
             return twin_layer(layer, activation="linear")
+        if self._takes_hard_sigmoid(layer):
+            return self._saturating(layer)
         if name not in _KEPT_INSIDE:
             return [
                 *twin_layer(layer, activation="linear"),
@@ -168,10 +162,20 @@ class _Facts:
             ]
         if self._takes_relu(layer):
             return twin_layer(layer, activation="relu")
-        if self._shifted(layer):
-            [(twin, [kernel, bias])] = twin_layer(layer)
-            return [(twin, [kernel, bias + 3.0])]
-        return twin_layer(layer)
+        [(twin, weights)] = twin_layer(layer)
+        return [(twin, [values / _ROOT for values in weights] if self._feeds_hard_swish(layer) else weights)]
+
+    def depthwise(self, layer: keras.layers.Layer) -> Replacement:
+        [(twin, weights), *rest] = self.weighted(layer)
+        user = self.only_user.get(layer.name)
+        normalized = type(user).__name__ == "BatchNormalization" and self._folds(user, layer)
+        return [(annotate(twin, int8_classes().DepthwiseConfig(not normalized)), weights), *rest]
+
+    def _saturating(self, layer: keras.layers.Layer) -> Replacement:
+        [(twin, [kernel, bias])] = twin_layer(layer, activation="linear")
+        classes = int8_classes()
+        config = classes.FixedDenseConfig if type(layer).__name__ == "Dense" else classes.FixedConvolutionConfig
+        return [(annotate(twin, config(0.0, 1.0)), [kernel / 6.0, bias / 6.0 + 0.5])]
 
     def relu(self, layer: keras.layers.Layer) -> Replacement:
         before = self.before[layer.name]
@@ -202,29 +206,122 @@ class _Facts:
             return [(layers.ReLU(6.0, name=name), [])]
         if activation in ("sigmoid", "tanh"):
             return [(layers.Activation(activation, name=name), [])]
-        if activation != "hard_sigmoid":
-            raise InputError(
-                "Expected an activation that int8 models can compute (relu, relu6, sigmoid, hard_sigmoid, tanh), "
-                f"received {activation} in layer {name}."
-            )
-        steps: Replacement = [
-            (layers.ReLU(6.0, name=f"{name}_relu6"), []),
-            (annotate(layers.Rescaling(1.0 / 6.0, name=name)), []),
-        ]
-        if before is not None and self._shifted(before):
-            return steps
-        if len(shape) != 4:
-            raise InputError(f"Expected hard_sigmoid on images or after a layer with bias, received it in {name}.")
-        ones = np.ones(shape[-1])
-        return [self._channelwise(f"{name}_shift", ones, 3.0 * ones), *steps]
+        if activation == "gelu":
+            return [(annotate(layers.Activation("gelu", name=name)), [])]
+        if activation == "hard_sigmoid":
+            taken = before is not None and self._takes_hard_sigmoid(before) and activation_name(before) == "linear"
+            return [] if taken else [(_HardSigmoid(name), [])]
+        if activation == "hard_silu":
+            return [(_HardSwish(name, scaled=before is not None and self._feeds_hard_swish(before)), [])]
+        raise InputError(
+            "Expected an activation that int8 models can compute (relu, relu6, sigmoid, hard_sigmoid, hard_silu, gelu, "
+            f"tanh), received {activation} in layer {name}."
+        )
 
-    def _shifted(self, before: keras.layers.Layer) -> bool:
-        user = self.only_user.get(before.name)
-        return self._folds(user, before) and before.use_bias and _is_hard_sigmoid(user)
+    def _takes_hard_sigmoid(self, layer: keras.layers.Layer) -> bool:
+        user = self.only_user.get(layer.name)
+        if type(layer).__name__ not in ("Conv2D", "Dense") or not layer.use_bias:
+            return False
+        return activation_name(layer) == "hard_sigmoid" or (self._folds(user, layer) and _is_hard_sigmoid(user))
+
+    def max_pooling(self, layer: keras.layers.Layer) -> Replacement:
+        if tuple(layer.pool_size) != (1, 1) or tuple(layer.strides) == (1, 1):
+            return twin_layer(layer)
+        twin = self.tf_keras.layers.DepthwiseConv2D(
+            1, strides=layer.strides, use_bias=False, name=layer.name, dtype="float32"
+        )
+        return [(annotate(twin), [np.ones((1, 1, layer.input.shape[-1], 1), "float32")])]
+
+    def _feeds_hard_swish(self, layer: keras.layers.Layer) -> bool:
+        """Whether a layer gives x / sqrt(6) to the hard_swish that alone takes its output."""
+        user = self.only_user.get(layer.name)
+        if type(user).__name__ != "Activation" or activation_name(user) != "hard_silu":
+            return False
+        if type(layer).__name__ == "BatchNormalization":
+            return layer.scale and layer.center
+        return type(layer).__name__ in _FOLDING and activation_name(layer) == "linear"
+
+    def cropping(self, layer: keras.layers.Layer) -> Replacement:
+        if not self._crops_channels(layer):
+            return twin_layer(layer)
+        [_, (start, rest)] = layer.cropping
+        classes = int8_classes()
+        crop = classes.ChannelRange(start, layer.input.shape[2] - rest, name=layer.name, dtype="float32")
+        return [(annotate(crop, classes.KeptConfig()), [])]
+
+    def reshape(self, layer: keras.layers.Layer) -> Replacement:
+        around = (self.before[layer.name], self.only_user.get(layer.name))
+        return [] if any(map(self._crops_channels, around)) else twin_layer(layer)
+
+    def _crops_channels(self, layer: keras.layers.Layer | None) -> bool:
+        """Whether a layer is the crop in `keras_lite.layers.ChannelSlice`."""
+        if type(layer).__name__ != "Cropping2D":
+            return False
+        before, behind = self.before[layer.name], self.only_user.get(layer.name)
+        if type(before).__name__ != "Reshape" or type(behind).__name__ != "Reshape":
+            return False
+        shape = before.input.shape
+        return (
+            len(shape) == 4
+            and self.only_user.get(before.name) is layer
+            and tuple(before.output.shape[1:]) == (shape[1] * shape[2], shape[3], 1)
+            and tuple(behind.output.shape[1:3]) == tuple(shape[1:3])
+            and tuple(layer.cropping[0]) == (0, 0)
+        )
+
+
+class _Steps:
+    """Several layers, none with weights, called as one."""
+
+    def set_weights(self, arrays: list[np.ndarray]) -> None:
+        """Take no weights."""
+
+
+class _HardSigmoid(_Steps):
+    """relu6(x + 3) / 6 in steps that XNNPACK takes in int8."""
+
+    def __init__(self, name: str):
+        self.shift = _shift(f"{name}_shift", 3.0, 6.0)
+        self.sixth = _rescale(f"{name}_sixth", 1.0 / 6.0, int8_classes().FixedOutputConfig(0.0, 1.0))
+
+    def __call__(self, inputs: Any) -> Any:
+        return self.sixth(self.shift(inputs))
+
+
+class _HardSwish(_Steps):
+    """x * relu6(x + 3) / 6, likewise; where `scaled`, the input is x / sqrt(6) already."""
+
+    def __init__(self, name: str, scaled: bool):
+        tf_keras = import_extra("tf_keras", "quantization")
+        self.scale = None if scaled else _rescale(f"{name}_root", 1.0 / _ROOT)
+        self.shift = _shift(f"{name}_shift", 3.0 / _ROOT, _ROOT)
+        self.product = annotate(tf_keras.layers.Multiply(name=name))
+
+    def __call__(self, inputs: Any) -> Any:
+        inputs = inputs if self.scale is None else self.scale(inputs)
+        return self.product([inputs, self.shift(inputs)])
+
+
+def _shift(name: str, value: float, highest: float) -> Any:
+    """Return a layer that adds a number and is cut off at 0 and at `highest`."""
+    classes = int8_classes()
+    shift = classes.AddConstant(value=value, trained=False, name=name, dtype="float32")
+    return annotate(shift, classes.FixedOutputConfig(0.0, highest))
+
+
+def _rescale(name: str, factor: float, config: Any = None) -> Any:
+    return annotate(import_extra("tf_keras", "quantization").layers.Rescaling(factor, name=name), config)
 
 
 def _is_hard_sigmoid(layer: keras.layers.Layer) -> bool:
     return type(layer).__name__ == "Activation" and activation_name(layer) == "hard_sigmoid"
+
+
+def _cuts_off(layer: keras.layers.Layer | None) -> bool:
+    """Whether a layer is a ReLU of any kind, which an operator before it takes in."""
+    return type(layer).__name__ == "ReLU" or (
+        type(layer).__name__ == "Activation" and activation_name(layer) in ("relu", "relu6")
+    )
 
 
 def _is_relu(layer: keras.layers.Layer) -> bool:

@@ -6,14 +6,17 @@ import keras
 
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
-from keras_lite.quantization.preparation import output_quantize_config, preparation_builders
+from keras_lite.quantization.dead_channels import mend_dead_channels
+from keras_lite.quantization.int8_layers import int8_classes
+from keras_lite.quantization.preparation import preparation_builders
 from keras_lite.quantization.to_tf_keras import default_builders, rebuild
 
 
 def quantize_aware(model: keras.Model) -> Any:
     """Return a model for quantisation-aware training: `model` with weights and activations rounded to 8 bits.
 
-    The model is flattened, carried to tf_keras, rewritten where an int8 operator would be missing (see
+    The model is flattened, its dead channels are mended (and printed; see `keras_lite.quantization.dead_channels`), it
+    is carried to tf_keras, rewritten where an int8 operator would be missing (see
     `keras_lite.quantization.preparation`), and given fake quantisation by TF-MOT. Its activation ranges mean nothing
     until `calibrate` has seen images; then `finetune` trains it, and `keras_lite.export.to_tflite` writes it.
 
@@ -43,14 +46,28 @@ def quantize_aware(model: keras.Model) -> Any:
     tf_keras = import_extra("tf_keras", "quantization")
     quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
     flat = flatten(model)
+    if mended := mend_dead_channels(flat):
+        print(f"mended dead channels in {'; '.join(mended)}")
     twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
-    config = output_quantize_config()
-    with quantization.quantize_scope({config.__name__: config}):
+    with quantization.quantize_scope(vars(int8_classes())):
         try:
-            return quantization.quantize_apply(quantization.quantize_annotate_model(twin))
+            quantized = quantization.quantize_apply(quantization.quantize_annotate_model(twin))
         except RuntimeError as error:
             # TF-MOT: "Layer name:<class ...> is not supported. You can quantize this layer by ..."
             raise InputError(f"Expected layers that TF-MOT quantises: {str(error).partition('. ')[0]}.") from error
+    _round_once(quantized)
+    return quantized
+
+
+def _round_once(quantized: Any) -> None:
+    """Leave what only goes into a concatenation to the rounding behind that: its inputs must share their range."""
+    for wrapper in quantized.layers:
+        if type(getattr(wrapper, "layer", None)).__name__ != "Join":
+            continue
+        for tensor in wrapper.input:
+            maker = tensor._keras_history.layer
+            if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
+                maker._output_quantizers = []
 
 
 def is_quantized(model: Any) -> bool:

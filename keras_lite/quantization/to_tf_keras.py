@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
+from keras_lite.quantization.own_layers import own_builders
 
 # What stands in the tf_keras model for one Keras 3 layer: tf_keras layers, called one after the other, each with its
 # weights in the order of `get_weights`. An empty list leaves the layer out.
@@ -50,6 +51,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 # Activations that mean the same in both. tf_keras' own hard_sigmoid is another function (0.2 x + 0.5).
 _SAME_ACTIVATIONS = {
+    "gelu": "gelu",
     "linear": "linear",
     "relu": "relu",
     "sigmoid": "sigmoid",
@@ -65,7 +67,8 @@ def to_tf_keras(model: keras.Model, builders: dict[str, Builder] | None = None) 
     Args:
         model: A functional or Sequential Keras 3 model, on any backend, with one input and one output. It is
             flattened first, so composite layers may be in it.
-        builders: What to build for a layer type, by the type's name, instead of what `default_builders` builds.
+        builders: What to build for a layer type, by the type's name, instead of what `default_builders` and
+            `own_builders` build.
 
     Returns:
         A functional `tf_keras.Model` that computes in float32. Layers keep their names.
@@ -88,7 +91,7 @@ def to_tf_keras(model: keras.Model, builders: dict[str, Builder] | None = None) 
             "Expected a model with one input and one output, "
             f"received {len(flat.inputs)} inputs and {len(flat.outputs)} outputs."
         )
-    return rebuild(flat, {**default_builders(), **(builders or {})}, tf_keras)
+    return rebuild(flat, {**default_builders(), **own_builders(), **(builders or {})}, tf_keras)
 
 
 def rebuild(flat: keras.Model, builders: dict[str, Builder], tf_keras: Any) -> Any:
@@ -205,7 +208,7 @@ def _activation(layer: keras.layers.Layer) -> Any:
 def _replacement(layer: keras.layers.Layer, builders: dict[str, Builder]) -> Replacement:
     kind = type(layer).__name__
     # A user's own class may bear the name of a stock layer.
-    if kind not in builders or not type(layer).__module__.startswith("keras."):
+    if kind not in builders or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
         raise InputError(
             f"Expected layers that TFLite conversion knows ({', '.join(sorted(builders))}), "
             f"received layer {layer.name} of type {kind}."

@@ -50,7 +50,7 @@ def _run(recipe: Recipe, options: Options, output_dir: str) -> None:
     result = processes.on_first(lambda: RunFolder(output_dir).open(run_settings(recipe, options)))
     if result is None:
         try:
-            result = fit(recipe, _open(options), options, output_dir)
+            result = fit(recipe, _open(recipe, options), options, output_dir)
         except SliceEnded as ended:
             print(f"{ended}; the same command goes on from there (run folder: {output_dir})")
             return
@@ -83,9 +83,10 @@ def _default_output_dir(recipe: Recipe, options: Options) -> str:
     return f"runs/{recipe.name}-{model}-{size}-seed{options.seed}{smoke}"
 
 
-def _open(options: Options) -> dict[str, Source]:
+def _open(recipe: Recipe, options: Options) -> dict[str, Source]:
     if options.smoke:
         counts = {"train": 2 * options.batch_size, "valid": options.batch_size, "test": options.batch_size}
         size = options.image_size[0]
         return {split: make_shapes(count, seed, size) for seed, (split, count) in enumerate(counts.items())}
-    return open_data(options.data_dir, options.image_size, skip_broken=options.skip_broken)
+    geometry = recipe.preprocessing(options.image_size).geometry
+    return open_data(options.data_dir, geometry, skip_broken=options.skip_broken)

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lite.data import Source
+from keras_lite.data import Crop, ImageGeometry, Source
 from keras_lite.errors import InputError
 from keras_lite.training import processes
 from keras_lite.training.options import Options
@@ -179,7 +179,7 @@ class PartOfBatches(Source):
     """
 
     def __init__(self, source: Source, rows: Callable[[int], slice]) -> None:
-        super().__init__(source.labels, source.class_names, source.image_size, source.paths)
+        super().__init__(source.labels, source.class_names, source.image_size, source.paths, source.geometry)
         self._source = source
         self._rows = rows
 
@@ -188,4 +188,12 @@ class PartOfBatches(Source):
         rows = self._rows(len(indices))
         images = np.zeros((len(indices), *self.image_size, 3), "uint8")
         images[rows] = self._source.images(indices[rows])
+        return images
+
+    def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
+        """Return random parts of the photos with these indices, black where another process reads them."""
+        rows = self._rows(len(indices))
+        images = np.zeros((len(indices), *geometry.image_size, 3), "uint8")
+        rng.spawn(rows.start)  # each photo has its own generator, in their order
+        images[rows] = self._source.crops(indices[rows], crop, geometry, rng)
         return images

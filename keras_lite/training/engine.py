@@ -1,6 +1,7 @@
 """Training a recipe's model, from data to a complete run folder."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -10,7 +11,16 @@ from typing import Any
 
 import keras
 
-from keras_lite.data import Batches, ModelInfo, Source, write_model_info
+from keras_lite.data import (
+    Augmentation,
+    Batches,
+    Mix,
+    ModelInfo,
+    RandAugment,
+    Source,
+    TrivialAugment,
+    write_model_info,
+)
 from keras_lite.files import atomic_path, write_json
 from keras_lite.training import processes
 from keras_lite.training.compilation import CompiledModel, compile_model
@@ -79,7 +89,7 @@ def fit(
     images = {split: len(source) for split, source in data.items()}
     settings |= {"class_names": classes, "images": images}
     keras.utils.set_random_seed(options.seed)
-    info = ModelInfo(options.model, classes, recipe.preprocessing(options.image_size), "logits")
+    info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
     with spread.scope():
         compiled = compile_model(recipe, options, info, steps_per_epoch)
@@ -142,7 +152,7 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "row": recipe.models[options.model].row,
         "flags": options.with_effect(),
         "preprocessing": recipe.preprocessing(options.image_size).to_dict(),
-        "augmentation": recipe.augmentation.to_dict(),
+        "augmentation": _augmentation(recipe, options).to_dict(),
         "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
     }
@@ -259,17 +269,24 @@ class _Run:
 
 
 def _batches(recipe: Recipe, options: Options, data: dict[str, Source], split: str, spread: OneDevice) -> Batches:
-    training = split == "train"
+    training, extras = split == "train", options.extras
     # To mix images all of a batch must be read.
-    mixed = training and (options.extras.mixup or options.extras.cutmix)
+    mixed = training and (extras.mixup or extras.cutmix)
     return Batches(
         data[split] if mixed else spread.source(data[split]),
         options.batch_size,
         recipe.preprocessing(options.image_size),
-        augmentation=recipe.augmentation if training else None,
+        augmentation=_augmentation(recipe, options) if training else None,
         shuffle=training,
         seed=options.seed,
+        mix=Mix(extras.mixup, extras.cutmix) if mixed else None,
     )
+
+
+def _augmentation(recipe: Recipe, options: Options) -> Augmentation:
+    policies = {"none": None, "rand_augment": RandAugment(), "trivial_augment": TrivialAugment()}
+    more = {"policy": policies[options.extras.augmentation_policy], "erasing": options.extras.random_erasing}
+    return dataclasses.replace(recipe.augmentation, **{name: value for name, value in more.items() if value})
 
 
 def _size_of(model: keras.Model) -> dict[str, int]:

@@ -22,7 +22,7 @@ class Extras:
             place of the weights; 0: none.
         label_smoothing: Share of each label that is spread over all classes.
         mixup: Alpha of mixup's beta distribution (Zhang et al., 2018); 0: none.
-        cutmix: Alpha of CutMix's beta distribution (Yun et al., 2019); 0: none.
+        cutmix: Alpha of CutMix's beta distribution (Yun et al., 2019), at most 1; 0: none.
         augmentation_policy: `"rand_augment"` (Cubuk et al., 2020) or `"trivial_augment"` (Müller and Hutter, 2021),
             after the recipe's own augmentation.
         random_erasing: Probability with which a rectangle of an image is erased (Zhong et al., 2020).
@@ -64,12 +64,11 @@ class Extras:
             raise InputError(
                 "Expected no ema_decay with mixed_float16, whose loss scaling hides it; take mixed_bfloat16."
             )
-        for name in ("random_erasing", "distillation_weight"):
+        for name in ("cutmix", "random_erasing", "distillation_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"Expected {name} to be from 0 to 1, received {getattr(self, name)}.")
-        for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"Expected {name} to be 0 or more, received {getattr(self, name)}.")
+        if not 0 <= self.mixup < float("inf"):
+            raise InputError(f"Expected mixup to be 0 or more, received {self.mixup}.")
         if not 0 < self.temperature < float("inf"):
             raise InputError(f"Expected a positive temperature, received {self.temperature}.")
 

@@ -108,9 +108,11 @@ class Lookahead(keras.optimizers.Optimizer):
         steps_per_update = self.inner_optimizer.gradient_accumulation_steps or 1
         period = self.sync_period * steps_per_update
         step = ops.add(self._iterations, 1)
-        is_first = ops.equal(step, steps_per_update)
         is_synchronized = ops.equal(ops.mod(step, period), steps_per_update % period)
-        self._for_each_replica(self._synchronize, is_first, is_synchronized)
+        # The first time the slow weights, which are zeros before, go all the way.
+        step_size = ops.where(ops.equal(step, steps_per_update), 1.0, self.slow_step_size)
+        step_size = ops.where(is_synchronized, step_size, 0.0)
+        self._for_each_replica(self._synchronize, step_size, is_synchronized)
         self._iterations.assign_add(1)
 
     def finalize_variable_values(self, var_list):
@@ -132,13 +134,13 @@ class Lookahead(keras.optimizers.Optimizer):
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects=custom_objects)
         return cls(**{**config, "optimizer": optimizer})
 
-    def _synchronize(self, fast, slow, is_first, is_synchronized):
+    def _synchronize(self, fast, slow, step_size, is_synchronized):
         # Tensors, since JAX's `where` takes no variables.
         fast_value, slow_value = ops.convert_to_tensor(fast), ops.convert_to_tensor(slow)
-        moved = ops.add(slow_value, ops.multiply(ops.subtract(fast_value, slow_value), self.slow_step_size))
-        moved = ops.where(is_first, fast_value, moved)
-        self.assign(slow, ops.where(is_synchronized, moved, slow_value))
-        self.assign(fast, ops.where(is_synchronized, moved, fast_value))
+        way = ops.multiply(ops.subtract(fast_value, slow_value), ops.cast(step_size, slow.dtype))
+        slow_value = ops.add(slow_value, way)
+        self.assign(slow, slow_value)
+        self.assign(fast, ops.where(is_synchronized, slow_value, fast_value))
 
     def _for_each_replica(self, update, *arguments):
         """Call `update(fast, slow, *arguments)` for all weights, on TensorFlow where a strategy wants it done."""

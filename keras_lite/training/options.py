@@ -10,6 +10,7 @@ from typing import Any
 from absl import flags
 
 from keras_lite import command_line
+from keras_lite.data import is_named
 from keras_lite.errors import InputError
 from keras_lite.training.extras import AUGMENTATION_POLICIES, PRECISIONS, SCHEDULES, Extras
 from keras_lite.training.recipe import Recipe
@@ -219,8 +220,7 @@ def options_from_flags(recipe: Recipe, values: flags.FlagValues) -> Options:
         for field in dataclasses.fields(Options)
         if field.name in values and values[field.name].value is not None
     }
-    # Names of built-in and downloaded sets stay as they are.
-    if values.data_dir is not None and Path(values.data_dir).expanduser().exists():
+    if data_dir is not None and not is_named(data_dir):
         data_dir = str(Path(data_dir).expanduser().resolve())
     changes["data_dir"] = data_dir
     if values.image_size is not None:

@@ -64,6 +64,8 @@ class Recipe:
         image_size: Height and width of the images in pixels.
         mean: Mean of each channel of pixels scaled to [0, 1].
         std: Standard deviation of each channel of pixels scaled to [0, 1].
+        resize: Height and width that a photo is scaled to before its middle is cut out; `None`: `image_size`.
+        keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
         augmentation: Random changes to the training images; never applied in validation and test.
         schedule: Returns the schedule of the learning rate, called as
             `schedule(learning_rate, epochs, steps_per_epoch)`; `None`: it is constant.
@@ -94,6 +96,8 @@ class Recipe:
     image_size: tuple[int, int]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    resize: tuple[int, int] | None = None
+    keep_aspect: bool = True
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     schedule: Callable[[float, int, int], keras.optimizers.schedules.LearningRateSchedule] | None = None
     download: str | None = None
@@ -101,4 +105,5 @@ class Recipe:
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
         """Return the preprocessing, at another image size where one is given."""
-        return Preprocessing(image_size or self.image_size, self.mean, self.std)
+        own = Preprocessing(self.image_size, self.mean, self.std, self.resize, self.keep_aspect)
+        return own if image_size is None else own.at(image_size)

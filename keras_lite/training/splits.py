@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_lite.data import Source
+from keras_lite.data import Crop, ImageGeometry, Source
 from keras_lite.errors import InputError
 from keras_lite.training.options import Options
 
@@ -17,13 +17,17 @@ class Subset(Source):
 
     def __init__(self, source: Source, indices: np.ndarray) -> None:
         paths = None if source.paths is None else [source.paths[index] for index in indices]
-        super().__init__(source.labels[indices], source.class_names, source.image_size, paths)
+        super().__init__(source.labels[indices], source.class_names, source.image_size, paths, source.geometry)
         self._source = source
         self._indices = np.asarray(indices)
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         """Return the images with these indices."""
         return self._source.images(self._indices[np.asarray(indices)])
+
+    def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
+        """Return a random part of each of the photos with these indices."""
+        return self._source.crops(self._indices[np.asarray(indices)], crop, geometry, rng)
 
 
 def splits_of_run(data: dict[str, Source], options: Options, test_split: str = "test") -> dict[str, Source]:
@@ -42,27 +46,42 @@ def splits_of_run(data: dict[str, Source], options: Options, test_split: str = "
         InputError: If there are no training images, too few to divide, or none to test on where the protocol needs
             them.
     """
-    if "train" not in data:
-        raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")
-    train = data["train"]
-    if options.protocol == "published":
-        if test_split not in data:
-            raise InputError(
-                f"Expected a split named {test_split} for --protocol published, received {', '.join(data)}."
-            )
-        return {"train": train, "valid": data[test_split]}
-    if test_split == "valid" and "valid" in data and "test" not in data:
-        data = {"train": train, "test": data["valid"]}
+    if options.protocol == "held_out":
+        if test_split == "valid" and "valid" in data and "test" not in data:
+            data = {"test" if split == "valid" else split: source for split, source in data.items()}
+        return with_validation(data, options.validation_share, options.seed)
+    if test_split not in data:
+        raise InputError(f"Expected a split named {test_split} for --protocol published, received {', '.join(data)}.")
+    return {"train": _training_images(data), "valid": data[test_split]}
+
+
+def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[str, Source]:
+    """Return the splits with one to validate on, which is held out of the training images where there is none.
+
+    Args:
+        data: The data's splits.
+        share: Share of the training images to hold out.
+        seed: What they are drawn from.
+
+    Raises:
+        InputError: If there are no training images, or too few to divide.
+    """
+    train = _training_images(data)
     if "valid" in data:
         return data
-    held_out = round(len(train) * options.validation_share)
+    held_out = round(len(train) * share)
     if not 0 < held_out < len(train):
         raise InputError(
-            f"Expected enough training images to hold out a share of {options.validation_share} for validation, "
-            f"received {len(train)}."
+            f"Expected enough training images to hold out a share of {share} for validation, received {len(train)}."
         )
-    order = np.random.default_rng((options.seed, len(train))).permutation(len(train))
+    order = np.random.default_rng((seed, len(train))).permutation(len(train))
     return data | {
         "train": Subset(train, np.sort(order[held_out:])),
         "valid": Subset(train, np.sort(order[:held_out])),
     }
+
+
+def _training_images(data: dict[str, Source]) -> Source:
+    if "train" not in data:
+        raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")
+    return data["train"]

@@ -25,8 +25,6 @@ from keras_lite.applications import (
 )
 from keras_lite.checkpoints import load_torch_state_dict, to_torch_state_dict
 
-pytestmark = pytest.mark.slow_elsewhere
-
 CIFAR = {"input_shape": (32, 32, 3), "classes": 100}
 DOGS = {"classes": 120}
 VEGFRU = {"classes": 292}
@@ -37,7 +35,7 @@ ATTENTION = {"downsampling": "attention"}
 BSCONV_U = {"convolution": "bsconv_u"}
 BSCONV_S = {"convolution": "bsconv_s"}
 
-# Name of the golden file, network, arguments. On JAX and PyTorch the first of each network runs, the others are slow.
+# Name of the golden file, network, arguments.
 GOLDEN = [
     ("cifar_mobilenetv3_large_w1__orig", BSConvMobileNetV3Large, CIFAR),
     ("cifar_mobilenetv3_large_w1__ours", BSConvMobileNetV3Large, CIFAR | OURS),
@@ -114,13 +112,15 @@ NAMES = [
 ]
 
 
-def rows(table):
-    """Mark what runs in `make test-all` only."""
+def cases(table):
+    """On JAX and PyTorch the first file of each family runs in `make test`, the others are slow."""
     seen = set()
+    found = []
     for name, build, arguments in table:
-        slow = build in seen and keras.backend.backend() != "tensorflow"
-        seen.add(build)
-        yield pytest.param(name, build, arguments, id=name, marks=[pytest.mark.slow] if slow else [])
+        marks = [pytest.mark.slow_elsewhere] if build.__module__ in seen else []
+        found.append(pytest.param(name, build, arguments, id=name, marks=marks))
+        seen.add(build.__module__)
+    return found
 
 
 def unused_names(names):
@@ -138,7 +138,7 @@ def trainable(model):
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
-@pytest.mark.parametrize(("name", "build", "arguments"), rows(GOLDEN))
+@pytest.mark.parametrize(("name", "build", "arguments"), cases(GOLDEN))
 def test_logits(name, build, arguments, golden):
     meta, weights, images, logits = golden(name)
     model = build(classifier_activation=None, **arguments)
@@ -162,7 +162,8 @@ def test_logits(name, build, arguments, golden):
         assert tensor in unused or (back[tensor] == values).all()
 
 
-@pytest.mark.parametrize(("name", "build", "arguments"), rows(NAMES))
+@pytest.mark.slow_elsewhere
+@pytest.mark.parametrize(("name", "build", "arguments"), NAMES, ids=[name for name, *_ in NAMES])
 def test_names_and_shapes(name, build, arguments):
     expected = state_dict_names()[name]
     model = build(classifier_activation=None, **arguments)

@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from keras_lite.data import Augmentation
+from keras_lite.data import Augmentation, RandAugment, RandomCrop, RandomResizedCrop, TrivialAugment
 from keras_lite.data.augmentation import rotate, scale_brightness, shift_crop
+from keras_lite.data.mixing import erase
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
@@ -101,6 +104,23 @@ def test_order_is_the_published_one(images):
     )
 
 
+def test_flip_and_brightness_commute(images):
+    """Stanford Dogs' published order is the flip first."""
+    factors = np.random.default_rng(0).uniform(0.6, 1.4, 64)
+    np.testing.assert_array_equal(
+        scale_brightness(images[:, :, ::-1], factors), scale_brightness(images, factors)[:, :, ::-1]
+    )
+
+
+def test_policy_and_erasing_come_last(images):
+    rng = np.random.default_rng(7)
+    flipped = rng.random(64) < 0.5
+    expected = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+    expected = erase(RandAugment()(expected, rng), 0.5, rng)
+    received = augment(images, seed=7, horizontal_flip=True, policy=RandAugment(), erasing=0.5)
+    np.testing.assert_array_equal(received, expected)
+
+
 def test_input_stays_and_the_generator_decides(images):
     before = images.copy()
     everything = {"crop_padding": 2, "brightness": 0.2, "horizontal_flip": True, "rotation": 15.0}
@@ -110,9 +130,20 @@ def test_input_stays_and_the_generator_decides(images):
     assert (augment(images, seed=4, **everything) != first).any()
 
 
-def test_comes_back_from_its_dictionary():
-    augmentation = Augmentation(4, 0.2, True, 15.0)
-    assert Augmentation.from_dict(augmentation.to_dict()) == augmentation
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"crop": RandomCrop(), "policy": TrivialAugment()},
+        {"crop": RandomResizedCrop((0.2, 0.9), (0.5, 2.0)), "policy": RandAugment(3, 12), "erasing": 0.25},
+    ],
+)
+def test_comes_back_from_its_dictionary(more):
+    augmentation = Augmentation(crop_padding=4, brightness=0.2, horizontal_flip=True, rotation=15.0, **more)
+    fields = json.loads(json.dumps(augmentation.to_dict()))
+    assert Augmentation.from_dict(fields) == augmentation
+    # Files written before there were others have these four, and stay equal.
+    assert set(fields) == {"crop_padding", "brightness", "horizontal_flip", "rotation", *more}
 
 
 @pytest.mark.parametrize(
@@ -126,6 +157,12 @@ def test_comes_back_from_its_dictionary():
         {"rotation": float("nan")},
         {"crop_padding": 1.5},
         {"crop_padding": -1},
+        {"erasing": 1.1},
+        {"crop": "random_crop"},
+        {"crop": {"name": "other"}},
+        {"crop": {"name": "random_crop", "more": 1}},
+        {"crop": {"scale": [0.1, 1.0]}},
+        {"policy": {"name": "random_crop"}},
         {"zoom": 2},
     ],
 )

@@ -2,7 +2,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lite.data import ArraySource, Augmentation, Batches, Preprocessing
+from keras_lite.data import (
+    ArraySource,
+    Augmentation,
+    Batches,
+    ImageGeometry,
+    Mix,
+    Preprocessing,
+    RandAugment,
+    RandomCrop,
+    RandomResizedCrop,
+)
 from keras_lite.errors import InputError
 
 PREPROCESSING = Preprocessing((8, 8))
@@ -74,31 +84,70 @@ def test_augmentation_differs_from_batch_to_batch_and_epoch_to_epoch():
     assert len(seen) == 6
 
 
-@pytest.mark.parametrize("workers", [0, 1, 4])
-def test_a_batch_does_not_depend_on_what_was_read_before(source, workers):
-    straight = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2, workers=0)
+def test_a_batch_does_not_depend_on_what_was_read_before(source):
+    straight = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2)
     expected = {}
     for epoch in range(3):
         expected |= {(epoch, index): straight[index] for index in range(len(straight))}
         straight.on_epoch_end()
-    again = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2, workers=workers)
+    again = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2)
     for place in np.random.default_rng(0).permutation(list(expected)):
         assert_same([again.batch(*map(int, place))], [expected[tuple(place)]])
     for epoch, index in ((1, 3), (2, 0), (0, 5)):  # restarted in the middle
-        restarted = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2, workers=workers)
+        restarted = Batches(source, 4, PREPROCESSING, AUGMENTATION, shuffle=True, seed=2)
         restarted.epoch = epoch
         assert_same([restarted[index]], [expected[epoch, index]])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 4])
-def test_fit_sees_the_same_batches_with_any_number_of_workers(source, workers):
+MODERN = Augmentation(crop=RandomResizedCrop(), horizontal_flip=True, policy=RandAugment(), erasing=0.5)
+
+
+@pytest.mark.slow_elsewhere
+def test_with_everything_on_a_batch_is_still_a_function_of_its_place():
+    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype="uint8")
+    source = ArraySource(images, np.arange(10) % 3, ["a", "b", "c"])
+    arguments = (source, 4, PREPROCESSING, MODERN, True, 5)
+    expected = [Batches(*arguments, mix=Mix(mixup=0.4)).batch(1, index) for index in range(3)]
+    again = Batches(*arguments, mix=Mix(mixup=0.4))
+    again.batch(0, 1)
+    for index in (2, 0, 1):
+        assert_same([again.batch(1, index)], [expected[index]])
+    assert (again.batch(2, 0)[0] != expected[0][0]).any()
+    for inputs, labels in expected:
+        assert inputs.dtype == labels.dtype == np.float32
+        assert labels.shape == (len(inputs), 3)
+        np.testing.assert_allclose(labels.sum(1), 1, atol=1e-5)
+
+
+def test_fit_takes_mixed_labels():
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype="uint8")
+    batches = Batches(ArraySource(images, np.arange(8) % 2, ["a", "b"]), 4, PREPROCESSING, MODERN, mix=Mix(cutmix=1.0))
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    losses = model.fit(batches, epochs=2, shuffle=False, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+
+
+def test_crops_are_cut_from_the_whole_image_as_the_geometry_scales_it():
+    """Of an image that is taken for a photo of 8x8, scaled to 16x16, a crop shows a quarter."""
+    images = np.repeat(np.arange(64, dtype="uint8").reshape(1, 8, 8, 1), 3, axis=3) * 4
+    source = ArraySource(images, [0], ["a"])
+    preprocessing = Preprocessing((8, 8), (0.0,) * 3, (1.0,) * 3, resize=(16, 16), keep_aspect=False)
+    batches = Batches(source, 1, preprocessing, Augmentation(crop=RandomCrop()))
+    ranges = {float(np.ptp(batches.batch(epoch, 0)[0]) * 255) for epoch in range(20)}
+    assert len(ranges) > 1
+    assert max(ranges) < 0.62 * 63 * 4
+    assert np.ptp(Batches(source, 1, preprocessing)[0][0]) * 255 == pytest.approx(63 * 4)  # images of one size stay
+
+
+def test_fit_sees_the_batches_in_their_order(source):
     seen = []
 
     class Recorder(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             seen.append(batches.epoch)
 
-    batches = Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=3, workers=workers)
+    batches = Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=3)
     model = keras.Sequential(
         [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(23, kernel_initializer="zeros")]
     )
@@ -106,7 +155,7 @@ def test_fit_sees_the_same_batches_with_any_number_of_workers(source, workers):
     model.compile(keras.optimizers.SGD(0.1), loss)
     model.fit(batches, epochs=3, shuffle=False, verbose=0, callbacks=[Recorder()])
     assert seen == [1, 2, 3]  # Keras ends an epoch before its first
-    expected = _descend(Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=3, workers=0))
+    expected = _descend(Batches(source, 5, PREPROCESSING, AUGMENTATION, shuffle=True, seed=3))
     np.testing.assert_allclose(model.get_weights()[0], expected, atol=2e-5)
 
 
@@ -136,11 +185,17 @@ def test_an_error_of_the_source_comes_out_as_it_was(source, monkeypatch):
         batches[0]
 
 
+def test_photos_must_be_opened_as_the_preprocessing_says(source):
+    source.geometry = ImageGeometry((8, 8))
+    Batches(source, 4, PREPROCESSING)
+    with pytest.raises(InputError, match=r"resize=\(9, 9\).*received.*resize=\(8, 8\)"):
+        Batches(source, 4, Preprocessing((8, 8), resize=(9, 9)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"batch_size": 0}, "batch_size"),
-        ({"workers": -1}, "workers"),
         ({"seed": -1}, "seed"),
         ({"preprocessing": Preprocessing((8, 9))}, "images of"),
     ],

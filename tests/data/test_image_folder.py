@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite.data import open_image_folder
+from keras_lite.data import ImageGeometry, RandomCrop, RandomResizedCrop, open_image_folder
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
@@ -57,6 +57,59 @@ def test_the_cache_holds_and_its_absence_reads_again(folder, open_folder):
         write(path, (9, 9, 9))
     assert cached.images([0])[0, 4, 4].tolist() == [0, 200, 0]
     assert uncached.images([0])[0, 4, 4].tolist() == [9, 9, 9]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Photos of several sizes, full of detail."""
+    rng = np.random.default_rng(0)
+    for number, size in enumerate([(30, 40), (45, 31), (64, 20), (33, 33)]):
+        path = tmp_path / "photos" / "train" / f"class {number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype="uint8")).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("keep_aspect", [True, False])
+def test_a_photo_is_the_same_from_memory_and_from_its_file(photos, keep_aspect):
+    geometry = ImageGeometry((16, 16), (20, 20), keep_aspect)
+    kept, unkept = (open_image_folder(photos, geometry, cache_bytes=size)["train"] for size in (2**30, 0))
+    indices = np.array([3, 0, 1])
+    expected = np.stack([geometry.centre(Image.open(kept.paths[index])) for index in indices])
+    np.testing.assert_array_equal(kept.images(indices), expected)
+    np.testing.assert_array_equal(unkept.images(indices), expected)
+    for crop in (RandomCrop(), RandomResizedCrop()):
+        parts = [source.crops(indices, crop, geometry, np.random.default_rng(4)) for source in (kept, unkept)]
+        np.testing.assert_array_equal(*parts)
+        # Each photo has random numbers of its own, which do not depend on how many there are.
+        first = unkept.crops(indices[:1], crop, geometry, np.random.default_rng(4))
+        np.testing.assert_array_equal(first, parts[0][:1])
+        assert (unkept.crops(indices, crop, geometry, np.random.default_rng(5)) != parts[0]).any()
+
+
+def test_crops_are_cut_from_the_original_photo(photos):
+    geometry = ImageGeometry((16, 16))
+    source = open_image_folder(photos, geometry)["train"]
+    [own_rng] = np.random.default_rng(4).spawn(1)
+    photo = Image.open(source.paths[2])
+    box = RandomResizedCrop().draw_box(photo.width, photo.height, own_rng)
+    expected = photo.crop(box).resize((16, 16), Image.Resampling.BILINEAR)
+    received = source.crops(np.array([2]), RandomResizedCrop(), geometry, np.random.default_rng(4))
+    np.testing.assert_array_equal(received[0], expected)
+
+
+def test_imagenet_folders(tmp_path):
+    for path in ("train/n01440764/n01440764_18.JPEG", "train/n01443537/n01443537_2.JPEG"):
+        write(tmp_path / path)
+        write(tmp_path / path.replace("train", "val"))
+    sources = open_image_folder(tmp_path, ImageGeometry((8, 8), (10, 10)))
+    assert list(sources) == ["train", "valid"]
+    assert sources["valid"].class_names == ["n01440764", "n01443537"]
+    # The official archive of the validation images has no folders.
+    for synset in ("n01440764", "n01443537"):
+        (tmp_path / "val" / synset).rename(tmp_path / synset)
+    write(tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG")
+    refused(lambda: open_image_folder(tmp_path, (8, 8)), tmp_path / "val", "ILSVRC2012_val", "folder of its class")
 
 
 @pytest.mark.parametrize("name", ["validation", "val"])

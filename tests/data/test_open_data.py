@@ -1,8 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite.data import open_data
+from keras_lite.data import is_named, open_data
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
@@ -48,6 +50,46 @@ def test_cifar_keeps_its_size(tmp_path):
         open_data(tmp_path, (64, 64))
     with pytest.raises(InputError, match="data_batch_1"):
         open_data(tmp_path, (32, 32))
+
+
+def write_cifar100(root, classes=100, label=0):
+    entries = {b"data": np.zeros((3, 3072), "uint8"), b"fine_labels": [0, 1, label]}
+    for name in ("train", "test"):
+        (root / name).write_bytes(pickle.dumps(entries))
+    (root / "meta").write_bytes(pickle.dumps({b"fine_label_names": [f"{n}".encode() for n in range(classes)]}))
+
+
+def refused(root, *parts):
+    with pytest.raises(InputError) as caught:
+        open_data(root, (32, 32))
+    assert "\n" not in str(caught.value)
+    for part in parts:
+        assert str(part) in str(caught.value)
+
+
+def test_wrong_cifar_files_are_named(tmp_path):
+    write_cifar100(tmp_path)
+    assert len(open_data(tmp_path, (32, 32))["train"]) == 3
+    whole = (tmp_path / "train").read_bytes()
+    (tmp_path / "train").write_bytes(whole[: len(whole) // 2])
+    refused(tmp_path, tmp_path / "train", "can't be read")
+    write_cifar100(tmp_path, label=100)
+    refused(tmp_path, tmp_path / "train", "from 0 to 99", "received from 0 to 100")
+    write_cifar100(tmp_path, classes=99)
+    refused(tmp_path, tmp_path / "meta", "100 different class names", "received 99")
+
+
+def test_ninety_nine_classes_of_photos_are_refused(tmp_path):
+    for split, count in (("train", 100), ("test", 99)):
+        for number in range(count):
+            (tmp_path / split / f"{number:02}").mkdir(parents=True)
+            Image.new("RGB", (2, 2)).save(tmp_path / split / f"{number:02}" / "1.bmp")
+    refused(tmp_path, "the same classes", "received 99 in", tmp_path / "train", f"not in {tmp_path / 'test'}")
+
+
+def test_names_are_told_from_folders():
+    assert all(is_named(name) for name in ("shapes", "cifar10", "cifar100", "tfds:pets", "tfds:pets@/data"))
+    assert not any(is_named(name) for name in ("photos", "./shapes", "/data/cifar10"))
 
 
 def test_what_was_looked_for_is_said(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ImageGeometry, Preprocessing
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
@@ -29,9 +29,23 @@ def test_comes_back_from_its_dictionary():
     assert Preprocessing.from_dict(fields) == preprocessing
 
 
+def test_how_photos_come_to_the_size_goes_along():
+    preprocessing = Preprocessing((224, 224), resize=(256, 256), keep_aspect=False)
+    fields = preprocessing.to_dict()
+    assert fields["resize"] == [256, 256]
+    assert fields["keep_aspect"] is False
+    assert Preprocessing.from_dict(fields) == preprocessing
+    assert preprocessing.geometry == ImageGeometry((224, 224), (256, 256), keep_aspect=False)
+    assert preprocessing.at((112, 168)) == Preprocessing((112, 168), resize=(128, 192), keep_aspect=False)
+    assert Preprocessing((244, 244)).at((96, 96)) == Preprocessing((96, 96))
+    assert Preprocessing((8, 8), keep_aspect=False).to_dict()["resize"] == [8, 8]
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"resize": [90, 96]},
+        {"keep_aspect": 1},
         {"image_size": [0, 5]},
         {"image_size": 96},
         {"image_size": [96.5, 96]},

@@ -44,12 +44,13 @@ def test_keras_file_with_its_information(run_tool, model_file, photos):
 
 
 def test_run_folder_names_its_data(run_tool, model_file, photos, tmp_path):
-    write_json(model_file.with_name("config.json"), {"data_dir": str(photos)})
+    write_json(model_file.with_name("config.json"), {"data_dir": str(photos), "row": "sports100/carnet18/ours"})
     output = tmp_path / "new" / "out.tflite"
 
     finished = run_tool(export_tool, model_file.parent, "--images", 3, "--output", output)
 
     assert finished.returncode == 0, finished.stderr
+    assert "`sports100/carnet18/ours`" in output.with_suffix(".md").read_text()
     assert LiteRTModel(output).predict(np.zeros((1, SIZE, SIZE, 3), "float32")).shape == (1, 3)
 
 

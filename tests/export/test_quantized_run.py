@@ -20,12 +20,14 @@ def test_from_trained_model_to_measured_files(tmp_path):
     data = {"train": colour_source(120, 1), "test": colour_source(90, 3)}
     options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
 
-    result = quantize_run(model, INFO, data, tmp_path, options, Augmentation(horizontal_flip=True))
+    result = quantize_run(
+        model, INFO, data, tmp_path, options, Augmentation(horizontal_flip=True), row="sports100/carnet18/ours"
+    )
 
     assert json.loads((tmp_path / "result.json").read_text()) == result
     names = sorted(path.name for path in tmp_path.iterdir())
     stems = ("small_float32", "small_int8")
-    assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "tflite"))]
+    assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "md", "tflite"))]
     rows = {row["title"]: row for row in result["rows"]}
     images = PREPROCESSING(data["test"].images(np.arange(90)))
     top1 = float((model.predict(images, verbose=0).argmax(1) == data["test"].labels).mean())
@@ -42,10 +44,16 @@ def test_from_trained_model_to_measured_files(tmp_path):
     # The quantised model answers logits, the float file what the model answers.
     outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
     assert outputs == ["probabilities", "logits"]
+    card = (tmp_path / "small_int8.md").read_text()
+    assert "`sports100/carnet18/ours`" in card
+    assert "On the 90 images of the test split" in card
+    for row in rows.values():
+        assert f"| {row['title']} | {row['top1']:.2%} | {row['agreement']:.2%} |" in card
     table = format_report(result)
     assert f"{top1:.2%}" in table
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert f"{trainable:,} parameters" in table
+    assert f"| Parameters | {trainable:,} |" in card
 
 
 def test_classes_of_the_data_must_be_the_models(tmp_path):

@@ -73,7 +73,7 @@ def test_float32_file_of_any_backend_answers_like_its_model(tmp_path):
     received = LiteRTModel(path).predict(images)
     np.testing.assert_allclose(received, expected, atol=1e-5)
     assert figures.largest_difference == pytest.approx(np.abs(received - expected).max(), abs=1e-6)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.json", "model.tflite"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.json", "model.md", "model.tflite"]
 
 
 @once

@@ -20,6 +20,7 @@ def check_layer(
         tmp_path: A folder to write to.
         leaves: Layers of our own that Keras has no equivalent of, and that flattening leaves.
     """
+    keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).normal(size=input_shape).astype("float32")
     layer = layer_class(**arguments, name="tested")
     eager = keras.ops.convert_to_numpy(layer(images))
@@ -59,4 +60,28 @@ def check_layer(
     after = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     unchanged = [v.path for v, a, b in zip(model.trainable_variables, before, after, strict=True) if (a == b).all()]
     # A bias in front of a batch norm has a gradient of zero up to rounding; a squeezed channel can be dead at first.
-    assert all(path.endswith("convolution/bias") or "squeeze" in path for path in unchanged)
+    assert all(path.endswith(("convolution/bias", "excite/kernel")) or "squeeze" in path for path in unchanged)
+
+
+def check_training(layers, input_shape: tuple, leaves=()):
+    """Check that layers train like the stock layers that flattening makes of them.
+
+    Args:
+        layers: Function from a tensor to a tensor. A convolution before it makes its gradient matter.
+        input_shape: Of the test input, with the batch.
+        leaves: Layers that flattening leaves.
+    """
+    images = np.random.default_rng(0).normal(size=input_shape).astype("float32")
+    inputs = keras.Input(input_shape[1:])
+    model = keras.Model(inputs, layers(keras.layers.Conv2D(input_shape[-1], 1, name="first")(inputs)))
+    stock = flatten(model)
+    assert all(type(x).__module__.startswith("keras.") or type(x) in leaves for x in stock.layers)
+    targets = np.random.default_rng(1).normal(size=(input_shape[0], *model.output_shape[1:])).astype("float32")
+    weights = []
+    for each in (model, stock):
+        each.compile(keras.optimizers.SGD(0.5), "mse")
+        each.fit(images, targets, epochs=3, verbose=0, shuffle=False)
+        weights.append({v.path.replace("/", "_"): keras.ops.convert_to_numpy(v) for v in each.variables})
+    assert len(weights[0]) == len(weights[1])
+    for (name, found), (other, expected) in zip(sorted(weights[0].items()), sorted(weights[1].items()), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=f"{name}, {other}")

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_case import check_layer
+from layer_case import check_layer, check_training
 
 from keras_lite.errors import InputError
 from keras_lite.layers import PositionAwareCircularConv, PositionEmbedding
@@ -44,6 +44,11 @@ def test_against_numpy(axis):
     expected = bias + sum(kernel.reshape(5, 3)[k] * np.roll(placed, -k, axis=number) for k in range(5))
     found = keras.ops.convert_to_numpy(layer(images.astype("float32")))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", ["height", "width"])
+def test_training(axis):
+    check_training(PositionAwareCircularConv(axis, name="circular"), (2, 5, 4, 6), leaves=(PositionEmbedding,))
 
 
 def test_a_map_of_one_pixel():

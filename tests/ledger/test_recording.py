@@ -47,9 +47,6 @@ def test_run_of_the_engine(tmp_path):
     recipe = Recipe("tiny", {"flat": RecipeModel(build)}, keras.optimizers.SGD, 0.1, 2, 4, (4, 4))
     data = {split: source(seed) for seed, split in enumerate(("train", "valid", "test"))}
     fitted = fit(recipe, data, Options.of(recipe), tmp_path / "run")
-    write_json(
-        tmp_path / "run" / "result.json", {"protocol": "held_out", "published_epochs": 2, "changes": {}} | fitted
-    )
     record(tmp_path / "run", tmp_path / "results", "made for a test")
     (result,) = read_results(tmp_path / "results")
     assert result.file_name == "tiny-flat-2epochs-seed0-held_out-4px.json"

@@ -48,7 +48,7 @@ def test_calibration_alone_keeps_the_answers(trained, calibrated):
     assert len(np.unique(received)) <= 256 < len(np.unique(expected))
 
 
-def test_ranges_are_the_mean_of_what_the_batches_reach(trained, calibrated):
+def test_ranges_hold_what_the_float_model_computes(trained, calibrated):
     """Against extremes that NumPy takes of the float model's own tensors."""
     images, _ = colour_images(128, seed=1)
     values = {variable.name: variable.numpy() for variable in calibrated.variables}
@@ -59,10 +59,11 @@ def test_ranges_are_the_mean_of_what_the_batches_reach(trained, calibrated):
         ("predictions", "quant_predictions/post_activation"),
     ):
         outputs = keras.Model(flat.inputs, flat.get_layer(layer).output).predict(images, verbose=0)
-        batches = outputs.reshape(4, -1)
-        width = float((batches.max(1) - batches.min(1)).mean())
-        assert abs(values[f"{variable}_min:0"] - min(0, float(batches.min(1).mean()))) < 0.05 * width
-        assert abs(values[f"{variable}_max:0"] - max(0, float(batches.max(1).mean()))) < 0.05 * width
+        low, high = values[f"{variable}_min:0"], values[f"{variable}_max:0"]
+        width = float(np.ptp(outputs))
+        assert min(0, outputs.min()) - 0.05 * width < low <= 0 <= high < max(0, outputs.max()) + 0.05 * width
+        # Only rare values may be cut off.
+        assert ((outputs < low - 0.02 * width) | (outputs > high + 0.02 * width)).mean() < 0.01
 
 
 def test_standalone_batch_norm_dropout_and_softmax():

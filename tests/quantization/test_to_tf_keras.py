@@ -4,6 +4,7 @@ import pytest
 from small_classifier import SIZE, carnet_like, colour_images, preactivation, scramble
 
 from keras_lite.errors import InputError
+from keras_lite.layers import AttentionDownsampling, PositionAwareCircularConv
 from keras_lite.quantization import to_tf_keras
 
 layers = keras.layers
@@ -29,12 +30,21 @@ def every_kind():
     return keras.Model(inputs, layers.Softmax()(layers.Average()([x, layers.Dense(5, use_bias=False)(x)])))
 
 
+def own_layers():
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = PositionAwareCircularConv("height")(layers.Conv2D(8, 3, strides=4)(inputs))
+    x = PositionAwareCircularConv("width")(x)
+    x = AttentionDownsampling(16, attention=True)(x)
+    return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+
+
 @pytest.mark.parametrize(
     "build",
     [
         pytest.param(lambda: carnet_like(gate="hard_sigmoid"), id="carnet"),
         pytest.param(preactivation, id="preactivation", marks=once),
         pytest.param(every_kind, id="every_kind", marks=once),
+        pytest.param(own_layers, id="own_layers", marks=once),
     ],
 )
 def test_same_answers(build):

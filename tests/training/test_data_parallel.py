@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny
 
+from keras_lite.data import ImageGeometry, RandomCrop
 from keras_lite.errors import InputError
 from keras_lite.training import Extras, Options, data_parallel, fit, processes
 
@@ -238,3 +239,21 @@ def test_wrong_variables_are_one_line(monkeypatch, variables, message):
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=message):
         start()
+
+
+@pytest.mark.tensorflow_only
+def test_processes_cut_the_same_parts_of_photos_as_one():
+    source = tiny.source(6, 0)
+    crop, geometry = RandomCrop(), ImageGeometry((5, 5), (8, 8))
+    indices = np.arange(6)
+    whole = source.crops(indices, crop, geometry, np.random.default_rng(3))
+    parts = [
+        data_parallel.PartOfBatches(source, lambda count, rows=rows: rows).crops(
+            indices, crop, geometry, np.random.default_rng(3)
+        )
+        for rows in (slice(0, 4), slice(4, 6))
+    ]
+    np.testing.assert_array_equal(parts[0][:4], whole[:4])
+    np.testing.assert_array_equal(parts[1][4:], whole[4:])
+    assert not parts[0][4:].any()
+    assert not parts[1][:4].any()

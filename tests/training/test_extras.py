@@ -1,6 +1,7 @@
 """What a run may add to a recipe, and how long it may take: against NumPy, stock Keras and uninterrupted runs."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -117,6 +118,16 @@ def test_label_smoothing_is_in_the_loss(tmp_path):
 
 
 @pytest.mark.slow_elsewhere
+def test_stronger_augmentation_trains_and_is_recorded(tmp_path):
+    flags = {"augmentation_policy": "trivial_augment", "random_erasing": 0.5, "mixup": 0.2, "cutmix": 1.0}
+    result = fit(tiny.RECIPE, tiny.data(), options(**flags), tmp_path)
+    assert result["changes"] == {"epochs": 2, **flags}
+    assert np.isfinite(result["last"]["loss"])
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["augmentation"]["policy"] == {"name": "trivial_augment"}
+    assert config["augmentation"]["erasing"] == 0.5
+
+
 def test_student_learns_the_teachers_answers(tmp_path):
     fit(tiny.RECIPE, tiny.data(), options(epochs=6), tmp_path / "teacher")
     # Labels that say nothing: all is learned from the teacher.

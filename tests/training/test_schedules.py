@@ -36,7 +36,7 @@ def again(schedule):
     return keras.saving.deserialize_keras_object(config)
 
 
-@pytest.mark.parametrize(("name", "milestones"), [("bsconv first", (100, 150, 180)), ("VegFru", (30, 60, 90))])
+@pytest.mark.parametrize(("name", "milestones"), [("bsconv", (100, 150, 180)), ("VegFru", (30, 60, 90))])
 def test_published_milestones(name, milestones):
     published = table(name)
     schedule = milestone_decay(0.1, milestones, STEPS)

@@ -1,0 +1,190 @@
+package com.example.keraslite;
+
+import android.content.res.AssetFileDescriptor;
+import android.content.res.AssetManager;
+import android.graphics.Bitmap;
+import java.io.ByteArrayOutputStream;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import org.json.JSONArray;
+import org.json.JSONException;
+import org.json.JSONObject;
+import org.tensorflow.lite.Interpreter;
+
+/** A model exported by keras_lite: NAME.tflite and NAME.json from the app's assets. */
+public final class ImageClassifier implements AutoCloseable {
+    /** A class and how probable it is, from 0 to 1. */
+    public static final class Answer {
+        public final String className;
+        public final float probability;
+
+        Answer(String className, float probability) {
+            this.className = className;
+            this.probability = probability;
+        }
+    }
+
+    private final Interpreter interpreter;
+    private final ImagePreprocessing imagePreprocessing;
+    private final String[] classNames;
+    private final boolean answersLogits;
+    private final boolean isInt8;
+    private float inputScale;
+    private int inputZeroPoint;
+    private float outputScale;
+    private int outputZeroPoint;
+
+    /**
+     * @param assets the app's assets
+     * @param name name of both files, without their endings
+     * @param threads number of threads that LiteRT may use
+     */
+    public ImageClassifier(AssetManager assets, String name, int threads) throws IOException, JSONException {
+        JSONObject metadata = new JSONObject(readText(assets, name + ".json"));
+        JSONObject preprocessing = metadata.getJSONObject("preprocessing");
+        JSONObject input = metadata.getJSONObject("input_tensor");
+        JSONObject output = metadata.getJSONObject("output_tensor");
+        // Where it is missing, pictures are scaled to the size of the input itself.
+        JSONArray resize = preprocessing.optJSONArray("resize");
+        JSONArray imageSize = preprocessing.getJSONArray("image_size");
+        imagePreprocessing =
+                new ImagePreprocessing(
+                        integers(imageSize),
+                        integers(resize == null ? imageSize : resize),
+                        preprocessing.optBoolean("keep_aspect", true),
+                        numbers(preprocessing.getJSONArray("mean")),
+                        numbers(preprocessing.getJSONArray("std")));
+        JSONArray names = metadata.getJSONArray("class_names");
+        classNames = new String[names.length()];
+        for (int i = 0; i < classNames.length; i++) {
+            classNames[i] = names.getString(i);
+        }
+        answersLogits = metadata.getString("output").equals("logits");
+        // keras_lite gives int8 files int8 at both ends, and all others float32.
+        isInt8 = input.getString("dtype").equals("int8");
+        if (isInt8) {
+            inputScale = (float) input.getDouble("scale");
+            inputZeroPoint = input.getInt("zero_point");
+            outputScale = (float) output.getDouble("scale");
+            outputZeroPoint = output.getInt("zero_point");
+        }
+        interpreter = new Interpreter(map(assets, name + ".tflite"), new Interpreter.Options().setNumThreads(threads));
+    }
+
+    /**
+     * Returns the most probable classes of a picture, the best first.
+     *
+     * @param bitmap the picture, of any size, in memory that the CPU can read (not Bitmap.Config.HARDWARE)
+     * @param count how many classes
+     */
+    public List<Answer> classify(Bitmap bitmap, int count) {
+        int width = bitmap.getWidth();
+        int height = bitmap.getHeight();
+        int[] argb = new int[width * height];
+        bitmap.getPixels(argb, 0, width, 0, 0, width, height);
+        float[] probabilities = run(argb, width, height);
+        if (answersLogits) {
+            softmax(probabilities);
+        }
+        List<Answer> answers = new ArrayList<>();
+        for (int i = 0; i < classNames.length; i++) {
+            answers.add(new Answer(classNames[i], probabilities[i]));
+        }
+        answers.sort((first, second) -> Float.compare(second.probability, first.probability));
+        return answers.subList(0, Math.min(count, answers.size()));
+    }
+
+    @Override
+    public void close() {
+        interpreter.close();
+    }
+
+    private float[] run(int[] argb, int width, int height) {
+        float[] answers = new float[classNames.length];
+        if (isInt8) {
+            byte[] values = imagePreprocessing.toInt8(argb, width, height, inputScale, inputZeroPoint);
+            ByteBuffer source = buffer(values.length);
+            ByteBuffer result = buffer(answers.length);
+            for (int i = 0; i < values.length; i++) {
+                source.put(i, values[i]);
+            }
+            interpreter.run(source, result);
+            for (int i = 0; i < answers.length; i++) {
+                answers[i] = (result.get(i) - outputZeroPoint) * outputScale;
+            }
+        } else {
+            float[] values = imagePreprocessing.toFloat(argb, width, height);
+            ByteBuffer source = buffer(values.length * Float.BYTES);
+            ByteBuffer result = buffer(answers.length * Float.BYTES);
+            for (int i = 0; i < values.length; i++) {
+                source.putFloat(i * Float.BYTES, values[i]);
+            }
+            interpreter.run(source, result);
+            for (int i = 0; i < answers.length; i++) {
+                answers[i] = result.getFloat(i * Float.BYTES);
+            }
+        }
+        return answers;
+    }
+
+    private static void softmax(float[] logits) {
+        float largest = Float.NEGATIVE_INFINITY;
+        for (float logit : logits) {
+            largest = Math.max(largest, logit);
+        }
+        double sum = 0;
+        for (int i = 0; i < logits.length; i++) {
+            logits[i] = (float) Math.exp(logits[i] - largest);
+            sum += logits[i];
+        }
+        for (int i = 0; i < logits.length; i++) {
+            logits[i] /= (float) sum;
+        }
+    }
+
+    private static ByteBuffer buffer(int bytes) {
+        return ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder());
+    }
+
+    private static double[] numbers(JSONArray array) throws JSONException {
+        double[] values = new double[array.length()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = array.getDouble(i);
+        }
+        return values;
+    }
+
+    private static int[] integers(JSONArray array) throws JSONException {
+        int[] values = new int[array.length()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = array.getInt(i);
+        }
+        return values;
+    }
+
+    private static String readText(AssetManager assets, String file) throws IOException {
+        try (InputStream stream = assets.open(file)) {
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            byte[] part = new byte[8192];
+            for (int count = stream.read(part); count >= 0; count = stream.read(part)) {
+                bytes.write(part, 0, count);
+            }
+            return bytes.toString(StandardCharsets.UTF_8.name());
+        }
+    }
+
+    private static ByteBuffer map(AssetManager assets, String file) throws IOException {
+        try (AssetFileDescriptor descriptor = assets.openFd(file);
+                FileInputStream stream = new FileInputStream(descriptor.getFileDescriptor())) {
+            return stream.getChannel()
+                    .map(FileChannel.MapMode.READ_ONLY, descriptor.getStartOffset(), descriptor.getDeclaredLength());
+        }
+    }
+}

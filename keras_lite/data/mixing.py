@@ -1,0 +1,104 @@
+"""What stock Keras layers change in a batch: random erasing, mixup, cutmix.
+
+A layer is made anew for every batch, with a seed of its own: what comes out depends on the batch and that seed alone,
+whichever thread asks and whatever was asked before. It runs on the CPU, which leaves the accelerator to the model.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Mix:
+    """Mixes each image of a batch with another one, and their labels likewise.
+
+    With mixup two images are shown through each other; with cutmix a rectangle of one is pasted over the other. Where
+    both are wanted, each batch gets one of them, with equal chances.
+
+    Sources: H. Zhang et al., "mixup" (arXiv:1710.09412), with `keras.layers.MixUp`; S. Yun et al., "CutMix"
+    (arXiv:1905.04899), with `keras.layers.CutMix`.
+
+    Args:
+        mixup: Alpha of the beta distribution that an image's share is drawn from; 0: no mixup.
+        cutmix: The same for the area of the rectangle, at most 1; 0: no cutmix.
+
+    Raises:
+        InputError: If a value is out of its range, or both are 0.
+
+    Example:
+
+    ```python
+    images, labels = Mix(mixup=0.2, cutmix=1.0)(images, one_hot_labels, np.random.default_rng(0))
+    ```
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.mixup) or self.mixup < 0:
+            raise InputError(f"Expected 0 or a positive number for mixup, received {self.mixup!r}.")
+        if not _is_number(self.cutmix) or not 0 <= self.cutmix <= 1:
+            raise InputError(f"Expected a number from 0 to 1 for cutmix, received {self.cutmix!r}.")
+        if not (self.mixup or self.cutmix):
+            raise InputError("Expected mixup or cutmix to be positive, received 0 for both.")
+
+    def __call__(
+        self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mix the images of a batch.
+
+        Args:
+            images: float32 array of shape `(count, height, width, 3)`.
+            labels: float32 array of shape `(count, classes)`, one-hot.
+            rng: Where all random numbers come from.
+
+        Returns:
+            Images and labels of the same shapes; each row of the labels sums to 1.
+        """
+        seed, coin = draw_seed(rng), rng.random()
+        with keras.device("cpu"):
+            if self.mixup and (not self.cutmix or coin < 0.5):
+                layer = keras.layers.MixUp(self.mixup, seed=seed, dtype="float32")
+            else:
+                layer = keras.layers.CutMix((self.cutmix, self.cutmix), seed=seed, dtype="float32")
+            mixed = layer({"images": images, "labels": labels}, training=True)
+        return keras.ops.convert_to_numpy(mixed["images"]), keras.ops.convert_to_numpy(mixed["labels"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def erase(images: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """Fill a random rectangle with noise in some of the images of a batch.
+
+    Source: Z. Zhong et al., "Random Erasing Data Augmentation" (arXiv:1708.04896), with `keras.layers.RandomErasing`:
+    the rectangle has 2 to 33% of the image.
+
+    Args:
+        images: uint8 array of shape `(count, height, width, 3)`.
+        probability: For each image, that it is changed.
+        rng: Where all random numbers come from.
+
+    Returns:
+        uint8 array of the same shape.
+    """
+    with keras.device("cpu"):
+        layer = keras.layers.RandomErasing((probability, probability), seed=draw_seed(rng), dtype="float32")
+        return keras.ops.convert_to_numpy(layer(images, training=True)).astype("uint8")
+
+
+def draw_seed(rng: np.random.Generator) -> int:
+    """Return a seed that Keras takes on every backend."""
+    return int(rng.integers(2**31))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

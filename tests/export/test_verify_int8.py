@@ -1,0 +1,145 @@
+"""Parts of the published networks in int8: deep enough for every kind of layer, too short for roundings to blow up."""
+
+import functools
+import json
+
+import keras
+import numpy as np
+import pytest
+from read_golden import draw, read
+from small_classifier import colour_images
+
+from keras_lite import published
+from keras_lite.checkpoints import to_torch_state_dict
+from keras_lite.errors import InputError
+from keras_lite.export import Inspection, inspect, run_in_subprocess, verify_int8
+from keras_lite.export.conversion import convert
+from keras_lite.export.verify_int8 import Figures, measure, set_known_weights
+from keras_lite.quantization import calibrate, quantize_aware
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+@functools.cache
+def whole(network):
+    row = next(row for row in published.rows() if row.network == network)
+    model = row.build(classifier_activation=None)
+    set_known_weights(model, colour_images(32, seed=1)[0])
+    return model
+
+
+def part(network, first, last):
+    """The layers behind `first`, up to `last`, with a classifier, and a function that makes their inputs of images."""
+    model = whole(network)
+    start, end = (model.get_layer(name).output for name in (first, last))
+    features = keras.layers.GlobalAveragePooling2D()(end)
+    keras.utils.set_random_seed(0)
+    small = keras.Model(start, keras.layers.Dense(10, name="classes")(features))
+    return small, lambda images: keras.Model(model.input, start).predict(images, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("network", "first", "last", "outside"),
+    [
+        ("mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set()),
+        ("ghostnet__ours", "images", "stage1_block1_add", set()),
+        ("shufflenetv2__ours", "images", "stage2_block2_shuffle", set()),
+        ("parc_mobilenetv2__effv2", "block8_add", "block9_add", set()),
+        ("parc_mobilenetv2__effv2", "block6_add", "block7_downsampling", {"SOFTMAX", "BATCH_MATMUL", "GELU"}),
+        ("effresnet_best", "images", None, set()),
+        ("cifar_wrn40_8_bsconvu__ours", "images", None, set()),
+    ],
+)
+def test_part_of_a_network(network, first, last, outside, tmp_path):
+    if last is None:
+        additions = [layer.name for layer in whole(network).layers if type(layer).__name__ == "Add"]
+        last = additions[1]
+    model, prepare = part(network, first, last)
+    quantized = quantize_aware(model)
+    calibrate(quantized, prepare(colour_images(64, seed=1)[0]))
+    path = tmp_path / "part.tflite"
+    path.write_bytes(convert(quantized, "int8"))
+
+    images = prepare(colour_images(32, seed=2)[0])
+    expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
+    received = run_in_subprocess(path, images)
+    found = inspect(path)
+    figures = measure(network, found, expected, fake, fake, received)
+
+    assert found.int8_only
+    assert found.bad_scales == []
+    assert set(found.not_delegated) >= outside
+    assert outside or (found.partitions, found.not_delegated) == (1, [])
+    assert figures.correlation >= 0.98
+    assert figures.within_one >= 0.99
+    assert figures.range_ratio <= 1.5
+    assert figures.deviation >= 8
+
+
+def test_weights_are_those_of_the_golden_files():
+    row = published.get("cifar100_first/resnet20/ours")
+    model = row.build(classifier_activation=None)
+    set_known_weights(model, colour_images(8, seed=0)[0])
+    meta, weights, _, _ = read(f"tests/golden/{row.network}.npz")
+
+    state = to_torch_state_dict(model)
+    for name, shape, kind in meta["tensors"]:
+        if kind != "stat":
+            assert (state[name] == draw(name, tuple(shape), kind)).all()
+    assert not any((state[name] == values).all() for name, values in weights.items() if "running" in name)
+
+
+def test_file_that_answers_a_constant_fails():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(64, 10))
+    operator = {"name": "CONV_2D", "inputs": ["int8"], "outputs": ["int8"]}
+    step = np.ptp(logits) / 255
+    ends = {"dtype": "int8", "scale": step, "zero_point": 0}
+    found = Inspection([operator], ends, ends, [], partitions=1, not_delegated=[])
+
+    good = measure("net", found, logits, logits, logits, logits)
+    constant = measure("net", found, logits, logits, logits, np.repeat(logits[:1], 64, axis=0))
+
+    assert good.shortcomings() == []
+    assert any("correlation 0.000" in text for text in constant.shortcomings())
+    assert set(constant.shared_with_control()) == set()
+
+
+def test_control_explains_what_random_weights_do_and_nothing_else():
+    figures = Figures(
+        "net", True, 2, ["ADD"], 9.0, 1.0, 0.5, 0.8, fake_correlation=0.8, shaken_within_one=0.5, seconds=1
+    )
+    assert figures.shortcomings() == ["2 partitions", "50.0% < 99% within a step", "correlation 0.800 < 0.98"]
+    assert figures.shortcomings(attention=True) == figures.shortcomings()[1:]
+    assert figures.shared_with_control() == figures.shortcomings()[1:]
+
+
+def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypatch, assert_one_line_error):
+    calls = []
+
+    def verify(row, images, others):
+        calls.append((row.network, images.shape, others.shape))
+        good = row.network == "cifar_resnet20__ours"
+        return Figures(row.network, good, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
+
+    monkeypatch.setattr(verify_int8, "verify", verify)
+    arguments = ("cifar_resnet20__ours", "--cache_dir", tmp_path, "--calibration_images", 4, "--images", 2)
+    for _ in range(2):
+        finished = run_tool(verify_int8, *arguments)
+        assert finished.returncode == 0, finished.stderr
+        assert "1/1 cifar_resnet20__ours: passes" in finished.stdout
+    assert calls == [("cifar_resnet20__ours", (4, 32, 32, 3), (2, 32, 32, 3))]
+    assert "key" in json.loads((tmp_path / "cifar_resnet20__ours.json").read_text())
+
+    run_tool(verify_int8, *arguments[:-1], 3)  # other images
+    assert len(calls) == 2
+    finished = run_tool(verify_int8, "cifar_resnet20__orig", *arguments[1:])
+    assert "cifar_resnet20__orig: falls short: not int8 only" in finished.stdout
+    assert_one_line_error(finished, "received 1 that fall short")
+    assert_one_line_error(run_tool(verify_int8, "resnet"), "resnet")
+
+
+def test_images_of_every_kind(tmp_path):
+    assert verify_int8.read_images("shapes", (48, 48), 3).shape == (3, 48, 48, 3)
+    with pytest.raises(InputError, match="does not exist"):
+        verify_int8.read_images(str(tmp_path / "nowhere"), (32, 32), 3)

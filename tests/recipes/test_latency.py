@@ -1,0 +1,55 @@
+"""The latency recipe: a table beside the published one, from files that stay."""
+
+import json
+
+import pytest
+
+from keras_lite.ledger import read_results
+from keras_lite.ledger.latency import latency_table, run_latency
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+def test_smoke_measures_and_records(tmp_path, capfd):
+    arguments = ["--smoke", "--output_dir", str(tmp_path / "files"), "--results_dir", str(tmp_path / "results")]
+    written = []
+    for results in ("one", "two"):
+        with pytest.raises(SystemExit) as stopped:
+            run_latency("usage", [*arguments[:-1], str(tmp_path / results)])
+        printed = capfd.readouterr()
+        assert stopped.value.code == 0, printed.err
+        written.append(printed.out.count("writing "))
+    assert written == [2, 0]
+    (result,) = read_results(tmp_path / "two")
+    assert set(result.milliseconds) == {"latency/shufflenetv2/original", "latency/shufflenetv2/ours"}
+    assert (result.precision, result.threads) == ("float32", 1)
+    figures = json.loads((tmp_path / "files" / "latency.json").read_text())
+    assert [figure["file"] for figure in figures] == [
+        "shufflenetv2_original_float32.tflite",
+        "shufflenetv2_ours_float32.tflite",
+    ]
+
+
+def test_table_has_ratios_beside_the_published():
+    times = {("ghostnet/original", "int8", 2): 4.0, ("ghostnet/ours", "int8", 2): 3.0}
+    lines = latency_table(times).splitlines()
+    assert lines[0].split("  ")[-2:] == ["AMD Ryzen 5 5600H", "MediaTek Dimensity 1000+"]
+    (ours,) = [line for line in lines if line.startswith("ghostnet/ours")]
+    assert "3.00 (0.75)" in ours
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--rows", "vgg/ours"], ["--rows", "vgg/ours"]),
+        (["--precisions", "int4"], ["--precisions", "int4"]),
+        (["--threads", "none"], ["--threads", "none"]),
+        (["files"], ["files"]),
+    ],
+)
+def test_wrong_flags_are_one_line(arguments, expected, tmp_path, capfd):
+    with pytest.raises(SystemExit) as stopped:
+        run_latency("usage", [*arguments, "--output_dir", str(tmp_path)])
+    assert stopped.value.code == 1
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert all(text in line for text in expected)

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Run int8 files on an emulated ARM64 processor and compare their answers with this machine's.
+
+    python tools/verify_arm64.py [FILE.tflite ...] [--qemu QEMU --python PYTHON --site_packages FOLDER]
+
+Needed are QEMU's user emulation from version 9 on (the program qemu-aarch64), a Python for ARM64 Linux in the folder
+usr/bin of its own root, and a folder with NumPy and LiteRT for it. `make arm64` gets all three on Debian and Ubuntu.
+Without them nothing is run, and the tool says so. Each FILE has its information file (.json) beside it; without FILEs a
+few small networks with random weights are exported first. XNNPACK has other code for each kind of processor, so several
+are emulated: one with plain NEON, one with dot products, and one with all that QEMU knows. Answers may differ by one
+step of the output, and XNNPACK must run as many parts of the model as it does here.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import flags
+
+from keras_lite import applications, command_line
+from keras_lite.data import ModelInfo, Preprocessing, read_model_info
+from keras_lite.errors import InputError
+from keras_lite.export import (
+    Inspection,
+    Thresholds,
+    VerificationError,
+    inspect,
+    litert_worker,
+    run_in_subprocess,
+    to_tflite,
+)
+from keras_lite.export.samples import read_samples
+from keras_lite.profiling import format_table
+
+ARM64 = Path(__file__).resolve().parents[1] / ".arm64"
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("qemu", str(ARM64 / "qemu-aarch64"), "QEMU's user emulation.", flag_values=FLAGS)
+flags.DEFINE_string("python", str(ARM64 / "root/usr/bin/python3"), "Python in ROOT/usr/bin.", flag_values=FLAGS)
+flags.DEFINE_string("site_packages", str(ARM64 / "site-packages"), "NumPy and LiteRT for it.", flag_values=FLAGS)
+flags.DEFINE_list("cpus", ["cortex-a53", "cortex-a76", "max"], "Processors, as QEMU names them.", flag_values=FLAGS)
+flags.DEFINE_integer("images", 8, "Images to compare answers on.", 1, flag_values=FLAGS)
+flags.DEFINE_list(
+    "networks",
+    ["carnet18", "mobilenet_v3_small", "shufflenet_v2"],
+    "What to export if no FILE is given.",
+    flag_values=FLAGS,
+)
+
+_CLASSES = [f"class {number}" for number in range(10)]
+_PREPROCESSING = Preprocessing((96, 96))
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Compare the files on the command line, or those of a few networks."""
+    missing = [name for name in ("qemu", "python", "site_packages") if not Path(values[name].value).exists()]
+    if any(values[name].present for name in missing):
+        raise InputError(f"Expected --{missing[0]} to exist, received {values[missing[0]].value}.")
+    if missing:
+        print(f"SKIPPED: nothing was run, because {', '.join(values[name].value for name in missing)} is missing.")
+        print("`make arm64` gets it on Debian and Ubuntu; --help says what else to do.")
+        return
+    infos = [read_model_info(path) for path in positional]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = list(map(Path, positional))
+        if not paths:
+            paths = [_export(name, Path(folder) / f"{name}.tflite") for name in values.networks]
+            infos = [read_model_info(path) for path in paths]
+        rows = [("file", "processor", "XNNPACK", "largest difference", "equal", "deviation over images")]
+        for path, info in zip(paths, infos, strict=True):
+            images = read_samples("shapes", info.preprocessing, values.images)
+            rows += _compare(path, images, values, Path(folder))
+    print(format_table(rows))
+    print("Differences and deviations are in steps of the output.")
+
+
+def _export(name: str, path: Path) -> Path:
+    print(f"Exporting {name} to int8 ...", flush=True)
+    keras.utils.set_random_seed(0)
+    model = applications.create(
+        name, input_shape=(*_PREPROCESSING.image_size, 3), classes=len(_CLASSES), classifier_activation=None
+    )
+    images = read_samples("shapes", _PREPROCESSING, 64, seed=1)
+    # With statistics of real images the answers depend on the image, as a trained model's do.
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(images, training=True)
+    info = ModelInfo(name, _CLASSES, _PREPROCESSING, "logits")
+    # How near int8 comes to float is measured elsewhere, on trained models.
+    to_tflite(model, path, "int8", calibration=images, info=info, thresholds=Thresholds(0.0, -1.0))
+    return path
+
+
+def _compare(path: Path, images: np.ndarray, values: flags.FlagValues, folder: Path) -> list[tuple[str, ...]]:
+    """Return a row of the table for each processor.
+
+    Raises:
+        VerificationError: If an answer differs by more than a step, or XNNPACK splits the model in another way.
+    """
+    here = inspect(path)
+    if here.output["dtype"] != "int8":
+        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.output['dtype']}.")
+    expected = _steps(run_in_subprocess(path, images), here)
+    np.save(folder / "images.npy", images)
+    rows = []
+    for cpu in values.cpus:
+        print(f"Running {path.name} on {cpu} ...", flush=True)
+        parts = _run(values, cpu, "delegation", path)["partitions"]
+        _run(values, cpu, "predict", path, "--images", folder / "images.npy", "--answers", folder / "answers.npy")
+        received = _steps(np.load(folder / "answers.npy"), here)
+        difference = np.abs(received - expected)
+        if difference.max() > 1 or parts != here.partitions:
+            raise VerificationError(
+                f"Expected {path.name} on {cpu} to answer as here, to one step, in {here.partitions} XNNPACK "
+                f"partitions, received a difference of {difference.max()} steps and {parts} partitions."
+            )
+        deviation = float(np.median(expected.std(0)))
+        equal = float((difference == 0).mean())
+        rows.append((path.name, cpu, str(parts), str(difference.max()), f"{equal:.2%}", f"{deviation:.1f}"))
+    return rows
+
+
+def _steps(answers: np.ndarray, inspection: Inspection) -> np.ndarray:
+    return np.rint(answers / inspection.output["scale"]).astype(int)
+
+
+def _run(values: flags.FlagValues, cpu: str, action: str, path: Path, *arguments: str | Path) -> dict:
+    """Run an action of `litert_worker` on the emulated processor and return what it printed."""
+    python = Path(values.python)
+    command = [values.qemu, "-cpu", cpu, "-L", python.parents[2], python, "-P", litert_worker.__file__, action, path]
+    result = subprocess.run(
+        list(map(str, [*command, *arguments])),
+        env=os.environ | {"PYTHONPATH": values.site_packages},
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        raise InputError(f"Expected {path.name} to run on {cpu}, received: {lines[-1]}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    command_line.run(main, FLAGS, __doc__)
