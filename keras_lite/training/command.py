@@ -38,8 +38,8 @@ def run_recipe(recipes: Recipe | Mapping[str, Recipe], usage: str, arguments: li
             raise InputError(f"Expected flags only, received {' '.join(positional)}.")
         recipe = recipe_from_flags(recipes, values)
         options = options_from_flags(recipe, values)
-        data_parallel.start(options)
         with processes.taking_part():
+            data_parallel.start(options)
             _run(recipe, options, values.output_dir or _default_output_dir(recipe, options))
 
     command_line.run(main, recipe_flags(recipes), usage, arguments)

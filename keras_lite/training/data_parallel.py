@@ -114,6 +114,11 @@ class SpreadOverDevices(OneDevice):
 
     def __init__(self) -> None:
         self._distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+        if processes.count() > 1:
+            from keras.src.backend.jax import trainer
+
+            # On GPUs Keras would copy a batch to one device, which fails where its parts lie in several processes.
+            trainer._distribute_data = lambda data, layouts=None: data
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Have the variables that are created in a block on all devices."""
@@ -196,4 +201,5 @@ class PartOfBatches(Source):
         images = np.zeros((len(indices), *geometry.image_size, 3), "uint8")
         rng.spawn(rows.start)  # each photo has its own generator, in their order
         images[rows] = self._source.crops(indices[rows], crop, geometry, rng)
+        rng.spawn(len(indices) - rows.stop)
         return images

@@ -114,9 +114,11 @@ class Options:
         return options
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values as flags: plain, ready for JSON, the extras that are off left out."""
+        """Return the values as flags: plain, ready for JSON, without extras and `data_parallel` that are off."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del values["extras"]
+        if not self.data_parallel:
+            del values["data_parallel"]
         return values | {"image_size": list(self.image_size)} | self.extras.in_use()
 
     def with_effect(self) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class RunState:
             name.removeprefix("random/"): value for name, value in arrays.items() if name.startswith("random/")
         }
         for group, variables in self._variables().items():
+            if group == "metrics" and not self.progress.step:
+                continue  # an epoch begins with none
             shapes = [tuple(variable.shape) for variable in variables]
             values = [arrays.get(f"{group}/{index}") for index in range(len(variables))]
             same_number = f"{group}/{len(variables)}" not in arrays
@@ -140,15 +142,12 @@ class RunState:
             random_state.begin_epoch(self._seed, self.progress.epoch)
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
+        metric_variables = [variable for metric in self._metrics for variable in metric.variables]
         return {
             "model": self._model.variables,
             "optimizer": self._model.optimizer.variables,
-            "metrics": self._metric_variables() if self.progress.step else [],
+            "metrics": [copy for variable in metric_variables for copy in copies_of(variable)],
         }
-
-    def _metric_variables(self) -> list[Any]:
-        variables = [variable for metric in self._metrics for variable in metric.variables]
-        return [copy for variable in variables for copy in copies_of(variable)]
 
 
 class SliceEnded(Exception):  # noqa: N818  (nothing went wrong)

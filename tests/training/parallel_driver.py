@@ -69,6 +69,10 @@ class Watched(ArraySource):
 
 def main():
     devices = int(sys.argv[1])
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.default_backend = lambda: "gpu"  # Keras' trainer does more with batches there
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
