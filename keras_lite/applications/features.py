@@ -59,11 +59,12 @@ def _maps_by_stride(model: keras.Model) -> dict[int, object]:
     strides = {id(tensor): 1 for tensor in model.inputs}
     maps = {}
     for layer in model.layers:
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        inputs = _listed(layer.input)
         # Behind the head nothing has a stride.
         if isinstance(layer, (keras.layers.InputLayer, *_HEAD)) or id(inputs[0]) not in strides:
             continue
-        stride = strides[id(layer.output)] = strides[id(inputs[0])] * _stride(layer)
+        stride = strides[id(inputs[0])] * _stride(layer)
+        strides |= {id(tensor): stride for tensor in _listed(layer.output)}
         if id(layer) in ends:
             maps[stride] = layer.output
     return dict(sorted(maps.items()))
@@ -73,5 +74,10 @@ def _stride(layer: keras.layers.Layer) -> int:
     """Return by what a layer divides height and width."""
     if isinstance(layer.input, list):
         return 1
-    _, height, *_ = layer.compute_output_shape((None, _SIZE, _SIZE, layer.input.shape[-1]))
+    shape = layer.compute_output_shape((None, _SIZE, _SIZE, layer.input.shape[-1]))
+    _, height, *_ = shape[0] if isinstance(shape, list) else shape
     return round(_SIZE / height)
+
+
+def _listed(tensors):
+    return tensors if isinstance(tensors, list) else [tensors]
