@@ -23,7 +23,7 @@ class HardSwish(keras.layers.Layer):
 
     Example:
 
-    >>> keras_lite.layers.HardSwish()(keras.ops.array([-4.0, 1.0, 4.0]))
+    >>> keras.ops.convert_to_numpy(keras_lite.layers.HardSwish()(keras.ops.array([-4.0, 1.0, 4.0])))
     array([-0.       ,  0.6666667,  4.       ], dtype=float32)
     """
 
