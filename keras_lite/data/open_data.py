@@ -13,7 +13,7 @@ from keras_lite.data.stanford_dogs import is_stanford_dogs, open_stanford_dogs
 from keras_lite.data.tensorflow_datasets import open_tensorflow_datasets
 from keras_lite.errors import InputError
 
-_SHAPES = "shapes"
+SHAPES = "shapes"
 _SHAPES_SPLITS = {"train": (6000, 1), "valid": (500, 2), "test": (2000, 3)}  # number of images, seed
 _TFDS = "tfds:"
 
@@ -47,7 +47,7 @@ def open_data(
     """
     geometry = ImageGeometry.of(image_size)
     size, name = geometry.image_size, os.fspath(data_dir)
-    if name == _SHAPES:
+    if name == SHAPES:
         if size[0] != size[1]:
             raise InputError(f"Expected a square image_size for the built-in shapes, received {size}.")
         return {split: make_shapes(count, seed, size[0]) for split, (count, seed) in _SHAPES_SPLITS.items()}
@@ -71,4 +71,4 @@ def open_data(
 def is_named(data_dir: str | os.PathLike) -> bool:
     """Say whether `data_dir` is a name that `open_data` knows, and not a folder."""
     name = os.fspath(data_dir)
-    return name == _SHAPES or name in CLASS_NAMES or name.startswith(_TFDS)
+    return name == SHAPES or name in CLASS_NAMES or name.startswith(_TFDS)

@@ -43,7 +43,7 @@ def part(network, first, last):
     [
         ("mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set()),
         ("ghostnet__ours", "images", "stage1_block1_add", set()),
-        ("shufflenetv2__ours", "images", "stage2_block2_shuffle", set()),
+        ("shufflenetv2__ours", "images", "stage2_block2_join", set()),
         ("parc_mobilenetv2__effv2", "block8_add", "block9_add", set()),
         ("parc_mobilenetv2__effv2", "block6_add", "block7_downsampling", {"SOFTMAX", "BATCH_MATMUL", "GELU"}),
         ("effresnet_best", "images", None, set()),
