@@ -50,8 +50,24 @@ class OneDevice:
 def data_parallel(options: Options) -> OneDevice:
     """Return how a run is spread over the devices.
 
+    Args:
+        options: The run's options.
+
     Raises:
         InputError: As `start` does.
+
+    Example:
+
+    ```python
+    spread = data_parallel(options)
+    with spread.scope():
+        model = build()
+        model.compile("sgd", loss="sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    spread.prepare(model)
+    model.fit(EpochBatches(batches, epoch=0, first_step=0, pool=pool, place=spread.place))
+    with spread.saving(model):
+        model.save("model.keras")
+    ```
     """
     start(options)
     if not options.data_parallel:
@@ -68,8 +84,11 @@ def start(options: Options) -> None:
 
     To be called before anything runs on a device, and before long work.
 
+    Args:
+        options: The run's options.
+
     Raises:
-        InputError: If the backend can't, or the devices don't divide the batches.
+        InputError: If the backend or an option rules it out, or the devices don't divide the batches.
     """
     if not options.data_parallel:
         return
