@@ -1,13 +1,15 @@
 import keras
 import numpy as np
 import pytest
+from layer_case import check_training
 
 from keras_lite.layers import BatchNormalization
 
 
+@pytest.mark.parametrize("channels", [6, 8])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_trains_like_the_stock_layer(dtype):
-    images = np.random.default_rng(0).normal(3, 2, size=(8, 5, 5, 6)).astype("float32")
+def test_trains_like_the_stock_layer(dtype, channels):
+    images = np.random.default_rng(0).normal(3, 2, size=(8, 5, 5, channels)).astype("float32")
     targets = np.random.default_rng(1).normal(size=images.shape).astype("float32")
     outcomes = []
     for layer_class in (keras.layers.BatchNormalization, BatchNormalization):
@@ -18,6 +20,11 @@ def test_trains_like_the_stock_layer(dtype):
         outcomes.append(model.get_weights())
     for stock, ours in zip(*outcomes, strict=True):
         np.testing.assert_allclose(ours, stock, rtol=1e-4 if dtype == "float32" else 0.03, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [6, 8])
+def test_gradient_of_its_inputs(channels):
+    check_training(BatchNormalization(name="batch_norm"), (4, 3, 3, channels))
 
 
 def test_frozen_or_without_scale_it_is_the_stock_layer():
