@@ -6,12 +6,16 @@ whichever thread asks and whatever was asked before. It runs on the CPU, which l
 
 import dataclasses
 import math
+import threading
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lite.errors import InputError
+
+# On PyTorch Keras draws some numbers from the one generator of the process, which it seeds first.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Mix:
             Images and labels of the same shapes; each row of the labels sums to 1.
         """
         seed, coin = draw_seed(rng), rng.random()
-        with keras.device("cpu"):
+        with _ONE_AT_A_TIME, keras.device("cpu"):
             if self.mixup and (not self.cutmix or coin < 0.5):
                 layer = keras.layers.MixUp(self.mixup, seed=seed, dtype="float32")
             else:
@@ -90,7 +94,7 @@ def erase(images: np.ndarray, probability: float, rng: np.random.Generator) -> n
     Returns:
         uint8 array of the same shape.
     """
-    with keras.device("cpu"):
+    with _ONE_AT_A_TIME, keras.device("cpu"):
         layer = keras.layers.RandomErasing((probability, probability), seed=draw_seed(rng), dtype="float32")
         return keras.ops.convert_to_numpy(layer(images, training=True)).astype("uint8")
 
