@@ -89,7 +89,7 @@ def test_network(name, options, quick, tmp_path):
     # The slow cases trace the step, most of what they cost.
     check_training(model, images, run_eagerly=quick and keras.backend.backend() == "tensorflow")
     expected = answers(model, images)
-    assert_close(answers(model, images[:1]), expected[:1], 1e-5)
+    assert_close(answers(model, images[:1]), expected[:1], 1e-4)
 
     assert type(model).from_config(model.get_config()).get_config() == model.get_config()
     model.save(tmp_path / "model.keras")
@@ -97,7 +97,7 @@ def test_network(name, options, quick, tmp_path):
     for found, saved in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, saved)
     flat = flatten(loaded)
-    assert_close(answers(flat, images), expected, 1e-5)
+    assert_close(answers(flat, images), expected, 1e-4)
     check_bfloat16(build, model, images, expected)
     if keras.backend.backend() == "tensorflow":
         check_tflite(flat, images, expected, tmp_path)
