@@ -3,15 +3,11 @@
 python -m recipes --list
 """
 
-import importlib
-import pkgutil
-
 from absl import flags
 
 import recipes
 from keras_lite import command_line, published
 from keras_lite.errors import InputError
-from keras_lite.training import Recipe
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_boolean(
@@ -24,29 +20,8 @@ def commands() -> dict[str, str]:
 
     Rows of two tables that stand for one and the same run have one command.
     """
-    by_row: dict[str, str] = {}
-    for module in pkgutil.iter_modules(recipes.__path__):
-        if module.name.startswith("_"):
-            continue
-        found = importlib.import_module(f"recipes.{module.name}")
-        for index, (name, recipe) in enumerate(sets_of(found).items()):
-            chosen = f" --hyperparameters {name}" if index else ""
-            for model, entry in recipe.models.items():
-                if entry.row is not None:
-                    data = "" if recipe.download else f" --data_dir {published.get(entry.row).dataset.upper()}"
-                    by_row[entry.row] = f"python recipes/{module.name}.py{data}{chosen} --model {model}"
-    for row in published.rows():
-        if row.id not in by_row:
-            by_row[row.id] = by_row[row.id.replace("cifar100_ablation/", "cifar100_second/")]
-    by_row |= {latency.id: "python recipes/latency.py" for latency in published.latencies()}
-    return by_row
-
-
-def sets_of(module) -> dict[str, Recipe]:
-    """Return the sets of hyper-parameters of a recipe's module, by name."""
-    if hasattr(module, "RECIPE"):
-        return {"": module.RECIPE}
-    return getattr(module, "RECIPES", {})
+    by_row = {row_id: place.command(row_id) for row_id, place in recipes.places().items()}
+    return by_row | {latency.id: "python recipes/latency.py" for latency in published.latencies()}
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:

@@ -103,7 +103,12 @@ def fit(
     run = _Run(folder, compiled, state, options, spread, lambda: before + time.monotonic() - start)
     if options.max_minutes is not None:
         run.end_at(before + 60 * options.max_minutes)
-    batches = {split: _batches(recipe, options, data, split, spread) for split in data}
+    batches = {}
+    for split, source in data.items():
+        training = split == "train"
+        # To mix images all of a batch must be read.
+        read = source if training and options.extras.mixes else spread.source(source)
+        batches[split] = batches_of(recipe, options, read, training)
     with ThreadPoolExecutor(options.workers) as pool:
         run.train(batches["train"], batches["valid"], callbacks, pool)
         test = run.test(batches["test"], pool) if "test" in batches else None
@@ -268,18 +273,17 @@ class _Run:
         )
 
 
-def _batches(recipe: Recipe, options: Options, data: dict[str, Source], split: str, spread: OneDevice) -> Batches:
-    training, extras = split == "train", options.extras
-    # To mix images all of a batch must be read.
-    mixed = training and (extras.mixup or extras.cutmix)
+def batches_of(recipe: Recipe, options: Options, source: Source, training: bool) -> Batches:
+    """Return the batches of a run, in random order and changed at random if they are for training."""
+    extras = options.extras
     return Batches(
-        data[split] if mixed else spread.source(data[split]),
+        source,
         options.batch_size,
         recipe.preprocessing(options.image_size),
         augmentation=_augmentation(recipe, options) if training else None,
         shuffle=training,
         seed=options.seed,
-        mix=Mix(extras.mixup, extras.cutmix) if mixed else None,
+        mix=Mix(extras.mixup, extras.cutmix) if training and extras.mixes else None,
     )
 
 

@@ -75,7 +75,12 @@ class Extras:
     @property
     def soft_labels(self) -> bool:
         """Whether labels are probabilities of classes rather than numbers of classes."""
-        return bool(self.label_smoothing or self.mixup or self.cutmix)
+        return bool(self.label_smoothing or self.mixes)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the images of a batch are mixed with one another."""
+        return bool(self.mixup or self.cutmix)
 
     def in_use(self) -> dict[str, Any]:
         """Return the techniques that are on, with their values."""

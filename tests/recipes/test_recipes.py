@@ -15,6 +15,7 @@ from keras_lite.data import Augmentation, ImageGeometry, RandomCrop, RandomResiz
 from keras_lite.training import SGD, Lookahead, run_recipe
 from keras_lite.training.options import options_from_flags, recipe_flags, recipe_from_flags
 from recipes import __main__ as listing
+from recipes import sets_of
 
 MODULES = sorted({re.search(r"recipes/(\w+)\.py", command)[1] for command in listing.commands().values()} - {"latency"})
 ON_ALL_BACKENDS = {
@@ -29,7 +30,7 @@ SECOND_STD = (0.26733429, 0.25643846, 0.27615047)
 
 
 def recipes_of(name):
-    return listing.sets_of(importlib.import_module(f"recipes.{name}"))
+    return sets_of(importlib.import_module(f"recipes.{name}"))
 
 
 def rates(recipe, epochs):

@@ -1,0 +1,54 @@
+import importlib.util
+import itertools
+import json
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+
+from keras_lite.training import Options
+from keras_lite.training.benchmark import benchmark_training
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_every_image_counts_once(monkeypatch, steps_per_execution):
+    # A clock that goes on by a second whenever it is read: each kind reads it before and after three steps of four.
+    monkeypatch.setattr(time, "perf_counter", map(float, itertools.count()).__next__)
+    options = Options.of(tiny.RECIPE, steps_per_execution=steps_per_execution)
+    [speed] = benchmark_training([("tiny", tiny.RECIPE, options)], steps=4 if steps_per_execution == 2 else 3, rounds=2)
+    expected = 16 if steps_per_execution == 2 else 12
+    assert speed.step == speed.fit == [expected, expected]
+    figures = speed.to_dict()
+    assert figures["images_per_second"]["fit"] == expected
+    assert figures["batch_size"] == 4
+
+
+@pytest.mark.tensorflow_only
+def test_tool_measures_rows_with_their_recipes(run_tool, tmp_path):
+    tool = _tool()
+    output = tmp_path / "speed.json"
+    arguments = ("--steps", 1, "--rounds", 1, "--batch_size", 4, "--output", output)
+    finished = run_tool(tool, "cifar100_first/resnet20/ours", *arguments)
+    assert finished.returncode == 0, finished.stderr
+    [row] = [line.split() for line in finished.stdout.splitlines() if line.startswith("cifar100_first/")]
+    assert row[:3] == ["cifar100_first/resnet20/ours", "4", "32x32"]
+    assert all(float(figure) > 0 for figure in row[3:7])
+    written = json.loads(output.read_text(encoding="utf-8"))
+    assert written["environment"]["backend"] == "tensorflow"
+    assert written["speeds"][0]["name"] == "cifar100_first/resnet20/ours"
+
+
+@pytest.mark.tensorflow_only
+def test_wrong_row_ends_in_one_line(run_tool, assert_one_line_error):
+    tool = _tool()
+    assert_one_line_error(run_tool(tool), "received none")
+    assert_one_line_error(run_tool(tool, "cifar100_first/resnet2/ours"), "cifar100_first/resnet2/ours")
+
+
+def _tool():
+    path = Path(__file__).parents[2] / "tools" / "benchmark_training.py"
+    spec = importlib.util.spec_from_file_location("benchmark_training", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Measure how many images a second published rows train, side by side.
+
+    python tools/benchmark_training.py cifar100_first/resnet20/original cifar100_first/resnet20/ours
+    python tools/benchmark_training.py sports100/carnet18/ours --image_size 96 --output speed.json
+    KERAS_BACKEND=jax python tools/benchmark_training.py cifar100_second/ghostnet/ours --precision mixed_bfloat16
+
+Prints for each row the images a second of the compiled training step alone, of preparing the batches alone, and of
+`model.fit` with both, on random images with the row's own recipe: medians over rounds in which the rows take turns.
+`python -m recipes --list` names the rows.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from keras_lite import command_line, published
+from keras_lite.errors import InputError
+from keras_lite.files import write_json
+from keras_lite.training import Options
+from keras_lite.training.benchmark import benchmark_training, format_speeds
+from keras_lite.training.environment import environment
+from keras_lite.training.extras import PRECISIONS, Extras
+from recipes import places
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_integer("batch_size", None, "Images in a step (default: the recipe's).", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("image_size", None, "Side in pixels (default: the recipe's).", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the computation.", flag_values=FLAGS)
+flags.DEFINE_integer("steps_per_execution", 1, "Steps run in one go.", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("steps", 20, "Steps of each kind in a round.", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("rounds", 3, "How often each row has its turn.", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_string("output", None, "JSON file for the figures.", flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Measure the rows on the command line."""
+    if not positional:
+        raise InputError("Expected one or more ids of published rows, received none.")
+    changes = {"steps_per_execution": values.steps_per_execution, "extras": Extras(precision=values.precision)}
+    if values.batch_size:
+        changes["batch_size"] = values.batch_size
+    if values.image_size:
+        changes["image_size"] = (values.image_size, values.image_size)
+    runs = []
+    for row_id in positional:
+        place = places()[published.get(row_id).id]
+        runs.append((row_id, place.recipe, Options.of(place.recipe, model=place.model, **changes)))
+    speeds = benchmark_training(runs, values.steps, values.rounds)
+    where = environment()
+    print(f"{where['backend']} on {', '.join(where['devices'])}, {values.precision}, {values.rounds} rounds")
+    print(format_speeds(speeds))
+    if values.output:
+        figures = {"environment": where, "steps": values.steps, "speeds": [speed.to_dict() for speed in speeds]}
+        write_json(values.output, figures)
+
+
+if __name__ == "__main__":
+    command_line.run(main, FLAGS, __doc__)
