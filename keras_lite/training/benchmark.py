@@ -136,11 +136,10 @@ class _Run:
 
     def input(self) -> float:
         epoch = self._epoch(0)
-        epoch[0]
         start = time.perf_counter()
-        for index in range(1, len(epoch)):
+        for index in range(len(epoch)):
             epoch[index]
-        return (len(epoch) - 1) * self._size / (time.perf_counter() - start)
+        return len(epoch) * self._size / (time.perf_counter() - start)
 
     def fit(self) -> float:
         epoch, clock = self._epoch(0), _Clock()
