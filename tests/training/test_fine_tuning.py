@@ -35,7 +35,7 @@ RECIPE = dataclasses.replace(
 OPTIONS = Options.of(RECIPE, epochs=4, seed=3, save_every_steps=3)
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818  (nothing went wrong)
     pass
 
 
