@@ -50,7 +50,6 @@ from keras_lite.training import (
     RunFolder,
     SliceEnded,
     fit,
-    model_file,
 )
 from keras_lite.training.command import summary
 from keras_lite.training.engine import run_settings
@@ -214,8 +213,8 @@ def _weights(text: str) -> str | None:
     if text == "none":
         return None
     path = Path(text).expanduser()
-    if path.is_dir():
-        path = model_file(path)
+    if RunFolder(path).model.is_file():
+        path = RunFolder(path).model
     return str(path.resolve()) if path.is_file() else text
 
 
