@@ -89,7 +89,7 @@ def test_from_photos_to_an_evaluated_run(run_tool, photos, weights, tmp_path, as
     # Done is done; another run needs another folder.
     assert "is finished" in run_tool(finetune, *flags(photos, weights, run)).stdout
     other = run_tool(finetune, *flags(photos, weights, run, "--noflip", "--patience", "3"))
-    assert_one_line_error(other, run, "augmentation.horizontal_flip true", "fine_tuning.patience 5, received")
+    assert_one_line_error(other, run, "augmentation.horizontal_flip true", "fine_tuning.patience 5), received")
 
 
 @pytest.mark.slow

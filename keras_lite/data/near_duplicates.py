@@ -44,7 +44,7 @@ def near_duplicates(hashes: Sequence[int], bits: int = 4) -> list[list[int]]:
 
     Example:
 
-    >>> keras_lite.data.near_duplicates.near_duplicates([0b1111, 0b1 << 40, 0b0111])
+    >>> keras_lite.data.near_duplicates.near_duplicates([0b1111, 0xFF << 40, 0b0111])
     [[0, 2]]
     """
     codes = np.array(hashes, "uint64")
