@@ -14,6 +14,7 @@ started again with the same command it goes on where it was.
 """
 
 import ast
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -70,6 +71,9 @@ flags.DEFINE_string("output_dir", None, "The run folder (default: runs/finetune-
 flags.DEFINE_string(
     "image_size", None, "Pixels, or HEIGHTxWIDTH (default: the weights' if they tell, else 224).", flag_values=FLAGS
 )
+_OF_WEIGHTS = "of pixels from 0 to 1, one for each channel (default: the weights' if they tell, else ImageNet's)."
+flags.DEFINE_list("mean", None, f"Means {_OF_WEIGHTS}", flag_values=FLAGS)
+flags.DEFINE_list("std", None, f"Standard deviations {_OF_WEIGHTS}", flag_values=FLAGS)
 flags.DEFINE_integer(
     "epochs_head", None, f"Epochs of the new head alone (default: {_HEAD_EPOCHS}; from none: 0).", 0, flag_values=FLAGS
 )
@@ -148,7 +152,7 @@ def recipe_of(values: flags.FlagValues) -> Recipe:
         head_epochs = _HEAD_EPOCHS if weights else 0
     if head_epochs and not weights:
         raise InputError(f"Expected --epochs_head 0 with --weights none: no layer is trained; received {head_epochs}.")
-    own = _preprocessing_of(weights)
+    own = _preprocessing_of(weights, values)
     image_size = parse_size(values.image_size) if values.image_size else own.image_size
     preprocessing = own.at(image_size)
     rate = values.learning_rate
@@ -218,11 +222,24 @@ def _weights(text: str) -> str | None:
     return str(path.resolve()) if path.is_file() else text
 
 
-def _preprocessing_of(weights: str | None) -> Preprocessing:
-    """Return the preprocessing that weights were trained with, as far as it is told beside them."""
+def _preprocessing_of(weights: str | None, values: flags.FlagValues) -> Preprocessing:
+    """Return the preprocessing that weights were trained with, as far as it is known; flags have the last word."""
     if weights is not None and Path(weights).suffix == ".keras" and model_info_path(weights).is_file():
-        return read_model_info(weights).preprocessing
-    return Preprocessing(_IMAGE_SIZE)
+        own = read_model_info(weights).preprocessing
+    else:
+        kept = next((kept for kept in applications.list_weights() if kept.name == weights), None)
+        own = Preprocessing(tuple(kept.input_shape[:2]) if kept else _IMAGE_SIZE)
+    given = {name: _three_numbers(name, values[name].value) for name in ("mean", "std") if values[name].value}
+    return dataclasses.replace(own, **given)
+
+
+def _three_numbers(flag: str, texts: list[str]) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, texts))
+    except ValueError as error:
+        raise InputError(f"Expected three numbers with commas between for --{flag}, received {','.join(texts)}.") from (
+            error
+        )
 
 
 def _builder(model: str, options: dict[str, Any], weights: str | None) -> Callable[[tuple[int, int], int], keras.Model]:

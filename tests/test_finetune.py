@@ -128,6 +128,8 @@ def test_from_photos_to_the_assets_of_an_app(run_tool, photos, weights, tmp_path
         (("--weights", "none"), ["--epochs_head 0"]),
         (("--image_size", "big"), ["--image_size", "big"]),
         (("--learning_rate", "-1"), ["learning_rate"]),
+        (("--mean", "0.5,half,0.5"), ["--mean", "half"]),
+        (("--std", "0.5"), ["three", "std"]),
         (("photos",), ["photos"]),
     ],
 )

@@ -16,11 +16,22 @@ MODULES = (
     "predict",
     "export",
     "export.benchmark",
+    "export.compare_precisions",
     "export.android_benchmark",
     "finetune",
     "quantize",
 )
-COMMANDS = ("profile", "evaluate", "predict", "export", "benchmark", "android-benchmark", "finetune", "quantize")
+COMMANDS = (
+    "profile",
+    "evaluate",
+    "predict",
+    "export",
+    "benchmark",
+    "compare-precisions",
+    "android-benchmark",
+    "finetune",
+    "quantize",
+)
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -26,6 +26,7 @@ from keras_lite.applications.efficient_resnet import EfficientResNet
 from keras_lite.applications.features import feature_extractor
 from keras_lite.applications.ghostnet import GhostNet
 from keras_lite.applications.imagenet_resnet import ImageNetPreResNet, ImageNetResNet
+from keras_lite.applications.kept_weights import list_weights
 from keras_lite.applications.mobilenet_v1 import MobileNetV1
 from keras_lite.applications.mobilenet_v2 import MobileNetV2
 from keras_lite.applications.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
@@ -61,6 +62,7 @@ __all__ = [
     "ghostnet",
     "imagenet_resnet",
     "list_models",
+    "list_weights",
     "mobilenet_v1",
     "mobilenet_v2",
     "mobilenet_v3",

@@ -48,7 +48,8 @@ def CifarResNet(
     Args:
         depth: Number of layers, 6 n + 2; published are 20, 56, 110, 302 and 602.
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
+            path of a `.weights.h5` or `.keras` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (32, 32, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
@@ -179,7 +180,8 @@ def WideResNet(
         depth: Number of layers, 6 n + 4; published are 16, 28 and 40.
         width: Factor of the stages' filters.
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
+            path of a `.weights.h5` or `.keras` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (32, 32, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.

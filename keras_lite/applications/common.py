@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from keras_lite.applications import kept_weights
 from keras_lite.errors import InputError
 from keras_lite.layers.initializers import pytorch_uniform
 
@@ -106,7 +107,7 @@ def average_pool(features):
 
 
 def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
-    """Make the functional model and load its weights, if a path is given."""
+    """Make the functional model and load its weights, if there are to be any."""
     if is_intermediate(inputs):
         inputs = keras.utils.get_source_inputs(inputs)
     model = keras.Model(inputs, outputs, name=name)
@@ -121,20 +122,24 @@ def is_intermediate(tensor) -> bool:
 
 
 def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: bool = True) -> None:
-    """Load a `.weights.h5` or `.keras` file into a model.
+    """Load weights into a model.
 
     Args:
         model: The model.
-        path: The file.
+        path: A `.weights.h5` or `.keras` file, or the name of weights kept for the model (see
+            `keras_lite.applications.list_weights`).
         load_classifier: Whether the classifier's weights are taken too. Without them a file that was trained for
             another number of classes fits.
 
     Raises:
         InputError: If the file does not exist, is of another format, or holds other weights.
     """
+    if path in kept_weights.names():
+        path = kept_weights.find(path, model, any_classes=not load_classifier).path()
     path = Path(path)
     if not path.name.endswith((".weights.h5", ".keras")):
-        raise InputError(f"Expected weights to be None or a .weights.h5 or .keras file, received {str(path)!r}.")
+        kept = "".join(f", {name!r}" for name in sorted(kept_weights.names()))
+        raise InputError(f"Expected weights to be None{kept} or a .weights.h5 or .keras file, received {str(path)!r}.")
     if not path.is_file():
         raise InputError(f"Expected weights to be a file, received {str(path)!r}, which does not exist.")
     skipped = [layer for layer in model.layers if layer.name == CLASSIFIER and not load_classifier]

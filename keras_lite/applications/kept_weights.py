@@ -1,0 +1,145 @@
+"""Weights of networks that were trained with the recipes, kept as float16 files in the project's folder `weights/`.
+
+`kept_weights.json` lists them. A wheel has the list and not the files: it finds them in the cache folder.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import keras
+
+from keras_lite.errors import InputError
+
+INDEX = Path(__file__).with_name("kept_weights.json")
+FOLDER = Path(__file__).resolve().parents[2] / "weights"
+
+# What comes after the features, with or without a classifier.
+_HEAD = ("average_pool", "max_pool", "dropout", "predictions")
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptWeights:
+    """The weights of one trained network.
+
+    Attributes:
+        name: What to give as `weights`: the data set's name.
+        network: The call that makes the network they are for.
+        row: Id of the published row.
+        file: Name of the file.
+        sha256: Of the file.
+        input_shape: Height, width and channels.
+        class_names: What the outputs stand for, in order.
+        structure: Digest of the network's layers, see `structure_of`.
+        test_accuracy: Share of the test images that the trained network gets right.
+        epochs: Epochs it was trained.
+        published_epochs: Epochs of the published run.
+        seed: The run's seed.
+        commit: The commit that ran.
+    """
+
+    name: str
+    network: str
+    row: str
+    file: str
+    sha256: str
+    input_shape: list[int]
+    class_names: list[str]
+    structure: str
+    test_accuracy: float
+    epochs: int
+    published_epochs: int
+    seed: int
+    commit: str | None
+
+    def path(self) -> Path:
+        """Return the file, from the project's folder or the cache, after checking its hash.
+
+        Raises:
+            InputError: If it is in neither, or is another file of that name.
+        """
+        folders = [FOLDER, cache_folder()]
+        found = next((folder / self.file for folder in folders if (folder / self.file).is_file()), None)
+        if found is None:
+            raise InputError(
+                f"Expected {self.file} (the weights {self.name!r} of {self.network}) in {folders[-1]}, which has none: "
+                "put the file of that name from the project's folder weights/ there."
+            )
+        received = hashlib.sha256(found.read_bytes()).hexdigest()
+        if received != self.sha256:
+            raise InputError(f"Expected {found} with SHA-256 {self.sha256}, received a file with {received}.")
+        return found
+
+
+def list_weights() -> list[KeptWeights]:
+    """Return the weights that the networks can be made with by name.
+
+    Example:
+
+    ```python
+    for kept in keras_lite.applications.list_weights():
+        print(f"{kept.network[:-1]}, weights={kept.name!r})  # {kept.test_accuracy:.2%}")
+    ```
+    """
+    return list(_index())
+
+
+def names() -> set[str]:
+    """Return what can be given as `weights` besides a path."""
+    return {kept.name for kept in _index()}
+
+
+def find(name: str, model: keras.Model, any_classes: bool) -> KeptWeights:
+    """Return the weights of a name for a network.
+
+    Args:
+        name: One of `names()`.
+        model: The network.
+        any_classes: Whether its classifier may be for other classes.
+
+    Raises:
+        InputError: If those weights are for other networks: another stem, downsampling, input or number of classes.
+    """
+    candidates = [kept for kept in _index() if kept.name == name]
+    structure = structure_of(model)
+    for kept in candidates:
+        if kept.structure == structure and (any_classes or _classes(model) in (None, len(kept.class_names))):
+            return kept
+    known = "; ".join(f"{kept.network} of {len(kept.class_names)} classes" for kept in candidates)
+    shape = "x".join(str(size) for size in model.input_shape[1:])
+    raise InputError(
+        f"Expected a network that the weights {name!r} are for ({known}), received {model.name} with other arguments, "
+        f"input {shape}, {_classes(model) or 'no'} classes (load_classifier=False takes all but the classifier)."
+    )
+
+
+def structure_of(model: keras.Model) -> str:
+    """Return a digest of the layers of a network up to its head: names, kinds, shapes of outputs and weights."""
+    layers = [
+        [layer.name, type(layer).__name__, _shapes(layer.output), [list(weight.shape) for weight in layer.weights]]
+        for layer in model.layers
+        if layer.name not in _HEAD
+    ]
+    return hashlib.sha256(json.dumps(layers).encode()).hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return where files of weights are looked for besides the project's own folder."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "models" / "keras_lite"
+
+
+@functools.cache
+def _index() -> tuple[KeptWeights, ...]:
+    return tuple(KeptWeights(**entry) for entry in json.loads(INDEX.read_text(encoding="utf-8")))
+
+
+def _shapes(output) -> list:
+    return [list(tensor.shape[1:]) for tensor in keras.tree.flatten(output)]
+
+
+def _classes(model: keras.Model) -> int | None:
+    return model.output_shape[-1] if any(layer.name == "predictions" for layer in model.layers) else None
