@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_lite.data import Augmentation, Batches, ModelInfo, Source, Subset
+from keras_lite.data import Augmentation, Batches, ModelInfo, Source
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.model_card import accuracy_entry, write_model_card
 from keras_lite.export.report import report
@@ -16,11 +16,7 @@ from keras_lite.export.samples import sample
 from keras_lite.export.tflite import to_tflite
 from keras_lite.files import write_json
 from keras_lite.quantization import calibrate, finetune, quantize_aware
-<<<<<<< HEAD
-from keras_lite.training.splits import with_validation
-=======
 from keras_lite.training.splits import first_shuffled, with_validation
->>>>>>> main
 
 FLOAT32, INT8 = "TFLite float32", "TFLite int8"
 
