@@ -87,13 +87,13 @@ def draw_worst_mistakes(evaluation: Evaluation, source: Source, path: Path) -> N
     figure = Figure(figsize=(2.6 * _COLUMNS, 3.1 * rows + 0.5), layout="constrained")
     title = f"{len(wrong)} of {evaluation.images} images are wrong"
     figure.suptitle(f"{title}; the surest {len(worst)}" if len(wrong) > len(worst) else title)
-    grid = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
     for axes, image, index in zip(grid, source.images(worst) if len(worst) else [], worst, strict=False):
         true, answer = names[evaluation.labels[index]], names[evaluation.predicted[index]]
         axes.imshow(image)
-        text = f"true: {true}\n{answer}: {evaluation.confidence[index]:.0%}"
+        text = f"true: {true}\npredicted: {answer} ({evaluation.confidence[index]:.0%})"
         axes.set_title(text, fontsize=9, parse_math=False)
     _save(figure, path)
 

@@ -171,10 +171,12 @@ def test_evaluation_pictures_show_what_is_wrong(tmp_path):
 
         def images(self, indices):
             self.asked = list(indices)
-            return np.zeros((len(indices), 8, 8, 3), "uint8")
+            return np.broadcast_to(np.array([0, 255, 0], "uint8"), (len(indices), 8, 8, 3))
 
     source = Pictures()
     files = evaluation_files.write_evaluation(evaluation, source, tmp_path)
     assert source.asked == [4, 1]  # the surest first
-    assert [path.stat().st_size > 100 for path in files] == [True] * 3
+    drawn = np.asarray(Image.open(files[2]).convert("RGB"))
+    assert (drawn == [0, 255, 0]).all(-1).sum() > 10_000
+    assert len(Image.open(files[1]).convert("L").getcolors(256)) > 10
     assert len(list(tmp_path.iterdir())) == 3
