@@ -78,10 +78,8 @@ flags.DEFINE_integer(
     "epochs_head", None, f"Epochs of the new head alone (default: {_HEAD_EPOCHS}; from none: 0).", 0, flag_values=FLAGS
 )
 flags.DEFINE_integer("epochs", 20, "Epochs of all layers, after those of the head.", 1, flag_values=FLAGS)
-flags.DEFINE_float("learning_rate_head", 1e-3, "Of the head alone.", flag_values=FLAGS)
-flags.DEFINE_float(
-    "learning_rate", None, "Of all layers, falling to 0 (default: 1e-4; from none: 1e-3).", flag_values=FLAGS
-)
+flags.DEFINE_float("learning_rate_head", 1e-2, "Of the head alone.", flag_values=FLAGS)
+flags.DEFINE_float("learning_rate", 1e-3, "Of all layers, falling to 0.", flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", 32, "Photos in a training step.", 1, flag_values=FLAGS)
 flags.DEFINE_integer(
     "patience", 5, "Epochs without a better validation accuracy, after which it ends; 0: never.", 0, flag_values=FLAGS
@@ -155,12 +153,11 @@ def recipe_of(values: flags.FlagValues) -> Recipe:
     own = _preprocessing_of(weights, values)
     image_size = parse_size(values.image_size) if values.image_size else own.image_size
     preprocessing = own.at(image_size)
-    rate = values.learning_rate
     return Recipe(
         name="finetune",
         models={values.model: RecipeModel(_builder(values.model, options, weights))},
         optimizer=keras.optimizers.Adam,
-        learning_rate=(1e-4 if weights else 1e-3) if rate is None else rate,
+        learning_rate=values.learning_rate,
         epochs=head_epochs + values.epochs,
         batch_size=values.batch_size,
         image_size=preprocessing.image_size,

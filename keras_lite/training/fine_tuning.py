@@ -41,7 +41,7 @@ class FineTuning:
     """
 
     head_epochs: int = 5
-    head_learning_rate: float = 1e-3
+    head_learning_rate: float = 1e-2
     freeze_batch_norm: bool = True
     class_weights: bool = True
     patience: int | None = None
