@@ -4,6 +4,7 @@ import copy
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -50,6 +51,8 @@ def run(
     if values.help:
         print(f"{usage.strip()}\n\nFlags:\n{_flags_help(values)}")
         sys.exit(0)
+    # Photos of 90 to 179 megapixels are read; of larger ones Pillow's refusal is an error.
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     try:
         main(values, positional)
     except KeyboardInterrupt:

@@ -1,12 +1,12 @@
 """Measure how often a trained model is right.
 
-    python -m keras_lite.evaluate MODEL [--data_dir DATA] [--split test]
+    python -m keras_lite.evaluate MODEL [--data_dir DATA] [--split test] [--output_dir FOLDER]
 
-MODEL is a run folder, a .keras or a .tflite file. DATA is a folder of photos (train, valid, test with one folder a
-class), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of the run.
+MODEL is a run folder, a .keras or a .tflite file. DATA is a folder of photos (one folder a class, or train, valid and
+test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of
+the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
 """
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -17,26 +17,10 @@ from keras_lite import command_line
 from keras_lite.classifier import Classifier
 from keras_lite.data import Source, open_data
 from keras_lite.errors import InputError
+from keras_lite.evaluation import Evaluation, format_evaluation
+from keras_lite.evaluation_files import write_evaluation
 from keras_lite.files import read_json, write_json
-from keras_lite.profiling import format_table
 from keras_lite.training import RunFolder
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """How often a model was right.
-
-    Attributes:
-        images: Number of images.
-        top1: Share of images whose class got the highest probability.
-        top5: Share of images whose class is among the five highest.
-        by_class: Class name -> (number of images, share of them that is right).
-    """
-
-    images: int
-    top1: float
-    top5: float
-    by_class: dict[str, tuple[int, float]]
 
 
 def evaluate(classifier: Classifier, source: Source) -> Evaluation:
@@ -51,20 +35,25 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
     """
     labels = _labels_of_model(classifier, source)
     progress = keras.utils.Progbar(len(source))
-    ranks = []
+    ranks, predicted, confidence = [], [], []
     for probabilities in classifier.predict_source(source):
         wanted = labels[len(ranks) : len(ranks) + len(probabilities)]
         # Of equal answers, which int8 files give, the first class wins: as argmax has it.
         order = np.argsort(-probabilities, axis=1, kind="stable")
         ranks.extend(np.argmax(order == wanted[:, None], axis=1))
+        predicted.extend(order[:, 0])
+        confidence.extend(probabilities.max(1))
         progress.update(len(ranks))
     ranks = np.array(ranks)
-    by_class = {
-        name: (int((source.labels == label).sum()), float((ranks[source.labels == label] == 0).mean()))
-        for label, name in enumerate(source.class_names)
-        if (source.labels == label).any()
-    }
-    return Evaluation(len(source), float((ranks == 0).mean()), float((ranks < 5).mean()), by_class)
+    return Evaluation(
+        len(source),
+        float((ranks == 0).mean()),
+        float((ranks < 5).mean()),
+        classifier.info.class_names,
+        labels,
+        np.array(predicted),
+        np.array(confidence),
+    )
 
 
 def _labels_of_model(classifier: Classifier, source: Source) -> np.ndarray:
@@ -84,6 +73,7 @@ flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "Which part of th
 flags.DEFINE_boolean("per_class", False, "Also print a line for each class.", flag_values=FLAGS)
 flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "Also write the figures to this JSON file.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "Also write table, confusion matrix and mistakes there.", flag_values=FLAGS)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -97,11 +87,12 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected --split to be one of {', '.join(data)} for {data_dir}, received {values.split}.")
     result = evaluate(classifier, data[values.split])
     if values.per_class:
-        rows = [(name, str(count), f"{share:.2%}") for name, (count, share) in result.by_class.items()]
-        print(format_table([("class", "images", "top-1"), *rows]))
+        print(format_evaluation(result))
     print(f"{classifier.path}: top-1 {result.top1:.2%}, top-5 {result.top5:.2%} on {result.images} images")
     if values.output:
-        write_json(values.output, dataclasses.asdict(result))
+        write_json(values.output, result.to_dict())
+    if values.output_dir:
+        write_evaluation(result, data[values.split], values.output_dir)
 
 
 def data_dir_of_run(path: str) -> str:

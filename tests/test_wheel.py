@@ -18,6 +18,7 @@ MODULES = (
     "export.benchmark",
     "export.compare_precisions",
     "export.android_benchmark",
+    "finetune",
     "quantize",
 )
 COMMANDS = (
@@ -28,6 +29,7 @@ COMMANDS = (
     "benchmark",
     "compare-precisions",
     "android-benchmark",
+    "finetune",
     "quantize",
 )
 

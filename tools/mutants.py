@@ -37,6 +37,7 @@ class Mutant:
 
 CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
 OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
+FINE_TUNING_TESTS = ("tests/training/test_fine_tuning.py",)
 
 MUTANTS = (
     Mutant(
@@ -129,6 +130,27 @@ MUTANTS = (
         "if self.nesterov else new_velocity",
         "if False else new_velocity",
         OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "batch normalisation fine-tuned",
+        "keras_lite/training/fine_tuning.py",
+        "if self.freeze_batch_norm:",
+        "if False:",
+        FINE_TUNING_TESTS,
+    ),
+    Mutant(
+        "the metric of the phase before",
+        "keras_lite/training/compilation.py",
+        "self.accuracy.reset_state()",
+        "pass",
+        FINE_TUNING_TESTS,
+    ),
+    Mutant(
+        "copies on both sides",
+        "keras_lite/data/near_duplicates.py",
+        "leader[second] = first",
+        "pass",
+        ("tests/data/test_class_folders.py",),
     ),
 )
 

@@ -4,6 +4,7 @@ from keras_lite.data.augmentation import Augmentation
 from keras_lite.data.auto_augment import RandAugment, TrivialAugment
 from keras_lite.data.batches import Batches
 from keras_lite.data.cifar import open_cifar
+from keras_lite.data.class_folders import open_class_folders
 from keras_lite.data.geometry import Crop, ImageGeometry, RandomCrop, RandomResizedCrop
 from keras_lite.data.image_folder import open_image_folder
 from keras_lite.data.images import read_image
@@ -12,7 +13,7 @@ from keras_lite.data.model_info import ModelInfo, model_info_path, read_model_in
 from keras_lite.data.open_data import is_named, open_data
 from keras_lite.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from keras_lite.data.shapes import make_shapes
-from keras_lite.data.sources import ArraySource, Source
+from keras_lite.data.sources import ArraySource, Source, Subset
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -29,11 +30,13 @@ __all__ = [
     "RandomCrop",
     "RandomResizedCrop",
     "Source",
+    "Subset",
     "TrivialAugment",
     "is_named",
     "make_shapes",
     "model_info_path",
     "open_cifar",
+    "open_class_folders",
     "open_data",
     "open_image_folder",
     "read_image",

@@ -11,7 +11,7 @@ from keras_lite.data.sources import Source
 from keras_lite.errors import InputError
 
 SPLIT_FOLDERS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("test",)}
-_LAYOUT = "train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg"
+_LAYOUT = "CLASS/photo.jpg, or train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg,"
 
 
 def is_image_folder(data_dir: str | os.PathLike) -> bool:
@@ -62,7 +62,7 @@ def open_image_folder(
     folders = _find_splits(root)
     if not folders:
         raise InputError(f"Expected {_LAYOUT} in {root}, found {_contents(root)}.{_nested_hint(root)}")
-    listed = {split: _list_classes(folder, skip_broken) for split, folder in folders.items()}
+    listed = {split: list_classes(folder, skip_broken) for split, folder in folders.items()}
     class_names = _agree_on_classes(folders, listed, skip_broken)
     files = {
         split: [(path, label) for label, name in enumerate(class_names) for path in classes.get(name, [])]
@@ -86,12 +86,16 @@ def _find_splits(root: Path) -> dict[str, Path]:
     return found
 
 
-def _list_classes(folder: Path, skip_broken: bool) -> dict[str, list[Path]]:
-    """Return the image files of each class of one split, classes and files sorted by name."""
+def list_classes(folder: Path, skip_broken: bool) -> dict[str, list[Path]]:
+    """Return the image files of each class of one split, classes and files sorted by name.
+
+    Raises:
+        InputError: If there is no class, or, unless `skip_broken`, one has no image.
+    """
     classes = {}
     for entry in visible(folder):
         if entry.is_dir():
-            paths = [path for path in visible(entry) if _is_image(path)]
+            paths = [path for path in visible(entry) if is_image(path)]
             if paths:
                 classes[entry.name] = paths
             elif skip_broken:
@@ -99,7 +103,7 @@ def _list_classes(folder: Path, skip_broken: bool) -> dict[str, list[Path]]:
             else:
                 raise InputError(f"Expected images in {entry}, found {_contents(entry)}.")
     if not classes:
-        loose = any(_is_image(path) for path in visible(folder))
+        loose = any(is_image(path) for path in visible(folder))
         hint = " Move each image into the folder of its class (ImageNet: of its synset)." if loose else ""
         raise InputError(f"Expected CLASS/photo.jpg in {folder}, found {_contents(folder)}.{hint}")
     return classes
@@ -136,7 +140,8 @@ def visible(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda p: p.name)
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Say whether a file has an image's extension."""
     return path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file()
 
 
@@ -150,6 +155,10 @@ def _contents(folder: Path) -> str:
 
 def _nested_hint(root: Path) -> str:
     for entry in visible(root):
-        if entry.is_dir() and _find_splits(entry):
+        if entry.is_dir() and (_find_splits(entry) or any(map(_has_images, visible(entry)))):
             return f" Give {entry}, which has such folders."
     return ""
+
+
+def _has_images(path: Path) -> bool:
+    return path.is_dir() and any(map(is_image, visible(path)))

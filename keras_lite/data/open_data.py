@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_lite.data.cifar import find_cifar, open_cifar
 from keras_lite.data.cifar_download import CLASS_NAMES, download_cifar
+from keras_lite.data.class_folders import is_class_folders, open_class_folders
 from keras_lite.data.geometry import ImageGeometry
 from keras_lite.data.image_folder import is_image_folder, open_image_folder
 from keras_lite.data.shapes import make_shapes
@@ -24,10 +25,11 @@ def open_data(
     """Open a data set, whichever kind it is.
 
     Args:
-        data_dir: A folder of photos (see `open_image_folder`), the folder of CIFAR-10's or CIFAR-100's python files
-            (see `open_cifar`) or of Stanford Dogs' archives (see `open_stanford_dogs`); or a name: `"shapes"` for the
-            built-in set (see `make_shapes`), `"cifar10"` or `"cifar100"` for Keras' download (see `download_cifar`),
-            `"tfds:NAME"` or `"tfds:NAME@FOLDER"` for TFRecords (see `open_tensorflow_datasets`).
+        data_dir: A folder of photos, divided (see `open_image_folder`) or not (see `open_class_folders`), the
+            folder of CIFAR-10's or CIFAR-100's python files (see `open_cifar`) or of Stanford Dogs' archives (see
+            `open_stanford_dogs`); or a name: `"shapes"` for the built-in set (see `make_shapes`), `"cifar10"` or
+            `"cifar100"` for Keras' download (see `download_cifar`), `"tfds:NAME"` or `"tfds:NAME@FOLDER"` for
+            TFRecords (see `open_tensorflow_datasets`).
         image_size: Height and width of the images in pixels, or an `ImageGeometry`, which also says how photos come
             to that size. CIFAR's are 32x32 and stay so; the built-in set's are square.
         skip_broken: Whether to leave out and list broken images instead of stopping at them.
@@ -59,6 +61,8 @@ def open_data(
         if size != (32, 32):
             raise InputError(f"Expected image_size (32, 32) for the CIFAR images in {root}, received {size}.")
         return dict(download_cifar(name) if name in CLASS_NAMES else open_cifar(root))
+    if is_class_folders(root):
+        return open_class_folders(root, geometry, skip_broken)
     if is_image_folder(root):
         return open_image_folder(root, geometry, skip_broken)
     if is_stanford_dogs(root):

@@ -116,3 +116,26 @@ class ArraySource(Source):
         for image, index, own_rng in zip(images, indices, rng.spawn(len(indices)), strict=True):
             image[...] = crop(Image.fromarray(self._images[index]), geometry, own_rng)
         return images
+
+
+class Subset(Source):
+    """Some images of a source.
+
+    Args:
+        source: The source.
+        indices: Which of its images, in the order they are to have.
+    """
+
+    def __init__(self, source: Source, indices: np.ndarray) -> None:
+        paths = None if source.paths is None else [source.paths[index] for index in indices]
+        super().__init__(source.labels[indices], source.class_names, source.image_size, paths, source.geometry)
+        self._source = source
+        self._indices = np.asarray(indices)
+
+    def images(self, indices: np.ndarray) -> np.ndarray:
+        """Return the images with these indices."""
+        return self._source.images(self._indices[np.asarray(indices)])
+
+    def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
+        """Return a random part of each of the photos with these indices."""
+        return self._source.crops(self._indices[np.asarray(indices)], crop, geometry, rng)

@@ -97,7 +97,7 @@ def quantize_run(
     if options.image_limit is not None and options.image_limit < len(train):
         train = first_shuffled(train, options.image_limit, options.seed)
     calibration = sample(train, info.preprocessing, options.calibration_images, options.seed)
-    files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: folder / f"{info.name}_int8.tflite"}
+    files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: int8_file(folder, info)}
     # First what is quick: an error of conversion shows before the training.
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
     quantized = quantize_aware(model)
@@ -130,6 +130,11 @@ def quantize_run(
     write_json(folder / "result.json", result)
     state.unlink(missing_ok=True)
     return result
+
+
+def int8_file(output_dir: Path, info: ModelInfo) -> Path:
+    """Return where `quantize_run` writes the int8 file of a model."""
+    return output_dir / f"{info.name}_int8.tflite"
 
 
 def _check_classes(info: ModelInfo, data: dict[str, Source]) -> None:

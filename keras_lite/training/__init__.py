@@ -3,6 +3,7 @@
 from keras_lite.training.command import run_recipe
 from keras_lite.training.engine import fit
 from keras_lite.training.extras import Extras
+from keras_lite.training.fine_tuning import FineTuning
 from keras_lite.training.lookahead import Lookahead
 from keras_lite.training.optimizers import SGD
 from keras_lite.training.options import Options
@@ -15,6 +16,7 @@ __all__ = [
     "SGD",
     "EpochCosineDecay",
     "Extras",
+    "FineTuning",
     "Lookahead",
     "OneCycle",
     "Options",

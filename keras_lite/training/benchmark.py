@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_lite import published
 from keras_lite.data import ArraySource, ModelInfo
-from keras_lite.training.compilation import compile_model
+from keras_lite.training.compilation import CompiledModel
 from keras_lite.training.engine import batches_of
 from keras_lite.training.epochs import EpochBatches
 from keras_lite.training.options import Options
@@ -115,7 +115,7 @@ class _Run:
         source = ArraySource(images, rng.integers(0, len(names), count), names)
         preprocessing = recipe.preprocessing(options.image_size)
         info = ModelInfo("benchmark", names, preprocessing, "logits")
-        self._model = compile_model(recipe, options, info, steps).trained
+        self._model = CompiledModel(recipe, options, info, steps).trained
         self._batches = batches_of(recipe, options, source, training=True)
         self._soft = options.extras.soft_labels
         images, labels = self._epoch(0)[0]

@@ -62,6 +62,7 @@ def _run(recipe: Recipe, options: Options, output_dir: str) -> None:
 def summary(result: dict[str, Any], output_dir: str) -> str:
     """Return a result as a few lines to read."""
     last, best, test = result["last"], result["best"], result["test"]
+    tested = result.get("tested_epoch", "last")
     lines = [
         f"{result['recipe']} {result['model']}: {result['epochs']} epochs in {result['seconds']:.0f} s",
         f"parameters {result['parameters']:,}, multiply-accumulates {result['macs']:,}",
@@ -69,7 +70,7 @@ def summary(result: dict[str, Any], output_dir: str) -> str:
         f"last epoch {last['val_accuracy']:.2%}, best {best['val_accuracy']:.2%} (epoch {best['epoch']:.0f})",
     ]
     if test is not None and result["protocol"] != "published":
-        lines.append(f"test accuracy: {test['accuracy']:.2%} ({result['images']['test']} images, last epoch)")
+        lines.append(f"test accuracy: {test['accuracy']:.2%} ({result['images']['test']} images, {tested} epoch)")
     if result["published"] is not None:
         figures = ", ".join(f"{name} {value}" for name, value in result["published"].items())
         lines.append(f"published: {figures}")

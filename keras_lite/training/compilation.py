@@ -1,37 +1,19 @@
 """From a recipe and options to a compiled model."""
 
-import dataclasses
-
 import keras
 
 from keras_lite.data import ModelInfo
 from keras_lite.training.averaged_weights import AveragedWeights
 from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
+from keras_lite.training.fine_tuning import unfreeze
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.schedules import OneCycle, WarmUp
 
 
-@dataclasses.dataclass(frozen=True)
 class CompiledModel:
-    """What a run trains.
-
-    Attributes:
-        model: The network, to be saved.
-        trained: The same network, compiled; another object where a teacher takes part.
-        accuracy: The metric it was compiled with.
-        average: The moving average of its weights, where one is kept.
-    """
-
-    model: keras.Model
-    trained: keras.Model
-    accuracy: keras.metrics.Metric
-    average: AveragedWeights | None
-
-
-def compile_model(recipe: Recipe, options: Options, info: ModelInfo, steps_per_epoch: int) -> CompiledModel:
-    """Build and compile the model of a run.
+    """What a run trains: built, and compiled for its first epoch.
 
     Args:
         recipe: The recipe.
@@ -39,30 +21,71 @@ def compile_model(recipe: Recipe, options: Options, info: ModelInfo, steps_per_e
         info: Classes and preprocessing of the model.
         steps_per_epoch: Training steps in an epoch.
 
+    Attributes:
+        model: The network, to be saved.
+        trained: The same network, compiled; another object where a teacher takes part.
+        accuracy: The metric it was compiled with.
+        average: The moving average of its weights, where one is kept.
+
     Raises:
         InputError: If the teacher is none, or of another kind.
     """
-    extras = options.extras
-    model = _build(recipe, options, len(info.class_names))
-    trained = model
-    if extras.teacher is not None:
-        teacher = load_teacher(extras.teacher, info)
-        trained = DistilledModel(model, teacher, extras.distillation_weight, extras.temperature)
-    optimizer = recipe.optimizer(_learning_rate(recipe, options, steps_per_epoch))
-    if extras.ema_decay:
-        averaging = getattr(optimizer, "inner_optimizer", optimizer)
-        averaging.use_ema, averaging.ema_momentum = True, extras.ema_decay
-    loss, accuracy = _loss_and_accuracy(extras)
-    trained.compile(
-        optimizer,
-        loss=loss,
-        weighted_metrics=[accuracy],  # rows that only fill up a batch count nothing
-        # Compiled by XLA where that pays: not by TensorFlow on a CPU.
-        jit_compile="auto",
-        steps_per_execution=options.steps_per_execution if _runs_several_steps(options) else 1,
-    )
-    average = AveragedWeights(trained) if extras.ema_decay else None
-    return CompiledModel(model, trained, accuracy, average)
+
+    def __init__(self, recipe: Recipe, options: Options, info: ModelInfo, steps_per_epoch: int) -> None:
+        extras = options.extras
+        self._recipe, self._options, self._steps_per_epoch = recipe, options, steps_per_epoch
+        self.model = _build(recipe, options, len(info.class_names))
+        self.trained = self.model
+        if extras.teacher is not None:
+            teacher = load_teacher(extras.teacher, info)
+            self.trained = DistilledModel(self.model, teacher, extras.distillation_weight, extras.temperature)
+        self._loss, self.accuracy = _loss_and_accuracy(extras)
+        self._head_only: bool | None = None
+        self.enter_epoch(0)
+        self.average = AveragedWeights(self.trained) if extras.ema_decay else None
+
+    def enter_epoch(self, epoch: int) -> None:
+        """Be compiled as an epoch asks: where a part of a fine-tuning begins, the optimizer starts anew.
+
+        Args:
+            epoch: The epoch, from 0.
+        """
+        tuning = self._recipe.fine_tuning
+        head_only = tuning is not None and epoch < tuning.head_epochs
+        if head_only == self._head_only:
+            return
+        self._head_only = head_only
+        if tuning is not None:
+            tuning.freeze(self.model, head_only)
+        self._compile(head_only)
+
+    def unfreeze(self) -> None:
+        """Have all layers trainable, as whoever goes on with the model expects it."""
+        if self._recipe.fine_tuning is not None:
+            unfreeze(self.model)
+            self._compile(head_only=False)
+
+    def _compile(self, head_only: bool) -> None:
+        recipe, options, extras = self._recipe, self._options, self._options.extras
+        optimizer = recipe.optimizer(_learning_rate(recipe, options, self._steps_per_epoch, head_only))
+        if extras.ema_decay:
+            averaging = getattr(optimizer, "inner_optimizer", optimizer)
+            averaging.use_ema, averaging.ema_momentum = True, extras.ema_decay
+        # In a weighted metric rows that only fill up a batch count nothing; the weights of classes must not count.
+        metrics = "weighted_metrics" if recipe.fine_tuning is None else "metrics"
+        self.trained.compile(
+            optimizer,
+            loss=self._loss,
+            # Compiled by XLA where that pays: not by TensorFlow on a CPU.
+            jit_compile="auto",
+            steps_per_execution=options.steps_per_execution if _runs_several_steps(options) else 1,
+            **{metrics: [self.accuracy]},
+        )
+        # Keras does not know of the metric before the first step, so it would keep what it counted before.
+        self.accuracy.reset_state()
+        # Without its variables built an optimizer would take up no momentum.
+        if not self.trained.optimizer.built:
+            self.trained.optimizer.build(self.trained.trainable_variables)
 
 
 def _runs_several_steps(options: Options) -> bool:
@@ -88,10 +111,12 @@ def _loss_and_accuracy(extras: Extras) -> tuple[keras.losses.Loss, keras.metrics
 
 
 def _learning_rate(
-    recipe: Recipe, options: Options, steps_per_epoch: int
+    recipe: Recipe, options: Options, steps_per_epoch: int, head_only: bool
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    rate, extras = options.learning_rate, options.extras
-    epochs = options.schedule_epochs or options.epochs
+    rate, extras, tuning = options.learning_rate, options.extras, recipe.fine_tuning
+    if head_only:
+        return tuning.head_learning_rate
+    epochs = (options.schedule_epochs or options.epochs) - (tuning.head_epochs if tuning else 0)
     if extras.schedule == "one_cycle":
         return OneCycle(rate, epochs, steps_per_epoch)
     if extras.schedule == "cosine":

@@ -21,9 +21,10 @@ from keras_lite.data import (
     TrivialAugment,
     write_model_info,
 )
+from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, write_json
 from keras_lite.training import processes
-from keras_lite.training.compilation import CompiledModel, compile_model
+from keras_lite.training.compilation import CompiledModel
 from keras_lite.training.data_parallel import OneDevice, data_parallel
 from keras_lite.training.environment import environment, peak_memory
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
@@ -77,6 +78,7 @@ def fit(
     print(result["test"]["accuracy"])
     ```
     """
+    _check(recipe, options)
     spread = data_parallel(options)
     folder = RunFolder(processes.own_folder(output_dir))
     settings = run_settings(recipe, options)
@@ -91,16 +93,19 @@ def fit(
     keras.utils.set_random_seed(options.seed)
     info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
+    tuning = recipe.fine_tuning
+    callbacks = [*callbacks, *(tuning.callbacks() if tuning else [])]
     with spread.scope():
-        compiled = compile_model(recipe, options, info, steps_per_epoch)
-        state = RunState(compiled.trained, [compiled.accuracy], list(callbacks), options.seed)
+        compiled = CompiledModel(recipe, options, info, steps_per_epoch)
+        state = RunState(compiled.trained, [compiled.accuracy], callbacks, options.seed)
     spread.prepare(compiled.trained)
     processes.on_first(lambda: folder.begin(settings, options.to_dict(), environment()))
     processes.share_file(folder.resume)
     if folder.resume.exists():
-        state.load(folder.resume)
+        state.load(folder.resume, compiled.enter_epoch)
     before = state.progress.seconds
     run = _Run(folder, compiled, state, options, spread, lambda: before + time.monotonic() - start)
+    run.class_weight = tuning.weights_of_classes(data["train"].labels) if tuning else None
     if options.max_minutes is not None:
         run.end_at(before + 60 * options.max_minutes)
     batches = {}
@@ -111,7 +116,10 @@ def fit(
         batches[split] = batches_of(recipe, options, read, training)
     with ThreadPoolExecutor(options.workers) as pool:
         run.train(batches["train"], batches["valid"], callbacks, pool)
+        if tuning:
+            compiled.trained.load_weights(folder.best_weights, objects_to_skip=[compiled.trained.optimizer])
         test = run.test(batches["test"], pool) if "test" in batches else None
+    compiled.unfreeze()
     with (
         run.weights_to_keep(),
         spread.saving(compiled.model),
@@ -136,6 +144,7 @@ def fit(
         "published_epochs": recipe.epochs,
         "last": last,
         "best": best_row(state.progress.rows),
+        "tested_epoch": "best" if tuning else "last",
         "test": test,
         "images": images,
         "image_size": list(options.image_size),
@@ -152,6 +161,7 @@ def fit(
 def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
     """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
     optimizer = recipe.optimizer(options.learning_rate)
+    tuning = recipe.fine_tuning
     return {
         "recipe": recipe.name,
         "model": options.model,
@@ -161,7 +171,22 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "augmentation": _augmentation(recipe, options).to_dict(),
         "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
+        **({"fine_tuning": dataclasses.asdict(tuning)} if tuning else {}),
     }
+
+
+def _check(recipe: Recipe, options: Options) -> None:
+    tuning = recipe.fine_tuning
+    if tuning is None:
+        return
+    if options.protocol != "held_out":
+        raise InputError("Expected --protocol held_out for fine-tuning, which keeps the best epoch, received another.")
+    if options.data_parallel or options.extras.ema_decay:
+        raise InputError("Expected neither --data_parallel nor --ema_decay for fine-tuning, received one.")
+    if tuning.head_epochs >= options.epochs:
+        raise InputError(
+            f"Expected more epochs than the {tuning.head_epochs} of the head alone, received {options.epochs}."
+        )
 
 
 def _without_names(config: Any) -> Any:
@@ -184,6 +209,7 @@ class _Run:
         seconds: Callable[[], float],
     ) -> None:
         self._folder = folder
+        self._compiled = compiled
         self._model = compiled.trained
         self._average = compiled.average
         self._state = state
@@ -191,6 +217,7 @@ class _Run:
         self._spread = spread
         self.seconds = seconds
         self._ends_at = math.inf
+        self.class_weight: dict[int, float] | None = None
 
     def end_at(self, seconds: float) -> None:
         """Stop when so much time is spent."""
@@ -232,6 +259,7 @@ class _Run:
         run_callbacks.begin()
         self._state.restore_callbacks()
         while progress.epoch < epochs and not progress.stopped:
+            self._compiled.enter_epoch(progress.epoch)
             run_callbacks.first_step = progress.step
             left = self._epoch(train, progress.epoch, progress.step, pool)
             validation = self._epoch(valid, 0, 0, pool)
@@ -267,6 +295,7 @@ class _Run:
                 initial_epoch=epoch,
                 epochs=epoch + 1,
                 callbacks=callbacks,
+                class_weight=self.class_weight,
                 shuffle=False,  # the batches have their order
             ),
             left,

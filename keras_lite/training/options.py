@@ -224,7 +224,7 @@ def options_from_flags(recipe: Recipe, values: flags.FlagValues) -> Options:
         data_dir = str(Path(data_dir).expanduser().resolve())
     changes["data_dir"] = data_dir
     if values.image_size is not None:
-        changes["image_size"] = _parse_size(values.image_size)
+        changes["image_size"] = parse_size(values.image_size)
     if values.smoke:
         # Flags that were given stay as they are.
         small = {"epochs": 2, "batch_size": 8, "save_every_steps": 1}
@@ -240,7 +240,12 @@ def _default_data(recipe: Recipe) -> str:
     return f"{recipe.download}, downloaded by Keras" if recipe.download else "none; `shapes`: generated images"
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Return height and width from the text of the flag `--image_size`.
+
+    Raises:
+        InputError: If it is neither a number nor HEIGHTxWIDTH.
+    """
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
         raise InputError(f"Expected --image_size to be a number of pixels or HEIGHTxWIDTH, received {text}.")

@@ -61,13 +61,9 @@ class RunState:
         callbacks: list[keras.callbacks.Callback],
         seed: int,
     ) -> None:
-        # Without its variables built an optimizer would take up no momentum.
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
         self.progress = Progress()
         self._model = model
-        # The first metric is the mean loss; compiled metrics are not listed before the first step.
-        self._metrics = [model.metrics[0], *metrics]
+        self._metrics = metrics
         self._callbacks = callbacks
         self._seed = seed
         self._metric_values: list[np.ndarray] = []
@@ -89,8 +85,13 @@ class RunState:
         with named_errors(path), atomic_path(path) as temporary:
             np.savez(temporary, **arrays)
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path, enter_epoch: Callable[[int], None] = lambda epoch: None) -> None:
         """Take up a saved state: variables now, callbacks and metrics when the two methods below are called.
+
+        Args:
+            path: The file.
+            enter_epoch: Compiles the model as an epoch asks; called with that of the last step, whose optimizer's
+                state the file has.
 
         Raises:
             InputError: If the file is damaged, or of a run with other variables.
@@ -105,6 +106,7 @@ class RunState:
         self._random_values = {
             name.removeprefix("random/"): value for name, value in arrays.items() if name.startswith("random/")
         }
+        enter_epoch(self.progress.epoch if self.progress.step else max(0, self.progress.epoch - 1))
         for group, variables in self._variables().items():
             if group == "metrics" and not self.progress.step:
                 continue  # an epoch begins with none
@@ -142,7 +144,9 @@ class RunState:
             random_state.begin_epoch(self._seed, self.progress.epoch)
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
-        metric_variables = [variable for metric in self._metrics for variable in metric.variables]
+        # The first metric is the mean loss; compiled metrics are not listed before the first step.
+        metrics = [self._model.metrics[0], *self._metrics]
+        metric_variables = [variable for metric in metrics for variable in metric.variables]
         return {
             "model": self._model.variables,
             "optimizer": self._model.optimizer.variables,

@@ -126,6 +126,10 @@ def _differences(there: Any, wanted: dict[str, Any]) -> tuple[str, str]:
             changed = [flag for flag in value if old.get(flag) != value[flag]]
             expected += [f"--{flag} {_flag_text(old.get(flag))}" for flag in changed]
             received += [f"--{flag} {_flag_text(value[flag])}" for flag in changed]
+        elif isinstance(value, dict) and isinstance(old, dict):
+            changed = [key for key in old | value if old.get(key) != value.get(key)]
+            expected += [f"{name}.{key} {_short(old.get(key))}" for key in changed]
+            received += [f"{name}.{key} {_short(value.get(key))}" for key in changed]
         elif old != value:
             expected.append(f"{name} {_short(old)}")
             received.append(f"{name} {_short(value)}")

@@ -144,7 +144,7 @@ def test_other_data_in_the_same_folder_is_an_error(tmp_path):
     options = Options.of(tiny.RECIPE, epochs=1)
     fit(tiny.RECIPE, tiny.data(), options, tmp_path)
     (tmp_path / "result.json").unlink()
-    with pytest.raises(InputError, match=r'"train": 27.*"train": 20'):
+    with pytest.raises(InputError, match=r"images.train 27.*images.train 20"):
         fit(tiny.RECIPE, tiny.data() | {"train": tiny.source(20, 0)}, options, tmp_path)
 
 

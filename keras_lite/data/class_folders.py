@@ -1,0 +1,130 @@
+"""Folders of photos that nobody has divided yet: CLASS/photo.jpg."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_lite.data.geometry import ImageGeometry
+from keras_lite.data.image_folder import SPLIT_FOLDERS, is_image, list_classes, visible
+from keras_lite.data.images import open_photo
+from keras_lite.data.near_duplicates import difference_hash, near_duplicates
+from keras_lite.data.photos import CACHE_BYTES, load_photos
+from keras_lite.data.sources import Source, Subset
+from keras_lite.errors import InputError
+
+SHARE = 0.15  # of a class, to validate with; and as much again to test
+
+
+def is_class_folders(data_dir: str | os.PathLike) -> bool:
+    """Say whether a folder has photos in its subfolders, and none of these is a split with classes of its own.
+
+    A class may be called train: what counts is whether there are photos or folders in it.
+    """
+    root = Path(data_dir)
+    folders = [entry for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
+    splits = {name for names in SPLIT_FOLDERS.values() for name in names}
+    if any(folder.name in splits and any(entry.is_dir() for entry in visible(folder)) for folder in folders):
+        return False
+    return any(folder.name not in splits and any(map(is_image, visible(folder))) for folder in folders)
+
+
+def open_class_folders(
+    data_dir: str | os.PathLike,
+    image_size: tuple[int, int] | ImageGeometry,
+    skip_broken: bool = False,
+    seed: int = 0,
+    cache_bytes: int = CACHE_BYTES,
+) -> dict[str, Source]:
+    """Open a folder of photos, `CLASS/photo.jpg`, and divide it: 70% to train, 15% to validate, 15% to test.
+
+    Each class is divided for itself, in an order that follows from the seed and the photos' names: the same folder
+    gives the same splits to every tool, and photos that are added later move few of the others. Near-duplicates (see
+    `near_duplicates`) are kept in one split, whichever classes they are in, since a copy of a training photo tests
+    nothing; how many there are is said on the standard error output.
+
+    Args:
+        data_dir: The folder.
+        image_size: Height and width that every image is brought to, or an `ImageGeometry`.
+        skip_broken: Whether to leave out, and list, broken images and classes without an image.
+        seed: What the splits are drawn from.
+        cache_bytes: As for `open_image_folder`.
+
+    Returns:
+        The sources "train", "valid" and "test".
+
+    Raises:
+        InputError: If there are fewer than two classes, a class is empty or has fewer than three photos that differ,
+            or an image is broken. The message names the place.
+
+    Example:
+
+    ```python
+    data = open_class_folders("flowers", image_size=(96, 96))
+    ```
+    """
+    root = Path(data_dir)
+    classes = list_classes(root, skip_broken)
+    names = sorted(classes)
+    if len(names) < 2:
+        raise InputError(f"Expected two or more classes in {root}, found only {names[0]!r}.")
+    hashes: dict[Path, int] = {}
+
+    def read(path: Path) -> Image.Image:
+        photo = open_photo(path)
+        if path not in hashes:  # photos that are not kept in memory are read again
+            hashes[path] = difference_hash(photo)
+        return photo
+
+    files = [(path, label) for label, name in enumerate(names) for path in classes[name]]
+    geometry = ImageGeometry.of(image_size)
+    photos = load_photos({"train": files}, names, geometry, skip_broken, cache_bytes, read)["train"]
+    copies = near_duplicates([hashes[path] for path in photos.paths])
+    if copies:
+        first, second = (photos.paths[index].relative_to(root) for index in copies[0][:2])
+        print(
+            f"Near-duplicates: {sum(map(len, copies))} photos in {len(copies)} groups, each kept in one split "
+            f"(such as {first} and {second})",
+            file=sys.stderr,
+        )
+    alone = set(range(len(photos))).difference(*copies)
+    groups = [*copies, *([index] for index in sorted(alone))]
+    order = [hashlib.sha256(f"{seed}/{path.relative_to(root).as_posix()}".encode()).digest() for path in photos.paths]
+    groups.sort(key=lambda group: min(order[index] for index in group))
+    split_of = _divide([photos.labels[group] for group in groups], len(names))
+    divided = {}
+    for split in ("train", "valid", "test"):
+        indices = [group for group, its_split in zip(groups, split_of, strict=True) if its_split == split]
+        divided[split] = Subset(photos, np.array(sorted(index for group in indices for index in group), "int64"))
+        missing = set(range(len(names))) - set(divided[split].labels.tolist())
+        if missing:
+            name = names[min(missing)]
+            found = sum(min(missing) in photos.labels[group] for group in groups)
+            raise InputError(
+                f"Expected three or more photos in {root / name} that are no near-duplicates of one another (to train, "
+                f"validate and test), found {found}."
+            )
+    print(f"Splits: {', '.join(f'{len(source)} {split}' for split, source in divided.items())}", file=sys.stderr)
+    return divided
+
+
+def _divide(groups: list[np.ndarray], classes: int) -> list[str]:
+    """Return the split of each group, given the labels in it: test and validation are filled up, the rest trains."""
+    counts = np.array([np.bincount(labels, minlength=classes) for labels in groups])
+    wanted = np.maximum(1, np.round(SHARE * counts.sum(0)))
+    split_of = ["train"] * len(groups)
+    for split in ("test", "valid"):
+        filled = np.zeros(classes)
+        for index, count in enumerate(counts):
+            if split_of[index] == "train" and (filled + count <= wanted)[count > 0].all():
+                split_of[index] = split
+                filled += count
+        # A class whose groups are all too large gives its smallest, if it has others to train on.
+        for label in np.flatnonzero(filled == 0):
+            own = [index for index, count in enumerate(counts) if count[label] and split_of[index] == "train"]
+            if len(own) > 1:
+                split_of[min(own, key=lambda index: counts[index].sum())] = split
+    return split_of

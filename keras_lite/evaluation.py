@@ -1,0 +1,86 @@
+"""How often a model was right, and on what it was not."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from keras_lite.profiling import format_table
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassFigures:
+    """How a model did on one class.
+
+    Attributes:
+        name: The class.
+        images: Number of images of it.
+        recall: Share of these that is right; `None` without images.
+        precision: Share of the answers with this class that is right; `None` without such answers.
+    """
+
+    name: str
+    images: int
+    recall: float | None
+    precision: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How often a model was right.
+
+    Attributes:
+        images: Number of images.
+        top1: Share of images whose class got the highest probability.
+        top5: Share of images whose class is among the five highest.
+        class_names: The model's classes.
+        labels: For each image the number of its class.
+        predicted: For each image the number of the class with the highest probability.
+        confidence: For each image that probability.
+    """
+
+    images: int
+    top1: float
+    top5: float
+    class_names: list[str]
+    labels: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+
+    def confusion(self) -> np.ndarray:
+        """Return the number of images of each true class (row) that got each answer (column)."""
+        classes = len(self.class_names)
+        pairs = np.bincount(self.labels * classes + self.predicted, minlength=classes**2)
+        return pairs.reshape(classes, classes)
+
+    def per_class(self) -> list[ClassFigures]:
+        """Return the figures of each class."""
+        counts = self.confusion()
+        right, there, answered = (values.tolist() for values in (np.diag(counts), counts.sum(1), counts.sum(0)))
+        return [
+            ClassFigures(name, there[n], _share(right[n], there[n]), _share(right[n], answered[n]))
+            for n, name in enumerate(self.class_names)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON; of each class with images their number and the share that is right."""
+        by_class = {row.name: (row.images, row.recall) for row in self.per_class() if row.images}
+        return {"images": self.images, "top1": self.top1, "top5": self.top5, "by_class": by_class}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def format_evaluation(evaluation: Evaluation) -> str:
+    """Return the figures of the classes that have images, or were answered, as a table to read."""
+    rows = [
+        (row.name, str(row.images), _percent(row.recall), _percent(row.precision))
+        for row in evaluation.per_class()
+        if row.images or row.precision is not None
+    ]
+    return format_table([("class", "images", "recall", "precision"), *rows])
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
