@@ -24,6 +24,7 @@ import numpy as np
 from absl import flags
 
 from keras_lite import applications, command_line
+from keras_lite.applications.kept_weights import KeptWeights, structure_of
 from keras_lite.checkpoints import load_model
 from keras_lite.classifier import Classifier
 from keras_lite.data import (
@@ -150,7 +151,7 @@ def recipe_of(values: flags.FlagValues) -> Recipe:
         head_epochs = _HEAD_EPOCHS if weights else 0
     if head_epochs and not weights:
         raise InputError(f"Expected --epochs_head 0 with --weights none: no layer is trained; received {head_epochs}.")
-    own = _preprocessing_of(weights, values)
+    own = _preprocessing_of(weights, options, values)
     image_size = parse_size(values.image_size) if values.image_size else own.image_size
     preprocessing = own.at(image_size)
     return Recipe(
@@ -219,15 +220,25 @@ def _weights(text: str) -> str | None:
     return str(path.resolve()) if path.is_file() else text
 
 
-def _preprocessing_of(weights: str | None, values: flags.FlagValues) -> Preprocessing:
+def _preprocessing_of(weights: str | None, options: dict[str, Any], values: flags.FlagValues) -> Preprocessing:
     """Return the preprocessing that weights were trained with, as far as it is known; flags have the last word."""
     if weights is not None and Path(weights).suffix == ".keras" and model_info_path(weights).is_file():
         own = read_model_info(weights).preprocessing
     else:
-        kept = next((kept for kept in applications.list_weights() if kept.name == weights), None)
-        own = Preprocessing(tuple(kept.input_shape[:2]) if kept else _IMAGE_SIZE)
+        kept = _kept_weights(weights, values.model, options)
+        own = Preprocessing.from_dict(kept.preprocessing) if kept else Preprocessing(_IMAGE_SIZE)
     given = {name: _three_numbers(name, values[name].value) for name in ("mean", "std") if values[name].value}
     return dataclasses.replace(own, **given)
+
+
+def _kept_weights(weights: str | None, model: str, options: dict[str, Any]) -> KeptWeights | None:
+    for kept in applications.list_weights():
+        if kept.name == weights:
+            shape, classes = tuple(kept.input_shape), len(kept.class_names)
+            network = applications.create(model, input_shape=shape, classes=classes, **options)
+            if structure_of(network) == kept.structure:
+                return kept
+    return None
 
 
 def _three_numbers(flag: str, texts: list[str]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -32,6 +33,7 @@ class KeptWeights:
         file: Name of the file.
         sha256: Of the file.
         input_shape: Height, width and channels.
+        preprocessing: The fields of `keras_lite.data.Preprocessing` that it was trained with.
         class_names: What the outputs stand for, in order.
         structure: Digest of the network's layers, see `structure_of`.
         test_accuracy: Share of the test images that the trained network gets right.
@@ -47,6 +49,7 @@ class KeptWeights:
     file: str
     sha256: str
     input_shape: list[int]
+    preprocessing: dict[str, Any]
     class_names: list[str]
     structure: str
     test_accuracy: float

@@ -63,7 +63,8 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
         raise InputError(f"Expected a run of a published row on its own data, received another in {folder.path}.")
     row = published.get(result["row"])
     trained = load_model(folder.model)
-    shape, names = trained.input_shape[1:], read_model_info(folder.model).class_names
+    info = read_model_info(folder.model)
+    shape, names = trained.input_shape[1:], info.class_names
     twin = row.build(input_shape=shape, classes=len(names), classifier_activation=None)
     file = f"{row.id.replace('/', '-')}.weights.h5"
     with atomic_path(kept_weights.FOLDER / file) as temporary:
@@ -83,6 +84,7 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
         file=file,
         sha256=sha256,
         input_shape=list(shape),
+        preprocessing=info.preprocessing.to_dict(),
         class_names=names,
         structure=kept_weights.structure_of(twin),
         test_accuracy=round(result["test"]["accuracy"], 6),

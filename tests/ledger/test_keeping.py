@@ -57,6 +57,7 @@ def kept(trained, place, run_tool):
     assert "test accuracy 50.00%, 40 epochs" in finished.stdout
     kept_weights._index.cache_clear()
     [entry] = list_weights()
+    assert Preprocessing.from_dict(entry.preprocessing) == Preprocessing((32, 32))
     return entry
 
 
