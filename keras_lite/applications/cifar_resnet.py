@@ -13,10 +13,10 @@ import keras
 
 from keras_lite.applications import bsconv_library, common, residual_units
 from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
-from keras_lite.applications.residual_units import TORCH_NAMES, Units
+from keras_lite.applications.residual_units import Units, torch_names
 from keras_lite.errors import InputError
 
-__all__ = ["TORCH_CONVOLUTIONS", "TORCH_NAMES", "CifarPreResNet", "CifarResNet", "WideResNet", "preprocess_input"]
+__all__ = ["TORCH_CONVOLUTIONS", "CifarPreResNet", "CifarResNet", "WideResNet", "preprocess_input", "torch_names"]
 
 STAGE_FILTERS = (16, 32, 64)
 
