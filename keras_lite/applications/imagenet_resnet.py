@@ -12,11 +12,19 @@ import os
 import keras
 
 from keras_lite.applications import blocks, bsconv_library, common, residual_units, torchvision_form
+from keras_lite.applications.imagenet_weights import decode_predictions
 from keras_lite.applications.residual_units import Units, torch_names
 from keras_lite.applications.torchvision_form import preprocess_input, torch_convolutions
 from keras_lite.errors import InputError
 
-__all__ = ["ImageNetPreResNet", "ImageNetResNet", "preprocess_input", "torch_convolutions", "torch_names"]
+__all__ = [
+    "ImageNetPreResNet",
+    "ImageNetResNet",
+    "decode_predictions",
+    "preprocess_input",
+    "torch_convolutions",
+    "torch_names",
+]
 
 STAGE_FILTERS = (64, 128, 256, 512)
 
@@ -64,8 +72,9 @@ def ImageNetResNet(
     Args:
         depth: Number of layers: 10, 18, 26, 34, 68 or 102.
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.

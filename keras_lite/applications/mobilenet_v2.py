@@ -11,10 +11,11 @@ from collections.abc import Mapping
 import keras
 
 from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals, torchvision_form
+from keras_lite.applications.imagenet_weights import decode_predictions
 from keras_lite.applications.inverted_residuals import Network, Stage
 from keras_lite.applications.torchvision_form import preprocess_input, torch_convolutions
 
-__all__ = ["MobileNetV2", "preprocess_input", "torch_convolutions", "torch_names"]
+__all__ = ["MobileNetV2", "decode_predictions", "preprocess_input", "torch_convolutions", "torch_names"]
 
 # Output channels, channels between, stride for large images, stride for small ones.
 STAGES = (
@@ -61,8 +62,9 @@ def MobileNetV2(
 
     Args:
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
