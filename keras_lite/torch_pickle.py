@@ -26,7 +26,7 @@ STORAGE_TYPES = {
 }
 
 # Far above what a file of weights needs (about 25 operations a tensor), and done in seconds.
-_MOST_OPERATIONS = 2_000_000
+_MOST_OPERATIONS = 1_000_000
 _MOST_AXES = 32  # NumPy's own limit
 
 _PUSHES_ITS_ARGUMENT = {
@@ -142,7 +142,7 @@ class Reader:
         elif method := getattr(self, f"_do_{name.lower()}", None):
             method(argument)
         elif name not in ("PROTO", "FRAME"):
-            raise RefusedError(f"the pickle operation {name}")
+            raise BrokenError(f"a pickle with the operation {name}, which PyTorch does not need")
 
     def _top(self, count: int) -> list:
         if len(self._stack) < count:

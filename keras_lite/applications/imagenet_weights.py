@@ -60,11 +60,11 @@ class ImageNetWeights:
         if path.is_file():
             self._check(path)
             return path
-        partial = folder / f".partial-{path.name}"
         place = {"cache_dir": folder.parents[1], "cache_subdir": "/".join(folder.parts[-2:])}
         try:
-            keras.utils.get_file(partial.name, self.url, force_download=True, **place)
-        except Exception as error:  # Keras raises no other class
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = Path(keras.utils.get_file(f".partial-{path.name}", self.url, force_download=True, **place))
+        except Exception as error:  # what Keras raises
             raise InputError(
                 f"Expected to fetch the weights of {self.network}, received: {_line(error)}. "
                 "A copy of that file can be given as weights=PATH."
@@ -180,7 +180,7 @@ def decode_predictions(predictions, top: int = 5) -> list[list[tuple]]:
         raise InputError(f"Expected predictions of shape (images, {_CLASSES}), received {tuple(predictions.shape)}.")
     try:
         return keras.applications.imagenet_utils.decode_predictions(predictions, top)
-    except Exception as error:  # Keras raises no other class
+    except Exception as error:  # what Keras raises
         raise InputError(f"Expected to fetch the names of ImageNet's classes, received: {_line(error)}.") from error
 
 
