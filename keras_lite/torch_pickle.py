@@ -290,6 +290,7 @@ class Reader:
 _CALLS: dict[str, Callable] = {
     "collections.OrderedDict": Reader._ordered_dict,
     "torch.Size": Reader._size,
+    "torch._utils._rebuild_tensor": Reader._tensor,
     "torch._utils._rebuild_tensor_v2": Reader._tensor,
     "torch._utils._rebuild_parameter": Reader._parameter,
 }
