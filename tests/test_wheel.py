@@ -10,8 +10,26 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-MODULES = ("profiling", "evaluate", "predict", "export", "export.benchmark", "export.android_benchmark", "quantize")
-COMMANDS = ("profile", "evaluate", "predict", "export", "benchmark", "android-benchmark", "quantize")
+MODULES = (
+    "profiling",
+    "evaluate",
+    "predict",
+    "export",
+    "export.benchmark",
+    "export.compare_precisions",
+    "export.android_benchmark",
+    "quantize",
+)
+COMMANDS = (
+    "profile",
+    "evaluate",
+    "predict",
+    "export",
+    "benchmark",
+    "compare-precisions",
+    "android-benchmark",
+    "quantize",
+)
 
 pytestmark = pytest.mark.tensorflow_only
 

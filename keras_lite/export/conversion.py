@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
+from keras_lite.quantization.to_tf_keras import hard_swish
 
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
+PRECISIONS = ("float32", "float16", "dynamic", "int16", "int8")
 
 
 def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -> bytes:
@@ -16,20 +17,28 @@ def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -
     Args:
         model: A functional `tf_keras.Model` with one input of known size and one output.
         precision: `"float32"`; `"float16"`: weights of 16 bits, computed in float32; `"dynamic"`: weights of 8 bits,
-            activations in float32 and rounded on the way; `"int8"`: 8 bits throughout, input and output included.
-        calibration: For `"int8"`: preprocessed float32 images that activation ranges are taken from (post-training
-            quantisation). None for a quantisation-aware model, which has its ranges.
+            activations in float32 and rounded on the way; `"int16"`: weights of 8 bits, activations of 16, which
+            XNNPACK does not take; `"int8"`: 8 bits throughout, input and output included.
+        calibration: For `"int8"` and `"int16"`: preprocessed float32 images that activation ranges are taken from
+            (post-training quantisation). None for a quantisation-aware model, which has its ranges.
 
     Returns:
         The content of the file.
 
     Raises:
-        InputError: If the model's input has no fixed size.
+        InputError: If the model's input has no fixed size, or an operator has no kernel of this precision.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     shape = tuple(model.inputs[0].shape[1:])
     if None in shape:
         raise InputError(f"Expected a model with an input of fixed size, received {shape}.")
+
+    switched = [layer.name for layer in model.layers if getattr(layer, "activation", None) is hard_swish]
+    if precision == "int16" and switched:
+        raise InputError(
+            f"Expected a model without hard-swish for int16 activations, for which LiteRT has no such kernel, received "
+            f"{len(switched)} of them ({switched[0]}, ...)."
+        )
 
     @tensorflow.function(autograph=False)
     def answer(images):
@@ -45,6 +54,13 @@ def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -
         converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tensorflow.float16]
+    if precision == "int16":
+        converter.inference_input_type = tensorflow.int16
+        converter.inference_output_type = tensorflow.int16
+        converter.representative_dataset = lambda: _one_by_one(calibration)
+        converter.target_spec.supported_ops = [
+            tensorflow.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
     if precision == "int8":
         converter.inference_input_type = tensorflow.int8
         converter.inference_output_type = tensorflow.int8

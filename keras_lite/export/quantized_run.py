@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source
 from keras_lite.errors import InputError, import_extra
@@ -17,7 +16,7 @@ from keras_lite.export.samples import sample
 from keras_lite.export.tflite import to_tflite
 from keras_lite.files import write_json
 from keras_lite.quantization import calibrate, finetune, quantize_aware
-from keras_lite.training.splits import Subset, with_validation
+from keras_lite.training.splits import first_shuffled, with_validation
 
 FLOAT32, INT8 = "TFLite float32", "TFLite int8"
 
@@ -96,7 +95,7 @@ def quantize_run(
     data = with_validation(data, 0.1, options.seed)
     train, samples = data["train"], sample(data["valid"], info.preprocessing, 200, options.seed)
     if options.image_limit is not None and options.image_limit < len(train):
-        train = _first_shuffled(train, options.image_limit, options.seed)
+        train = first_shuffled(train, options.image_limit, options.seed)
     calibration = sample(train, info.preprocessing, options.calibration_images, options.seed)
     files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: folder / f"{info.name}_int8.tflite"}
     # First what is quick: an error of conversion shows before the training.
@@ -140,9 +139,3 @@ def _check_classes(info: ModelInfo, data: dict[str, Source]) -> None:
                 f"Expected data with the model's {len(info.class_names)} classes ({info.class_names[0]!r}, ...), "
                 f"received {len(source.class_names)} ({source.class_names[0]!r}, ...) in the {split} split."
             )
-
-
-def _first_shuffled(source: Source, count: int, seed: int) -> Source:
-    if count < 1:
-        raise InputError(f"Expected image_limit to be 1 or more, received {count}.")
-    return Subset(source, np.sort(np.random.default_rng(seed).permutation(len(source))[:count]))

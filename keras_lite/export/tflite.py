@@ -23,13 +23,14 @@ from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.quantize_aware import is_quantized
 from keras_lite.quantization.to_tf_keras import to_tf_keras
 
+_CALIBRATED = ("int16", "int8")
 _PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
 
 
 def to_tflite(
     model: Any,
     path: str | os.PathLike,
-    precision: Literal["float32", "float16", "dynamic", "int8"] = "float32",
+    precision: Literal["float32", "float16", "dynamic", "int16", "int8"] = "float32",
     calibration: np.ndarray | None = None,
     samples: np.ndarray | None = None,
     info: ModelInfo | None = None,
@@ -48,9 +49,10 @@ def to_tflite(
             `keras_lite.quantization.quantize_aware`.
         path: The file to write, `*.tflite`. Its batch is 1.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
+            `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
             `"int8"`: 8 bits throughout, input and output included. A quantisation-aware model can only be `"int8"`.
         calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They set the activation
-            ranges of an `"int8"` file of a plain model (a hundred are enough).
+            ranges of an `"int8"` or `"int16"` file of a plain model (a hundred are enough).
         samples: Real images, preprocessed, to compare the answers on. Defaults to `calibration`.
         info: Class names and preprocessing. Without it there is no labels file and the metadata lack both.
         thresholds: What the file must reach. Defaults to `keras_lite.export.THRESHOLDS` of the precision.
@@ -82,7 +84,7 @@ def to_tflite(
         calibration = check_images(twin, calibration)
     _check_classes(twin, info)
     expected = np.asarray(model.predict(samples, verbose=0))
-    content = convert(twin, precision, None if quantized or precision != "int8" else calibration)
+    content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
     if thresholds is None:
         thresholds = THRESHOLDS["int8 quantisation-aware" if quantized else precision]
     with atomic_path(path) as temporary:
@@ -90,7 +92,7 @@ def to_tflite(
         inspection, verification = _verify(temporary, path.name, samples, expected, thresholds)
     _write_beside(path, info, inspection, {
         "precision": precision,
-        "quantization": ("quantisation-aware" if quantized else "post-training") if precision == "int8" else None,
+        "quantization": ("quantisation-aware" if quantized else "post-training") if precision in _CALIBRATED else None,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "verification": verification.to_dict(),
@@ -126,8 +128,10 @@ def _check_arguments(
         raise InputError(f'Expected precision "int8" for a quantisation-aware model, received {precision!r}.')
     if calibration is None and samples is None:
         raise InputError("Expected real images as calibration or samples to verify the file with, received none.")
-    if precision == "int8" and not quantized and calibration is None:
-        raise InputError("Expected calibration images for the int8 file of a model that is not quantisation-aware.")
+    if precision in _CALIBRATED and not quantized and calibration is None:
+        raise InputError(
+            f"Expected calibration images for the {precision} file of a model that is not quantisation-aware."
+        )
 
 
 def _check_classes(twin: Any, info: ModelInfo | None) -> None:

@@ -34,6 +34,7 @@ THRESHOLDS = {
     "float32": Thresholds(agreement=0.99, correlation=0.999, difference=1e-3),
     "float16": Thresholds(agreement=0.97, correlation=0.99, difference=3e-2),
     "dynamic": Thresholds(agreement=0.90, correlation=0.90),
+    "int16": Thresholds(agreement=0.90, correlation=0.90),
     "int8": Thresholds(agreement=0.85, correlation=0.80),
     "int8 quantisation-aware": Thresholds(agreement=0.95, correlation=0.90),
 }

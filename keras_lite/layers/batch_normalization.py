@@ -46,8 +46,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         tf = import_extra("tensorflow", "tensorflow")
         inputs = tf.cast(inputs, self.compute_dtype)
         gamma, beta = self.gamma.value, self.beta.value
-        if inputs.shape[-1] % 4 and self.compute_dtype == "float32":
+        if inputs.shape[-1] % 4:
+            inputs = tf.cast(inputs, "float32")
             outputs, mean, variance = _tensorflow_normalize()(inputs, gamma, beta, self.epsilon)
+            outputs = tf.cast(outputs, self.compute_dtype)
         else:
             outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
                 inputs, gamma, beta, epsilon=self.epsilon, is_training=True

@@ -103,6 +103,7 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
             quantized=_quantized(folder.path / "quantized" / "result.json"),
             train_accuracies=[epoch["accuracy"] for epoch in rounded],
             epoch_accuracies=[epoch["val_accuracy"] for epoch in rounded],
+            peak_memory_bytes=result["peak_memory_bytes"],
         ),
         results_dir,
     )

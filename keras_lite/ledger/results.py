@@ -59,6 +59,8 @@ class RunResult:
             `latency_ms`, `threads`, `images`, `split`, `epochs`), or `None`.
         train_accuracies: Share right of the augmented training images, of every epoch.
         epoch_accuracies: As `last_accuracy`, of every epoch.
+        peak_memory_bytes: The most memory that the process that ended the run has had, see
+            `keras_lite.training.environment.peak_memory`; `None` where it was not measured.
 
     Raises:
         InputError: If a value is of the wrong type or contradicts another.
@@ -97,6 +99,7 @@ class RunResult:
     quantized: dict | None
     train_accuracies: list
     epoch_accuracies: list
+    peak_memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -239,8 +242,9 @@ def _read(path: Path) -> Result:
     kind = _KINDS.get(entries.pop("kind", None))
     if kind is None:
         raise InputError(f"Expected a result of kind {' or '.join(_KINDS)} in {path}.")
-    names = [field.name for field in dataclasses.fields(kind)]
-    if different := sorted(set(names) ^ set(entries)):
+    names = {field.name for field in dataclasses.fields(kind)}
+    needed = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING}
+    if different := sorted((needed - set(entries)) | (set(entries) - names)):
         raise InputError(
             f"Expected the entries of a {kind.kind} in {path}, missing or unknown: {', '.join(different)}."
         )

@@ -210,16 +210,28 @@ def _quantized_table(runs: list[RunResult]) -> str:
 
 
 def _every_run(runs: list[RunResult], folder: str) -> str:
-    head = ("file", "test, last epoch", "best epoch", "epochs", "pixels", "time", "images/s", "ran on", "commit")
+    head = (
+        "file",
+        "test, last epoch",
+        "best epoch",
+        "epochs",
+        "pixels",
+        "time",
+        "images/s",
+        "memory",
+        "ran on",
+        "commit",
+    )
     lines = []
     for run in runs:
         group = Group((run,))
+        memory = OPEN if run.peak_memory_bytes is None else f"{run.peak_memory_bytes / 1e6:,.0f} MB"
         commit = OPEN if run.commit is None else run.commit[:10] + (", modified" if run.commit_modified else "")
         lines.append((
             f"[{run.file_name.removesuffix('.json')}]({folder}/{run.file_name})", f"{100 * run.test_accuracy:.2f}",
             f"{100 * run.best_accuracy:.2f} {group.evaluated_on()} (epoch {run.best_epoch})", group.epochs_text(),
             size_text(run.image_size), f"{run.seconds / 60:,.1f} min", f"{run.images_per_second:,.0f}",
-            f"{_hardware(run)}, {run.backend}", commit,
+            memory, f"{_hardware(run)}, {run.backend}", commit,
         ))  # fmt: skip
     return _markdown_table(head, lines)
 

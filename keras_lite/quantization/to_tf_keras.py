@@ -186,7 +186,8 @@ def hard_sigmoid(inputs: Any) -> Any:
     return tensorflow.nn.relu6(inputs + 3.0) * (1.0 / 6.0)
 
 
-def _hard_swish(inputs: Any) -> Any:
+def hard_swish(inputs: Any) -> Any:
+    """x relu6(x + 3) / 6, Keras 3's hard SiLU, on TensorFlow tensors."""
     return inputs * hard_sigmoid(inputs)
 
 
@@ -194,7 +195,7 @@ def _activation(layer: keras.layers.Layer) -> Any:
     name = activation_name(layer)
     if name == "relu6":
         return import_extra("tensorflow", "tensorflow").nn.relu6
-    special = {"hard_sigmoid": hard_sigmoid, "hard_silu": _hard_swish}
+    special = {"hard_sigmoid": hard_sigmoid, "hard_silu": hard_swish}
     if name in special:
         return special[name]
     if name not in _SAME_ACTIVATIONS:

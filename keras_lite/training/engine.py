@@ -25,7 +25,7 @@ from keras_lite.files import atomic_path, write_json
 from keras_lite.training import processes
 from keras_lite.training.compilation import CompiledModel, compile_model
 from keras_lite.training.data_parallel import OneDevice, data_parallel
-from keras_lite.training.environment import environment
+from keras_lite.training.environment import environment, peak_memory
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
 from keras_lite.training.options import Options
 from keras_lite.training.progress import progress_callbacks
@@ -141,6 +141,7 @@ def fit(
         "image_size": list(options.image_size),
         "batch_size": options.batch_size,
         "seconds": run.seconds(),
+        "peak_memory_bytes": peak_memory(),
         **_size_of(compiled.model),
         "published": _published(recipe, options),
     }

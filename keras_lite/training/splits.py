@@ -81,6 +81,22 @@ def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[st
     }
 
 
+def first_shuffled(source: Source, count: int, seed: int) -> Source:
+    """Return some images of a source, in their order.
+
+    Args:
+        source: The source.
+        count: How many, at most all.
+        seed: What they are drawn from.
+
+    Raises:
+        InputError: If `count` is below 1.
+    """
+    if count < 1:
+        raise InputError(f"Expected image_limit to be 1 or more, received {count}.")
+    return Subset(source, np.sort(np.random.default_rng(seed).permutation(len(source))[:count]))
+
+
 def _training_images(data: dict[str, Source]) -> Source:
     if "train" not in data:
         raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")

@@ -71,6 +71,7 @@ class RunFiles:
             "images": {"train": 45000, "valid": 5000, "test": 10000},
             "image_size": [32, 32],
             "seconds": 180.04,
+            "peak_memory_bytes": 1_500_000_000,
             "parameters": 282138,
             "macs": 37093552,
             "published": {"accuracy": 68.3},

@@ -28,6 +28,7 @@ def test_what_is_kept_of_a_run(run_files, tmp_path):
     assert kept["train_accuracies"] == [0.2, 0.3]
     # 2 epochs of 45,000 images in 180 s.
     assert (kept["seconds"], kept["images_per_second"]) == (180.0, 499.9)
+    assert kept["peak_memory_bytes"] == 1_500_000_000
     assert kept["hardware"] == {"devices": ["cpu:0"], "system": "Linux", "processor": "Some CPU", "cpus": 2}
     assert (kept["commit"], kept["versions"]["keras_lite"]) == ("0123456789abcdef", "0.1.0")
     assert (kept["parameters"], kept["macs"]) == (282138, 37093552)

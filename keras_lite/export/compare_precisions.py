@@ -1,0 +1,197 @@
+"""Compare what a trained model gives at each precision: accuracy, agreement, size, latency.
+
+    python -m keras_lite.export.compare_precisions MODEL --data_dir DATA [--precisions float32,int8,quantized]
+
+MODEL is a run folder or a .keras file with its information file (.json) beside it. DATA has a validation or training
+split, from which the activation ranges are taken, and a test split; for a run folder it defaults to the run's own. Into
+the folder `precisions` beside the model come a .tflite file for each precision, result.json and precisions.png.
+
+float32, float16, dynamic and int8 are the stock converter's, int8 and int16 (activations) with ranges from images;
+`quantized` is int8 after this package's own preparation and ranges, without training; `trained` is the int8 file of
+`python -m keras_lite.quantize`, if the model's folder has one.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import keras
+from absl import flags
+
+from keras_lite import command_line
+from keras_lite.checkpoints import load_model
+from keras_lite.data import ModelInfo, Source, open_data, read_model_info
+from keras_lite.errors import InputError, import_extra
+from keras_lite.evaluate import data_dir_of_run
+from keras_lite.export.__main__ import check_input, keras_file
+from keras_lite.export.benchmark import thread_count
+from keras_lite.export.report import format_report, report
+from keras_lite.export.samples import sample
+from keras_lite.export.tflite import check_writable, to_tflite
+from keras_lite.export.verification import Thresholds
+from keras_lite.files import atomic_path, write_json
+from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.training.splits import first_shuffled, with_validation
+
+TITLES = {
+    "float32": "float32",
+    "float16": "float16 weights",
+    "dynamic": "int8 weights",
+    "int16": "int16 activations, int8 weights",
+    "int8": "int8, stock converter",
+    "quantized": "int8, prepared and calibrated",
+    "trained": "int8, quantisation-aware",
+}
+# A file that has lost its accuracy is to be shown, not refused.
+_ANY = Thresholds(agreement=0.0, correlation=-1.0)
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "Where to write. Default: `precisions` beside the model.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "precisions", [name for name in TITLES if name != "int16"], f"Some of {','.join(TITLES)}.", flag_values=FLAGS
+)
+flags.DEFINE_integer("image_limit", None, "At most so many test images.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("calibration_images", 256, "Images that set the ranges.", 1, flag_values=FLAGS)
+flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure latency with.", flag_values=FLAGS)
+flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
+
+
+def compare_precisions(
+    model: keras.Model,
+    info: ModelInfo,
+    data: dict[str, Source],
+    output_dir: str | os.PathLike,
+    precisions: tuple[str, ...] = ("float32", "float16", "dynamic", "int8", "quantized"),
+    trained: str | os.PathLike | None = None,
+    threads: tuple[int, ...] = (1, 2),
+    image_limit: int | None = None,
+    calibration_images: int = 256,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write a model at several precisions and measure all of them on test images.
+
+    Args:
+        model: A trained Keras 3 model of any backend.
+        info: Its class names and preprocessing.
+        data: Sources: `"train"` or `"valid"` for the ranges; `"test"`, for which validation images stand in where it
+            is missing.
+        output_dir: The folder to write to: a `.tflite` file for each precision, `result.json`, `precisions.png`.
+        precisions: Names out of `TITLES`.
+        trained: The int8 file for the precision `"trained"`.
+        threads: Numbers of threads to measure latency with.
+        image_limit: At most so many test images.
+        calibration_images: Images that set the ranges.
+        seed: What the choice of images is drawn from.
+
+    Returns:
+        What `result.json` holds: the figures of `keras_lite.export.report.report`, and what they were measured on.
+
+    Raises:
+        InputError: If a precision is unknown, or the model can't be had at one.
+        VerificationError: If a file can't be run.
+        MissingExtraError: If the quantization extra is not installed.
+
+    Example:
+
+    ```python
+    print(format_report(compare_precisions(model, info, open_data("photos", (96, 96)), "precisions")))
+    ```
+    """
+    unknown = [name for name in precisions if name not in TITLES]
+    if unknown or not precisions:
+        raise InputError(f"Expected precisions out of {', '.join(TITLES)}, received {', '.join(unknown) or 'none'}.")
+    folder = Path(output_dir)
+    check_writable(folder)
+    data = with_validation(data, 0.1, seed)
+    test = "test" if "test" in data else "valid"
+    source = data[test]
+    if image_limit is not None and image_limit < len(source):
+        source = first_shuffled(source, image_limit, seed)
+    calibration = sample(data["train"], info.preprocessing, calibration_images, seed)
+    samples = sample(data["valid"], info.preprocessing, 100, seed)
+    files: dict[str, Path] = {}
+    for name in precisions:
+        if name == "trained":
+            if trained is None:
+                raise InputError("Expected the int8 file of a quantised run for the precision trained, received none.")
+            files[name] = Path(trained)
+            continue
+        print(f"converting: {TITLES[name]}", flush=True)
+        files[name] = folder / f"{info.name}_{name}.tflite"
+        if name == "quantized":
+            quantized = quantize_aware(model)
+            calibrate(quantized, calibration)
+            logits = dataclasses.replace(info, output="logits")  # a softmax at the end is left out
+            to_tflite(quantized, files[name], "int8", samples=samples, info=logits, thresholds=_ANY)
+        else:
+            to_tflite(model, files[name], name, calibration, samples, info, _ANY)
+    by_title = {TITLES[name]: path for name, path in files.items()}
+    figures = report(model, by_title, source, info.preprocessing, threads=threads)
+    result = {"name": info.name, "split": test, "calibration_images": len(calibration), "seed": seed, **figures}
+    write_json(folder / "result.json", result)
+    draw_comparison(folder / "precisions.png", result)
+    return result
+
+
+def draw_comparison(path: str | os.PathLike, figures: dict[str, Any]) -> None:
+    """Draw accuracy against latency, a point for each precision whose area is the file's size."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    reference, *rows = figures["rows"]
+    largest = max(row["bytes"] for row in rows)
+    for row in rows:
+        place = (row["latency_ms"], 100 * row["top1"])
+        axes.scatter(*place, s=600 * row["bytes"] / largest, alpha=0.6)
+        axes.annotate(f"{row['title']}\n{row['bytes'] / 1000:,.0f} kB", place, fontsize=8)
+    axes.axhline(100 * reference["top1"], color="grey", linewidth=1, linestyle="dashed", label=reference["title"])
+    axes.set_xlim(left=0)
+    axes.margins(x=0.25, y=0.2)
+    axes.set(xlabel=f"latency of one image in ms, {figures['threads']} thread(s)", ylabel="top-1 in %")
+    axes.set_title(f"{figures['name']}: {figures['images']:,} images; area: size of the file")
+    axes.legend(loc="lower right")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Compare one model."""
+    if len(positional) != 1:
+        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
+    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
+        import_extra(module, "quantization")
+    path = keras_file(positional[0])
+    threads = tuple(thread_count(text) for text in values.threads)
+    model, info = load_model(path), read_model_info(path)
+    check_input(model, info, path)
+    precisions, trained = tuple(values.precisions), path.parent / "quantized" / f"{info.name}_int8.tflite"
+    if not trained.is_file():
+        if values["precisions"].using_default_value:
+            precisions = tuple(name for name in precisions if name != "trained")
+        trained = None
+    data = open_data(values.data_dir or data_dir_of_run(positional[0]), info.preprocessing.geometry)
+    figures = compare_precisions(
+        model,
+        info,
+        data,
+        values.output_dir or path.parent / "precisions",
+        precisions,
+        trained,
+        threads,
+        values.image_limit,
+        values.calibration_images,
+        values.seed,
+    )
+    print(format_report(figures))
+
+
+def cli() -> NoReturn:
+    """Run the tool as the command line says."""
+    command_line.run(main, FLAGS, __doc__)
+
+
+if __name__ == "__main__":
+    cli()
