@@ -73,9 +73,9 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable ".[quantization]"
 	touch $@
 
-# PyTorch comes first, so that its own index is asked for it alone.
+# PyTorch and torchvision come first, so that PyTorch's own index is asked for them alone.
 $(VENV)/.test: $(VENV)/.demo
 	@echo "Installing JAX, PyTorch and the development tools (a few minutes, once) ..."
-	$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch torchvision
 	$(PIP) --editable ".[quantization,jax,torch,dev]"
 	touch $@

@@ -1,19 +1,35 @@
-"""Files of PyTorch weights: .pt, .pth and .safetensors. Tensors alone are read, never objects that could run code."""
+"""Files of PyTorch weights: .pt, .pth and .safetensors. Tensors alone are read, never objects that could run code.
 
+PyTorch has had two formats: a zip file, and before version 1.6 a stream of pickles. Both are read without PyTorch;
+it is needed to write one.
+"""
+
+import io
+import math
 import os
-import pickle
-from collections.abc import Mapping
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import atomic_path
+from keras_lite.torch_pickle import STORAGE_TYPES, BrokenError, Reader, RefusedError, Storage, Tensor
 
 ENDINGS = (".pt", ".pth", ".safetensors")
 
 # Where training scripts keep the state dict in what they save.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+
+# What a stream of pickles begins with.
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+
+# What zipfile raises on files that are damaged, or made to damage.
+_DAMAGE = (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError, struct.error)
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -22,14 +38,14 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     A state dict inside another dict is found under the names `state_dict`, `model_state_dict`, `model` and `net`.
 
     Args:
-        path: A .pt or .pth file (needs torch) or a .safetensors file (needs safetensors).
+        path: A .pt or .pth file, of any version of PyTorch, or a .safetensors file (needs safetensors).
 
     Returns:
-        Name -> array in PyTorch's layout.
+        Name -> array in PyTorch's layout, floats as float32. Arrays may be read-only.
 
     Raises:
-        InputError: If the file does not exist or holds anything but named tensors.
-        MissingExtraError: If torch or safetensors is not installed.
+        InputError: If the file does not exist, is damaged or holds anything but named tensors.
+        MissingExtraError: If safetensors is not installed.
 
     Example:
 
@@ -41,7 +57,7 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = _checked(path)
     if not path.is_file():
         raise InputError(f"Expected a file of PyTorch weights, received {str(path)!r}, which does not exist.")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
 
 
 def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarray]) -> None:
@@ -58,7 +74,7 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
     path = _checked(path)
     arrays = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in state_dict.items()}
     if path.suffix == ".safetensors":
-        safetensors = import_extra("safetensors.numpy", "torch")
+        safetensors = import_extra("safetensors.numpy", "safetensors")
         with atomic_path(path) as temporary:
             safetensors.save_file(arrays, temporary)
     else:
@@ -75,46 +91,158 @@ def _checked(path: str | os.PathLike) -> Path:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    safetensors = import_extra("safetensors", "torch")
-    numpy_files = import_extra("safetensors.numpy", "torch")
+    safetensors = import_extra("safetensors", "safetensors")
+    numpy_files = import_extra("safetensors.numpy", "safetensors")
     try:
-        return numpy_files.load_file(path)
+        return {name: _widened(array) for name, array in numpy_files.load_file(path).items()}
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"Expected tensors in {path}, which can't be read as safetensors: {reason}") from error
+        raise InputError(f"Expected tensors in {path}, which can't be read as safetensors: {_line(error)}") from error
 
 
-def _read_pickle(path: Path) -> dict[str, np.ndarray]:
-    torch = import_extra("torch", "torch")
+def _read_pytorch(path: Path) -> dict[str, np.ndarray]:
+    data = path.read_bytes()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        content, storages = _read_zip(data) if data.startswith(b"PK") else _read_stream(data)
+        state_dict = _find_state_dict(content)
+        arrays = None if state_dict is None else _arrays(state_dict, storages)
+    except RefusedError as error:
         raise InputError(
-            f"Expected tensors alone in {path}, received other objects too, or no PyTorch file. Objects are never "
-            "loaded, since they can run code; a whole saved network becomes a state dict in the code that it is from: "
+            f"Expected tensors alone in {path}, received {error} too. Objects are never loaded, since they can run "
+            "code; a whole saved network becomes a state dict in the code that it is from: "
             "torch.save(network.state_dict(), path)"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"Expected PyTorch weights in {path}, which can't be read as such: {reason}") from error
-    return {name: _as_array(tensor) for name, tensor in _find_state_dict(content, path, torch.Tensor).items()}
+    except (BrokenError, *_DAMAGE) as error:
+        raise InputError(f"Expected PyTorch weights in {path}, which can't be read as such: {_line(error)}") from error
+    if arrays is None:
+        raise InputError(
+            f"Expected a state dict in {path}, or one under the name {', '.join(_WRAPPERS)}; "
+            f"received {_describe(content)}."
+        )
+    return arrays
 
 
-def _find_state_dict(content, path: Path, tensor_class: type) -> Mapping:
-    if isinstance(content, Mapping):
-        if content and all(isinstance(value, tensor_class) for value in content.values()):
+def _read_zip(data: bytes) -> tuple[Any, Callable[[Storage], memoryview]]:
+    """Return what a zip file's pickle holds, and a function that gives a storage's bytes."""
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    entries = {entry.filename: entry for entry in archive.infolist()}
+    _check_entries(archive.infolist(), len(data))
+    pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise BrokenError(f"a zip file with {len(pickles) or 'no'} data.pkl in its only folder")
+    folder = pickles[0].removesuffix("data.pkl")
+    order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in entries else b"little"
+    _check_byte_order(order == b"little")
+
+    def storage(wanted: Storage) -> memoryview:
+        name = f"{folder}data/{wanted.key}"
+        if name not in entries:
+            raise BrokenError(f"a tensor in the storage {wanted.key[:40]!r}, which is not there")
+        return memoryview(archive.read(name))
+
+    return Reader().read(io.BytesIO(archive.read(pickles[0]))), storage
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse what PyTorch never writes: compressed entries, sizes that lie, two of one name, names that lead away."""
+    if sum(entry.file_size for entry in entries) > size:
+        raise BrokenError(f"a zip file of {size:,} bytes whose entries have more")
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise BrokenError("a zip file with two entries of one name")
+    for entry in entries:
+        name = entry.filename[:80]
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise BrokenError(f"a zip file with the compressed entry {name!r}")
+        if name.startswith(("/", "\\")) or ".." in Path(name).parts:
+            raise BrokenError(f"a zip file with the entry {name!r}, outside of its folder")
+
+
+def _read_stream(data: bytes) -> tuple[Any, Callable[[Storage], memoryview]]:
+    """The same for the format that PyTorch wrote until 1.5: five pickles, then the storages."""
+    stream, reader = io.BytesIO(data), Reader()
+    if reader.read(stream) != _MAGIC:
+        raise BrokenError("a pickle that PyTorch did not write")
+    if (protocol := reader.read(stream)) != _PROTOCOL:
+        raise BrokenError(f"the protocol {str(protocol)[:20]}")
+    system = reader.read(stream)
+    _check_byte_order(isinstance(system, dict) and system.get("little_endian") is True)
+    content, keys = reader.read(stream), reader.read(stream)
+    if not isinstance(keys, list) or not all(isinstance(key, str) and key in reader.storages for key in keys):
+        raise BrokenError("storages that no tensor is in")
+    position, parts = stream.tell(), {}
+    for key in keys:
+        wanted = reader.storages[key]
+        size = int.from_bytes(data[position : position + 8], "little")
+        if size != wanted.size:
+            raise BrokenError(f"the storage {key[:40]!r} of {size:,} numbers in place of {wanted.size:,}, or cut off")
+        length = size * STORAGE_TYPES[wanted.kind].itemsize
+        parts[key] = memoryview(data)[position + 8 : position + 8 + length]
+        position += 8 + length
+
+    def storage(wanted: Storage) -> memoryview:
+        if wanted.key not in parts:
+            raise BrokenError(f"a tensor in the storage {wanted.key[:40]!r}, which is not there")
+        return parts[wanted.key]
+
+    return content, storage
+
+
+def _check_byte_order(little: bool) -> None:
+    if not little:
+        raise BrokenError("numbers in another byte order than little endian")
+
+
+def _find_state_dict(content) -> dict[str, Tensor] | None:
+    for _ in range(len(_WRAPPERS)):
+        if not isinstance(content, dict):
+            return None
+        if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
             return content
-        for name in _WRAPPERS:
-            if isinstance(content.get(name), Mapping):
-                return _find_state_dict(content[name], path, tensor_class)
-        received = f"a dict with {', '.join(map(str, list(content)[:8])) or 'nothing'}"
-    else:
-        received = type(content).__name__
-    raise InputError(
-        f"Expected a state dict in {path}, or one under the name {', '.join(_WRAPPERS)}; received {received}."
-    )
+        content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), dict)), None)
+    return None
 
 
-def _as_array(tensor) -> np.ndarray:
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+def _describe(content) -> str:
+    if isinstance(content, dict):
+        return f"a dict with {', '.join(str(name)[:40] for name in list(content)[:8]) or 'nothing'}"
+    return type(content).__name__
+
+
+def _arrays(tensors: dict[str, Tensor], storages: Callable[[Storage], memoryview]) -> dict[str, np.ndarray]:
+    """Return each tensor as a view of its storage, so that no file can ask for more memory than it has bytes."""
+    flat = {}
+    for tensor in tensors.values():
+        if tensor.storage.key not in flat:
+            flat[tensor.storage.key] = _numbers(tensor.storage, storages(tensor.storage))
+    return {name: _view(tensor, flat[tensor.storage.key], name) for name, tensor in tensors.items()}
+
+
+def _numbers(storage: Storage, content: memoryview) -> np.ndarray:
+    kind = STORAGE_TYPES[storage.kind]
+    if len(content) != storage.size * kind.itemsize:
+        raise BrokenError(
+            f"the storage {storage.key[:40]!r} of {len(content):,} bytes in place of {storage.size * kind.itemsize:,}"
+        )
+    numbers = np.frombuffer(content, kind)
+    if storage.kind == "BFloat16Storage":
+        return (numbers.astype("<u4") << 16).view("<f4")  # bfloat16 is the upper half of float32
+    return numbers != 0 if storage.kind == "BoolStorage" else _widened(numbers)
+
+
+def _view(tensor: Tensor, flat: np.ndarray, name: str) -> np.ndarray:
+    count = math.prod(tensor.shape)
+    last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
+    if count > flat.size or (count and last >= flat.size):
+        raise BrokenError(f"{name[:80]} of shape {tensor.shape} in a storage of {flat.size:,} numbers")
+    if not count:
+        return np.zeros(tensor.shape, flat.dtype)
+    steps = [stride * flat.itemsize if n > 1 else 0 for n, stride in zip(tensor.shape, tensor.strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, steps, writeable=False)
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    """Return floats of any size as float32."""
+    return array.astype("float32", copy=False) if array.dtype.kind not in "iub" else array
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -14,7 +14,7 @@ import keras
 
 from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals
 from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
-from keras_lite.applications.inverted_residuals import BLOCKS, Network, Stage
+from keras_lite.applications.inverted_residuals import Network, Stage
 from keras_lite.layers.activations import activation_layer
 from keras_lite.layers.initializers import kaiming_uniform
 
@@ -81,7 +81,7 @@ def BSConvMobileNetV3Large(
     Args:
         include_top: Whether the classifier is part of the model.
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+            path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
@@ -116,7 +116,7 @@ def BSConvMobileNetV3Large(
     small = blocks.are_small(inputs, small_images)
     network = Network("BSConvMobileNetV3Large", alpha, small, stem, downsampling, convolution, convolution_options)
     x = network.features(inputs, 16, "hard_silu", LARGE)
-    x = BLOCKS.convolution(x, network.last_width(960), 1, "last", "hard_silu")
+    x = network.blocks.convolution(x, network.last_width(960), 1, "last", "hard_silu")
     x = bsconv_library.classify(
         x,
         include_top=include_top,
@@ -173,8 +173,8 @@ def BSConvMobileNetV3Small(
     small = blocks.are_small(inputs, small_images)
     network = Network("BSConvMobileNetV3Small", alpha, small, stem, downsampling, convolution, convolution_options)
     x = network.features(inputs, 16, "hard_silu", SMALL)
-    x = BLOCKS.convolution(x, network.last_width(576), 1, "last", "hard_silu")
-    x = BLOCKS.squeeze_excite(x, x.shape[-1] // 4, "last_attention")
+    x = network.blocks.convolution(x, network.last_width(576), 1, "last", "hard_silu")
+    x = network.blocks.squeeze_excite(x, x.shape[-1] // 4, "last_attention")
     x = bsconv_library.classify(
         x,
         include_top=include_top,

@@ -49,7 +49,7 @@ def CARNet18(
     Args:
         include_top: Whether the classifier is part of the model.
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+            path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`, at least 47 x 47 pixels. Default: (244, 244, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.

@@ -12,11 +12,12 @@ import os
 import keras
 
 from keras_lite.applications import bsconv_library, common, residual_units
-from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
-from keras_lite.applications.residual_units import TORCH_NAMES, Units
+from keras_lite.applications.bsconv_library import preprocess_input
+from keras_lite.applications.residual_units import Units, torch_names
+from keras_lite.applications.torchvision_form import torch_convolutions
 from keras_lite.errors import InputError
 
-__all__ = ["TORCH_CONVOLUTIONS", "TORCH_NAMES", "CifarPreResNet", "CifarResNet", "WideResNet", "preprocess_input"]
+__all__ = ["CifarPreResNet", "CifarResNet", "WideResNet", "preprocess_input", "torch_convolutions", "torch_names"]
 
 STAGE_FILTERS = (16, 32, 64)
 
@@ -49,7 +50,7 @@ def CifarResNet(
         depth: Number of layers, 6 n + 2; published are 20, 56, 110, 302 and 602.
         include_top: Whether the classifier is part of the model.
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+            path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (32, 32, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
@@ -181,7 +182,7 @@ def WideResNet(
         width: Factor of the stages' filters.
         include_top: Whether the classifier is part of the model.
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+            path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (32, 32, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.

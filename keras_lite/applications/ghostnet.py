@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_lite.applications import blocks, carnet, common
+from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.applications.blocks import rounded
 from keras_lite.errors import InputError
 from keras_lite.layers import GhostModule, PixelConv2D
@@ -42,6 +42,7 @@ STAGES = (
 _BLOCKS = blocks.Blocks()
 
 preprocess_input = carnet.preprocess_input
+decode_predictions = imagenet_weights.decode_predictions
 
 
 def GhostNet(
@@ -63,10 +64,11 @@ def GhostNet(
 ) -> keras.Model:
     """GhostNet: 5,182,508 parameters with 1000 classes.
 
-    Images go through `keras_lite.applications.ghostnet.preprocess_input` first (the tables on CIFAR-100 have that
-    data set's mean and standard deviation instead). With `downsampling="attention"` EfficientFormerV2's downsampling
-    takes the place of each block of stride 2; the last two of these have attention. PyTorch's default initialisation;
-    batch norm has epsilon 1e-5 and momentum 0.9.
+    Without arguments it is timm's `ghostnet_100`, whose ImageNet weights timm publishes (see
+    `keras_lite.applications.imagenet_weights`). Images go through `keras_lite.applications.ghostnet.preprocess_input`
+    first (the tables on CIFAR-100 have that data set's mean and standard deviation instead). With
+    `downsampling="attention"` EfficientFormerV2's downsampling takes the place of each block of stride 2; the last two
+    of these have attention. PyTorch's default initialisation; batch norm has epsilon 1e-5 and momentum 0.9.
 
     The published network with hybrid stem carries 32 more parameters: a batch norm that it never uses.
 
@@ -74,8 +76,9 @@ def GhostNet(
 
     Args:
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.

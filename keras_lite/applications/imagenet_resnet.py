@@ -1,4 +1,6 @@
-"""Residual networks for ImageNet-sized images: ResNet and pre-activation ResNet, as the BSConv library has them.
+"""Residual networks for ImageNet-sized images: ResNet and pre-activation ResNet.
+
+Both as the BSConv library has them, and ResNet as torchvision has it too.
 
 Sources: He et al., "Deep Residual Learning", CVPR 2016 (arXiv:1512.03385) and "Identity Mappings in Deep Residual
 Networks", ECCV 2016 (arXiv:1603.05027); Haase and Amthor, "Rethinking Depthwise Separable Convolutions", CVPR 2020
@@ -9,12 +11,20 @@ import os
 
 import keras
 
-from keras_lite.applications import blocks, bsconv_library, common, residual_units
-from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
-from keras_lite.applications.residual_units import TORCH_NAMES, Units
+from keras_lite.applications import blocks, bsconv_library, common, residual_units, torchvision_form
+from keras_lite.applications.imagenet_weights import decode_predictions
+from keras_lite.applications.residual_units import Units, torch_names
+from keras_lite.applications.torchvision_form import preprocess_input, torch_convolutions
 from keras_lite.errors import InputError
 
-__all__ = ["TORCH_CONVOLUTIONS", "TORCH_NAMES", "ImageNetPreResNet", "ImageNetResNet", "preprocess_input"]
+__all__ = [
+    "ImageNetPreResNet",
+    "ImageNetResNet",
+    "decode_predictions",
+    "preprocess_input",
+    "torch_convolutions",
+    "torch_names",
+]
 
 STAGE_FILTERS = (64, 128, 256, 512)
 
@@ -40,6 +50,7 @@ def ImageNetResNet(
     classifier_activation: str | None = "softmax",
     name: str | None = None,
     *,
+    variant: str = "bsconv",
     stem: str = "plain",
     downsampling: str = "strided",
     convolution: str = "standard",
@@ -52,19 +63,25 @@ def ImageNetResNet(
     global average pooling; a dense layer. A batch norm of the image comes first, so images go through
     `imagenet_resnet.preprocess_input`, which gives [0, 1].
 
+    `variant="torchvision"` is the network whose ImageNet weights torchvision publishes (depths 18 and 34: 11,689,512
+    and 21,797,672 parameters with 1000 classes). It has no batch norm of the image, so images go through
+    `imagenet_resnet.preprocess_input(images, variant="torchvision")`.
+
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385).
 
     Args:
         depth: Number of layers: 10, 18, 26, 34, 68 or 102.
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
         name: Name of the model. Default: the network's name with its depth.
+        variant: `"bsconv"`, the BSConv library's form, or `"torchvision"`.
         stem: `"plain"`; the hybrid stem is refused.
         downsampling: `"strided"`, or `"padding_free"` (`keras_lite.layers.PaddingFreeDownsampling`).
         convolution: The 3x3 convolutions: `"standard"`, `"bsconv_u"` or `"bsconv_s"`
@@ -84,10 +101,13 @@ def ImageNetResNet(
     >>> keras_lite.applications.ImageNetResNet(10, classes=120).output_shape
     (None, 120)
     """
-    units = Units(convolution, convolution_options, downsampling)
-    inputs, x = _begin("ImageNetResNet", depth, units, stem, input_shape, input_tensor)
+    torchvision_form.check(variant)
+    initialization = torchvision_form.INITIALIZATIONS[variant]
+    units = Units(convolution, convolution_options, downsampling, initialization=initialization)
+    inputs, x = _begin("ImageNetResNet", depth, units, stem, input_shape, input_tensor, variant)
     x = _stages(x, units.post_activation, UNITS[depth])
-    x = bsconv_library.classify(
+    classify = common.classify if variant == "torchvision" else bsconv_library.classify
+    x = classify(
         x,
         include_top=include_top,
         pooling=pooling,
@@ -150,7 +170,9 @@ def ImageNetPreResNet(
     return common.finish(inputs, x, name or f"imagenet_preresnet{depth}", weights, load_classifier)
 
 
-def _begin(model_name: str, depth: int, units: Units, stem: str, input_shape, input_tensor) -> tuple:
+def _begin(
+    model_name: str, depth: int, units: Units, stem: str, input_shape, input_tensor, variant: str = "bsconv"
+) -> tuple:
     """Return the input and what comes out of the stem."""
     if depth not in UNITS:
         raise InputError(f"Expected depth to be one of {tuple(UNITS)} for {model_name}, received {depth!r}.")
@@ -161,7 +183,8 @@ def _begin(model_name: str, depth: int, units: Units, stem: str, input_shape, in
         )
     inputs = common.image_input(model_name, input_shape, input_tensor, 224, 1, "there must be a pixel")
     blocks.check_size(model_name, inputs, 4, [2, 2, 2], units.downsampling)
-    x = units.conv(bsconv_library.data_batch_norm(inputs), STAGE_FILTERS[0], 7, 2, "stem")
+    x = bsconv_library.data_batch_norm(inputs) if variant == "bsconv" else inputs
+    x = units.conv(x, STAGE_FILTERS[0], 7, 2, "stem")
     x = residual_units.batch_norm_relu(x, "stem")
     # Zeros are as good as a padding that never wins, for nothing is below zero behind the ReLU.
     x = keras.layers.ZeroPadding2D(1, name="stem_pool_padding")(x)

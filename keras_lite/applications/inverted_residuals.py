@@ -1,16 +1,14 @@
-"""What the BSConv library's MobileNetV2 and MobileNetV3 share: inverted residual units in stages."""
+"""What MobileNetV2 and the BSConv library's MobileNetV3 share: inverted residual units in stages."""
 
 import dataclasses
 from collections.abc import Mapping
 
 import keras
 
-from keras_lite.applications import blocks, bsconv_library
+from keras_lite.applications import blocks, bsconv_library, torchvision_form
 from keras_lite.errors import InputError
 from keras_lite.layers import OrthonormalRegularizer
 from keras_lite.layers.initializers import convolution_initializers
-
-BLOCKS = blocks.Blocks(bsconv_library.INITIALIZATION)
 
 CONVOLUTIONS = ("standard", "bsconv_s")
 WHY = (
@@ -65,6 +63,8 @@ class Network:
         downsampling: `"strided"`, `"padding_free"` or `"attention"`.
         convolution: `"standard"`, or `"bsconv_s"`, which adds a penalty to the last convolution of each unit.
         convolution_options: `{"alpha": the penalty's weight}`.
+        variant: `"bsconv"`, or `"torchvision"`: no batch norm of the image, widths are rounded to multiples of 8, and
+            a unit that would expand to what it gets has no first convolution.
     """
 
     name: str
@@ -74,9 +74,11 @@ class Network:
     downsampling: str
     convolution: str
     convolution_options: dict | None
+    variant: str = "bsconv"
 
     def __post_init__(self):
         """Check the attributes."""
+        torchvision_form.check(self.variant)
         blocks.check_options(self.stem, self.downsampling)
         bsconv_library.check_options(self.convolution, self.convolution_options, CONVOLUTIONS, WHY)
         if set(self.convolution_options or {}) - {"alpha"}:
@@ -84,43 +86,55 @@ class Network:
                 f"Expected only alpha in convolution_options of {self.name}, received {self.convolution_options}."
             )
 
+    @property
+    def blocks(self) -> blocks.Blocks:
+        """What makes the convolutions."""
+        return blocks.Blocks(torchvision_form.INITIALIZATIONS[self.variant])
+
     def width(self, channels: int) -> int:
-        """Return a width times `alpha`, rounded down."""
+        """Return a width times `alpha`, rounded down or, in torchvision's form, to a multiple of 8."""
+        if self.variant == "torchvision":
+            return blocks.rounded(channels * self.alpha)
         return scaled(channels, self.alpha)
 
     def last_width(self, channels: int) -> int:
         """Return the last convolution's width, which a network narrower than published keeps."""
-        return int(channels * max(self.alpha, 1.0))
+        return self.width(channels) if self.alpha > 1 else channels
 
     def features(self, inputs, stem_filters: int, stem_activation: str, stages: tuple[Stage, ...]):
         """Return the feature map behind the last stage."""
         strides = [stage.small_strides if self.small else stage.strides for stage in stages]
         stem_strides = 1 if self.small else 2
         blocks.check_size(self.name, inputs, stem_strides, strides, self.downsampling)
-        x = bsconv_library.data_batch_norm(inputs)
-        x = BLOCKS.stem(x, self.width(stem_filters), self.stem, stem_activation, stem_strides)
+        x = bsconv_library.data_batch_norm(inputs) if self.variant == "bsconv" else inputs
+        x = self.blocks.stem(x, self.width(stem_filters), self.stem, stem_activation, stem_strides)
+        published = stem_filters
         for number, stage in enumerate(stages, start=1):
             attention = strides[number - 1 :].count(2) <= 2
-            for unit, _ in enumerate(stage.filters):
+            for unit, filters in enumerate(stage.filters):
                 name = f"stage{number}_unit{unit + 1}"
                 unit_strides = strides[number - 1] if unit == 0 else 1
                 if unit_strides == 2 and self.downsampling == "attention":
-                    filters = self.width(stage.filters[unit])
-                    x = BLOCKS.attention_downsampling(x, filters, attention, f"{name}_downsampling")
+                    x = self.blocks.attention_downsampling(x, self.width(filters), attention, f"{name}_downsampling")
                 else:
-                    x = self._unit(x, stage, unit, unit_strides, name)
+                    x = self._unit(x, stage, unit, unit_strides, stage.expanded[unit] // published, name)
+                published = filters
         return x
 
-    def _unit(self, x, stage: Stage, unit: int, strides: int, name: str):
+    def _unit(self, x, stage: Stage, unit: int, strides: int, ratio: int, name: str):
         filters, expanded = self.width(stage.filters[unit]), self.width(stage.expanded[unit])
-        y = BLOCKS.convolution(x, expanded, 1, f"{name}_expand", stage.activation)
+        if self.variant == "torchvision":
+            expanded = x.shape[-1] * ratio
+        y = x
+        if self.variant == "bsconv" or ratio > 1:
+            y = self.blocks.convolution(x, expanded, 1, f"{name}_expand", stage.activation)
         if strides == 2 and self.downsampling == "padding_free":
             # The pool is 3 x 3 even beside a 5 x 5 convolution.
-            y = BLOCKS.padding_free(y, stage.kernel_size, f"{name}_depthwise", stage.activation)
+            y = self.blocks.padding_free(y, stage.kernel_size, f"{name}_depthwise", stage.activation)
         else:
-            y = BLOCKS.depthwise(y, stage.kernel_size, f"{name}_depthwise", stage.activation, strides)
+            y = self.blocks.depthwise(y, stage.kernel_size, f"{name}_depthwise", stage.activation, strides)
         if any(stage.squeeze_excite[unit : unit + 1]):
-            y = BLOCKS.squeeze_excite(y, max(expanded // 4, 1), f"{name}_attention")
+            y = self.blocks.squeeze_excite(y, max(expanded // 4, 1), f"{name}_attention")
         y = self._project(y, filters, f"{name}_project")
         return blocks.add(y, x, name) if strides == 1 and filters == x.shape[-1] else y
 
@@ -132,9 +146,9 @@ class Network:
             use_bias=False,
             kernel_regularizer=OrthonormalRegularizer(alpha) if alpha else None,
             name=f"{name}_convolution",
-            **convolution_initializers(BLOCKS.initialization, 1, x.shape[-1], filters),
+            **convolution_initializers(self.blocks.initialization, 1, x.shape[-1], filters),
         )(x)
-        return BLOCKS.finish(x, name, None)
+        return self.blocks.finish(x, name, None)
 
 
 def scaled(channels: int, alpha: float) -> int:
@@ -151,9 +165,13 @@ def scaled(channels: int, alpha: float) -> int:
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
     """Return the PyTorch module of each layer but the last convolution's, for `keras_lite.checkpoints`.
 
+    Those of the library's form; torchvision's names are `mobilenet_v2`'s matter.
+
     Args:
         layers: The flattened model's layers by name.
     """
+    if torchvision_form.is_torchvision(layers):
+        return {}
     if "stem_fuse" not in layers:
         return _TORCH_NAMES
     pair = ("conv", "bn")

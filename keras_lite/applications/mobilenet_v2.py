@@ -1,19 +1,21 @@
-"""MobileNetV2, as the BSConv library has it.
+"""MobileNetV2, as the BSConv library and as torchvision have it.
 
 Sources: Sandler et al., "MobileNetV2", CVPR 2018 (arXiv:1801.04381); Haase and Amthor, "Rethinking Depthwise Separable
 Convolutions", CVPR 2020 (arXiv:2003.13549).
 """
 
+import functools
 import os
 from collections.abc import Mapping
 
 import keras
 
-from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals
-from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
-from keras_lite.applications.inverted_residuals import BLOCKS, Network, Stage
+from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals, torchvision_form
+from keras_lite.applications.imagenet_weights import decode_predictions
+from keras_lite.applications.inverted_residuals import Network, Stage
+from keras_lite.applications.torchvision_form import preprocess_input, torch_convolutions
 
-__all__ = ["TORCH_CONVOLUTIONS", "MobileNetV2", "preprocess_input", "torch_names"]
+__all__ = ["MobileNetV2", "decode_predictions", "preprocess_input", "torch_convolutions", "torch_names"]
 
 # Output channels, channels between, stride for large images, stride for small ones.
 STAGES = (
@@ -35,6 +37,7 @@ def MobileNetV2(
     classifier_activation: str | None = "softmax",
     name: str = "mobilenet_v2",
     *,
+    variant: str = "bsconv",
     alpha: float = 1.0,
     small_images: bool | None = None,
     stem: str = "plain",
@@ -50,18 +53,25 @@ def MobileNetV2(
     a dense layer. ReLU6 throughout. A batch norm of the image comes first, so images go through
     `keras_lite.applications.mobilenet_v2.preprocess_input`, which gives [0, 1].
 
+    `variant="torchvision"` is the network whose ImageNet weights torchvision publishes: 3,504,872 parameters with
+    1000 classes. Its first unit does not expand, widths are rounded to multiples of 8, a dropout of 0.2 comes before
+    the classifier, and there is no batch norm of the image, so images go through
+    `mobilenet_v2.preprocess_input(images, variant="torchvision")`.
+
     Source: Sandler et al., "MobileNetV2", CVPR 2018 (arXiv:1801.04381).
 
     Args:
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
         name: Name of the model.
+        variant: `"bsconv"`, the BSConv library's form, or `"torchvision"`.
         alpha: Width multiplier; each width is then rounded down; the last convolution's stays when below 1.
         small_images: Whether the stem and the second stage keep the resolution, as published for 32 x 32 pixels.
             `None`: for images below 64 pixels.
@@ -87,10 +97,14 @@ def MobileNetV2(
     """
     inputs = common.image_input("MobileNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
     small = blocks.are_small(inputs, small_images)
-    network = Network("MobileNetV2", alpha, small, stem, downsampling, convolution, convolution_options)
+    network = Network("MobileNetV2", alpha, small, stem, downsampling, convolution, convolution_options, variant)
     x = network.features(inputs, 32, "relu6", STAGES)
-    x = BLOCKS.convolution(x, network.last_width(1280), 1, "final", "relu6")
-    x = bsconv_library.classify(
+    x = network.blocks.convolution(x, network.last_width(1280), 1, "final", "relu6")
+    classify = bsconv_library.classify
+    if variant == "torchvision":
+        initializers = {"kernel_initializer": keras.initializers.RandomNormal(0.0, 0.01), "bias_initializer": "zeros"}
+        classify = functools.partial(common.classify, dropout_rate=0.2, **initializers)
+    x = classify(
         x,
         include_top=include_top,
         pooling=pooling,
@@ -106,5 +120,25 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
     Args:
         layers: The flattened model's layers by name.
     """
+    if torchvision_form.is_torchvision(layers):
+        return _torchvision_names(layers)
     final = blocks.pair_torch_names("final", "backbone.final_conv", ("conv", "bn"))
     return inverted_residuals.torch_names(layers) | final
+
+
+def _torchvision_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
+    names = blocks.pair_torch_names("stem", "features.0", ("0", "1"))
+    if "stem_fuse" in layers:
+        names |= blocks.hybrid_stem_torch_names("features.0", ("0", "1"), ("0", "1"))
+    units = [f"stage{n}_unit{unit + 1}" for n, stage in enumerate(STAGES, 1) for unit in range(len(stage.filters))]
+    for index, unit in enumerate(units, start=1):
+        module = f"features.{index}.conv"
+        names |= blocks.attention_torch_names(f"{unit}_downsampling", module, layers)
+        depthwise = 0
+        if f"{unit}_expand_convolution" in layers:
+            names |= blocks.pair_torch_names(f"{unit}_expand", f"{module}.0", ("0", "1"))
+            depthwise = 1
+        names |= blocks.pair_torch_names(f"{unit}_depthwise", f"{module}.{depthwise}", ("0", "1"))
+        names |= blocks.pair_torch_names(f"{unit}_project", module, (str(depthwise + 1), str(depthwise + 2)))
+    names |= blocks.pair_torch_names("final", f"features.{len(units) + 1}", ("0", "1"))
+    return names | {"predictions": "classifier.1"}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_lite.applications import blocks, carnet, common
+from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.applications.blocks import rounded
 from keras_lite.errors import InputError
 from keras_lite.layers.activations import activation_layer
@@ -56,6 +56,7 @@ UNSEEN_BY_THOP = r"block\d+_attention_pool"
 _BLOCKS = blocks.Blocks("kaiming_normal", epsilon=1e-3, momentum=0.99)
 
 preprocess_input = carnet.preprocess_input
+decode_predictions = imagenet_weights.decode_predictions
 
 
 def MobileNetV3Large(
@@ -78,17 +79,20 @@ def MobileNetV3Large(
 ) -> keras.Model:
     """MobileNetV3-Large: 5,483,032 parameters with 1000 classes.
 
-    Images go through `keras_lite.applications.mobilenet_v3.preprocess_input` first (the tables on CIFAR-100 have that
-    data set's mean and standard deviation instead). Batch norm has epsilon 1e-3 and momentum 0.99, but 1e-5 and 0.9
-    in the hybrid stem. With `downsampling="attention"` EfficientFormerV2's downsampling takes the place of each block
-    of stride 2; the last two of these have attention.
+    Without arguments it is torchvision's network, whose ImageNet weights torchvision publishes (see
+    `keras_lite.applications.imagenet_weights`). Images go through
+    `keras_lite.applications.mobilenet_v3.preprocess_input` first (the tables on CIFAR-100 have that data set's mean
+    and standard deviation instead). Batch norm has epsilon 1e-3 and momentum 0.99, but 1e-5 and 0.9 in the hybrid stem.
+    With `downsampling="attention"` EfficientFormerV2's downsampling takes the place of each block of stride 2; the
+    last two of these have attention.
 
     Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244).
 
     Args:
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)`. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
@@ -151,7 +155,7 @@ def MobileNetV3Small(
     dropout_rate: float = 0.2,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """MobileNetV3-Small: 2,542,856 parameters with 1000 classes.
+    """MobileNetV3-Small: 2,542,856 parameters with 1000 classes, as torchvision has it.
 
     Like `MobileNetV3Large`, with eleven blocks. The arguments are the same, but for `small_images`: no form for small
     images is published.

@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import keras
 
-from keras_lite.applications import bsconv_library
+from keras_lite.applications import bsconv_library, torchvision_form
 from keras_lite.applications.bsconv_library import INITIALIZATION, batch_norm, torch_names_of_convolution
 from keras_lite.errors import InputError
 from keras_lite.layers import DepthwiseConv2D, HybridStem, PaddingFreeDownsampling
@@ -19,8 +20,8 @@ SHORTCUTS = ("convolution", "depthwise")
 _UNIT, _MODULE = r"stage(?P<stage>\d)_unit(?P<unit>\d+)", "backbone.stage{stage}.unit{unit}"
 _STEM = "backbone.init_unit"
 
-# For keras_lite.checkpoints: the flattened layer's name -> the module's name in the PyTorch network.
-TORCH_NAMES = {
+# The flattened layer's name -> the module's name in the PyTorch network.
+_TORCH_NAMES = {
     "data_batch_norm": "backbone.data_bn",
     **torch_names_of_convolution("stem_convolution", f"{_STEM}.conv.conv"),
     "stem_batch_norm": f"{_STEM}.conv.bn",
@@ -51,6 +52,23 @@ TORCH_NAMES = {
     "final_batch_norm": "backbone.final_activation.bn",
     "predictions": "classifier.conv",
 }
+_TORCHVISION_MODULE = "layer{stage}.{unit_from_0}"
+_TORCHVISION_NAMES = {
+    "stem_convolution": "conv1",
+    "stem_batch_norm": "bn1",
+    **torch_names_of_convolution(f"{_UNIT}_first_convolution", f"{_TORCHVISION_MODULE}.conv1"),
+    f"{_UNIT}_first_batch_norm": f"{_TORCHVISION_MODULE}.bn1",
+    f"{_UNIT}_first_pool_projection": f"{_TORCHVISION_MODULE}.pool_projection",
+    **torch_names_of_convolution(f"{_UNIT}_second_convolution", f"{_TORCHVISION_MODULE}.conv2"),
+    f"{_UNIT}_second_batch_norm": f"{_TORCHVISION_MODULE}.bn2",
+    **torch_names_of_convolution(f"{_UNIT}_shortcut_convolution", f"{_TORCHVISION_MODULE}.downsample.0"),
+    f"{_UNIT}_shortcut_batch_norm": f"{_TORCHVISION_MODULE}.downsample.1",
+    f"{_UNIT}_shortcut_depthwise": f"{_TORCHVISION_MODULE}.downsample.0",
+    f"{_UNIT}_shortcut_depthwise_batch_norm": f"{_TORCHVISION_MODULE}.downsample.1",
+    f"{_UNIT}_shortcut_pointwise": f"{_TORCHVISION_MODULE}.downsample.2",
+    f"{_UNIT}_shortcut_pointwise_batch_norm": f"{_TORCHVISION_MODULE}.downsample.3",
+    "predictions": "fc",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +81,14 @@ class Units:
         downsampling: `"strided"` or `"padding_free"`.
         shortcut: The shortcut of a unit that downsamples without padding: `"convolution"` (one like the unit's first,
             without batch norm) or `"depthwise"` (depthwise and 1x1 convolutions, each with batch norm).
+        initialization: Of all convolutions that are not blueprint separable.
     """
 
     convolution: str = "standard"
     convolution_options: dict | None = None
     downsampling: str = "strided"
     shortcut: str = "depthwise"
+    initialization: str = INITIALIZATION
 
     def __post_init__(self):
         """Check the attributes."""
@@ -93,7 +113,7 @@ class Units:
                 residual=True,
                 convolution=self.convolution,
                 convolution_options=self.convolution_options,
-                initialization=INITIALIZATION,
+                initialization=self.initialization,
                 name="preactivation_stem" if pre_activation else "hybrid_stem",
             )(x)
         x = self.conv(x, 16, 3, 1, "stem")
@@ -140,10 +160,10 @@ class Units:
             2,
             use_bias=False,
             name=f"{name}_shortcut_depthwise",
-            **depthwise_initializers(INITIALIZATION, 3, x.shape[-1]),
+            **depthwise_initializers(self.initialization, 3, x.shape[-1]),
         )(x)
         x = batch_norm(x, f"{name}_shortcut_depthwise_batch_norm")
-        initializers = convolution_initializers(INITIALIZATION, 1, x.shape[-1], filters)
+        initializers = convolution_initializers(self.initialization, 1, x.shape[-1], filters)
         x = keras.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_shortcut_pointwise", **initializers)(x)
         return batch_norm(x, f"{name}_shortcut_pointwise_batch_norm")
 
@@ -152,7 +172,7 @@ class Units:
             filters,
             convolution=self.convolution,
             convolution_options=self.convolution_options,
-            initialization=INITIALIZATION,
+            initialization=self.initialization,
             **options,
         )
 
@@ -168,7 +188,7 @@ class Units:
                 keras.layers.Conv2D,
                 padding="valid" if strides > 1 else "same",
                 use_bias=False,
-                **convolution_initializers(INITIALIZATION, kernel_size, x.shape[-1], filters),
+                **convolution_initializers(self.initialization, kernel_size, x.shape[-1], filters),
             )
         return layer(filters, kernel_size, strides, name=f"{name}_convolution")(x)
 
@@ -181,3 +201,12 @@ def batch_norm_relu(x, name: str):
 def final_activation(x):
     """Batch norm and ReLU behind the last pre-activation unit."""
     return batch_norm_relu(x, "final")
+
+
+def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
+    """Return the PyTorch module of each layer, for `keras_lite.checkpoints`.
+
+    Args:
+        layers: The flattened model's layers by name.
+    """
+    return _TORCHVISION_NAMES if torchvision_form.is_torchvision(layers) else _TORCH_NAMES

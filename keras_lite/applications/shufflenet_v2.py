@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_lite.applications import blocks, carnet, common
+from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.errors import InputError
 from keras_lite.layers import ChannelInterleave, ChannelSplit
 
@@ -30,6 +30,7 @@ UNSEEN_BY_THOP = r"average_pool"
 _BLOCKS = blocks.Blocks()
 
 preprocess_input = carnet.preprocess_input
+decode_predictions = imagenet_weights.decode_predictions
 
 
 def ShuffleNetV2(
@@ -50,18 +51,20 @@ def ShuffleNetV2(
 ) -> keras.Model:
     """ShuffleNetV2 x1.0: 2,278,604 parameters with 1000 classes.
 
-    Images go through `keras_lite.applications.shufflenet_v2.preprocess_input` first (the tables on CIFAR-100 have that
-    data set's mean and standard deviation instead). The hybrid stem takes the place of the convolution and of the
-    max-pool behind it. With `downsampling="attention"` EfficientFormerV2's downsampling takes the place of the first
-    unit of each stage; the last of these has attention. PyTorch's default initialisation; batch norm has epsilon 1e-5
-    and momentum 0.9.
+    Each width is torchvision's network, whose ImageNet weights torchvision publishes (see
+    `keras_lite.applications.imagenet_weights`). Images go through
+    `keras_lite.applications.shufflenet_v2.preprocess_input` first (the tables on CIFAR-100 have that data set's mean
+    and standard deviation instead). The hybrid stem takes the place of the convolution and of the max-pool behind it.
+    With `downsampling="attention"` EfficientFormerV2's downsampling takes the place of the first unit of each stage;
+    the last of these has attention. PyTorch's default initialisation; batch norm has epsilon 1e-5 and momentum 0.9.
 
     Source: Ma et al., "ShuffleNet V2", ECCV 2018 (arXiv:1807.11164).
 
     Args:
         include_top: Whether the classifier is part of the model.
-        weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
-            path of a `.weights.h5` or `.keras` file.
+        weights: `None` for random weights, `"imagenet"` for the published ones, the name of kept ones
+            (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
+            `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
         input_shape: `(height, width, channels)` of known height and width. Default: (224, 224, 3).
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.

@@ -1,0 +1,154 @@
+"""What the layers of the families are called in PyTorch, and how their weights lie there."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Collection, Iterator
+from types import ModuleType
+
+import keras
+import numpy as np
+
+from keras_lite import applications
+from keras_lite.applications.common import CLASSIFIER
+from keras_lite.errors import InputError
+from keras_lite.layers import CompositeLayer
+
+# Dense layers of the classifier: what a model without top lacks.
+_HEAD = ("hidden", CLASSIFIER)
+
+# Variables of our own layers -> PyTorch's name.
+_HELD_DIRECTLY = {"embedding": "pe", "biases": "attention_biases"}
+
+_BATCH_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mapping:
+    """How the layers of a model are named in PyTorch.
+
+    `family` is a module of keras_lite.applications with `TORCH_NAMES` (the flattened layer's name as a regular
+    expression -> the PyTorch module's) or `torch_names(layers)` (which returns the same for the layers of a flattened
+    model), and, where it needs them, `TORCH_CONVOLUTIONS` (names of dense layers that are 1x1 convolutions in PyTorch)
+    or `torch_convolutions(layers)`, and `torch_unused(layers)` (name -> array of what only PyTorch keeps).
+    """
+
+    family: ModuleType
+    layers: dict[str, keras.layers.Layer]
+    names: dict[str, str]
+    modules: dict[str, str]
+
+    @classmethod
+    def of(cls, family: ModuleType, layers: dict[str, keras.layers.Layer]) -> "Mapping | None":
+        """Return the mapping of a family, or `None` if it does not know all layers that have weights."""
+        names = family.torch_names(layers) if hasattr(family, "torch_names") else family.TORCH_NAMES
+        modules = {}
+        for name in (name for name, layer in layers.items() if layer.weights):
+            module = _torch_module(names, name)
+            if module is None:
+                return None
+            modules[name] = module
+        return cls(family, layers, names, modules) if modules else None
+
+    def variables(self) -> dict[str, tuple[keras.layers.Layer, keras.Variable]]:
+        """Return PyTorch's name of each variable -> (layer, variable)."""
+        return {
+            f"{module}.{_torch_parameter(self.layers[name], variable)}": (self.layers[name], variable)
+            for name, module in self.modules.items()
+            for variable in self.layers[name].weights
+        }
+
+    def left_out(self, load_classifier: bool) -> set[str]:
+        """Return PyTorch's modules that are not to be loaded: the head of a model without top, or the classifier."""
+        without_top = [name for name in _HEAD if CLASSIFIER not in self.layers and name not in self.layers]
+        left_out = without_top if load_classifier else [*without_top, CLASSIFIER]
+        return {module for name in left_out if (module := _torch_module(self.names, name))}
+
+    def unused(self) -> dict[str, np.ndarray]:
+        """Return what only PyTorch keeps."""
+        return getattr(self.family, "torch_unused", lambda layers: {})(self.layers)
+
+    def is_convolution(self, layer: keras.layers.Layer) -> bool:
+        """Whether a dense layer is a 1x1 convolution in PyTorch."""
+        if hasattr(self.family, "torch_convolutions"):
+            return layer.name in self.family.torch_convolutions(self.layers)
+        return layer.name in getattr(self.family, "TORCH_CONVOLUTIONS", ())
+
+
+def find_mapping(model: keras.Model, names: Collection[str] = ()) -> Mapping:
+    """Return the mapping of the family that knows all layers; of several, the one that fits most of PyTorch's names."""
+    layers = dict(leaves(model))
+    mappings = [mapping for family in applications.FAMILIES if (mapping := Mapping.of(family, layers))]
+    if not mappings:
+        raise InputError(
+            f"Expected a model from keras_lite.applications, received {model.name}, "
+            "some layers of which no known family has."
+        )
+    return max(mappings, key=lambda mapping: len(mapping.variables().keys() & set(names)))
+
+
+def leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
+    """Yield (flattened name, layer) for each layer that is not made of others."""
+    stack = [(layer.name, layer) for layer in reversed(model.layers)]
+    while stack:
+        name, layer = stack.pop()
+        if isinstance(layer, CompositeLayer | keras.Model):
+            inner = layer.layers if isinstance(layer, keras.Model) else layer.sublayers
+            stack += [(f"{name}_{part.name}", part) for part in reversed(inner)]
+        else:
+            yield name, layer
+
+
+def _torch_module(names: dict[str, str], layer_name: str) -> str | None:
+    if layer_name in names:
+        return names[layer_name]
+    for pattern, template in names.items():
+        # A name without groups has been looked up already.
+        if "(" in pattern and (match := _compile(pattern).fullmatch(layer_name)):
+            groups = match.groupdict(default="")
+            # PyTorch counts the modules of a sequence from 0.
+            from_0 = {f"{key}_from_0": int(value) - 1 for key, value in groups.items() if value.isdigit()}
+            return template.format(**groups, **from_0)
+    return None
+
+
+_compile = functools.cache(re.compile)
+
+
+def _torch_parameter(layer: keras.layers.Layer, variable: keras.Variable) -> str:
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return _BATCH_NORM[variable.name]
+    return _HELD_DIRECTLY.get(variable.name) or ("bias" if variable.name == "bias" else "weight")
+
+
+def to_keras_layout(layer: keras.layers.Layer, variable: keras.Variable, array: np.ndarray) -> np.ndarray:
+    """Turn an array of PyTorch's layout; one that has too few or too many axes stays as it is."""
+    if variable.name == "embedding" and array.ndim == 4:  # 1, channels, height, width
+        return array[0].transpose(1, 2, 0)
+    if variable.name == "biases":
+        return array
+    if isinstance(layer, keras.layers.Dense) and array.shape[2:] == (1, 1):
+        array = array[:, :, 0, 0]
+    if array.ndim == 4:  # output, input, height, width
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        return array.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
+    return array.T if array.ndim == 2 else array
+
+
+def to_torch_layout(layer: keras.layers.Layer, variable: keras.Variable, array: np.ndarray, convolution: bool):
+    """Turn an array of Keras' layout; `convolution` says that a dense layer is a 1x1 convolution in PyTorch."""
+    if variable.name == "embedding":
+        return array.transpose(2, 0, 1)[None]
+    if variable.name == "biases":
+        return array
+    if array.ndim == 4:  # height, width, input, output
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        return array.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+    if array.ndim == 2:
+        return array.T[:, :, None, None] if convolution else array.T
+    return array
