@@ -7,8 +7,8 @@ from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_s
 
 from keras_lite.data import ModelInfo, write_model_info
 from keras_lite.errors import InputError
+from keras_lite.export import benchmark, to_tflite
 from keras_lite.export import compare_precisions as tool
-from keras_lite.export import to_tflite
 from keras_lite.export.compare_precisions import TITLES, compare_precisions
 from keras_lite.export.report import format_report
 
@@ -16,7 +16,8 @@ pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
 
 
-def test_every_precision_is_measured_on_the_same_images(tmp_path):
+def test_every_precision_is_measured_on_the_same_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like())
     data = {"train": colour_source(120, 1), "test": colour_source(90, 3)}
     to_tflite(model, tmp_path / "other.tflite", samples=PREPROCESSING(data["test"].images(np.arange(9))))

@@ -7,7 +7,7 @@ from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_s
 from keras_lite import quantize as quantize_tool
 from keras_lite.data import Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import inspect
+from keras_lite.export import benchmark, inspect
 from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
 from keras_lite.export.report import format_report
 
@@ -15,7 +15,8 @@ pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")
 
 
-def test_from_trained_model_to_measured_files(tmp_path):
+def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like(activation="softmax"))
     data = {"train": colour_source(120, 1), "test": colour_source(90, 3)}
     options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)

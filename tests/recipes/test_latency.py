@@ -4,13 +4,15 @@ import json
 
 import pytest
 
+from keras_lite.export import benchmark
 from keras_lite.ledger import read_results
 from keras_lite.ledger.latency import latency_table, run_latency
 
 pytestmark = pytest.mark.tensorflow_only
 
 
-def test_smoke_measures_and_records(tmp_path, capfd):
+def test_smoke_measures_and_records(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     arguments = ["--smoke", "--output_dir", str(tmp_path / "files"), "--results_dir", str(tmp_path / "results")]
     written = []
     for results in ("one", "two"):
