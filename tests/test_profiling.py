@@ -46,6 +46,7 @@ def test_open_input_size():
         profile(model, (47, 47, 3)).flops("fvcore")
 
 
+@pytest.mark.tensorflow_only
 def test_tool(run_tool, run_script, assert_one_line_error, tmp_path):
     finished = run_script("tools/profile_model.py", "carnet18")
     assert finished.returncode == 0, finished.stderr
