@@ -31,6 +31,7 @@ from keras_lite.export.samples import sample
 from keras_lite.export.tflite import check_writable, to_tflite
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import atomic_path, write_json
+from keras_lite.graph import in_float32
 from keras_lite.quantization import calibrate, quantize_aware
 from keras_lite.training.splits import first_shuffled, with_validation
 
@@ -102,6 +103,7 @@ def compare_precisions(
     unknown = [name for name in precisions if name not in TITLES]
     if unknown or not precisions:
         raise InputError(f"Expected precisions out of {', '.join(TITLES)}, received {', '.join(unknown) or 'none'}.")
+    model = in_float32(model)
     folder = Path(output_dir)
     check_writable(folder)
     data = with_validation(data, 0.1, seed)

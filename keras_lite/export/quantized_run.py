@@ -15,6 +15,7 @@ from keras_lite.export.report import report
 from keras_lite.export.samples import sample
 from keras_lite.export.tflite import to_tflite
 from keras_lite.files import write_json
+from keras_lite.graph import in_float32
 from keras_lite.quantization import calibrate, finetune, quantize_aware
 from keras_lite.training.splits import first_shuffled, with_validation
 
@@ -91,6 +92,7 @@ def quantize_run(
     options = options or QuantizationOptions()
     _check_classes(info, data)
     start = time.monotonic()
+    model = in_float32(model)
     folder = Path(output_dir)
     data = with_validation(data, 0.1, options.seed)
     train, samples = data["train"], sample(data["valid"], info.preprocessing, 200, options.seed)

@@ -18,6 +18,7 @@ from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification, VerificationError, compare
 from keras_lite.files import atomic_path, write_json, write_text
+from keras_lite.graph import in_float32
 from keras_lite.profiling import profile
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.quantize_aware import is_quantized
@@ -46,7 +47,7 @@ def to_tflite(
 
     Args:
         model: A functional or Sequential Keras 3 model of any backend, or a quantisation-aware model from
-            `keras_lite.quantization.quantize_aware`.
+            `keras_lite.quantization.quantize_aware`. One of mixed precision is taken as float32.
         path: The file to write, `*.tflite`. Its batch is 1.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
@@ -78,6 +79,7 @@ def to_tflite(
     _check_arguments(path, precision, quantized, calibration, samples)
     import_extra("ai_edge_litert.interpreter", "quantization")
     check_writable(path.parent)
+    model = model if quantized else in_float32(model)
     twin = model if quantized else to_tf_keras(model)
     samples = check_images(twin, calibration if samples is None else samples)
     if calibration is not None:

@@ -25,6 +25,7 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import read_model_info
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_json
+from keras_lite.graph import in_float32
 from keras_lite.published import networks
 from keras_lite.training import RunFolder
 
@@ -62,7 +63,7 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
     if result["row"] is None or result["smoke"]:
         raise InputError(f"Expected a run of a published row on its own data, received another in {folder.path}.")
     row = published.get(result["row"])
-    trained = load_model(folder.model)
+    trained = in_float32(load_model(folder.model))
     info = read_model_info(folder.model)
     shape, names = trained.input_shape[1:], info.class_names
     twin = row.build(input_shape=shape, classes=len(names), classifier_activation=None)

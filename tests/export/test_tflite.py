@@ -247,3 +247,13 @@ def test_comparison():
     assert rounded.shortcomings(Thresholds(0.9, 0.9, 1e-3)) == []
     with pytest.raises(VerificationError, match="inf or nan from the TFLite file"):
         compare(expected, expected * np.nan)
+
+
+@once
+def test_mixed_precision_is_exported_as_float32(images, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = scramble(carnet_like())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert to_tflite(model, tmp_path / "model.tflite", samples=images[:16]).largest_difference < 1e-4
