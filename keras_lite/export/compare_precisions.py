@@ -148,11 +148,12 @@ def draw_comparison(path: str | os.PathLike, figures: dict[str, Any]) -> None:
     for row in rows:
         place = (row["latency_ms"], 100 * row["top1"])
         axes.scatter(*place, s=600 * row["bytes"] / largest, alpha=0.6)
-        axes.annotate(f"{row['title']}\n{row['bytes'] / 1000:,.0f} kB", place, fontsize=8)
+        text = f"{row['title']}\n{row['bytes'] / 1000:,.0f} kB"
+        axes.annotate(text, place, (0, 16), textcoords="offset points", ha="center", va="bottom", fontsize=8)
     axes.axhline(100 * reference["top1"], color="grey", linewidth=1, linestyle="dashed", label=reference["title"])
-    axes.set_xlim(left=0)
-    axes.margins(x=0.25, y=0.2)
-    axes.set(xlabel=f"latency of one image in ms, {figures['threads']} thread(s)", ylabel="top-1 in %")
+    axes.set_xlim(0, 1.25 * max(row["latency_ms"] for row in rows))
+    axes.margins(y=0.25)
+    axes.set(xlabel=f"latency of one image in ms, threads: {figures['threads']}", ylabel="top-1 in %")
     axes.set_title(f"{figures['name']}: {figures['images']:,} images; area: size of the file")
     axes.legend(loc="lower right")
     with atomic_path(path) as temporary:
