@@ -24,7 +24,8 @@ import numpy as np
 from absl import flags
 
 from keras_lite import applications, command_line
-from keras_lite.applications.kept_weights import KeptWeights, structure_of
+from keras_lite.applications.kept_weights import KeptWeights
+from keras_lite.applications.structure import structure_of
 from keras_lite.checkpoints import load_model
 from keras_lite.classifier import Classifier
 from keras_lite.data import (

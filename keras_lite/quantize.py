@@ -15,14 +15,12 @@ from typing import NoReturn
 from absl import flags
 
 from keras_lite import command_line
-from keras_lite.checkpoints import load_model
-from keras_lite.data import Augmentation, open_data, read_model_info
-from keras_lite.errors import InputError, import_extra
+from keras_lite.data import Augmentation, open_data
 from keras_lite.evaluate import data_dir_of_run, row_of_run
-from keras_lite.export.__main__ import check_input, keras_file
 from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
 from keras_lite.export.report import format_report
 from keras_lite.export.tflite import check_writable
+from keras_lite.export.trained_model import open_trained_model
 from keras_lite.files import read_json
 from keras_lite.training import RunFolder
 
@@ -55,15 +53,8 @@ flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on wit
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Quantise one model."""
-    if len(positional) != 1:
-        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
-    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
-        import_extra(module, "quantization")
-    path = keras_file(positional[0])
+    path, model, info = open_trained_model(positional)
     data_dir = values.data_dir or data_dir_of_run(positional[0])
-    info = read_model_info(path)
-    model = load_model(path)
-    check_input(model, info, path)
     output_dir = Path(values.output_dir or path.parent / "quantized")
     check_writable(output_dir)
     options = QuantizationOptions(

@@ -5,17 +5,14 @@ The files stay where their publishers keep them; they are fetched into Keras' ca
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_lite.applications import kept_weights
+from keras_lite.applications.structure import structure_of
 from keras_lite.errors import InputError
-
-# What may differ: a model can have another head, or none.
-_HEAD = ("average_pool", "max_pool", "dropout", "flatten", "hidden", "hidden_activation", "predictions")
 
 _CLASSES = 1000
 
@@ -142,19 +139,6 @@ def find(model: keras.Model, any_classes: bool = False) -> ImageNetWeights:
             "(load_classifier=False takes all but the classifier)."
         )
     return found
-
-
-def structure_of(model: keras.Model) -> str:
-    """Return a digest of a network up to its head: names, kinds, strides and weights' shapes of its layers.
-
-    Layers without strides and weights are passed over, as are the input's size and what scales it.
-    """
-    layers = [
-        [layer.name, type(layer).__name__, getattr(layer, "strides", None), [list(w.shape) for w in layer.weights]]
-        for layer in model.layers
-        if layer.name not in _HEAD and (layer.weights or hasattr(layer, "strides"))
-    ]
-    return hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:16]
 
 
 def decode_predictions(predictions, top: int = 5) -> list[list[tuple]]:

@@ -13,13 +13,11 @@ from typing import Any
 
 import keras
 
+from keras_lite.applications.structure import structure_of
 from keras_lite.errors import InputError
 
 INDEX = Path(__file__).with_name("kept_weights.json")
 FOLDER = Path(__file__).resolve().parents[2] / "weights"
-
-# What comes after the features, with or without a classifier.
-_HEAD = ("average_pool", "max_pool", "dropout", "predictions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +33,7 @@ class KeptWeights:
         input_shape: Height, width and channels.
         preprocessing: The fields of `keras_lite.data.Preprocessing` that it was trained with.
         class_names: What the outputs stand for, in order.
-        structure: Digest of the network's layers, see `structure_of`.
+        structure: Digest of the network's layers, see `keras_lite.applications.structure`.
         test_accuracy: Share of the test images that the trained network gets right.
         epochs: Epochs it was trained.
         published_epochs: Epochs of the published run.
@@ -109,7 +107,8 @@ def find(name: str, model: keras.Model, any_classes: bool) -> KeptWeights:
     candidates = [kept for kept in _index() if kept.name == name]
     structure = structure_of(model)
     for kept in candidates:
-        if kept.structure == structure and (any_classes or _classes(model) in (None, len(kept.class_names))):
+        fits = kept.structure == structure and list(model.input_shape[1:]) == kept.input_shape
+        if fits and (any_classes or _classes(model) in (None, len(kept.class_names))):
             return kept
     known = "; ".join(f"{kept.network} of {len(kept.class_names)} classes" for kept in candidates)
     shape = "x".join(str(size) for size in model.input_shape[1:])
@@ -117,16 +116,6 @@ def find(name: str, model: keras.Model, any_classes: bool) -> KeptWeights:
         f"Expected a network that the weights {name!r} are for ({known}), received {model.name} with other arguments, "
         f"input {shape}, {_classes(model) or 'no'} classes (load_classifier=False takes all but the classifier)."
     )
-
-
-def structure_of(model: keras.Model) -> str:
-    """Return a digest of the layers of a network up to its head: names, kinds, shapes of outputs and weights."""
-    layers = [
-        [layer.name, type(layer).__name__, _shapes(layer.output), [list(weight.shape) for weight in layer.weights]]
-        for layer in model.layers
-        if layer.name not in _HEAD
-    ]
-    return hashlib.sha256(json.dumps(layers).encode()).hexdigest()
 
 
 def cache_folder() -> Path:
@@ -138,10 +127,6 @@ def cache_folder() -> Path:
 @functools.cache
 def _index() -> tuple[KeptWeights, ...]:
     return tuple(KeptWeights(**entry) for entry in json.loads(INDEX.read_text(encoding="utf-8")))
-
-
-def _shapes(output) -> list:
-    return [list(tensor.shape[1:]) for tensor in keras.tree.flatten(output)]
 
 
 def _classes(model: keras.Model) -> int | None:

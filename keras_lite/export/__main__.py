@@ -13,7 +13,6 @@ import dataclasses
 from pathlib import Path
 from typing import NoReturn
 
-import keras
 from absl import flags
 
 from keras_lite import command_line
@@ -25,10 +24,10 @@ from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import to_tflite
+from keras_lite.export.trained_model import check_input, keras_file
 from keras_lite.export.verification import THRESHOLDS
 from keras_lite.graph import flatten
 from keras_lite.quantization.preparation import ends_in_softmax
-from keras_lite.training import model_file
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
@@ -85,33 +84,6 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         f"{verification.agreement:.2%} of the top-1 classes (largest difference {verification.largest_difference:.2g}, "
         f"mean {verification.mean_difference:.2g}, largest answer {verification.largest_answer:.2g})"
     )
-
-
-def keras_file(path: str) -> Path:
-    """Return the `.keras` file that a path stands for: the path itself, or the final model of a run folder.
-
-    Raises:
-        InputError: If there is none.
-    """
-    file = model_file(path)
-    if file.suffix != ".keras":
-        raise InputError(f"Expected a run folder or a .keras file, received {path}.")
-    return file
-
-
-def check_input(model: keras.Model, info: ModelInfo, path: Path) -> None:
-    """Check that a model takes what its information file says.
-
-    Raises:
-        InputError: If it takes something else.
-    """
-    wanted = (*info.preprocessing.image_size, 3)
-    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or []]
-    if shapes != [wanted]:
-        received = " and ".join(str(shape) for shape in shapes) or "none that is known"
-        raise InputError(
-            f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}."
-        )
 
 
 def cli() -> NoReturn:

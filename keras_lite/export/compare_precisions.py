@@ -20,15 +20,14 @@ import keras
 from absl import flags
 
 from keras_lite import command_line
-from keras_lite.checkpoints import load_model
-from keras_lite.data import ModelInfo, Source, open_data, read_model_info
-from keras_lite.errors import InputError, import_extra
+from keras_lite.data import ModelInfo, Source, open_data
+from keras_lite.errors import InputError
 from keras_lite.evaluate import data_dir_of_run
-from keras_lite.export.__main__ import check_input, keras_file
 from keras_lite.export.benchmark import thread_count
 from keras_lite.export.report import format_report, report
 from keras_lite.export.samples import sample
 from keras_lite.export.tflite import check_writable, to_tflite
+from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import atomic_path, write_json
 from keras_lite.graph import in_float32
@@ -162,14 +161,8 @@ def draw_comparison(path: str | os.PathLike, figures: dict[str, Any]) -> None:
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Compare one model."""
-    if len(positional) != 1:
-        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
-    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
-        import_extra(module, "quantization")
-    path = keras_file(positional[0])
     threads = tuple(thread_count(text) for text in values.threads)
-    model, info = load_model(path), read_model_info(path)
-    check_input(model, info, path)
+    path, model, info = open_trained_model(positional)
     precisions, trained = tuple(values.precisions), path.parent / "quantized" / f"{info.name}_int8.tflite"
     if not trained.is_file():
         if values["precisions"].using_default_value:

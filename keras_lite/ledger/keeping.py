@@ -21,6 +21,7 @@ from keras_lite import command_line, published
 from keras_lite.applications import kept_weights
 from keras_lite.applications.common import load_weights
 from keras_lite.applications.kept_weights import KeptWeights
+from keras_lite.applications.structure import structure_of
 from keras_lite.checkpoints import load_model
 from keras_lite.data import read_model_info
 from keras_lite.errors import InputError
@@ -87,7 +88,7 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
         input_shape=list(shape),
         preprocessing=info.preprocessing.to_dict(),
         class_names=names,
-        structure=kept_weights.structure_of(twin),
+        structure=structure_of(twin),
         test_accuracy=round(result["test"]["accuracy"], 6),
         epochs=result["epochs"],
         published_epochs=result["published_epochs"],
