@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import dataclasses
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,19 @@ def run_script():
         return Finished(finished.returncode, finished.stdout, finished.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def load_tool():
+    """Import a script of tools/ as a module, for `run_tool`."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tools" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 from small_classifier import CLASSES, PREPROCESSING, carnet_like, colour_images, scramble
@@ -13,12 +11,8 @@ pytestmark = pytest.mark.tensorflow_only
 
 
 @pytest.fixture(scope="module")
-def tool():
-    path = Path(__file__).parents[2] / "tools" / "verify_arm64.py"
-    spec = importlib.util.spec_from_file_location("verify_arm64", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("verify_arm64")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
-import importlib.util
 import itertools
 import json
 import time
-from pathlib import Path
 
 import keras
 import pytest
@@ -28,8 +26,8 @@ def test_every_image_counts_once(monkeypatch, steps_per_execution):
 
 
 @pytest.mark.tensorflow_only
-def test_tool_measures_rows_with_their_recipes(run_tool, tmp_path):
-    tool = _tool()
+def test_tool_measures_rows_with_their_recipes(run_tool, load_tool, tmp_path):
+    tool = load_tool("benchmark_training")
     output = tmp_path / "speed.json"
     arguments = ("--steps", 1, "--rounds", 1, "--batch_size", 4, "--output", output)
     finished = run_tool(tool, "cifar100_first/resnet20/ours", *arguments)
@@ -43,15 +41,7 @@ def test_tool_measures_rows_with_their_recipes(run_tool, tmp_path):
 
 
 @pytest.mark.tensorflow_only
-def test_wrong_row_ends_in_one_line(run_tool, assert_one_line_error):
-    tool = _tool()
+def test_wrong_row_ends_in_one_line(run_tool, load_tool, assert_one_line_error):
+    tool = load_tool("benchmark_training")
     assert_one_line_error(run_tool(tool), "received none")
     assert_one_line_error(run_tool(tool, "cifar100_first/resnet2/ours"), "cifar100_first/resnet2/ours")
-
-
-def _tool():
-    path = Path(__file__).parents[2] / "tools" / "benchmark_training.py"
-    spec = importlib.util.spec_from_file_location("benchmark_training", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
