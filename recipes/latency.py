@@ -1,12 +1,13 @@
 """The published latency table on this machine: four networks, original and ours, one image of 224 x 224 pixels.
 
-    python recipes/latency.py
+    python recipes/latency.py --phone_friendly
     python recipes/latency.py --threads 1 --rows mobilenetv3_large/original,mobilenetv3_large/ours
 
 The networks of VegFru-292 run in LiteRT with XNNPACK, in turns, so that a change of the machine's speed meets all.
-The .tflite files stay in --output_dir and are not written again.
+The .tflite files, float32 and int8, stay in --output_dir and are not written again. --phone_friendly adds the same
+networks with ReLU6 in place of hard-swish and without channel attention, where they have these.
 
-Hardware: any CPU. Expected time: ten minutes, most of it for writing the files.
+Hardware: any CPU. Expected time: twenty minutes, most of it for writing the files.
 
 Published, in milliseconds on an AMD Ryzen 5 5600H and a MediaTek Dimensity 1000+ (original, ours): MobileNetV3-Large
 8.5, 9.0 and 27.0, 26.3; the others stand in the table that is printed.

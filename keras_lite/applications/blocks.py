@@ -15,7 +15,8 @@ from keras_lite.layers import (
     PaddingFreeDownsampling,
     StridedAttention,
 )
-from keras_lite.layers.activations import activation_layer
+from keras_lite.layers.activations import activation_layer, check_activation
+from keras_lite.layers.channel_attention import check_gate
 from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
 
 STEMS = ("plain", "hybrid")
@@ -34,11 +35,21 @@ class Blocks:
         initialization: `"pytorch"`, `"kaiming_uniform"` or `"kaiming_normal"`.
         epsilon: Batch norm's epsilon.
         momentum: Batch norm's momentum.
+        hard_swish: The activation that stands wherever hard-swish (`"hard_silu"`) is asked for.
+        gate: Of the channel attention; `None` leaves the attention out.
     """
 
     initialization: str = "pytorch"
     epsilon: float = 1e-5
     momentum: float = 0.9
+    hard_swish: str = "hard_silu"
+    gate: str | None = "hard_sigmoid"
+
+    def __post_init__(self):
+        """Check what a network's arguments set."""
+        check_activation(self.hard_swish)
+        if self.gate is not None:
+            check_gate(self.gate, or_none=True)
 
     def convolution(
         self, x, filters: int, kernel_size: int, name: str, activation: str | None = None, strides: int = 1
@@ -71,13 +82,20 @@ class Blocks:
     def finish(self, x, name: str, activation: str | None):
         """Batch norm and, if named, activation."""
         x = BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}_batch_norm")(x)
-        return x if activation is None else activation_layer(activation, name=f"{name}_activation")(x)
+        return x if activation is None else self.activate(x, activation, f"{name}_activation")
+
+    def activate(self, x, activation: str, name: str):
+        """The activation of that kind, or what stands for it."""
+        return activation_layer(self._standing_for(activation), name=name)(x)
+
+    def _standing_for(self, activation: str | None) -> str | None:
+        return self.hard_swish if activation == "hard_silu" else activation
 
     def padding_free(self, x, kernel_size: int, name: str, activation: str | None, **options):
         """Depthwise convolution of stride 2 that pads less, beside a max-pool (`PaddingFreeDownsampling`)."""
         return PaddingFreeDownsampling(
             kernel_size=kernel_size,
-            activation=activation,
+            activation=self._standing_for(activation),
             initialization=self.initialization,
             batch_norm_epsilon=self.epsilon,
             batch_norm_momentum=self.momentum,
@@ -97,15 +115,18 @@ class Blocks:
         )(x)
 
     def squeeze_excite(self, x, squeeze_filters: int, name: str):
-        """Channel attention with a hard sigmoid."""
+        """Channel attention, unless there is to be none."""
+        if self.gate is None:
+            return x
         return ChannelAttention(
-            squeeze_filters=squeeze_filters, gate="hard_sigmoid", initialization=self.initialization, name=name
+            squeeze_filters=squeeze_filters, gate=self.gate, initialization=self.initialization, name=name
         )(x)
 
     def stem(self, x, filters: int, stem: str, activation: str, strides: int, branch_strides: int = 1):
         """The first convolution, or the hybrid stem, whose batch norms are PyTorch's default in every family."""
         if stem == "plain":
             return self.convolution(x, filters, 3, "stem", activation, strides)
+        activation = self._standing_for(activation)
         return HybridStem(
             filters, strides, branch_strides, activation, initialization=self.initialization, name="stem"
         )(x)

@@ -15,7 +15,6 @@ import keras
 from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals
 from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
 from keras_lite.applications.inverted_residuals import Network, Stage
-from keras_lite.layers.activations import activation_layer
 from keras_lite.layers.initializers import kaiming_uniform
 
 __all__ = [
@@ -67,6 +66,8 @@ def BSConvMobileNetV3Large(
     convolution: str = "standard",
     convolution_options: dict | None = None,
     heavy_head: bool = False,
+    activation: str = "hard_silu",
+    gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
     """The BSConv library's MobileNetV3-Large: 3,066,512 parameters with 100 classes.
@@ -98,6 +99,10 @@ def BSConvMobileNetV3Large(
             penalty (`keras_lite.layers.OrthonormalRegularizer`).
         convolution_options: With `"bsconv_s"`: `{"alpha": the penalty's weight}`, by default 0.1.
         heavy_head: Whether a dense layer without bias stands before the classifier, as published for ImageNet.
+        activation: What stands where the published network has hard-swish, `"hard_silu"`: `"relu6"` or `"relu"` are
+            faster on phones, above all in int8.
+        gate: Of the channel attention: `"hard_sigmoid"` as published, `"sigmoid"`, or `None` for no attention, which is
+            faster.
         load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for
             another number of classes.
 
@@ -114,7 +119,17 @@ def BSConvMobileNetV3Large(
     """
     inputs = common.image_input("BSConvMobileNetV3Large", input_shape, input_tensor, 224, 1, "there must be a pixel")
     small = blocks.are_small(inputs, small_images)
-    network = Network("BSConvMobileNetV3Large", alpha, small, stem, downsampling, convolution, convolution_options)
+    network = Network(
+        "BSConvMobileNetV3Large",
+        alpha,
+        small,
+        stem,
+        downsampling,
+        convolution,
+        convolution_options,
+        activation=activation,
+        gate=gate,
+    )
     x = network.features(inputs, 16, "hard_silu", LARGE)
     x = network.blocks.convolution(x, network.last_width(960), 1, "last", "hard_silu")
     x = bsconv_library.classify(
@@ -123,7 +138,7 @@ def BSConvMobileNetV3Large(
         pooling=pooling,
         classes=classes,
         classifier_activation=classifier_activation,
-        to_vector=lambda features: _vector(features, 1280 if heavy_head else 0),
+        to_vector=lambda features: _vector(network, features, 1280 if heavy_head else 0),
     )
     return common.finish(inputs, x, name, weights, load_classifier)
 
@@ -145,6 +160,8 @@ def BSConvMobileNetV3Small(
     convolution: str = "standard",
     convolution_options: dict | None = None,
     heavy_head: bool = False,
+    activation: str = "hard_silu",
+    gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
     """The BSConv library's MobileNetV3-Small: 1,157,532 parameters with 120 classes.
@@ -171,7 +188,17 @@ def BSConvMobileNetV3Small(
     """
     inputs = common.image_input("BSConvMobileNetV3Small", input_shape, input_tensor, 224, 1, "there must be a pixel")
     small = blocks.are_small(inputs, small_images)
-    network = Network("BSConvMobileNetV3Small", alpha, small, stem, downsampling, convolution, convolution_options)
+    network = Network(
+        "BSConvMobileNetV3Small",
+        alpha,
+        small,
+        stem,
+        downsampling,
+        convolution,
+        convolution_options,
+        activation=activation,
+        gate=gate,
+    )
     x = network.features(inputs, 16, "hard_silu", SMALL)
     x = network.blocks.convolution(x, network.last_width(576), 1, "last", "hard_silu")
     x = network.blocks.squeeze_excite(x, x.shape[-1] // 4, "last_attention")
@@ -181,19 +208,19 @@ def BSConvMobileNetV3Small(
         pooling=pooling,
         classes=classes,
         classifier_activation=classifier_activation,
-        to_vector=lambda features: _vector(features, 1024 if heavy_head else 0),
+        to_vector=lambda features: _vector(network, features, 1024 if heavy_head else 0),
     )
     return common.finish(inputs, x, name, weights, load_classifier)
 
 
-def _vector(features, hidden: int):
+def _vector(network: Network, features, hidden: int):
     """Return the vector that is classified: the mean of each channel, with the heavy head through a dense layer."""
     x = common.average_pool(features)
     if not hidden:
         return x
     initializer = kaiming_uniform(x.shape[-1])
     x = keras.layers.Dense(hidden, use_bias=False, kernel_initializer=initializer, name="hidden")(x)
-    return activation_layer("hard_silu", name="hidden_activation")(x)
+    return network.blocks.activate(x, "hard_silu", "hidden_activation")
 
 
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:

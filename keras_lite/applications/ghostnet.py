@@ -39,8 +39,6 @@ STAGES = (
     (((5, 960, 160, False), (5, 960, 160, True), (5, 960, 160, False), (5, 960, 160, True)), 1, 1),
 )
 
-_BLOCKS = blocks.Blocks()
-
 preprocess_input = carnet.preprocess_input
 decode_predictions = imagenet_weights.decode_predictions
 
@@ -60,6 +58,7 @@ def GhostNet(
     stem: str = "plain",
     downsampling: str = "strided",
     dropout_rate: float = 0.2,
+    gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
     """GhostNet: 5,182,508 parameters with 1000 classes.
@@ -92,6 +91,8 @@ def GhostNet(
         downsampling: `"strided"`, `"padding_free"` (`keras_lite.layers.PaddingFreeDownsampling`) or `"attention"`
             (`keras_lite.layers.AttentionDownsampling`).
         dropout_rate: In front of the classifier.
+        gate: Of the channel attention: `"hard_sigmoid"` as published, `"sigmoid"`, or `None` for no attention, which is
+            faster.
         load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for
             another number of classes.
 
@@ -107,7 +108,7 @@ def GhostNet(
     4050952
     """
     inputs = common.image_input("GhostNet", input_shape, input_tensor, 224, 1, "there must be a pixel")
-    network = _Network(inputs, alpha, stem, downsampling)
+    network = _Network(inputs, alpha, stem, downsampling, blocks.Blocks(gate=gate))
     x = common.classify(
         network.features(blocks.are_small(inputs, small_images)),
         include_top=include_top,
@@ -128,6 +129,7 @@ class _Network:
     alpha: float
     stem: str
     downsampling: str
+    blocks: blocks.Blocks
 
     def width(self, channels: int) -> int:
         return rounded(channels * self.alpha, 4)
@@ -140,16 +142,16 @@ class _Network:
         stem_strides = 1 if small else 2
         strides = [stage[2] if small else stage[1] for stage in STAGES]
         blocks.check_size("GhostNet", self.inputs, stem_strides, strides, self.downsampling)
-        x = _BLOCKS.stem(self.inputs, self.width(16), self.stem, "relu", stem_strides)
+        x = self.blocks.stem(self.inputs, self.width(16), self.stem, "relu", stem_strides)
         for index, (rows, *_) in enumerate(STAGES):
             for block, row in enumerate(rows):
                 name = f"stage{index + 1}_block{block + 1}"
                 if strides[index] == 2 and self.downsampling == "attention":
                     attention = strides[index:].count(2) <= 2
-                    x = _BLOCKS.attention_downsampling(x, self.width(row[2]), attention, f"{name}_downsampling")
+                    x = self.blocks.attention_downsampling(x, self.width(row[2]), attention, f"{name}_downsampling")
                 else:
                     x = self.bottleneck(x, row, strides[index], name)
-        return _BLOCKS.convolution(x, self.width(STAGES[-1][0][-1][1]), 1, "last", "relu")
+        return self.blocks.convolution(x, self.width(STAGES[-1][0][-1][1]), 1, "last", "relu")
 
     def bottleneck(self, x, row: tuple, strides: int, name: str):
         kernel_size, expanded, filters, squeeze_excite = row
@@ -157,19 +159,19 @@ class _Network:
         padding_free = strides == 2 and self.downsampling == "padding_free"
         y = GhostModule(expanded, name=f"{name}_ghost1")(x)
         if padding_free:
-            y = _BLOCKS.padding_free(
+            y = self.blocks.padding_free(
                 y, kernel_size, f"{name}_depthwise", None, pool_size=kernel_size, pool_added_after="batch_norm"
             )
         elif strides == 2:
-            y = _BLOCKS.depthwise(y, kernel_size, f"{name}_depthwise", strides=2)
+            y = self.blocks.depthwise(y, kernel_size, f"{name}_depthwise", strides=2)
         if squeeze_excite:
-            y = _BLOCKS.squeeze_excite(y, rounded(expanded * 0.25, 4), f"{name}_attention")
+            y = self.blocks.squeeze_excite(y, rounded(expanded * 0.25, 4), f"{name}_attention")
         y = GhostModule(filters, relu=False, name=f"{name}_ghost2")(y)
         if strides == 2 or filters != x.shape[-1]:
             # The shortcut pads as little as the block, but has no pool beside it.
             pixels = kernel_size // 2 - 1 if padding_free else None
-            x = _BLOCKS.depthwise(x, kernel_size, f"{name}_shortcut_depthwise", strides=strides, pixels=pixels)
-            x = _BLOCKS.convolution(x, filters, 1, f"{name}_shortcut_project")
+            x = self.blocks.depthwise(x, kernel_size, f"{name}_shortcut_depthwise", strides=strides, pixels=pixels)
+            x = self.blocks.convolution(x, filters, 1, f"{name}_shortcut_project")
         return blocks.add(y, x, name)
 
 

@@ -87,21 +87,21 @@ def _torchvision(network: str, file: str, structure: str, resize_size: int = 256
 
 # The newest of each network, torchvision's `DEFAULT`.
 WEIGHTS = (
-    _torchvision("MobileNetV3Small()", "mobilenet_v3_small-047dcff4.pth", "5ddc1bee0fdc1c19"),
-    _torchvision("MobileNetV3Large()", "mobilenet_v3_large-5c1a4163.pth", "2f97206c7361d5cb", 232),
-    _torchvision("MobileNetV2(variant='torchvision')", "mobilenet_v2-7ebf99e0.pth", "c8330c55691991b5", 232),
-    _torchvision("ShuffleNetV2(alpha=0.5)", "shufflenetv2_x0.5-f707e7126e.pth", "c4f6662ec9c8de5e"),
-    _torchvision("ShuffleNetV2()", "shufflenetv2_x1-5666bf0f80.pth", "d8030f9662f74067"),
-    _torchvision("ShuffleNetV2(alpha=1.5)", "shufflenetv2_x1_5-3c479a10.pth", "912299c354c97a6e", 232),
-    _torchvision("ShuffleNetV2(alpha=2.0)", "shufflenetv2_x2_0-8be3c8ee.pth", "af7176ae1315c3a0", 232),
-    _torchvision("ImageNetResNet(18, variant='torchvision')", "resnet18-f37072fd.pth", "8cc3031db0d9dd8a"),
-    _torchvision("ImageNetResNet(34, variant='torchvision')", "resnet34-b627a593.pth", "58192bb22f0af78a"),
+    _torchvision("MobileNetV3Small()", "mobilenet_v3_small-047dcff4.pth", "46a773c8aacf40ca"),
+    _torchvision("MobileNetV3Large()", "mobilenet_v3_large-5c1a4163.pth", "327d4209624fd2e0", 232),
+    _torchvision("MobileNetV2(variant='torchvision')", "mobilenet_v2-7ebf99e0.pth", "3faccfbd20b854b9", 232),
+    _torchvision("ShuffleNetV2(alpha=0.5)", "shufflenetv2_x0.5-f707e7126e.pth", "87462f702b5fcf9b"),
+    _torchvision("ShuffleNetV2()", "shufflenetv2_x1-5666bf0f80.pth", "375de2f4efbcce8a"),
+    _torchvision("ShuffleNetV2(alpha=1.5)", "shufflenetv2_x1_5-3c479a10.pth", "d13b281a6878636f", 232),
+    _torchvision("ShuffleNetV2(alpha=2.0)", "shufflenetv2_x2_0-8be3c8ee.pth", "51a67567f38b07a2", 232),
+    _torchvision("ImageNetResNet(18, variant='torchvision')", "resnet18-f37072fd.pth", "e05ddf06389f228c"),
+    _torchvision("ImageNetResNet(34, variant='torchvision')", "resnet34-b627a593.pth", "6721920dfcd98d1d"),
     ImageNetWeights(
         "GhostNet()",
         "https://huggingface.co/timm/ghostnet_100.in1k/resolve/d461b859bf5f6b4f1828eb79e1902fd883194c83/"
         "model.safetensors",
         "8efbcf55d97872c828768b096d4ebebc51f8b7e29623fd3b3933d78cc230e2e2",
-        "bc06a9fcc62bd041",
+        "6f2c52046fdda784",
         256,
         interpolation="bicubic",
     ),

@@ -65,6 +65,8 @@ class Network:
         convolution_options: `{"alpha": the penalty's weight}`.
         variant: `"bsconv"`, or `"torchvision"`: no batch norm of the image, widths are rounded to multiples of 8, and
             a unit that would expand to what it gets has no first convolution.
+        activation: What stands where the published network has hard-swish.
+        gate: Of the channel attention; `None` leaves the attention out.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Network:
     convolution: str
     convolution_options: dict | None
     variant: str = "bsconv"
+    activation: str = "hard_silu"
+    gate: str | None = "hard_sigmoid"
 
     def __post_init__(self):
         """Check the attributes."""
@@ -89,7 +93,8 @@ class Network:
     @property
     def blocks(self) -> blocks.Blocks:
         """What makes the convolutions."""
-        return blocks.Blocks(torchvision_form.INITIALIZATIONS[self.variant])
+        initialization = torchvision_form.INITIALIZATIONS[self.variant]
+        return blocks.Blocks(initialization, hard_swish=self.activation, gate=self.gate)
 
     def width(self, channels: int) -> int:
         """Return a width times `alpha`, rounded down or, in torchvision's form, to a multiple of 8."""

@@ -16,7 +16,6 @@ import numpy as np
 from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.applications.blocks import rounded
 from keras_lite.errors import InputError
-from keras_lite.layers.activations import activation_layer
 
 # Kernel, expanded, out, squeeze-excite, activation, stride for large images, stride for small ones.
 LARGE = (
@@ -53,8 +52,6 @@ SMALL = (
 # What the PyTorch network computes by functions, not modules, so that the counter thop does not see it.
 UNSEEN_BY_THOP = r"block\d+_attention_pool"
 
-_BLOCKS = blocks.Blocks("kaiming_normal", epsilon=1e-3, momentum=0.99)
-
 preprocess_input = carnet.preprocess_input
 decode_predictions = imagenet_weights.decode_predictions
 
@@ -75,6 +72,8 @@ def MobileNetV3Large(
     stem: str = "plain",
     downsampling: str = "strided",
     dropout_rate: float = 0.2,
+    activation: str = "hard_silu",
+    gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
     """MobileNetV3-Large: 5,483,032 parameters with 1000 classes.
@@ -107,6 +106,10 @@ def MobileNetV3Large(
         downsampling: `"strided"`, `"padding_free"` (`keras_lite.layers.PaddingFreeDownsampling`) or `"attention"`
             (`keras_lite.layers.AttentionDownsampling`).
         dropout_rate: Of the classifier's hidden layer.
+        activation: What stands where the published network has hard-swish, `"hard_silu"`: `"relu6"` or `"relu"` are
+            faster on phones, above all in int8.
+        gate: Of the channel attention: `"hard_sigmoid"` as published, `"sigmoid"`, or `None` for no attention, which is
+            faster.
         load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for
             another number of classes.
 
@@ -122,7 +125,7 @@ def MobileNetV3Large(
     4354532
     """
     inputs = common.image_input("MobileNetV3Large", input_shape, input_tensor, 224, 1, "there must be a pixel")
-    network = _Network(inputs, alpha, reduced_tail, stem, downsampling)
+    network = _Network(inputs, alpha, reduced_tail, stem, downsampling, _blocks(activation, gate))
     x = network.features(LARGE, blocks.are_small(inputs, small_images))
     x = common.classify(
         x,
@@ -153,6 +156,8 @@ def MobileNetV3Small(
     stem: str = "plain",
     downsampling: str = "strided",
     dropout_rate: float = 0.2,
+    activation: str = "hard_silu",
+    gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
     """MobileNetV3-Small: 2,542,856 parameters with 1000 classes, as torchvision has it.
@@ -174,7 +179,7 @@ def MobileNetV3Small(
     (None, 7, 7, 576)
     """
     inputs = common.image_input("MobileNetV3Small", input_shape, input_tensor, 224, 1, "there must be a pixel")
-    network = _Network(inputs, alpha, reduced_tail, stem, downsampling)
+    network = _Network(inputs, alpha, reduced_tail, stem, downsampling, _blocks(activation, gate))
     x = network.features(SMALL, False)
     x = common.classify(
         x,
@@ -190,6 +195,10 @@ def MobileNetV3Small(
     return common.finish(inputs, x, name, weights, load_classifier)
 
 
+def _blocks(activation: str, gate: str | None) -> blocks.Blocks:
+    return blocks.Blocks("kaiming_normal", 1e-3, 0.99, activation, gate)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Network:
     """What the rows of both tables become."""
@@ -199,6 +208,7 @@ class _Network:
     reduced_tail: bool
     stem: str
     downsampling: str
+    blocks: blocks.Blocks
 
     def width(self, channels: int, halved: bool = False) -> int:
         return rounded(channels // (2 if halved else 1) * self.alpha)
@@ -211,17 +221,17 @@ class _Network:
         stem_strides = 1 if small else 2
         strides = [row[-1] if small else row[-2] for row in rows]
         blocks.check_size("MobileNetV3", self.inputs, stem_strides, strides, self.downsampling)
-        x = _BLOCKS.stem(self.inputs, self.width(16), self.stem, "hard_silu", stem_strides)
+        x = self.blocks.stem(self.inputs, self.width(16), self.stem, "hard_silu", stem_strides)
         for index, row in enumerate(rows):
             from_end = len(rows) - index
             block = f"block{index + 1}"
             if strides[index] == 2 and self.downsampling == "attention":
                 filters = self.width(row[2], self.reduced_tail and from_end <= 3)
                 attention = strides[index:].count(2) <= 2
-                x = _BLOCKS.attention_downsampling(x, filters, attention, f"{block}_downsampling")
+                x = self.blocks.attention_downsampling(x, filters, attention, f"{block}_downsampling")
             else:
                 x = self.block(x, row, strides[index], from_end, block)
-        return _BLOCKS.convolution(x, 6 * x.shape[-1], 1, "last", "hard_silu")
+        return self.blocks.convolution(x, 6 * x.shape[-1], 1, "last", "hard_silu")
 
     def block(self, x, row: tuple, strides: int, from_end: int, name: str):
         kernel_size, expanded, filters, squeeze_excite, activation, *_ = row
@@ -229,15 +239,15 @@ class _Network:
         expanded = self.width(expanded, self.reduced_tail and from_end <= 2)
         y = x
         if expanded != x.shape[-1]:
-            y = _BLOCKS.convolution(y, expanded, 1, f"{name}_expand", activation)
+            y = self.blocks.convolution(y, expanded, 1, f"{name}_expand", activation)
         if strides == 2 and self.downsampling == "padding_free":
             # The pool is 3 x 3 even beside a 5 x 5 convolution.
-            y = _BLOCKS.padding_free(y, kernel_size, f"{name}_depthwise", activation)
+            y = self.blocks.padding_free(y, kernel_size, f"{name}_depthwise", activation)
         else:
-            y = _BLOCKS.depthwise(y, kernel_size, f"{name}_depthwise", activation, strides)
+            y = self.blocks.depthwise(y, kernel_size, f"{name}_depthwise", activation, strides)
         if squeeze_excite:
-            y = _BLOCKS.squeeze_excite(y, rounded(expanded // 4), f"{name}_attention")
-        y = _BLOCKS.convolution(y, filters, 1, f"{name}_project")
+            y = self.blocks.squeeze_excite(y, rounded(expanded // 4), f"{name}_attention")
+        y = self.blocks.convolution(y, filters, 1, f"{name}_project")
         return blocks.add(y, x, name) if strides == 1 and filters == x.shape[-1] else y
 
     def hidden_layer(self, features, width: int):
@@ -247,7 +257,7 @@ class _Network:
             kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01),
             name="hidden",
         )(common.average_pool(features))
-        return activation_layer("hard_silu", name="hidden_activation")(x)
+        return self.blocks.activate(x, "hard_silu", "hidden_activation")
 
 
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:

@@ -5,18 +5,22 @@ import json
 
 import keras
 
+from keras_lite.layers.activations import HardSwish
+
 # What may differ: a model can have another head, or none.
+_FACTS = ("strides", "activation", "gate", "max_value")
 _HEAD = ("average_pool", "max_pool", "dropout", "flatten", "hidden", "hidden_activation", "predictions")
 
 
 def structure_of(model: keras.Model) -> str:
-    """Return a digest of a network up to its head: names, kinds, strides and weights' shapes of its layers.
+    """Return a digest of a network up to its head: names, kinds, strides, activations, weights' shapes of its layers.
 
-    Layers without strides and weights are passed over, as are the input's size and what scales it.
+    Layers that have none of these are passed over, as are the input's size and what scales it.
     """
-    layers = [
-        [layer.name, type(layer).__name__, getattr(layer, "strides", None), [list(w.shape) for w in layer.weights]]
-        for layer in model.layers
-        if layer.name not in _HEAD and (layer.weights or hasattr(layer, "strides"))
-    ]
+    layers = []
+    for layer in model.layers:
+        config = layer.get_config()
+        facts = [config[name] for name in _FACTS if name in config]
+        if layer.name not in _HEAD and (layer.weights or facts or isinstance(layer, HardSwish)):
+            layers.append([layer.name, type(layer).__name__, facts, [list(w.shape) for w in layer.weights]])
     return hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:16]

@@ -52,8 +52,7 @@ class ChannelAttention(CompositeLayer):
     ):
         super().__init__(**kwargs)
         check_scheme(initialization)
-        if gate not in GATES:
-            raise InputError(f"Expected gate to be one of {GATES}, received {gate!r}.")
+        check_gate(gate)
         for argument, value in (("ratio", ratio), ("squeeze_filters", squeeze_filters)):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(f"Expected {argument} to be a positive integer, received {value!r}.")
@@ -107,3 +106,14 @@ class ChannelAttention(CompositeLayer):
             "gate": self.gate_name,
             "initialization": self.initialization,
         }
+
+
+def check_gate(gate: str, or_none: bool = False) -> None:
+    """Raise InputError unless `gate` is one of `GATES`.
+
+    Args:
+        gate: What is asked for.
+        or_none: Whether `None` would have done too, for the message.
+    """
+    if gate not in GATES:
+        raise InputError(f"Expected gate to be one of {GATES}{' or None' if or_none else ''}, received {gate!r}.")

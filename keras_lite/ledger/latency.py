@@ -22,6 +22,9 @@ from keras_lite.quantization.calibration import calibrate
 from keras_lite.training.environment import environment
 
 PRECISIONS = ("float32", "int8")
+# What else the builders of networks take, where it makes them faster: without hard-swish and channel attention.
+PHONE_FRIENDLY = {"activation": "relu6", "gate": None}
+_FORM = " phone-friendly"
 _CALIBRATION_IMAGES = 32
 
 
@@ -31,7 +34,9 @@ def latency_flags() -> flags.FlagValues:
     rows = [latency.id.partition("/")[2] for latency in published.latencies()]
     every = [str(count) for count in range(1, (os.cpu_count() or 1) + 1)]
     flags.DEFINE_list("rows", rows, "The rows to measure.", flag_values=values)
-    flags.DEFINE_list("precisions", ["float32"], "Out of float32 and int8.", flag_values=values)
+    flags.DEFINE_list("precisions", list(PRECISIONS), "Out of float32 and int8.", flag_values=values)
+    text = "Also each network that has them without its hard-swish and channel attention: relu6 and nothing."
+    flags.DEFINE_boolean("phone_friendly", False, text, flag_values=values)
     flags.DEFINE_list("threads", every, "Numbers of threads.", flag_values=values)
     flags.DEFINE_integer("runs", 100, "Measured runs of each file.", lower_bound=1, flag_values=values)
     flags.DEFINE_string("output_dir", "runs/latency", "Where the .tflite files go and stay.", flag_values=values)
@@ -51,7 +56,9 @@ def run_latency(usage: str, arguments: list[str] | None = None) -> NoReturn:
     command_line.run(_main, latency_flags(), usage, arguments)
 
 
-def write_files(rows: Sequence[str], precisions: Sequence[str], folder: Path) -> dict[tuple[str, str], Path]:
+def write_files(
+    rows: Sequence[str], precisions: Sequence[str], folder: Path, phone_friendly: bool = False
+) -> dict[tuple[str, str], Path]:
     """Write the TFLite files of latency rows; a file that is there already stays.
 
     The weights are random, by a fixed seed: the time does not depend on them.
@@ -60,9 +67,10 @@ def write_files(rows: Sequence[str], precisions: Sequence[str], folder: Path) ->
         rows: Rows of the latency table, as `model/variant`.
         precisions: Out of `PRECISIONS`.
         folder: Where to write.
+        phone_friendly: Whether to write each network also in its `PHONE_FRIENDLY` form, if it has one.
 
     Returns:
-        Row and precision -> file.
+        Row and precision -> file; the precision of that form is `"int8 phone-friendly"`, say.
 
     Raises:
         InputError: If a row or a precision is not known, or a model can't be converted.
@@ -76,17 +84,27 @@ def write_files(rows: Sequence[str], precisions: Sequence[str], folder: Path) ->
             raise InputError(f"Expected --precisions out of {', '.join(PRECISIONS)}, received {precision}.")
     files = {}
     for row in rows:
-        model = None
-        for precision in precisions:
-            path = folder / f"{row.replace('/', '_')}_{precision}.tflite"
-            files[row, precision] = path
-            if path.exists():
-                continue
-            print(f"writing {path}", flush=True)
-            keras.utils.set_random_seed(0)
-            model = model or known[row].build(classifier_activation=None)
-            _write(model, path, precision)
+        forms = {"": {}}
+        if phone_friendly and (options := _phone_friendly(known[row])):
+            forms[_FORM] = options
+        for form, options in forms.items():
+            model = None
+            for precision in precisions:
+                kind = precision + form
+                path = folder / f"{row.replace('/', '_')}_{kind.replace(' ', '_')}.tflite"
+                files[row, kind] = path
+                if path.exists():
+                    continue
+                print(f"writing {path}", flush=True)
+                keras.utils.set_random_seed(0)
+                model = model or known[row].build(classifier_activation=None, **options)
+                _write(model, path, precision)
     return files
+
+
+def _phone_friendly(row: published.Row) -> dict[str, str | None]:
+    """Return which options of the phone-friendly form a row's network has."""
+    return {name: value for name, value in PHONE_FRIENDLY.items() if name in row.options()}
 
 
 def _write(model: keras.Model, path: Path, precision: str) -> None:
@@ -108,7 +126,7 @@ def _main(values: flags.FlagValues, positional: list[str]) -> None:
     if values.smoke:
         rows, runs, threads = ["shufflenetv2/original", "shufflenetv2/ours"], 5, threads[:1]
     import_extra("ai_edge_litert.interpreter", "quantization")
-    files = write_files(rows, values.precisions, Path(values.output_dir))
+    files = write_files(rows, values.precisions, Path(values.output_dir), values.phone_friendly)
     benchmarks = benchmark_files(list(files.values()), threads, runs)
     times = {
         (row, precision, latency.threads): latency.median
@@ -118,16 +136,15 @@ def _main(values: flags.FlagValues, positional: list[str]) -> None:
     print(latency_table(times))
     write_json(Path(values.output_dir) / "latency.json", [benchmark.to_dict() for benchmark in benchmarks])
     if values.results_dir is not None:
-        for count in threads:
-            for precision in values.precisions:
-                _record(times, count, precision, values.results_dir, values.remark)
+        for count, precision in sorted({key[1:][::-1] for key in times}):
+            _record(times, count, precision, values.results_dir, values.remark)
 
 
 def latency_table(times: dict[tuple[str, str, int], float]) -> str:
     """Return milliseconds, with the ratio of ours to the original, beside the published ones.
 
     Args:
-        times: Row (`model/variant`), precision and number of threads -> milliseconds.
+        times: Row (`model/variant`), precision (with its form) and number of threads -> milliseconds.
     """
     columns = sorted({key[1:] for key in times})
     printed = {latency.id.partition("/")[2]: latency.milliseconds for latency in published.latencies()}
@@ -142,6 +159,8 @@ def latency_table(times: dict[tuple[str, str, int], float]) -> str:
 
 
 def _cell(row: str, times: dict[str, float]) -> str:
+    if row not in times:
+        return "-"
     model, _, variant = row.partition("/")
     original = times.get(f"{model}/original")
     ratio = f" ({times[row] / original:.2f})" if variant == "ours" and original else ""

@@ -150,7 +150,7 @@ class LatencyResult:
     Args:
         device: Name of the device, for example `"Pixel 7"`.
         threads: Number of threads.
-        precision: `"float32"`, `"int8"`, ...
+        precision: `"float32"`, `"int8"`, ..., or `"int8 phone-friendly"`: of networks without hard-swish and attention.
         milliseconds: Id of a row of `keras_lite.published.latencies()` -> median time in milliseconds.
         versions: Package -> version.
         commit: The commit that ran, or `None`.
@@ -183,7 +183,7 @@ class LatencyResult:
     def file_name(self) -> str:
         """The name of its file."""
         device = re.sub(r"[^a-z0-9]+", "-", self.device.lower()).strip("-")
-        return f"latency-{device}-{self.threads}threads-{self.precision}.json"
+        return f"latency-{device}-{self.threads}threads-{self.precision.replace(' ', '-')}.json"
 
 
 Result = RunResult | LatencyResult

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 from importlib import resources
 
@@ -67,6 +68,10 @@ class Row:
         """
         function, arguments = networks.find(self.id)
         return function(**({"input_shape": self.input, "classes": self.classes} | arguments | options))
+
+    def options(self) -> set[str]:
+        """Return the names of the arguments that `build` takes."""
+        return set(inspect.signature(networks.find(self.id)[0]).parameters)
 
 
 @dataclasses.dataclass(frozen=True)

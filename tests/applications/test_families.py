@@ -5,9 +5,19 @@ import numpy as np
 import pytest
 
 from keras_lite import applications
-from keras_lite.applications import GhostNet, MobileNetV3Large, MobileNetV3Small, ParCMobileNetV2, ShuffleNetV2, blocks
+from keras_lite.applications import (
+    BSConvMobileNetV3Large,
+    BSConvMobileNetV3Small,
+    GhostNet,
+    MobileNetV3Large,
+    MobileNetV3Small,
+    ParCMobileNetV2,
+    ShuffleNetV2,
+    blocks,
+)
 from keras_lite.errors import InputError
 from keras_lite.graph import flatten
+from keras_lite.layers import ChannelAttention
 
 pytestmark = pytest.mark.slow_elsewhere
 
@@ -69,6 +79,8 @@ def test_options(build):
         (MobileNetV3Large, {"alpha": -1.0}, "alpha to be above 0, received -1.0"),
         (ShuffleNetV2, {"alpha": 0.75}, r"alpha to be one of \(0.5, 1.0, 1.5, 2.0\), received 0.75"),
         (ShuffleNetV2, {"input_shape": (None, None, 3)}, "with a height and width for ShuffleNetV2"),
+        (MobileNetV3Large, {"activation": "swish"}, "activation to be one of .*'relu6'.* received 'swish'"),
+        (MobileNetV3Large, {"gate": "tanh"}, "gate to be one of .*'sigmoid'.* or None, received 'tanh'"),
         (ParCMobileNetV2, {"input_shape": (None, 32, 3)}, "with a height and width for ParCMobileNetV2"),
         (
             MobileNetV3Large,
@@ -115,3 +127,41 @@ def test_preprocess_input():
     for family in ("ghostnet", "mobilenet_v3", "parc_mobilenet_v2", "shufflenet_v2"):
         found = getattr(applications, family).preprocess_input(np.full((1, 1, 3), 255.0, "float32"))
         np.testing.assert_allclose(found[0, 0], [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], 1e-5)
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize("build", [MobileNetV3Large, MobileNetV3Small, BSConvMobileNetV3Large, BSConvMobileNetV3Small])
+def test_phone_friendly_form(build):
+    arguments = {"input_shape": (64, 64, 3), "stem": "hybrid", "downsampling": "padding_free", "alpha": 0.5}
+    published = flatten(build(**arguments))
+    small = flatten(build(**arguments, activation="relu6", gate=None))
+    kinds = {layer.activation.__name__ for layer in published.layers if hasattr(layer, "activation")}
+    assert {"hard_silu", "hard_sigmoid"} <= kinds
+    assert {layer.activation.__name__ for layer in small.layers if hasattr(layer, "activation")} <= {
+        "linear",
+        "softmax",
+    }
+    assert "Multiply" not in {type(layer).__name__ for layer in small.layers}
+    # Each hard-swish has become a ReLU6; nothing else has changed.
+    swishes = sum(getattr(layer, "activation", None) is keras.activations.hard_silu for layer in published.layers)
+    assert sum(getattr(layer, "max_value", None) == 6 for layer in small.layers) == swishes > 0
+    attention = sum(layer.count_params() for layer in published.layers if "attention" in layer.name)
+    assert small.count_params() == published.count_params() - attention
+
+
+def test_gate():
+    gated = GhostNet(input_shape=(32, 32, 3), classes=3, gate="sigmoid")
+    attention = [layer.gate_name for layer in gated.layers if isinstance(layer, ChannelAttention)]
+    assert attention == ["sigmoid"] * 7
+    free = GhostNet(input_shape=(32, 32, 3), classes=3, gate=None)
+    assert not any(isinstance(layer, ChannelAttention) for layer in free.layers)
+    assert free.predict(np.zeros((1, 32, 32, 3), "float32"), verbose=0).shape == (1, 3)
+
+
+@pytest.mark.tensorflow_only
+def test_weights_of_another_form_are_refused():
+    for options in ({"activation": "relu6"}, {"gate": "sigmoid"}, {"gate": None}):
+        with pytest.raises(
+            InputError, match=r"published ImageNet weights .* received mobilenet_v3_small of another form"
+        ):
+            MobileNetV3Small(weights="imagenet", **options)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_lite.export import benchmark
-from keras_lite.ledger import read_results
+from keras_lite.ledger import latency, read_results
 from keras_lite.ledger.latency import latency_table, run_latency
 
 pytestmark = pytest.mark.tensorflow_only
@@ -13,7 +13,15 @@ pytestmark = pytest.mark.tensorflow_only
 
 def test_smoke_measures_and_records(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
-    arguments = ["--smoke", "--output_dir", str(tmp_path / "files"), "--results_dir", str(tmp_path / "results")]
+    arguments = [
+        "--smoke",
+        "--precisions",
+        "float32",
+        "--output_dir",
+        str(tmp_path / "files"),
+        "--results_dir",
+        str(tmp_path / "results"),
+    ]
     written = []
     for results in ("one", "two"):
         with pytest.raises(SystemExit) as stopped:
@@ -32,12 +40,34 @@ def test_smoke_measures_and_records(tmp_path, capfd, monkeypatch):
     ]
 
 
+def test_phone_friendly_files_are_of_the_networks_that_can_be(tmp_path, monkeypatch):
+    written = {}
+    monkeypatch.setattr(latency, "_write", lambda model, path, precision: written.update({path.name: model}))
+    rows = ["ghostnet/ours", "shufflenetv2/ours"]
+    files = latency.write_files(rows, ["int8"], tmp_path, phone_friendly=True)
+    assert [*files] == [
+        ("ghostnet/ours", "int8"),
+        ("ghostnet/ours", "int8 phone-friendly"),
+        ("shufflenetv2/ours", "int8"),
+    ]
+    assert [*written] == [path.name for path in files.values()]
+    # The seven attentions of GhostNet hold what is missing.
+    parts = [layer.count_params() for layer in written["ghostnet_ours_int8.tflite"].layers if "attention" in layer.name]
+    sizes = [model.count_params() for model in written.values()]
+    assert (len(parts), sizes[0] - sizes[1]) == (7, sum(parts))
+
+
 def test_table_has_ratios_beside_the_published():
     times = {("ghostnet/original", "int8", 2): 4.0, ("ghostnet/ours", "int8", 2): 3.0}
     lines = latency_table(times).splitlines()
     assert lines[0].split("  ")[-2:] == ["AMD Ryzen 5 5600H", "MediaTek Dimensity 1000+"]
     (ours,) = [line for line in lines if line.startswith("ghostnet/ours")]
     assert "3.00 (0.75)" in ours
+    times["ghostnet/ours", "int8 phone-friendly", 2] = 2.0
+    lines = latency_table(times).splitlines()
+    assert "int8 phone-friendly, threads: 2" in lines[0]
+    (original,) = [line for line in lines if line.startswith("ghostnet/original")]
+    assert original.split()[1:3] == ["4.00", "-"]
 
 
 @pytest.mark.parametrize(
