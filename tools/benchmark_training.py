@@ -2,7 +2,7 @@
 """Measure how many images a second published rows train, side by side.
 
     python tools/benchmark_training.py cifar100_first/resnet20/original cifar100_first/resnet20/ours
-    python tools/benchmark_training.py sports100/carnet18/ours --image_size 96 --output speed.json
+    python tools/benchmark_training.py sports100/carnet18/ours --image_size 96 --results_dir results
     KERAS_BACKEND=jax python tools/benchmark_training.py cifar100_second/ghostnet/ours --precision mixed_bfloat16
 
 Prints for each row the images a second of the compiled training step alone, of preparing the batches alone, and of
@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from keras_lite import command_line, published
 from keras_lite.errors import InputError
 from keras_lite.files import write_json
-from keras_lite.training import Options
-from keras_lite.training.benchmark import benchmark_training, format_speeds
+from keras_lite.ledger import SpeedResult, write_result
+from keras_lite.training import Options, Recipe
+from keras_lite.training.benchmark import TrainingSpeed, benchmark_training, format_speeds
 from keras_lite.training.environment import environment
 from keras_lite.training.extras import PRECISIONS, Extras
 from recipes import places
@@ -34,6 +35,8 @@ flags.DEFINE_integer("steps_per_execution", 1, "Steps run in one go.", lower_bou
 flags.DEFINE_integer("steps", 20, "Steps of each kind in a round.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 3, "How often each row has its turn.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_string("output", None, "JSON file for the figures.", flag_values=FLAGS)
+flags.DEFINE_string("results_dir", None, "Where to record them, such as `results`.", flag_values=FLAGS)
+flags.DEFINE_string("remark", None, "What a reader of the record must know besides.", flag_values=FLAGS)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -45,10 +48,12 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         changes["batch_size"] = values.batch_size
     if values.image_size:
         changes["image_size"] = (values.image_size, values.image_size)
-    runs = []
+    runs: list[tuple[str, Recipe, Options]] = []
     for row_id in positional:
         place = places()[published.get(row_id).id]
         runs.append((row_id, place.recipe, Options.of(place.recipe, model=place.model, **changes)))
+    if values.results_dir and len({(options.batch_size, options.image_size) for _, _, options in runs}) > 1:
+        raise InputError("Expected rows of one --batch_size and --image_size to record, received several.")
     speeds = benchmark_training(runs, values.steps, values.rounds)
     where = environment()
     print(f"{where['backend']} on {', '.join(where['devices'])}, {values.precision}, {values.rounds} rounds")
@@ -56,6 +61,30 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     if values.output:
         figures = {"environment": where, "steps": values.steps, "speeds": [speed.to_dict() for speed in speeds]}
         write_json(values.output, figures)
+    if values.results_dir:
+        print(f"recorded: {write_result(_result(speeds, where, values.remark), values.results_dir)}")
+
+
+def _result(speeds: list[TrainingSpeed], where: dict, remark: str | None) -> SpeedResult:
+    figures = [speed.to_dict() for speed in speeds]
+    first = figures[0]
+    by_kind = {
+        kind: {figure["name"]: round(figure["images_per_second"][kind], 1) for figure in figures}
+        for kind in ("fit", "step")
+    }
+    accelerators = [device for device in where["devices"] if not device.startswith("cpu")]
+    return SpeedResult(
+        device=", ".join(accelerators) or f"{where['machine']['processor']}, {where['machine']['cpus']} cores",
+        backend=where["backend"],
+        precision=first["precision"],
+        batch_size=first["batch_size"],
+        image_size=first["image_size"],
+        images_per_second=by_kind["fit"],
+        step_images_per_second=by_kind["step"],
+        versions=where["versions"],
+        commit=where["commit"],
+        remark=remark,
+    )
 
 
 if __name__ == "__main__":

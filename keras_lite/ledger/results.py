@@ -1,4 +1,4 @@
-"""What a file of `results/` holds: a finished run, or a measurement of latency."""
+"""What a file of `results/` holds: a finished run, or a measurement of latency or of training speed."""
 
 import dataclasses
 import hashlib
@@ -182,12 +182,73 @@ class LatencyResult:
     @property
     def file_name(self) -> str:
         """The name of its file."""
-        device = re.sub(r"[^a-z0-9]+", "-", self.device.lower()).strip("-")
-        return f"latency-{device}-{self.threads}threads-{self.precision.replace(' ', '-')}.json"
+        return f"latency-{_file_part(self.device)}-{self.threads}threads-{_file_part(self.precision)}.json"
 
 
-Result = RunResult | LatencyResult
-_KINDS = {kind.kind: kind for kind in (RunResult, LatencyResult)}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeedResult:
+    """How many images a second `model.fit` trains of some rows, all measured in one go, in turns.
+
+    Args:
+        device: Name of the device.
+        backend: The Keras backend.
+        precision: Of the computation: `"float32"`, ...
+        batch_size: Images in a training step.
+        image_size: Height and width in pixels.
+        images_per_second: Id of a published row -> images a second of `fit`, the median over the rounds.
+        step_images_per_second: The same of the compiled step alone, its batch at hand.
+        versions: Package -> version.
+        commit: The commit that ran, or `None`.
+        remark: What a reader must know besides, or `None`.
+
+    Raises:
+        InputError: If a value is of the wrong type or a row is not known.
+    """
+
+    kind: ClassVar[str] = "speed"
+    additions: ClassVar[tuple[str, ...]] = ("remark",)
+
+    device: str
+    backend: str
+    precision: str
+    batch_size: int
+    image_size: list
+    images_per_second: dict
+    step_images_per_second: dict
+    versions: dict
+    commit: str | None
+    remark: str | None
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        if set(self.images_per_second) != set(self.step_images_per_second):
+            raise InputError("Expected images_per_second and step_images_per_second of the same rows.")
+        for row, value in (*self.images_per_second.items(), *self.step_images_per_second.items()):
+            published.get(row)
+            if not isinstance(value, int | float) or not value > 0:
+                raise InputError(f"Expected images a second above 0, received {value!r} of {row}.")
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, after its first row."""
+        parts = [
+            "speed",
+            _file_part(self.device),
+            self.backend,
+            self.precision,
+            f"{size_text(self.image_size)}px",
+            f"batch{self.batch_size}",
+            _file_part(next(iter(self.images_per_second), "")),
+        ]
+        return "-".join(parts) + ".json"
+
+
+Result = RunResult | LatencyResult | SpeedResult
+_KINDS = {kind.kind: kind for kind in (RunResult, LatencyResult, SpeedResult)}
+
+
+def _file_part(text: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 
 
 def size_text(size: list[int]) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from keras_lite import published
+from keras_lite.ledger.claims import carnet_claims
 from keras_lite.ledger.groups import Group, group_runs
-from keras_lite.ledger.results import LatencyResult, Result, RunResult, size_text
+from keras_lite.ledger.results import LatencyResult, Result, RunResult, SpeedResult, size_text
 from keras_lite.published.contradictions import contradictions
 
 TITLES = {
@@ -58,6 +59,7 @@ def results_markdown(results: Sequence[Result], folder: str = "results") -> str:
     """
     runs = [result for result in results if isinstance(result, RunResult)]
     latencies = [result for result in results if isinstance(result, LatencyResult)]
+    speeds = [result for result in results if isinstance(result, SpeedResult)]
     groups = group_runs(runs)
     states = [{group.complete for group in groups_of(row, groups)} for row in published.rows()]
     introduction = _INTRODUCTION.format(
@@ -73,7 +75,10 @@ def results_markdown(results: Sequence[Result], folder: str = "results") -> str:
         parts += _published_table(table, groups, folder)
     if others := [group for group in groups if group.first.row is None]:
         parts += ["## Runs without a published row", _other_runs(others)]
+    parts += ["## What the CARNet page claims", _claims(runs, speeds)]
     parts += ["## Latency", _latency_table(latencies)]
+    if speeds:
+        parts += ["## Training speed", _speed_table(speeds)]
     if quantized := [run for run in runs if run.quantized]:
         parts += ["## Int8 files", _quantized_table(quantized)]
     parts += ["## What the publications contradict", *(f"**{title}.** {text}" for title, text in contradictions())]
@@ -192,6 +197,29 @@ def _time(row: str, times: dict[str, float]) -> str:
         return OPEN
     original = times.get(row.rpartition("/")[0] + "/original")
     return f"{times[row]:.2f}" + ("" if original is None else f" ({times[row] / original:.2f})")
+
+
+def _speed_table(speeds: list[SpeedResult]) -> str:
+    head = ("row", "images/s", "of the step's", "batch", "pixels", "precision", "backend", "device")
+    lines = [
+        (
+            f"`{row}`", f"{value:,.0f}", f"{value / result.step_images_per_second[row]:.0%}", f"{result.batch_size}",
+            size_text(result.image_size), result.precision, result.backend, result.device,
+        )
+        for result in speeds
+        for row, value in result.images_per_second.items()
+    ]  # fmt: skip
+    notes = [f"- {result.file_name}: {result.remark.rstrip('.')}." for result in speeds if result.remark]
+    text = (
+        "Images a second that `model.fit` trains, and how much of the compiled step's alone that is "
+        "(`tools/benchmark_training.py`). Only rows of one file were measured in turns, and may be compared."
+    )
+    return "\n\n".join([text, _markdown_table(head, lines, numbers=3), *(["\n".join(notes)] if notes else [])])
+
+
+def _claims(runs: list[RunResult], speeds: list[SpeedResult]) -> str:
+    lines = [(claim.text, f"**{claim.verdict}**", claim.evidence) for claim in carnet_claims(runs, speeds)]
+    return _markdown_table(("claim", "verdict", "measured here"), lines)
 
 
 def _quantized_table(runs: list[RunResult]) -> str:

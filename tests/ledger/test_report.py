@@ -7,7 +7,7 @@ import pytest
 from keras_lite import published
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
-from keras_lite.ledger import LatencyResult, read_results, report, write_result
+from keras_lite.ledger import LatencyResult, SpeedResult, read_results, report, write_result
 from keras_lite.ledger.tables import OPEN, results_markdown
 
 pytestmark = pytest.mark.tensorflow_only
@@ -202,3 +202,94 @@ def test_tool_writes_text_and_small_plots_the_same_each_time(run_result, tmp_pat
 
 def test_folder_that_does_not_exist(tmp_path, run_tool, assert_one_line_error):
     assert_one_line_error(run_tool(report, "--results_dir", tmp_path / "none"), "Expected --results_dir")
+
+
+def claims_of(results):
+    section = results_markdown(results).partition("\n## What the CARNet page claims\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ") for line in section.splitlines()[3:] if line.startswith("|")]
+    return {text.strip("| "): (verdict.strip("*"), evidence) for text, verdict, evidence in cells}
+
+
+def test_claims_are_open_until_they_are_measured(run_result):
+    verdicts = {text: verdict for text, (verdict, _) in claims_of([]).items()}
+    assert list(verdicts.values()) == ["open", "holds", "holds", "holds in part", "open", "open"]
+    counted = claims_of([])
+    assert "653,376 and 11,217,444, one to 17.2" in counted["0.65 M parameters instead of 11.2 M"][1]
+    assert "smaller by 94.2%: 2.6 and 44.9 MB" in counted["A model smaller by 94.2%: 360 MB instead of 618"][1]
+
+
+def sports(run_result, model, shares, memory, **changes):
+    values = {
+        "row": f"sports100/{model}",
+        "recipe": "sports100_carnet",
+        "model": model,
+        "protocol": "held_out",
+        "epoch_accuracies": shares,
+        "train_accuracies": shares,
+        "peak_memory_bytes": memory,
+        "image_size": [96, 96],
+        "batch_size": 16,
+    }
+    return run_result(shares[-1], len(shares), **(values | changes))
+
+
+def test_claims_say_what_was_measured(run_result):
+    carnet = sports(run_result, "carnet18/ours", [0.1, 0.3, 0.5], 2_000_000_000)
+    resnet = sports(
+        run_result, "resnet18/original", [0.05, 0.2], 3_000_000_000, changes={"precision": "mixed_bfloat16"}
+    )
+    found = claims_of([carnet, resnet])
+    verdict, evidence = found["81.8% against 79.14%, after 50 epochs"]
+    assert verdict == "open"
+    assert "after 2 epochs 30.0% against 20.0% of the validation images" in evidence
+    assert "CARNet18 after 3: 50.0% of the test images" in evidence
+    assert "CARNet18 in float32, ResNet18 in mixed_bfloat16" in evidence
+    assert found["Less memory in training"][0] == "holds"
+    assert "at most 2.00 and 3.00 GB" in found["Less memory in training"][1]
+    long = [
+        sports(run_result, "carnet18/ours", [0.82] * 50, 3),
+        sports(run_result, "resnet18/original", [0.79] * 50, 2),
+    ]
+    found = claims_of(long)
+    assert [found[text][0] for text in ("81.8% against 79.14%, after 50 epochs", "Less memory in training")] == [
+        "holds",
+        "does not hold",
+    ]
+    other_size = sports(run_result, "resnet18/original", [0.79] * 50, 2, image_size=[128, 128])
+    assert claims_of([long[0], other_size])["Less memory in training"][0] == "open"
+
+
+def speed_result(**changes):
+    rows = {"sports100/carnet18/ours": 60.0, "sports100/resnet18/original": 40.0}
+    values = {
+        "device": "Some CPU, 2 cores",
+        "backend": "tensorflow",
+        "precision": "float32",
+        "batch_size": 16,
+        "image_size": [96, 96],
+        "images_per_second": rows,
+        "step_images_per_second": {"sports100/carnet18/ours": 61.0, "sports100/resnet18/original": 50.0},
+        "versions": {"keras": "3.15.1"},
+        "commit": "0123456789abcdef",
+        "remark": "quiet.",
+    }
+    return SpeedResult(**(values | changes))
+
+
+def test_training_speed_has_a_table(tmp_path):
+    speed = speed_result()
+    write_result(speed, tmp_path)
+    assert read_results(tmp_path) == [speed]
+    assert speed.file_name == ("speed-some-cpu-2-cores-tensorflow-float32-96px-batch16-sports100-carnet18-ours.json")
+    text = results_markdown([speed])
+    (line,) = lines_of(text, "Training speed", "sports100/resnet18/original")
+    assert line[1:] == ["40", "80%", "16", "96", "float32", "tensorflow", "Some CPU, 2 cores"]
+    assert "quiet." in text
+    verdict, evidence = claims_of([speed])["Half the time to train"]
+    assert (verdict, evidence[:36]) == ("holds in part", "0.67 of ResNet18's time (60 and 40 i")
+    for wrong in (
+        {"images_per_second": {}},
+        {"images_per_second": {"x/y/z": 1.0}, "step_images_per_second": {"x/y/z": 1.0}},
+    ):
+        with pytest.raises(InputError):
+            speed_result(**wrong)

@@ -6,6 +6,7 @@ import keras
 import pytest
 import tiny
 
+from keras_lite.ledger import read_results
 from keras_lite.training import Options
 from keras_lite.training.benchmark import benchmark_training
 
@@ -30,6 +31,7 @@ def test_tool_measures_rows_with_their_recipes(run_tool, load_tool, tmp_path):
     tool = load_tool("benchmark_training")
     output = tmp_path / "speed.json"
     arguments = ("--steps", 1, "--rounds", 1, "--batch_size", 4, "--output", output)
+    arguments += ("--results_dir", tmp_path / "results", "--remark", "a test")
     finished = run_tool(tool, "cifar100_first/resnet20/ours", *arguments)
     assert finished.returncode == 0, finished.stderr
     [row] = [line.split() for line in finished.stdout.splitlines() if line.startswith("cifar100_first/")]
@@ -38,6 +40,11 @@ def test_tool_measures_rows_with_their_recipes(run_tool, load_tool, tmp_path):
     written = json.loads(output.read_text(encoding="utf-8"))
     assert written["environment"]["backend"] == "tensorflow"
     assert written["speeds"][0]["name"] == "cifar100_first/resnet20/ours"
+    [recorded] = read_results(tmp_path / "results")
+    assert (recorded.batch_size, recorded.remark) == (4, "a test")
+    assert recorded.images_per_second["cifar100_first/resnet20/ours"] == float(
+        f"{written['speeds'][0]['images_per_second']['fit']:.1f}"
+    )
 
 
 @pytest.mark.tensorflow_only
