@@ -84,7 +84,7 @@ def BSConvMobileNetV3Large(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -117,7 +117,9 @@ def BSConvMobileNetV3Large(
     >>> keras_lite.applications.BSConvMobileNetV3Large(input_shape=(32, 32, 3), classes=100).output_shape
     (None, 100)
     """
-    inputs = common.image_input("BSConvMobileNetV3Large", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input(
+        "BSConvMobileNetV3Large", input_shape, input_tensor, weights, 224, 1, "there must be a pixel"
+    )
     small = blocks.are_small(inputs, small_images)
     network = Network(
         "BSConvMobileNetV3Large",
@@ -186,7 +188,9 @@ def BSConvMobileNetV3Small(
     >>> keras_lite.applications.BSConvMobileNetV3Small(input_shape=(32, 32, 3), classes=100).output_shape
     (None, 100)
     """
-    inputs = common.image_input("BSConvMobileNetV3Small", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input(
+        "BSConvMobileNetV3Small", input_shape, input_tensor, weights, 224, 1, "there must be a pixel"
+    )
     small = blocks.are_small(inputs, small_images)
     network = Network(
         "BSConvMobileNetV3Small",

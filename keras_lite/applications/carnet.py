@@ -51,7 +51,8 @@ def CARNet18(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`, at least 47 x 47 pixels. Default: (244, 244, 3).
+        input_shape: `(height, width, channels)`, at least 47 x 47 pixels. Default: (244, 244, 3), or that of
+            kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -74,6 +75,7 @@ def CARNet18(
         "CARNet18",
         input_shape,
         input_tensor,
+        weights,
         244,
         47,
         "its convolutions are not padded, so the last would get nothing",

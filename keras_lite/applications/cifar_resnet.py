@@ -52,7 +52,7 @@ def CifarResNet(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (32, 32, 3).
+        input_shape: `(height, width, channels)`. Default: (32, 32, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -78,7 +78,7 @@ def CifarResNet(
     """
     units = Units(convolution, convolution_options, downsampling)
     per_stage = _units_per_stage("CifarResNet", depth, 2)
-    inputs, x = _begin("CifarResNet", input_shape, input_tensor, downsampling)
+    inputs, x = _begin("CifarResNet", input_shape, input_tensor, weights, downsampling)
     x = units.stem(x, stem, pre_activation=False)
     x = _stages(x, units.post_activation, STAGE_FILTERS, per_stage)
     x = bsconv_library.classify(
@@ -137,7 +137,7 @@ def CifarPreResNet(
     """
     units = Units(convolution, convolution_options, downsampling, shortcut)
     per_stage = _units_per_stage("CifarPreResNet", depth, 2)
-    inputs, x = _begin("CifarPreResNet", input_shape, input_tensor, downsampling)
+    inputs, x = _begin("CifarPreResNet", input_shape, input_tensor, weights, downsampling)
     x = units.stem(x, stem, pre_activation=True)
     x = residual_units.final_activation(_stages(x, units.pre_activation, STAGE_FILTERS, per_stage))
     x = bsconv_library.classify(
@@ -184,7 +184,7 @@ def WideResNet(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (32, 32, 3).
+        input_shape: `(height, width, channels)`. Default: (32, 32, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -216,7 +216,7 @@ def WideResNet(
     per_stage = _units_per_stage("WideResNet", depth, 4)
     if not isinstance(width, int) or width < 1:
         raise InputError(f"Expected width to be a positive integer, received {width!r}.")
-    inputs, x = _begin("WideResNet", input_shape, input_tensor, downsampling)
+    inputs, x = _begin("WideResNet", input_shape, input_tensor, weights, downsampling)
     x = units.stem(x, stem, pre_activation=True)
     stage_filters = [width * filters for filters in STAGE_FILTERS]
     x = residual_units.final_activation(_stages(x, units.pre_activation, stage_filters, per_stage))
@@ -240,11 +240,11 @@ def _units_per_stage(model_name: str, depth: int, others: int) -> int:
     return (depth - others) // 6
 
 
-def _begin(model_name: str, input_shape, input_tensor, downsampling: str) -> tuple:
+def _begin(model_name: str, input_shape, input_tensor, weights, downsampling: str) -> tuple:
     minimum, why = 1, "there must be a pixel"
     if downsampling == "padding_free":
         minimum, why = 7, "its downsampling is not padded, so the last would get nothing"
-    inputs = common.image_input(model_name, input_shape, input_tensor, 32, minimum, why)
+    inputs = common.image_input(model_name, input_shape, input_tensor, weights, 32, minimum, why)
     return inputs, bsconv_library.data_batch_norm(inputs)
 
 

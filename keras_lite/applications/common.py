@@ -17,7 +17,13 @@ CLASSIFIER = "predictions"
 
 
 def image_input(
-    model_name: str, input_shape: tuple | None, input_tensor, default_size: int, minimum_size: int, why: str
+    model_name: str,
+    input_shape: tuple | None,
+    input_tensor,
+    weights: str | os.PathLike | None,
+    default_size: int,
+    minimum_size: int,
+    why: str,
 ):
     """Return the symbolic input of a model, after checking its shape.
 
@@ -25,6 +31,7 @@ def image_input(
         model_name: Name of the architecture, for messages.
         input_shape: `(height, width, 3)` as the user gave it; `None` stands for the default size.
         input_tensor: A Keras tensor to build upon instead, or `None`.
+        weights: What the user wants to load: kept weights have a default size of their own.
         default_size: Published height and width, in pixels.
         minimum_size: Smallest height and width that the network can take, in pixels.
         why: Why a smaller one can't be taken; ends the message.
@@ -40,7 +47,9 @@ def image_input(
     if input_tensor is not None and not keras.backend.is_keras_tensor(input_tensor):
         raise InputError(f"Expected input_tensor to be a Keras tensor, received {type(input_tensor).__name__}.")
     shape = tuple(input_tensor.shape[1:]) if input_tensor is not None else input_shape
-    shape = (default_size, default_size, 3) if shape is None else tuple(shape)
+    if shape is None:
+        shape = kept_weights.input_shape(weights, model_name) or (default_size, default_size, 3)
+    shape = tuple(shape)
     if len(shape) != 3 or shape[-1] is None:
         raise InputError(f"Expected input_shape to be (height, width, channels), received {shape}.")
     if any(size is not None and size < minimum_size for size in shape[:2]):

@@ -65,7 +65,7 @@ def EfficientResNet(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (32, 32, 3).
+        input_shape: `(height, width, channels)`. Default: (32, 32, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -93,7 +93,7 @@ def EfficientResNet(
     kernels = _one_a_layer("kernel_sizes", kernel_sizes, blocks)
     shortcut_kernels = _one_a_layer("shortcut_kernel_sizes", shortcut_kernel_sizes, blocks)
     _check(blocks, channels, dropout_rate)
-    inputs = common.image_input("EfficientResNet", input_shape, input_tensor, 32, 1, "there must be a pixel")
+    inputs = common.image_input("EfficientResNet", input_shape, input_tensor, weights, 32, 1, "there must be a pixel")
     x = _convolution(inputs, channels, 3, 1, "stem_convolution")
     x = keras.layers.ReLU(name="stem_relu")(_batch_norm(x, "stem_batch_norm"))
     if squeeze_excite:

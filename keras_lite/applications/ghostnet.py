@@ -79,7 +79,7 @@ def GhostNet(
             (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
             `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -107,7 +107,7 @@ def GhostNet(
     >>> keras_lite.applications.GhostNet(input_shape=(32, 32, 3), classes=100).count_params()
     4050952
     """
-    inputs = common.image_input("GhostNet", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("GhostNet", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     network = _Network(inputs, alpha, stem, downsampling, blocks.Blocks(gate=gate))
     x = common.classify(
         network.features(blocks.are_small(inputs, small_images)),

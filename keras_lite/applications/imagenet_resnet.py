@@ -76,7 +76,7 @@ def ImageNetResNet(
             (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
             `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -104,7 +104,7 @@ def ImageNetResNet(
     torchvision_form.check(variant)
     initialization = torchvision_form.INITIALIZATIONS[variant]
     units = Units(convolution, convolution_options, downsampling, initialization=initialization)
-    inputs, x = _begin("ImageNetResNet", depth, units, stem, input_shape, input_tensor, variant)
+    inputs, x = _begin("ImageNetResNet", depth, units, stem, input_shape, input_tensor, weights, variant)
     x = _stages(x, units.post_activation, UNITS[depth])
     classify = common.classify if variant == "torchvision" else bsconv_library.classify
     x = classify(
@@ -158,7 +158,7 @@ def ImageNetPreResNet(
     (None, 120)
     """
     units = Units(convolution, convolution_options, downsampling, shortcut)
-    inputs, x = _begin("ImageNetPreResNet", depth, units, stem, input_shape, input_tensor)
+    inputs, x = _begin("ImageNetPreResNet", depth, units, stem, input_shape, input_tensor, weights)
     x = residual_units.final_activation(_stages(x, units.pre_activation, UNITS[depth]))
     x = bsconv_library.classify(
         x,
@@ -171,7 +171,7 @@ def ImageNetPreResNet(
 
 
 def _begin(
-    model_name: str, depth: int, units: Units, stem: str, input_shape, input_tensor, variant: str = "bsconv"
+    model_name: str, depth: int, units: Units, stem: str, input_shape, input_tensor, weights, variant: str = "bsconv"
 ) -> tuple:
     """Return the input and what comes out of the stem."""
     if depth not in UNITS:
@@ -181,7 +181,7 @@ def _begin(
             f"Expected stem to be 'plain' for {model_name}, received {stem!r}: the hybrid stem takes the place of a "
             "3x3 convolution, and this network begins with a 7x7 one."
         )
-    inputs = common.image_input(model_name, input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input(model_name, input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     blocks.check_size(model_name, inputs, 4, [2, 2, 2], units.downsampling)
     x = bsconv_library.data_batch_norm(inputs) if variant == "bsconv" else inputs
     x = units.conv(x, STAGE_FILTERS[0], 7, 2, "stem")

@@ -118,6 +118,19 @@ def find(name: str, model: keras.Model, any_classes: bool) -> KeptWeights:
     )
 
 
+def input_shape(name: Any, model_name: str) -> tuple[int, int, int] | None:
+    """Return the input that kept weights of a name were trained with for networks of a function, if it is one.
+
+    Args:
+        name: What was given as `weights`.
+        model_name: Name of the network's function.
+    """
+    shapes = {
+        tuple(kept.input_shape) for kept in _index() if kept.name == name and kept.network.startswith(f"{model_name}(")
+    }
+    return shapes.pop() if len(shapes) == 1 else None
+
+
 def cache_folder() -> Path:
     """Return where files of weights are looked for besides the project's own folder."""
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"

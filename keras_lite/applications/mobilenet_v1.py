@@ -65,7 +65,7 @@ def MobileNetV1(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -96,7 +96,7 @@ def MobileNetV1(
     why = "a pair of a depthwise and a 1x1 convolution has no subspace of few channels"
     bsconv_library.check_options(convolution, convolution_options, ("standard", "bsconv_u"), why)
     blocks.check_options(stem, downsampling)
-    inputs = common.image_input("MobileNetV1", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("MobileNetV1", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     small = blocks.are_small(inputs, small_images)
     strides = SMALL_STRIDES if small else STRIDES
     stem_strides = 1 if small else 2

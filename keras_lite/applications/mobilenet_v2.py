@@ -66,7 +66,7 @@ def MobileNetV2(
             (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
             `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -95,7 +95,7 @@ def MobileNetV2(
     >>> keras_lite.applications.MobileNetV2(input_shape=(32, 32, 3), classes=100, alpha=0.25).output_shape
     (None, 100)
     """
-    inputs = common.image_input("MobileNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("MobileNetV2", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     small = blocks.are_small(inputs, small_images)
     network = Network("MobileNetV2", alpha, small, stem, downsampling, convolution, convolution_options, variant)
     x = network.features(inputs, 32, "relu6", STAGES)

@@ -93,7 +93,7 @@ def MobileNetV3Large(
             (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
             `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)`. Default: (224, 224, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -124,7 +124,7 @@ def MobileNetV3Large(
     >>> keras_lite.applications.MobileNetV3Large(input_shape=(32, 32, 3), classes=100).count_params()
     4354532
     """
-    inputs = common.image_input("MobileNetV3Large", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("MobileNetV3Large", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     network = _Network(inputs, alpha, reduced_tail, stem, downsampling, _blocks(activation, gate))
     x = network.features(LARGE, blocks.are_small(inputs, small_images))
     x = common.classify(
@@ -178,7 +178,7 @@ def MobileNetV3Small(
     >>> keras_lite.applications.MobileNetV3Small(include_top=False).output_shape
     (None, 7, 7, 576)
     """
-    inputs = common.image_input("MobileNetV3Small", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("MobileNetV3Small", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     network = _Network(inputs, alpha, reduced_tail, stem, downsampling, _blocks(activation, gate))
     x = network.features(SMALL, False)
     x = common.classify(

@@ -63,7 +63,8 @@ def ParCMobileNetV2(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)` of known height and width. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)` of known height and width. Default: (224, 224, 3), or that of
+            kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -88,7 +89,7 @@ def ParCMobileNetV2(
     >>> keras_lite.applications.ParCMobileNetV2(input_shape=(32, 32, 3), classes=100).count_params()
     2393764
     """
-    inputs = common.image_input("ParCMobileNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("ParCMobileNetV2", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     blocks.require_known_size("ParCMobileNetV2", inputs)
     x = common.classify(
         _features(inputs, blocks.are_small(inputs, small_images), stem, downsampling),

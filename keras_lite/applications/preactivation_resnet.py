@@ -53,7 +53,7 @@ def ResNet18(
         weights: `None` for random weights, the name of kept ones (`keras_lite.applications.list_weights`), or the
             path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)`. Default: (244, 244, 3).
+        input_shape: `(height, width, channels)`. Default: (244, 244, 3), or that of kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -72,7 +72,7 @@ def ResNet18(
     >>> keras_lite.applications.ResNet18(input_shape=(96, 96, 3)).output_shape
     (None, 100)
     """
-    inputs = common.image_input("ResNet18", input_shape, input_tensor, 244, 1, "there must be a pixel")
+    inputs = common.image_input("ResNet18", input_shape, input_tensor, weights, 244, 1, "there must be a pixel")
     x = _convolution(inputs, STAGE_FILTERS[0], 3, 1, "stem_convolution")
     x = _batch_norm_relu(x, "stem_batch_norm", "stem_relu")
     for stage, filters in enumerate(STAGE_FILTERS, start=1):

@@ -66,7 +66,8 @@ def ShuffleNetV2(
             (`keras_lite.applications.list_weights`), or the path of a `.weights.h5`, `.keras`, `.pt`, `.pth` or
             `.safetensors` file.
         input_tensor: A Keras tensor to build upon, instead of `input_shape`.
-        input_shape: `(height, width, channels)` of known height and width. Default: (224, 224, 3).
+        input_shape: `(height, width, channels)` of known height and width. Default: (224, 224, 3), or that of
+            kept weights.
         pooling: Without top: `None` for the feature map, `"avg"` or `"max"` for a vector.
         classes: Number of classes.
         classifier_activation: Activation of the classifier; `None` gives logits.
@@ -91,7 +92,7 @@ def ShuffleNetV2(
     >>> keras_lite.applications.ShuffleNetV2(input_shape=(32, 32, 3), classes=100).count_params()
     1372284
     """
-    inputs = common.image_input("ShuffleNetV2", input_shape, input_tensor, 224, 1, "there must be a pixel")
+    inputs = common.image_input("ShuffleNetV2", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
     blocks.require_known_size("ShuffleNetV2", inputs)
     if alpha not in WIDTHS:
         raise InputError(f"Expected alpha to be one of {tuple(WIDTHS)}, received {alpha!r}.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_lite import published
-from keras_lite.applications import CifarResNet, kept_weights, list_weights
+from keras_lite.applications import CARNet18, CifarResNet, kept_weights, list_weights
 from keras_lite.data import ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.ledger import keeping
@@ -78,6 +78,24 @@ def test_named_weights_answer_as_the_trained_network(kept, trained):
 
     ten = CifarResNet(20, **OURS, classes=10, include_top=True, weights="cifar100", load_classifier=False)
     np.testing.assert_allclose(answers(keras.Model(ten.inputs, ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6)
+
+
+def test_kept_weights_bring_their_input_size(place, kept):
+    entries = [
+        dataclasses.replace(
+            kept, name="sports100", network="CARNet18(input_shape=(96, 96, 3))", input_shape=[96, 96, 3]
+        ),
+        dataclasses.replace(kept, network="ResNet18(input_shape=(64, 64, 3))", input_shape=[64, 64, 3]),
+        dataclasses.replace(kept, network="ResNet18(input_shape=(96, 96, 3))", input_shape=[96, 96, 3]),
+    ]
+    (place / "index.json").write_text(json.dumps([dataclasses.asdict(entry) for entry in entries]))
+    kept_weights._index.cache_clear()
+    with pytest.raises(InputError, match="received carnet18 with other arguments, input 96x96x3"):
+        CARNet18(weights="sports100")
+    # Two sizes, or none: the published one stays.
+    assert kept_weights.input_shape("cifar100", "ResNet18") is None
+    assert kept_weights.input_shape("sports100", "ResNet18") is None
+    assert CARNet18().input_shape == (None, 244, 244, 3)
 
 
 @pytest.mark.parametrize(
