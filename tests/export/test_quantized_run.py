@@ -63,16 +63,44 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     assert f"| Parameters | {trainable:,} |" in card
 
 
+def write_photos(folder, count):
+    """Photos without classes, some in the folder and some deeper."""
+    for index, image in enumerate(colour_source(count, 1).images(np.arange(count))):
+        file = folder / ("some" if index % 2 else "") / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+
+
+def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypatch):
+    received = {}
+    monkeypatch.setattr(quantize_tool, "quantize_run", lambda *arguments: received.update(arguments=arguments))
+    monkeypatch.setattr(quantize_tool, "format_report", str)
+    write_photos(tmp_path / "photos", 6)
+    info = ModelInfo("small", make_shapes(1, 0, SIZE).class_names, PREPROCESSING, "logits")
+    carnet_like().save(tmp_path / "model.keras")
+    write_model_info(tmp_path / "model.keras", info)
+    command = ["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos")]
+
+    for flags, splits, distill in (
+        ([], {"unlabelled"}, 1.0),
+        (["--data_dir", "shapes", "--distill", "0.5"], {"train", "valid", "test", "unlabelled"}, 0.5),
+    ):
+        values = copy.deepcopy(quantize_tool.FLAGS)
+        quantize_tool.main(values, values([*command, *flags])[1:])
+        _, _, data, _, options, *_ = received["arguments"]
+        assert set(data) == splits
+        assert len(data["unlabelled"]) == 6
+        assert data["unlabelled"].class_names == info.class_names
+        assert options.distill == distill
+
+
+@pytest.mark.slow
 def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)
     model = train(carnet_like())
     model.save(tmp_path / "model.keras")
     write_model_info(tmp_path / "model.keras", ModelInfo("small", CLASSES, PREPROCESSING, "logits"))
-    pixels = colour_source(80, 1).images(np.arange(80))
-    for index, image in enumerate(pixels):
-        file = tmp_path / "photos" / ("some" if index % 2 else "") / f"{index}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(file)
+    write_photos(tmp_path / "photos", 80)
     values = copy.deepcopy(quantize_tool.FLAGS)
     positional = values(["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos"),
                          "--epochs", "1", "--batch_size", "16"])  # fmt: skip
