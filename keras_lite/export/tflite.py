@@ -53,7 +53,8 @@ def to_tflite(
         path: The file to write, `*.tflite`. Its batch is 1.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
-            `"int8"`: 8 bits throughout, input and output included. A quantisation-aware model can only be `"int8"`.
+            `"int8"`: 8 bits throughout, input and output included; of a plain model as the stock converter does it,
+            which `keras_lite.quantization.post_training` does better. A quantised model can only be `"int8"`.
         calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They set the activation
             ranges of an `"int8"` or `"int16"` file of a plain model (a hundred are enough).
         samples: Real images, preprocessed, to compare the answers on. Defaults to `calibration`.
