@@ -71,6 +71,49 @@ def open_image_folder(
     return load_photos(files, class_names, geometry, skip_broken, cache_bytes)
 
 
+def open_unlabelled(
+    folder: str | os.PathLike,
+    image_size: tuple[int, int] | ImageGeometry,
+    class_names: list[str],
+    skip_broken: bool = False,
+) -> Source:
+    """Open a folder of photos without classes, at any depth.
+
+    Args:
+        folder: The folder.
+        image_size: Height and width that every image is brought to, or an `ImageGeometry`.
+        class_names: What the photos could show; all get the first class as a label, which means nothing.
+        skip_broken: Whether to leave out and list broken photos instead of stopping at them.
+
+    Raises:
+        InputError: If there is no photo, or one is broken.
+
+    Example:
+
+    ```python
+    source = open_unlabelled("holidays", (224, 224), info.class_names)
+    ```
+    """
+    photos = [(path, 0) for path in find_images(folder)]
+    geometry = ImageGeometry.of(image_size)
+    return load_photos({"unlabelled": photos}, class_names, geometry, skip_broken)["unlabelled"]
+
+
+def find_images(folder: str | os.PathLike) -> list[Path]:
+    """Return the image files in a folder, at any depth, sorted.
+
+    Raises:
+        InputError: If there is no such folder, or no image in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(f"Expected a folder of images at {root}, which does not exist.")
+    paths = sorted(path for path in root.rglob("*") if is_image(path))
+    if not paths:
+        raise InputError(f"Expected images ({', '.join(sorted(IMAGE_EXTENSIONS))}) in {root}, found none.")
+    return paths
+
+
 def _find_splits(root: Path) -> dict[str, Path]:
     """Return the folder of each split that is there."""
     found = {}

@@ -4,9 +4,9 @@
 
 MODEL is a run folder or a .keras file with its information file (.json) beside it; without that file --image_size and
 --class_names tell what it would. DATA is where real images are taken from, to compare the answers on and, for int8, to
-set the ranges: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder it
-defaults to the data of the run. An int8 file made here is quantised after training; `python -m keras_lite.quantize`
-fine-tunes first, which keeps more of the accuracy.
+quantise with: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder it
+defaults to the data of the run. An int8 file is quantised without training, in the way that keeps the answers best on
+these images, and what that was is printed; `python -m keras_lite.quantize` can train as well, which keeps more.
 """
 
 import dataclasses
@@ -23,17 +23,24 @@ from keras_lite.evaluate import data_dir_of_run, row_of_run
 from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.samples import read_samples
-from keras_lite.export.tflite import to_tflite
+from keras_lite.export.tflite import check_classes, check_writable, to_tflite
 from keras_lite.export.trained_model import check_input, keras_file
 from keras_lite.export.verification import THRESHOLDS
-from keras_lite.graph import flatten
+from keras_lite.graph import flatten, in_float32
+from keras_lite.quantization import post_training
 from keras_lite.quantization.preparation import ends_in_softmax
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "The file to write. Default: MODEL_PRECISION.tflite.", flag_values=FLAGS)
 flags.DEFINE_string("data_dir", None, "Real images; for a run folder the default is the run's.", flag_values=FLAGS)
-flags.DEFINE_integer("images", 200, "Images to compare answers on, and to set ranges.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("images", 200, "Images to compare answers on, and as many to quantise with.", 1, flag_values=FLAGS)
+flags.DEFINE_boolean(
+    "stock_converter",
+    False,
+    "int8 as the stock converter does it: for layers that this package refuses.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
 flags.DEFINE_float(
     "min_agreement", None, "Least share of images with the same top-1 class.", 0.0, 1.0, flag_values=FLAGS
@@ -68,7 +75,14 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     thresholds = THRESHOLDS[values.precision]
     if values.min_agreement is not None:
         thresholds = dataclasses.replace(thresholds, agreement=values.min_agreement)
+    check_classes(model, info)
+    check_writable(output.parent)
     print(f"Converting {path} to {values.precision} ...", flush=True)
+    reference = None
+    if values.precision == "int8" and not values.stock_converter:
+        reference = in_float32(model)
+        model, _ = post_training(reference, images[:half])
+        info = dataclasses.replace(info, output="logits")  # a softmax at the end is left out
     verification = to_tflite(
         model,
         output,
@@ -77,6 +91,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         samples=images[half:] if len(images) > half else images,
         info=info,
         thresholds=thresholds,
+        reference=reference,
     )
     write_model_card(output, row=row_of_run(positional[0]))
     print(

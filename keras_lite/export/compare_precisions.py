@@ -7,7 +7,8 @@ split, from which the activation ranges are taken, and a test split; for a run f
 the folder `precisions` beside the model come a .tflite file for each precision, result.json and precisions.png.
 
 float32, float16, dynamic and int8 are the stock converter's, int8 and int16 (activations) with ranges from images;
-`quantized` is int8 after this package's own preparation and ranges, without training; `trained` is the int8 file of
+`quantized` is int8 after this package's own preparation and post-training quantisation, which prints what it chose
+(see `keras_lite.quantization.post_training`); `trained` is the int8 file of
 `python -m keras_lite.quantize`, if the model's folder has one.
 """
 
@@ -31,7 +32,7 @@ from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import atomic_path, write_json
 from keras_lite.graph import in_float32
-from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization import post_training
 from keras_lite.training.splits import first_shuffled, with_validation
 
 TITLES = {
@@ -40,7 +41,7 @@ TITLES = {
     "dynamic": "int8 weights",
     "int16": "int16 activations, int8 weights",
     "int8": "int8, stock converter",
-    "quantized": "int8, prepared and calibrated",
+    "quantized": "int8, post-training",
     "trained": "int8, quantisation-aware",
 }
 # A file that has lost its accuracy is to be shown, not refused.
@@ -53,7 +54,7 @@ flags.DEFINE_list(
     "precisions", [name for name in TITLES if name != "int16"], f"Some of {','.join(TITLES)}.", flag_values=FLAGS
 )
 flags.DEFINE_integer("image_limit", None, "At most so many test images.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("calibration_images", 256, "Images that set the ranges.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("calibration_images", 512, "Images to quantise with, unlabelled.", 2, flag_values=FLAGS)
 flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure latency with.", flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
 
@@ -67,7 +68,7 @@ def compare_precisions(
     trained: str | os.PathLike | None = None,
     threads: tuple[int, ...] = (1, 2),
     image_limit: int | None = None,
-    calibration_images: int = 256,
+    calibration_images: int = 512,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write a model at several precisions and measure all of them on test images.
@@ -82,11 +83,12 @@ def compare_precisions(
         trained: The int8 file for the precision `"trained"`.
         threads: Numbers of threads to measure latency with.
         image_limit: At most so many test images.
-        calibration_images: Images that set the ranges.
+        calibration_images: Images that set the ranges; for `"quantized"` one half of them judges.
         seed: What the choice of images is drawn from.
 
     Returns:
-        What `result.json` holds: the figures of `keras_lite.export.report.report`, and what they were measured on.
+        What `result.json` holds: the figures of `keras_lite.export.report.report`, what they were measured on, and
+        under `post_training` what was tried and chosen for the precision `"quantized"`.
 
     Raises:
         InputError: If a precision is unknown, or the model can't be had at one.
@@ -113,6 +115,7 @@ def compare_precisions(
     calibration = sample(data["train"], info.preprocessing, calibration_images, seed)
     samples = sample(data["valid"], info.preprocessing, 100, seed)
     files: dict[str, Path] = {}
+    chosen = None
     for name in precisions:
         if name == "trained":
             if trained is None:
@@ -122,8 +125,7 @@ def compare_precisions(
         print(f"converting: {TITLES[name]}", flush=True)
         files[name] = folder / f"{info.name}_{name}.tflite"
         if name == "quantized":
-            quantized = quantize_aware(model)
-            calibrate(quantized, calibration)
+            quantized, chosen = post_training(model, calibration)
             logits = dataclasses.replace(info, output="logits")  # a softmax at the end is left out
             to_tflite(quantized, files[name], "int8", samples=samples, info=logits, thresholds=_ANY)
         else:
@@ -131,6 +133,8 @@ def compare_precisions(
     by_title = {TITLES[name]: path for name, path in files.items()}
     figures = report(model, by_title, source, info.preprocessing, threads=threads)
     result = {"name": info.name, "split": test, "calibration_images": len(calibration), "seed": seed, **figures}
+    if chosen is not None:
+        result["post_training"] = chosen.to_dict()
     write_json(folder / "result.json", result)
     draw_comparison(folder / "precisions.png", result)
     return result

@@ -1,4 +1,4 @@
-"""From a trained float model to verified TFLite files, by quantisation-aware fine-tuning."""
+"""From a trained float model to verified TFLite files, by post-training quantisation and fine-tuning."""
 
 import dataclasses
 import os
@@ -12,11 +12,11 @@ from keras_lite.data import Augmentation, Batches, ModelInfo, Source
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.model_card import accuracy_entry, write_model_card
 from keras_lite.export.report import report
-from keras_lite.export.samples import sample
+from keras_lite.export.samples import answers, sample
 from keras_lite.export.tflite import to_tflite
 from keras_lite.files import write_json
 from keras_lite.graph import in_float32
-from keras_lite.quantization import calibrate, finetune, quantize_aware
+from keras_lite.quantization import finetune, post_training
 from keras_lite.training.splits import first_shuffled, with_validation
 
 FLOAT32, INT8 = "TFLite float32", "TFLite int8"
@@ -27,13 +27,13 @@ class QuantizationOptions:
     """How to fine-tune; the arguments of `keras_lite.quantization.finetune`, and what it is fed.
 
     Args:
-        epochs: Passes over the training images; 0: calibrated ranges only.
+        epochs: Passes over the training images; 0: post-training quantisation only.
         learning_rate: At the first step.
         batch_size: Images in a step.
         distill: Share of the float model's answers in the target, the labels having the rest.
         freeze_batch_norm: Share of the epochs after which batch normalisation's statistics stay.
         image_limit: At most so many training images; None: all.
-        calibration_images: Images that the activation ranges start from.
+        calibration_images: Images that post-training quantisation sets ranges and biases with, and is judged by.
         seed: Order and augmentation.
     """
 
@@ -43,7 +43,7 @@ class QuantizationOptions:
     distill: float = 0.9
     freeze_batch_norm: float = 0.0
     image_limit: int | None = None
-    calibration_images: int = 256
+    calibration_images: int = 512
     seed: int = 0
 
 
@@ -56,7 +56,9 @@ def quantize_run(
     augmentation: Augmentation | None = None,
     row: str | None = None,
 ) -> dict[str, Any]:
-    """Fine-tune a trained model quantisation-aware, export it as float32 and int8, and measure all of them.
+    """Quantise a trained model, fine-tune it, export it as float32 and int8, and measure all of them.
+
+    Fine-tuning starts from what `keras_lite.quantization.post_training` gives.
 
     Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
     model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and
@@ -66,15 +68,17 @@ def quantize_run(
         model: A trained Keras 3 model of any backend.
         info: Its class names and preprocessing.
         data: Sources: `"train"`; `"valid"`, taken from the training images where it is missing; `"test"`, for which
-            the validation images stand in where it is missing.
+            the validation images stand in where it is missing. `"unlabelled"` images, if any, train in place of
+            `"train"`: their labels are not looked at, the float model's answers stand in for them. They may come
+            alone; then some of them are held out to measure on, and top-1 means agreement with the float model.
         output_dir: The folder to write to.
         options: How to fine-tune. Defaults to `QuantizationOptions()`.
         augmentation: Random changes to the training images.
         row: Id of the published row that the model stands for, for its card.
 
     Returns:
-        What `result.json` holds: the figures of `keras_lite.export.report.report`, the options, the comparison of
-        each file with its model, and the seconds it took.
+        What `result.json` holds: the figures of `keras_lite.export.report.report`, the options, what post-training
+        quantisation chose, the comparison of each file with its model, and the seconds it took.
 
     Raises:
         InputError: If the model can't be quantised, the classes of data and model differ, or an option is wrong.
@@ -94,7 +98,7 @@ def quantize_run(
     start = time.monotonic()
     model = in_float32(model)
     folder = Path(output_dir)
-    data = with_validation(data, 0.1, options.seed)
+    data, test = _splits(model, info, data, options.seed)
     train, samples = data["train"], sample(data["valid"], info.preprocessing, 200, options.seed)
     if options.image_limit is not None and options.image_limit < len(train):
         train = first_shuffled(train, options.image_limit, options.seed)
@@ -102,8 +106,7 @@ def quantize_run(
     files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: int8_file(folder, info)}
     # First what is quick: an error of conversion shows before the training.
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
-    quantized = quantize_aware(model)
-    calibrate(quantized, calibration)
+    quantized, chosen = post_training(model, calibration)
     state = folder / "finetune.npz"
     batches = Batches(
         train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
@@ -117,7 +120,6 @@ def quantize_run(
     logits = dataclasses.replace(info, output="logits")
     verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=logits)
     seconds = time.monotonic() - start
-    test = "test" if "test" in data else "valid"
     figures = report(model, files, data[test], info.preprocessing, quantized)
     for file in files.values():
         write_model_card(file, figures["parameters"], figures["macs"], row, accuracy_entry(figures, test))
@@ -126,12 +128,30 @@ def quantize_run(
         "split": test,
         **figures,
         "options": dataclasses.asdict(options),
+        "post_training": chosen.to_dict(),
         "verification": {title: figure.to_dict() for title, figure in verification.items()},
         "seconds": round(seconds, 1),
     }
     write_json(folder / "result.json", result)
     state.unlink(missing_ok=True)
     return result
+
+
+def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: int) -> tuple[dict[str, Source], str]:
+    """Return the splits `"train"`, `"valid"` and the one to measure on, and the name of that one."""
+    labelled = {split: source for split, source in data.items() if split != "unlabelled"}
+    if labelled:
+        labelled = with_validation(labelled, 0.1, seed)
+    test = "test" if "test" in labelled else "valid"
+    if "unlabelled" not in data:
+        return labelled, test
+    photos = data["unlabelled"]
+    found = answers(lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's")
+    photos.labels = found.argmax(1)
+    if labelled:
+        return labelled | {"train": photos}, test
+    held_out = with_validation({"train": photos}, 0.1, seed)
+    return held_out | {"unlabelled": held_out["valid"]}, "unlabelled"
 
 
 def int8_file(output_dir: Path, info: ModelInfo) -> Path:

@@ -1,5 +1,6 @@
 """Writing a model as a TFLite file that is proven to answer like it."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import os
@@ -21,7 +22,7 @@ from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import in_float32
 from keras_lite.profiling import profile
 from keras_lite.quantization.calibration import check_images
-from keras_lite.quantization.quantize_aware import is_quantized
+from keras_lite.quantization.quantize_aware import is_finetuned, is_quantized
 from keras_lite.quantization.to_tf_keras import to_tf_keras
 
 _CALIBRATED = ("int16", "int8")
@@ -36,6 +37,7 @@ def to_tflite(
     samples: np.ndarray | None = None,
     info: ModelInfo | None = None,
     thresholds: Thresholds | None = None,
+    reference: keras.Model | None = None,
 ) -> Verification:
     """Write a model as a TFLite file, once the file has been shown to answer like the model.
 
@@ -51,12 +53,15 @@ def to_tflite(
         path: The file to write, `*.tflite`. Its batch is 1.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
-            `"int8"`: 8 bits throughout, input and output included. A quantisation-aware model can only be `"int8"`.
+            `"int8"`: 8 bits throughout, input and output included; of a plain model as the stock converter does it,
+            which `keras_lite.quantization.post_training` does better. A quantised model can only be `"int8"`.
         calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They set the activation
             ranges of an `"int8"` or `"int16"` file of a plain model (a hundred are enough).
         samples: Real images, preprocessed, to compare the answers on. Defaults to `calibration`.
         info: Class names and preprocessing. Without it there is no labels file and the metadata lack both.
         thresholds: What the file must reach. Defaults to `keras_lite.export.THRESHOLDS` of the precision.
+        reference: The float model behind a quantised one: the agreement is counted with its top-1 classes then, the
+            other figures with the answers of `model`.
 
     Returns:
         The figures of the comparison.
@@ -84,17 +89,19 @@ def to_tflite(
     samples = check_images(twin, calibration if samples is None else samples)
     if calibration is not None:
         calibration = check_images(twin, calibration)
-    _check_classes(twin, info)
+    check_classes(twin, info)
     expected = np.asarray(model.predict(samples, verbose=0))
+    classes = (expected if reference is None else np.asarray(reference.predict(samples, verbose=0))).argmax(1)
     content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
     if thresholds is None:
         thresholds = THRESHOLDS["int8 quantisation-aware" if quantized else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        inspection, verification = _verify(temporary, path.name, samples, expected, thresholds)
+        inspection, verification = _verify(temporary, path.name, samples, expected, classes, thresholds)
+    made = "quantisation-aware" if is_finetuned(model) else "post-training"
     _write_beside(path, info, inspection, {
         "precision": precision,
-        "quantization": ("quantisation-aware" if quantized else "post-training") if precision in _CALIBRATED else None,
+        "quantization": made if precision in _CALIBRATED else None,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "verification": verification.to_dict(),
@@ -136,8 +143,13 @@ def _check_arguments(
         )
 
 
-def _check_classes(twin: Any, info: ModelInfo | None) -> None:
-    shape = tuple(twin.outputs[0].shape)
+def check_classes(model: Any, info: ModelInfo | None) -> None:
+    """Check that a Keras or tf_keras model is a classifier of as many classes as `info` names.
+
+    Raises:
+        InputError: If not.
+    """
+    shape = tuple(model.outputs[0].shape)
     if len(shape) != 2:
         raise InputError(f"Expected a classifier, with answers of shape (batch, classes), received {shape}.")
     if info is not None and len(info.class_names) != shape[1]:
@@ -147,7 +159,7 @@ def _check_classes(twin: Any, info: ModelInfo | None) -> None:
 
 
 def _verify(
-    file: Path, name: str, samples: np.ndarray, expected: np.ndarray, thresholds: Thresholds
+    file: Path, name: str, samples: np.ndarray, expected: np.ndarray, classes: np.ndarray, thresholds: Thresholds
 ) -> tuple[Inspection, Verification]:
     # Without XNNPACK first: it may abort the process on a scale near zero, and then name no tensor.
     scales = inspect(file, delegates=False).bad_scales
@@ -155,7 +167,10 @@ def _verify(
         shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
         raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
     inspection = inspect(file)
-    verification = compare(expected, run_in_subprocess(file, samples))
+    received = run_in_subprocess(file, samples)
+    verification = dataclasses.replace(
+        compare(expected, received), agreement=float((received.argmax(1) == classes).mean())
+    )
     missed = verification.shortcomings(thresholds)
     if missed:
         raise VerificationError(

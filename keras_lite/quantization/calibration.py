@@ -1,6 +1,7 @@
 """Setting the activation ranges of a quantised model from images, before any training."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,22 +9,38 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
+from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
 
 # An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
-_EMPTY, _OPENED = 1e-3, 1e-2
+_OPENED = 1e-2
 # Parts of a histogram, and how many values of a batch of one tensor are counted, roughly.
 _PARTS, _SAMPLE = 2048, 200_000
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredTensor:
+    """What was seen of one activation whose range is to be chosen.
+
+    Args:
+        wrapper: Name of the quantised model's layer that it comes from.
+        variables: Its range: `"min_var"` and `"max_var"`.
+        lowest: Least value of each channel (the last axis), 0 at most.
+        highest: Greatest value of each channel, 0 at least.
+        counts: How many values, zeros apart, lie in each of equal parts of the span between the extremes.
+    """
+
+    wrapper: str
+    variables: dict[str, Any]
+    lowest: np.ndarray
+    highest: np.ndarray
+    counts: np.ndarray
 
 
 def calibrate(quantized: Any, images: np.ndarray, batch_size: int = 32) -> None:
     """Set the activation and weight ranges of a quantisation-aware model from images; its weights stay.
 
-    TF-MOT's ranges are moving averages that start at -6 to 6. In training each tensor is cut off at the range so far,
-    so that what lies behind it is measured wrongly, in a deep network without end. Here activations pass unrounded and
-    uncut. A first pass finds the extremes of each tensor, a second one counts how its values are spread between them;
-    then each range is chosen that rounds these values with the least squared error. It may cut off rare values.
-
-    A range that stays empty (an activation that is always zero) is opened a little: XNNPACK refuses a scale of zero.
+    Each activation gets the range that rounds its values with the least squared error; it may cut off rare values.
+    `keras_lite.quantization.post_training` does more.
 
     Args:
         quantized: What `quantize_aware` returned.
@@ -33,117 +50,151 @@ def calibrate(quantized: Any, images: np.ndarray, batch_size: int = 32) -> None:
     Raises:
         InputError: If there are no images or their shape is not the model's.
     """
-    images = check_images(quantized, images)
+    set_ranges(quantized, measure(quantized, images, batch_size), least_error_range)
+
+
+def measure(quantized: Any, images: np.ndarray, batch_size: int = 32) -> list[MeasuredTensor]:
+    """Return what images give at each activation of a quantised model; weight ranges and the input's are set.
+
+    TF-MOT's ranges are moving averages that start at -6 to 6. In training each tensor is cut off at the range so far,
+    so that what lies behind it is measured wrongly, in a deep network without end. Here activations pass unrounded and
+    uncut. A first pass finds the extremes of each tensor, a second one counts how its values are spread between them.
+
+    Args:
+        quantized: What `quantize_aware` returned.
+        images: Preprocessed float images of shape `(count, height, width, 3)`.
+        batch_size: Images in a batch.
+
+    Raises:
+        InputError: If there are no images or their shape is not the model's.
+    """
     tensorflow = import_extra("tensorflow", "quantization")
-    batch_size = min(batch_size, len(images))
-    # Full batches only: another size would be traced again.
-    starts = range(0, len(images) - batch_size + 1, batch_size)
-    batches = [tensorflow.constant(images[start : start + batch_size]) for start in starts]
+    batches = batches_of(check_images(quantized, images), batch_size)
     progress = keras.utils.Progbar(2 * len(batches), unit_name="calibration batch")
-    with frozen_batch_norm(quantized), _unrounded(quantized) as seen:
+    with frozen_batch_norm(quantized), unrounded(quantized) as seen:
 
         @tensorflow.function
         def extremes(batch):
             seen.clear()
             quantized(batch, training=True)
-            # Zero is in every range: padding and ReLU need it without error.
-            return (
-                tensorflow.stack([tensorflow.minimum(tensorflow.reduce_min(values), 0.0) for _, values in seen]),
-                tensorflow.stack([tensorflow.maximum(tensorflow.reduce_max(values), 0.0) for _, values in seen]),
-            )
+            found = []
+            for _, _, values in seen:
+                values = tensorflow.reshape(values, (-1, values.shape[-1]))
+                # Zero is in every range: padding and ReLU need it without error.
+                found.append(tensorflow.minimum(tensorflow.reduce_min(values, 0), 0.0))
+                found.append(tensorflow.maximum(tensorflow.reduce_max(values, 0), 0.0))
+            return found
 
         @tensorflow.function
-        def histograms(batch, lowest, highest):
+        def histograms(batch, spans):
             seen.clear()
             quantized(batch, training=True)
-            return tensorflow.stack([_histogram(tensorflow, x, lowest[i], highest[i]) for i, (_, x) in enumerate(seen)])
+            return tensorflow.stack(
+                [
+                    _histogram(tensorflow, values, span)
+                    for (_, _, values), span in zip(seen, tensorflow.unstack(spans), strict=True)
+                ]
+            )
 
         ends = []
         for batch in batches:
-            ends.append(extremes(batch))
+            ends.append([values.numpy() for values in extremes(batch)])
             progress.add(1)
-        lowest = np.min([low.numpy() for low, _ in ends], axis=0)
-        highest = np.max([high.numpy() for _, high in ends], axis=0)
+        lowest = [np.min(values, axis=0) for values in zip(*(found[0::2] for found in ends), strict=True)]
+        highest = [np.max(values, axis=0) for values in zip(*(found[1::2] for found in ends), strict=True)]
+        spans = [(low.min(), max(high.max(), low.min() + EMPTY)) for low, high in zip(lowest, highest, strict=True)]
         counts = 0.0
         for batch in batches:
-            counts = counts + histograms(batch, lowest, np.maximum(highest, lowest + _EMPTY)).numpy()
+            counts = counts + histograms(batch, tensorflow.constant(spans, "float32")).numpy()
             progress.add(1)
-        for (variables, _), low, high, count in zip(seen, lowest, highest, counts, strict=True):
-            low, high = least_error_range(count, float(low), float(high))
-            variables["min_var"].assign(low)
-            variables["max_var"].assign(high)
+        places = [(wrapper, variables) for wrapper, variables, _ in seen]
+    return [
+        MeasuredTensor(wrapper, variables, low, high, count)
+        for (wrapper, variables), low, high, count in zip(places, lowest, highest, counts, strict=True)
+    ]
+
+
+def set_ranges(quantized: Any, measured: list[MeasuredTensor], estimator: Estimator) -> None:
+    """Set each activation range to what `estimator` chooses from the histogram.
+
+    A range that stays empty (an activation that is always zero) is opened a little: XNNPACK refuses a scale of zero.
+    """
+    for tensor in measured:
+        low, high = estimator(tensor.counts, float(tensor.lowest.min()), float(tensor.highest.max()))
+        tensor.variables["min_var"].assign(low)
+        tensor.variables["max_var"].assign(high)
     open_empty_ranges(quantized)
 
 
-def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: int = 255) -> tuple[float, float]:
-    """Return the range in which values are rounded with the least squared error.
-
-    Args:
-        counts: How many values lie in each of as many equal parts of the span from `lowest` to `highest`.
-        lowest: Least value, 0 at most.
-        highest: Greatest value, 0 at least.
-        steps: Number of steps in the range.
-
-    Returns:
-        The ends of the range, at most as wide as the span, with zero in it.
-
-    Example:
-
-    >>> counts = np.histogram(np.random.default_rng(0).normal(size=100_000), 500, (-50.0, 50.0))[0]
-    >>> low, high = least_error_range(counts, -50.0, 50.0)
-    >>> -5 < low < -3 and 3 < high < 5
-    True
-    """
-    if highest - lowest < _EMPTY:
-        return lowest, highest
-    values = lowest + (np.arange(len(counts)) + 0.5) * (highest - lowest) / len(counts)
-    shares = np.geomspace(1.0, 1.0 / 32.0, 64)
-    total = counts.sum()
-
-    def error(low: float, high: float) -> float:
-        cut = counts @ np.square(values - np.clip(values, low, high))
-        return cut + total * ((high - low) / steps) ** 2 / 12.0
-
-    low, high = lowest, highest
-    for _ in range(2):
-        high = min((highest * share for share in shares), key=lambda end: error(low, end))
-        low = min((lowest * share for share in shares), key=lambda end: error(end, high))
-    return low, high
+def batches_of(images: np.ndarray, batch_size: int) -> list[Any]:
+    """Return images as tensors of `batch_size` images, or of all where they are fewer; a remainder is left out."""
+    tensorflow = import_extra("tensorflow", "quantization")
+    batch_size = min(batch_size, len(images))
+    # Full batches only: another size would be traced again.
+    starts = range(0, len(images) - batch_size + 1, batch_size)
+    return [tensorflow.constant(images[start : start + batch_size]) for start in starts]
 
 
-def _histogram(tensorflow: Any, values: Any, lowest: Any, highest: Any) -> Any:
+def _histogram(tensorflow: Any, values: Any, span: Any) -> Any:
     values = tensorflow.reshape(values, (-1,))
     # A part is enough of a large tensor. An odd stride, so as not to meet the same channels again and again.
     stride = values.shape[0] // _SAMPLE | 1
     values = values[::stride]
     # Zeros, which a ReLU gives, are exact in any range.
     values = tensorflow.boolean_mask(values, values != 0.0)
-    return tensorflow.histogram_fixed_width(values, (lowest, highest), _PARTS)
+    return tensorflow.histogram_fixed_width(values, span, _PARTS)
 
 
 @contextlib.contextmanager
-def _unrounded(quantized: Any) -> Iterator[list[tuple[dict[str, Any], Any]]]:
-    """Within the block no moving range is used; the list takes the variables and the tensor of each that is met."""
-    seen: list[tuple[dict[str, Any], Any]] = []
+def unrounded(quantized: Any, weights: bool = False) -> Iterator[list[tuple[str, dict[str, Any], Any]]]:
+    """Within the block no moving range is used.
 
-    def observe(inputs, training, weights, **unused):
-        seen.append((weights, inputs))
+    Args:
+        quantized: The model.
+        weights: Whether weights and the input pass unrounded as well: the model computes as the float model does.
+
+    Yields:
+        A list that takes, for each moving range that is met, the layer's name, the range's variables and the tensor.
+    """
+    seen: list[tuple[str, dict[str, Any], Any]] = []
+
+    def observer(wrapper):
+        def observe(inputs, training, weights, **unused):
+            seen.append((wrapper.name, weights, inputs))
+            return inputs
+
+        return observe
+
+    def passed(inputs, training, weights, **unused):
         return inputs
 
-    before = []
+    changes = []
     for wrapper in quantized.layers:
         quantizers = getattr(wrapper, "_output_quantizers", [])
         if quantizers and type(quantizers[0]).__name__ == "MovingAverageQuantizer":
-            before.append((wrapper, "_output_quantizers", quantizers))
+            changes.append((wrapper, "_output_quantizers", [observer(wrapper)]))
         for activation in getattr(wrapper, "_quantize_activations", []):
-            before.append((activation, "quantizer", activation.quantizer))
-    try:
-        for holder, attribute, quantizer in before:
-            setattr(holder, attribute, [observe] if isinstance(quantizer, list) else observe)
+            changes.append((activation, "quantizer", observer(wrapper)))
+        if weights and getattr(wrapper, "_weight_vars", []):
+            kept = [(weight, passed, variables) for weight, _, variables in wrapper._weight_vars]
+            changes.append((wrapper, "_weight_vars", kept))
+        if weights and type(wrapper).__name__ == "QuantizeLayer":
+            changes.append((wrapper, "quantizer", passed))
+    with replaced(changes):
         yield seen
+
+
+@contextlib.contextmanager
+def replaced(changes: list[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Give attributes of objects other values within the block."""
+    before = [(holder, attribute, getattr(holder, attribute)) for holder, attribute, _ in changes]
+    try:
+        for holder, attribute, value in changes:
+            setattr(holder, attribute, value)
+        yield
     finally:
-        for holder, attribute, quantizer in before:
-            setattr(holder, attribute, quantizer)
+        for holder, attribute, value in reversed(before):
+            setattr(holder, attribute, value)
 
 
 def open_empty_ranges(quantized: Any) -> list[str]:
@@ -154,7 +205,7 @@ def open_empty_ranges(quantized: Any) -> list[str]:
         if not name.endswith("_max") or "kernel" in name:
             continue
         lowest = float(_partner(quantized, variable).numpy())
-        if float(variable.numpy()) - lowest < _EMPTY:
+        if float(variable.numpy()) - lowest < EMPTY:
             variable.assign(lowest + _OPENED)
             changed.append(variable.name)
     return changed

@@ -17,6 +17,7 @@ from keras_lite.files import atomic_path
 from keras_lite.graph import flatten
 from keras_lite.quantization.calibration import frozen_batch_norm, open_empty_ranges
 from keras_lite.quantization.preparation import ends_in_softmax
+from keras_lite.quantization.quantize_aware import mark_finetuned
 from keras_lite.quantization.to_tf_keras import to_tf_keras
 from keras_lite.training.epochs import EpochBatches
 
@@ -92,6 +93,8 @@ def finetune(
                 _run_epoch(step, EpochBatches(batches, epoch, 0, pool), f"fine-tuning epoch {epoch + 1}/{epochs}")
             state.save(epoch + 1)
     open_empty_ranges(quantized)
+    if epochs:
+        mark_finetuned(quantized)
 
 
 def _check(epochs: int, learning_rate: float, distill: float, freeze_batch_norm: float) -> None:

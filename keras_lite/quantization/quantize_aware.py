@@ -11,6 +11,8 @@ from keras_lite.quantization.int8_layers import int8_classes
 from keras_lite.quantization.preparation import preparation_builders
 from keras_lite.quantization.to_tf_keras import default_builders, rebuild
 
+_FINETUNED = "keras_lite_finetuned"
+
 
 def quantize_aware(model: keras.Model) -> Any:
     """Return a model for quantisation-aware training: `model` with weights and activations rounded to 8 bits.
@@ -68,6 +70,16 @@ def _round_once(quantized: Any) -> None:
             maker = tensor._keras_history.layer
             if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
                 maker._output_quantizers = []
+
+
+def is_finetuned(model: Any) -> bool:
+    """Whether `keras_lite.quantization.finetune` has trained a quantised model."""
+    return getattr(model, _FINETUNED, False)
+
+
+def mark_finetuned(quantized: Any) -> None:
+    """Have `is_finetuned` answer yes."""
+    setattr(quantized, _FINETUNED, True)
 
 
 def is_quantized(model: Any) -> bool:

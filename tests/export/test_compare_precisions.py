@@ -41,6 +41,8 @@ def test_every_precision_is_measured_on_the_same_images(tmp_path, monkeypatch):
         assert row["agreement"] >= (1.0 if name in ("float32", "trained") else 0.95)
         assert set(row["latencies_ms"]) == {"1", "2"}
         assert row["int8_only"] == (name in ("int8", "quantized"))
+    tried = result["post_training"]["tried"]
+    assert result["post_training"]["chosen"] == min(tried, key=lambda candidate: candidate["divergence"])
     table = format_report(result)
     assert "int16 activations" in table
     assert "2 threads" in table

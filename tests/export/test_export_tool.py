@@ -1,3 +1,6 @@
+import copy
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_s
 from keras_lite.data import ModelInfo, read_model_info, write_model_info
 from keras_lite.export import LiteRTModel
 from keras_lite.export import __main__ as export_tool
+from keras_lite.export.samples import read_samples
 from keras_lite.files import write_json
 
 pytestmark = pytest.mark.tensorflow_only
@@ -52,6 +56,28 @@ def test_run_folder_names_its_data(run_tool, model_file, photos, tmp_path):
     assert finished.returncode == 0, finished.stderr
     assert "`sports100/carnet18/ours`" in output.with_suffix(".md").read_text()
     assert LiteRTModel(output).predict(np.zeros((1, SIZE, SIZE, 3), "float32")).shape == (1, 3)
+
+
+def test_int8_is_quantised_in_the_way_that_keeps_the_answers_best(model_file, photos, capsys):
+    def export(*flags):
+        values = copy.deepcopy(export_tool.FLAGS)
+        arguments = [model_file, "--data_dir", photos, "--precision", "int8", "--images", 6, "--min_agreement", 0]
+        positional = values(["export", *map(str, [*arguments, *flags])])
+        export_tool.main(values, positional[1:])
+        return capsys.readouterr().out
+
+    printed = export()
+    assert "3 images for ranges and biases, 3 to judge by" in printed
+    assert "* ranges: " in printed
+    metadata = json.loads(model_file.with_name("model_int8.json").read_text())
+    assert (metadata["precision"], metadata["quantization"]) == ("int8", "post-training")
+    # Agreement is with the float model.
+    images = read_samples(photos, PREPROCESSING, 12)[6:]
+    classes = keras.models.load_model(model_file).predict(images, verbose=0).argmax(1)
+    received = LiteRTModel(model_file.with_name("model_int8.tflite")).predict(images).argmax(1)
+    assert metadata["verification"]["agreement"] == (classes == received).mean()
+
+    assert "to judge by" not in export("--stock_converter")
 
 
 def test_keras_file_without_information_takes_flags(run_tool, tmp_path, photos, assert_one_line_error):

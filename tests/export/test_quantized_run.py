@@ -1,7 +1,9 @@
+import copy
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, train
 
 from keras_lite import quantize as quantize_tool
@@ -50,11 +52,69 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     assert "On the 90 images of the test split" in card
     for row in rows.values():
         assert f"| {row['title']} | {row['top1']:.2%} | {row['agreement']:.2%} |" in card
+    assert "| Precision | int8 (quantisation-aware) |" in card
+    assert len(result["post_training"]["tried"]) >= 5
+    assert result["post_training"]["chosen"] in result["post_training"]["tried"]
+    assert (result["post_training"]["images"], result["post_training"]["judges"]) == (24, 24)
     table = format_report(result)
     assert f"{top1:.2%}" in table
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert f"{trainable:,} parameters" in table
     assert f"| Parameters | {trainable:,} |" in card
+
+
+def write_photos(folder, count):
+    """Photos without classes, some in the folder and some deeper."""
+    for index, image in enumerate(colour_source(count, 1).images(np.arange(count))):
+        file = folder / ("some" if index % 2 else "") / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+
+
+def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypatch):
+    received = {}
+    monkeypatch.setattr(quantize_tool, "quantize_run", lambda *arguments: received.update(arguments=arguments))
+    monkeypatch.setattr(quantize_tool, "format_report", str)
+    write_photos(tmp_path / "photos", 6)
+    info = ModelInfo("small", make_shapes(1, 0, SIZE).class_names, PREPROCESSING, "logits")
+    carnet_like().save(tmp_path / "model.keras")
+    write_model_info(tmp_path / "model.keras", info)
+    command = ["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos")]
+
+    for flags, splits, distill in (
+        ([], {"unlabelled"}, 1.0),
+        (["--data_dir", "shapes", "--distill", "0.5"], {"train", "valid", "test", "unlabelled"}, 0.5),
+    ):
+        values = copy.deepcopy(quantize_tool.FLAGS)
+        quantize_tool.main(values, values([*command, *flags])[1:])
+        _, _, data, _, options, *_ = received["arguments"]
+        assert set(data) == splits
+        assert len(data["unlabelled"]) == 6
+        assert data["unlabelled"].class_names == info.class_names
+        assert options.distill == distill
+
+
+@pytest.mark.slow
+def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)
+    model = train(carnet_like())
+    model.save(tmp_path / "model.keras")
+    write_model_info(tmp_path / "model.keras", ModelInfo("small", CLASSES, PREPROCESSING, "logits"))
+    write_photos(tmp_path / "photos", 80)
+    values = copy.deepcopy(quantize_tool.FLAGS)
+    positional = values(["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos"),
+                         "--epochs", "1", "--batch_size", "16"])  # fmt: skip
+
+    quantize_tool.main(values, positional[1:])
+
+    result = json.loads((tmp_path / "quantized" / "result.json").read_text())
+    assert result["options"]["distill"] == 1.0
+    assert (result["split"], result["images"]) == ("unlabelled", 8)
+    # Without labels accuracy is agreement with the float model.
+    assert result["rows"][0]["top1"] == 1.0
+    assert all(row["top1"] == row["agreement"] >= 0.8 for row in result["rows"])
+    assert result["post_training"]["images"] + result["post_training"]["judges"] == 72
+    assert "* ranges: " in capsys.readouterr().out
 
 
 def test_classes_of_the_data_must_be_the_models(tmp_path):
@@ -75,5 +135,6 @@ def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line
     write_model_info(path, INFO)
     check(path, expected=["--data_dir"])
     check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
+    check(path, "--unlabelled_dir", tmp_path / "nowhere", expected=["nowhere", "does not exist"])
     check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
     check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])

@@ -110,7 +110,7 @@ def test_metadata_say_what_an_app_must_know(quantized, images, tmp_path):
     assert (tmp_path / "model.labels.txt").read_text() == "blue\ngreen\nred\n"
     assert metadata["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert metadata["bytes"] == path.stat().st_size
-    assert (metadata["precision"], metadata["quantization"]) == ("int8", "quantisation-aware")
+    assert (metadata["precision"], metadata["quantization"]) == ("int8", "post-training")
     assert metadata["versions"]["tensorflow"].startswith("2.")
     assert metadata["verification"]["images"] == len(images)
     # An app that turns pixels to int8 by these two numbers must meet the whole range of the images.

@@ -1,0 +1,79 @@
+"""The range that a tensor's values are rounded in, chosen from a histogram of them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+# Values that lie (next to) nowhere but at zero leave nothing to choose.
+EMPTY = 1e-3
+
+Estimator = Callable[[np.ndarray, float, float], tuple[float, float]]
+
+
+def whole_range(counts: np.ndarray, lowest: float, highest: float) -> tuple[float, float]:
+    """Return the ends of the histogram: the least and the greatest value that were met."""
+    return lowest, highest
+
+
+def percentile_range(counts: np.ndarray, lowest: float, highest: float, share: float) -> tuple[float, float]:
+    """Return the range that leaves out a share of the values at each end.
+
+    Args:
+        counts: How many values lie in each of as many equal parts of the span from `lowest` to `highest`.
+        lowest: Least value, 0 at most.
+        highest: Greatest value, 0 at least.
+        share: Share of the values that may lie below the range, and likewise above it, from 0 to 1.
+
+    Returns:
+        The ends of the range, parts of the histogram left whole, with zero in it.
+
+    Example:
+
+    >>> counts = np.array([1, 0, 0, 0, 0, 499, 499, 0, 0, 1])
+    >>> percentile_range(counts, -5.0, 5.0, 0.01)
+    (0.0, 2.0)
+    """
+    edges = np.linspace(lowest, highest, len(counts) + 1)
+    below = np.cumsum(counts)
+    allowed = share * below[-1]
+    first = int(np.searchsorted(below, allowed, side="right"))
+    last = int(np.searchsorted(below, below[-1] - allowed, side="left"))
+    if first > last:
+        return lowest, highest
+    return min(float(edges[first]), 0.0), max(float(edges[last + 1]), 0.0)
+
+
+def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: int = 255) -> tuple[float, float]:
+    """Return the range in which values are rounded with the least squared error.
+
+    Args:
+        counts: How many values lie in each of as many equal parts of the span from `lowest` to `highest`.
+        lowest: Least value, 0 at most.
+        highest: Greatest value, 0 at least.
+        steps: Number of steps in the range.
+
+    Returns:
+        The ends of the range, at most as wide as the span, with zero in it.
+
+    Example:
+
+    >>> counts = np.histogram(np.random.default_rng(0).normal(size=100_000), 500, (-50.0, 50.0))[0]
+    >>> low, high = least_error_range(counts, -50.0, 50.0)
+    >>> -5 < low < -3 and 3 < high < 5
+    True
+    """
+    if highest - lowest < EMPTY:
+        return lowest, highest
+    values = lowest + (np.arange(len(counts)) + 0.5) * (highest - lowest) / len(counts)
+    shares = np.geomspace(1.0, 1.0 / 32.0, 64)
+    total = counts.sum()
+
+    def error(low: float, high: float) -> float:
+        cut = counts @ np.square(values - np.clip(values, low, high))
+        return cut + total * ((high - low) / steps) ** 2 / 12.0
+
+    low, high = lowest, highest
+    for _ in range(2):
+        high = min((highest * share for share in shares), key=lambda end: error(low, end))
+        low = min((lowest * share for share in shares), key=lambda end: error(end, high))
+    return low, high
