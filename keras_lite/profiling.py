@@ -194,16 +194,22 @@ def _profile_node(layer: keras.layers.Layer, node, count_parameters: bool) -> La
     if isinstance(layer, keras.layers.ReLU) and layer.max_value is not None:
         kind = f"ReLU{layer.max_value:g}"
     output_shape = tuple(node.outputs[0].shape[1:])
-    is_linear = kind in (*_CONVOLUTIONS, "Dense")
+    is_linear = kind in (*_CONVOLUTIONS, "Dense", "SeparableConv2D")
     return LayerProfile(
         name=layer.name,
         type=kind,
         input_shape=tuple(node.input_tensors[0].shape[1:]),
         output_shape=output_shape,
         parameters=sum(math.prod(v.shape) for v in layer.trainable_variables) if count_parameters else 0,
-        macs=math.prod(layer.kernel.shape) * math.prod(output_shape[:-1]) if is_linear else 0,
+        macs=_kernel_size(layer) * math.prod(output_shape[:-1]) if is_linear else 0,
         has_bias=is_linear and layer.use_bias,
     )
+
+
+def _kernel_size(layer: keras.layers.Layer) -> int:
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+    return math.prod(layer.kernel.shape)
 
 
 def format_table(rows: list[tuple[str, ...]]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
 from keras_lite.quantization.own_layers import own_builders
+from keras_lite.quantization.refusals import refusal
 
 # What stands in the tf_keras model for one Keras 3 layer: tf_keras layers, called one after the other, each with its
 # weights in the order of `get_weights`. An empty list leaves the layer out.
@@ -30,13 +31,16 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "Dense": ("units", "activation", "use_bias"),
     "DepthwiseConv2D": ("depth_multiplier", *_CONVOLUTION),
     "Dropout": ("rate", "noise_shape", "seed"),
+    "ELU": ("alpha",),
     "Flatten": (),
     "GlobalAveragePooling2D": ("keepdims",),
     "GlobalMaxPooling2D": ("keepdims",),
+    "LeakyReLU": (),
     "MaxPooling2D": ("pool_size", "strides", "padding"),
     "Maximum": (),
     "Minimum": (),
     "Multiply": (),
+    "PReLU": ("shared_axes",),
     "Permute": ("dims",),
     "ReLU": ("max_value", "negative_slope", "threshold"),
     "Rescaling": ("scale", "offset"),
@@ -48,6 +52,26 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "UpSampling2D": ("size", "interpolation"),
     "ZeroPadding2D": ("padding",),
 }
+
+# Layers that do nothing when a model predicts.
+LEFT_OUT = (
+    "ActivityRegularization",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "RandomBrightness",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomFlip",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+)
 
 # Activations that mean the same in both. tf_keras' own hard_sigmoid is another function (0.2 x + 0.5).
 _SAME_ACTIVATIONS = {
@@ -135,7 +159,7 @@ def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], A
         if not isinstance(layer, keras.layers.Layer) or len(node.output_tensors) != 1:
             raise InputError(
                 "Expected every step of the model to be a layer with one output, "
-                f"received {layer.name} ({type(layer).__name__})."
+                f"received {layer.name} ({type(layer).__name__}): {refusal(type(layer).__name__)}."
             )
         inputs = list(node.input_tensors)
         missing = [value for value in inputs if id(value) not in seen]
@@ -150,9 +174,8 @@ def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], A
 def default_builders() -> dict[str, Builder]:
     """Return what to build in tf_keras for each known layer type, by the type's name."""
     builders: dict[str, Builder] = dict.fromkeys(_ARGUMENTS, twin_layer)
-    for name in ("GaussianNoise", "GaussianDropout", "ActivityRegularization"):
-        builders[name] = leave_out
-    return builders
+    builders |= dict.fromkeys(LEFT_OUT, leave_out)
+    return {**builders, "LeakyReLU": _leaky_relu, "Normalization": _normalization}
 
 
 def leave_out(layer: keras.layers.Layer) -> Replacement:
@@ -173,6 +196,36 @@ def twin_layer(layer: keras.layers.Layer, **changes: Any) -> Replacement:
     arguments.update({"name": layer.name, "dtype": "float32", **changes})
     weights = [np.asarray(value, dtype="float32") for value in layer.get_weights()]
     return [(getattr(tf_keras.layers, kind)(**arguments), weights)]
+
+
+def _leaky_relu(layer: keras.layers.Layer) -> Replacement:
+    return twin_layer(layer, alpha=layer.negative_slope)
+
+
+def _normalization(layer: keras.layers.Layer) -> Replacement:
+    scale, offset = scale_and_offset(layer)
+    tf_keras = import_extra("tf_keras", "quantization")
+    return [(tf_keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=layer.name, dtype="float32"), [])]
+
+
+def scale_and_offset(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a Rescaling or Normalization multiplies by and adds: two numbers, or two for each channel.
+
+    Raises:
+        InputError: If the numbers differ along another axis than the channels.
+    """
+    if type(layer).__name__ == "Rescaling":
+        scale, offset = (np.asarray(value, "float64") for value in (layer.scale, layer.offset))
+    else:
+        mean, variance = (np.asarray(keras.ops.convert_to_numpy(x), "float64") for x in (layer.mean, layer.variance))
+        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+        scale, offset = (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)
+    if any(values.size not in (1, values.shape[-1]) for values in (scale, offset) if values.ndim):
+        raise InputError(
+            f"Expected numbers for the whole image or for each channel, received layer {layer.name} "
+            f"({type(layer).__name__}) with an array of shape {scale.shape}."
+        )
+    return tuple(values.reshape(-1) if values.size > 1 else values.reshape(()) for values in (scale, offset))
 
 
 def activation_name(layer: keras.layers.Layer) -> str:
@@ -210,8 +263,8 @@ def _replacement(layer: keras.layers.Layer, builders: dict[str, Builder]) -> Rep
     kind = type(layer).__name__
     # A user's own class may bear the name of a stock layer.
     if kind not in builders or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
+        why = refusal(kind) if kind not in builders else "it is another class of that name; write the stock one"
         raise InputError(
-            f"Expected layers that TFLite conversion knows ({', '.join(sorted(builders))}), "
-            f"received layer {layer.name} of type {kind}."
+            f"Expected layers that a file for the phone can hold, received layer {layer.name} of type {kind}: {why}."
         )
     return builders[kind](layer)
