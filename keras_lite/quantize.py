@@ -2,7 +2,7 @@
 
     python -m keras_lite.quantize MODEL [--data_dir DATA] [--epochs 2] [--learning_rate 5e-5]
 
-MODEL is a run folder or a .keras file with its information file (.json) beside it. DATA is a folder of photos (one
+MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it. DATA is a folder of photos (one
 folder a class, or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run
 folder it defaults to the data of the run. Into the folder `quantized` beside the model come two .tflite files, each
 with class names, preprocessing and a model card beside it, and result.json; the accuracy of all is printed as a table.

@@ -38,6 +38,7 @@ def clone(
     call: Callable[..., Any],
     copy: Callable[[keras.Operation], keras.Operation] = copy_layer,
     new: Container[str] = (),
+    input_shape: tuple[int, ...] | None = None,
 ) -> keras.Model:
     """Return a functional model that was built again, layer by layer.
 
@@ -46,6 +47,7 @@ def clone(
         call: `call(layer, *args, **kwargs)` returns what stands for a layer's outputs, where `layer` is the copy.
         copy: From a layer or operation to its copy, which gets the weights of its layer.
         new: Names of layers whose copies have other weights.
+        input_shape: Of the new model's one input, without the batch; None: as before.
     """
     pairs = []
 
@@ -55,7 +57,8 @@ def clone(
             pairs.append((operation, copied))
         return copied
 
-    cloned = keras.models.clone_model(model, clone_function=copy_and_remember, call_function=call)
+    inputs = None if input_shape is None else keras.Input(input_shape, name=model.inputs[0].name)
+    cloned = keras.models.clone_model(model, inputs, copy_and_remember, call)
     # By layer: the order of all weights of a model changes when its layers are inlined.
     for original, copied in pairs:
         if original.weights:

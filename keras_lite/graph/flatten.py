@@ -1,5 +1,7 @@
 """Turning a model of composite layers into one of stock layers, with the same weights and answers."""
 
+import inspect
+
 import keras
 
 from keras_lite.errors import InputError
@@ -17,7 +19,7 @@ def flatten(model: keras.Model) -> keras.Model:
     same; if not, it stays.
 
     Args:
-        model: A functional or Sequential Keras model, on any backend.
+        model: Any functional or Sequential Keras 3 model, nested ones too, on any backend.
 
     Returns:
         A functional `keras.Model` with the weights copied.
@@ -51,6 +53,32 @@ def as_functional(model: keras.Model) -> keras.Model:
     return model
 
 
+def with_input_shape(model: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
+    """Return a model for one size of image, flattened, with the same weights.
+
+    Args:
+        model: A functional or Sequential Keras model with one input, whose size it may leave open.
+        input_shape: `(height, width, channels)`.
+
+    Raises:
+        InputError: If the model can't be flattened, or takes nothing of that shape.
+
+    Example:
+
+    >>> model = keras.applications.MobileNetV2(weights=None, include_top=False)
+    >>> keras_lite.graph.with_input_shape(model, (64, 64, 3)).output_shape
+    (None, 2, 2, 1280)
+    """
+    flat = flatten(model)
+    expected = tuple(flat.inputs[0].shape[1:])
+    fits = len(expected) == len(input_shape) and all(
+        wanted in (None, given) for wanted, given in zip(expected, input_shape, strict=True)
+    )
+    if len(flat.inputs) != 1 or not fits:
+        raise InputError(f"Expected input_shape to fit the input of {model.name}, {expected}, received {input_shape}.")
+    return clone(flat, lambda layer, *args, **kwargs: layer(*args, **kwargs), input_shape=tuple(input_shape))
+
+
 def _is_composite(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, CompositeLayer | keras.Model)
 
@@ -75,7 +103,9 @@ def _flatten_once(model: keras.Model) -> keras.Model:
             renamed.add(id(layer))
             for inner in _operations(layer):
                 inner.name = f"{layer.name}_{inner.name}"
-        return layer.call(*args, **kwargs)
+        # `training=` of a nested model's call stands at each layer in it; unlike a layer, `call` need not take it.
+        taken = inspect.signature(layer.call).parameters
+        return layer.call(*args, **{name: value for name, value in kwargs.items() if name in taken})
 
     return clone(model, call, copy)
 

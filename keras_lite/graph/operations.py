@@ -32,12 +32,15 @@ def operations_to_layers(model: keras.Model) -> keras.Model:
     if all(isinstance(operation, layers.Layer) for operation in model.operations):
         return model
 
+    # One layer for an operation that is called twice, as in a nested model that is used twice.
+    made: dict[str, Callable[[Any], Any]] = {}
+
     def call(operation, *args, **kwargs):
         twin = None if isinstance(operation, layers.Layer) else _twin(operation, args, kwargs)
         if twin is None:
             return operation(*args, **kwargs)
         layer, inputs = twin
-        return layer(inputs)
+        return made.setdefault(operation.name, layer)(inputs)
 
     return clone(model, call)
 
