@@ -2,6 +2,7 @@
 
 - A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
+- Any other ReLU of an image that no operator before can take in gets a 1x1 depthwise convolution that can.
 - hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
   cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
 - hard_swish, x * relu6(x + 3) / 6, becomes y * (y + 3 / sqrt(6)) with y = x / sqrt(6), the sum cut off by a range from
@@ -38,6 +39,8 @@ from keras_lite.quantization.to_tf_keras import (
 )
 
 _FOLDING = ("Conv2D", "DepthwiseConv2D", "Dense")
+# Layers whose int8 operator can cut its answers off. XNNPACK takes no ReLU that stands alone.
+_TAKING_RELU = (*_FOLDING, "Add", "BatchNormalization", "Multiply", "Normalization", "Rescaling", "Subtract")
 _KEPT_INSIDE = ("linear", "relu")
 
 
@@ -55,7 +58,7 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
         "DepthwiseConv2D": facts.depthwise,
         "Dropout": leave_out,
         "MaxPooling2D": max_pooling,
-        "Multiply": annotated,
+        "Multiply": facts.merged,
         "Normalization": facts.rescaling,
         "PositionEmbedding": position_embedding,
         "ReLU": facts.relu,
@@ -64,7 +67,7 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
         "Softmax": facts.softmax,
         "SpatialDropout2D": leave_out,
         "StridedAttention": strided_attention,
-        "Subtract": annotated,
+        "Subtract": facts.merged,
     }
 
 
@@ -74,12 +77,6 @@ def ends_in_softmax(flat: keras.Model) -> bool:
     return type(last).__name__ == "Softmax" or (
         getattr(last, "activation", None) is not None and activation_name(last) == "softmax"
     )
-
-
-def annotated(layer: keras.layers.Layer) -> Replacement:
-    """Build the twin of a layer without weights, with its output quantised."""
-    [(twin, weights)] = twin_layer(layer)
-    return [(annotate(twin), weights)]
 
 
 def concatenate(layer: keras.layers.Layer) -> Replacement:
@@ -98,7 +95,8 @@ class _Facts:
         for layer, inputs, output in calls(flat):
             if layer.name in self.before:
                 raise InputError(
-                    f"Expected each layer to be used once in a model to quantise, received {layer.name} used twice."
+                    f"Expected each layer with weights to be used once in a model to quantise, received "
+                    f"{layer.name} used twice; write as many layers, and give them the same weights."
                 )
             self.before[layer.name] = made_by.get(id(inputs[0]))
             made_by[id(output)] = layer
@@ -131,9 +129,7 @@ class _Facts:
                 weights = [gamma / ROOT, beta / ROOT, *statistics]
             if type(before).__name__ != "DepthwiseConv2D":
                 return [(twin, weights)]
-            classes = int8_classes()
-            config = classes.KeptConfig if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig
-            return [(annotate(twin, config()), weights)]
+            return [(annotate(twin, self._output_config(layer)), weights)]
         if len(layer.input.shape) != 4 or layer.axis not in (-1, 3):
             raise InputError(
                 "Expected a batch normalisation that no convolution precedes to normalise the channels of images, "
@@ -154,11 +150,10 @@ class _Facts:
     ) -> tuple[Any, list[np.ndarray]]:
         # TF-MOT would round the kernel with one scale for all channels. The converter gives each channel its own,
         # which a kernel of one number a channel survives exactly: so only the output is quantised here.
-        classes = int8_classes()
-        config = classes.KeptConfig if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig
         convolution = self.tf_keras.layers.DepthwiseConv2D(1, name=layer.name, dtype="float32")
         convolution.trainable = type(layer).__name__ == "BatchNormalization"
-        return annotate(convolution, config()), [kernel.astype("float32").reshape(1, 1, -1, 1), bias.astype("float32")]
+        config = self._output_config(layer)
+        return annotate(convolution, config), [kernel.astype("float32").reshape(1, 1, -1, 1), bias.astype("float32")]
 
     def weighted(self, layer: keras.layers.Layer) -> Replacement:
         name = activation_name(layer)
@@ -188,9 +183,31 @@ class _Facts:
         config = classes.FixedDenseConfig if type(layer).__name__ == "Dense" else classes.FixedConvolutionConfig
         return [(annotate(twin, config(0.0, 1.0)), [kernel / 6.0, bias / 6.0 + 0.5])]
 
+    def merged(self, layer: keras.layers.Layer) -> Replacement:
+        [(twin, weights)] = twin_layer(layer)
+        return [(annotate(twin, self._output_config(layer)), weights)]
+
+    def _output_config(self, layer: keras.layers.Layer) -> Any:
+        """Return how a layer's output is quantised: not before a ReLU, which the operator takes in."""
+        classes = int8_classes()
+        return classes.KeptConfig() if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig()
+
     def relu(self, layer: keras.layers.Layer) -> Replacement:
         before = self.before[layer.name]
-        return [] if before is not None and self._takes_relu(before) else twin_layer(layer)
+        if before is not None and self._takes_relu(before):
+            return []
+        return [*self._operator_for(layer), *twin_layer(layer)]
+
+    def _operator_for(self, layer: keras.layers.Layer) -> Replacement:
+        """Return a convolution by 1 for a ReLU of an image that no operator before can take in."""
+        before, shape = self.before[layer.name], layer.input.shape
+        taken = type(before).__name__ in _TAKING_RELU and self.only_user.get(before.name) is layer
+        if taken or len(shape) != 4 or not _cuts_off(layer):
+            return []
+        convolution = self.tf_keras.layers.DepthwiseConv2D(
+            1, use_bias=False, name=f"{layer.name}_operator", dtype="float32", trainable=False
+        )
+        return [(annotate(convolution, int8_classes().KeptConfig()), [np.ones((1, 1, shape[-1], 1), "float32")])]
 
     def _takes_relu(self, layer: keras.layers.Layer) -> bool:
         user = self.only_user.get(layer.name)
@@ -202,7 +219,8 @@ class _Facts:
             return []
         if name == "relu":
             return self.relu(layer)
-        return self._activation(layer.name, name, layer.output.shape, self.before[layer.name])
+        steps = self._activation(layer.name, name, layer.output.shape, self.before[layer.name])
+        return [*self._operator_for(layer), *steps] if name == "relu6" else steps
 
     def softmax(self, layer: keras.layers.Layer) -> Replacement:
         return [] if layer.name == self.last else twin_layer(layer)

@@ -31,6 +31,6 @@ _REFUSALS = {
 }
 
 
-def refusal(kind: str) -> str:
-    """Return why a layer or operation of a type can't be carried, and what to write instead."""
-    return _REFUSALS.get(kind, _NO_COUNTERPART)
+def refusal(kind: str, is_layer: bool = True) -> str:
+    """Return why a layer, or an operation that is none, of a type can't be carried, and what to write instead."""
+    return _REFUSALS.get(kind, _NO_COUNTERPART if is_layer else _ARITHMETIC)

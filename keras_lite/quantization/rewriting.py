@@ -4,10 +4,12 @@
 - relu6(x + 3) / 6 and x * relu6(x + 3) / 6, written out, become the activations hard_sigmoid and hard_silu, and
   x * sigmoid(x) becomes silu.
 - Global maximum pooling becomes maximum pooling with a window of the size of the image.
+- An activation or pooling that is computed twice of the same tensor is computed once.
 - A layer without weights that is used several times becomes as many layers.
 - What scales the input goes into the first convolutions: see `keras_lite.quantization.input_scaling`.
 """
 
+import json
 from typing import Any
 
 import keras
@@ -16,6 +18,8 @@ from keras_lite.graph.cloning import clone, copy_layer
 from keras_lite.quantization.input_scaling import fold_input_scaling
 
 layers = keras.layers
+
+_COMPUTED_ONCE = ("Activation", "AveragePooling2D", "MaxPooling2D", "ReLU")
 
 
 def rewrite(flat: keras.Model) -> keras.Model:
@@ -30,6 +34,7 @@ def rewrite(flat: keras.Model) -> keras.Model:
     """
     separable = {layer.name: layer for layer in flat.layers if type(layer).__name__ == "SeparableConv2D"}
     called: set[str] = set()
+    computed: dict[tuple[int, str], Any] = {}
     halves: dict[str, tuple[keras.layers.Layer, keras.layers.Layer]] = {}
 
     def call(layer, *args, **kwargs):
@@ -47,7 +52,12 @@ def rewrite(flat: keras.Model) -> keras.Model:
         if layer.name in called and not layer.weights:
             layer = _copy_under_another_name(layer, called)
         called.add(layer.name)
-        return layer(*args, **kwargs)
+        if type(layer).__name__ not in _COMPUTED_ONCE:
+            return layer(*args, **kwargs)
+        key = (id(args[0]), json.dumps({**layer.get_config(), "name": None}, default=str))
+        if key not in computed:
+            computed[key] = layer(*args, **kwargs)
+        return computed[key]
 
     rewritten = clone(flat, call, new=separable)
     for name, (depthwise, pointwise) in halves.items():

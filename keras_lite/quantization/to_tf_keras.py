@@ -156,10 +156,12 @@ def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], A
         history = tensor._keras_history
         layer = history.operation
         node = layer._inbound_nodes[history.node_index]
-        if not isinstance(layer, keras.layers.Layer) or len(node.output_tensors) != 1:
+        is_layer = isinstance(layer, keras.layers.Layer)
+        if not is_layer or len(node.output_tensors) != 1:
+            why = "it has several outputs" if is_layer else refusal(type(layer).__name__, is_layer)
             raise InputError(
                 "Expected every step of the model to be a layer with one output, "
-                f"received {layer.name} ({type(layer).__name__}): {refusal(type(layer).__name__)}."
+                f"received {layer.name} ({type(layer).__name__}): {why}."
             )
         inputs = list(node.input_tensors)
         missing = [value for value in inputs if id(value) not in seen]
