@@ -70,6 +70,8 @@ def load_model(path: str | os.PathLike) -> keras.Model:
             reason = "it has a Lambda layer, whose Python code is not run; write a layer of keras.layers instead"
         elif "No model config found" in str(error):
             reason = "it holds weights alone; save the whole model"
+        elif "Only input tensors may be passed" in str(error):
+            reason = "Keras does not read operations that are no layers, such as x * 2, from .h5; save it as .keras"
         raise InputError(f"Expected a Keras model in {path}, which can't be loaded: {reason}") from error
 
 

@@ -168,7 +168,7 @@ def _gelu(operation: keras.Operation, tensor: Any) -> _Twin | None:
 
 
 def _cast(operation: keras.Operation, tensor: Any) -> _Twin | None:
-    return (lambda inputs: inputs, tensor) if tensor.dtype == operation.dtype else None
+    return (lambda inputs: inputs, tensor) if operation.dtype in (None, tensor.dtype) else None
 
 
 _TWINS: dict[str, Callable[..., _Twin | None]] = {
@@ -178,6 +178,8 @@ _TWINS: dict[str, Callable[..., _Twin | None]] = {
     "Cast": _cast,
     "Clip": _clip,
     "Concatenate": _concatenate,
+    # Keras puts it before a nested Sequential model.
+    "ConvertToTensor": _cast,
     "Divide": _arithmetic(None, _divide),
     "Elu": lambda operation, tensor: (layers.ELU(operation.alpha, name=operation.name), tensor),
     "ExpandDims": _reshape,

@@ -20,7 +20,9 @@ def transfer_learned(size=None):
     """A backbone inside a model, called as tutorials do, on inputs of any size."""
     backbone = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3), layers.ReLU()], name="backbone")
     inputs = keras.Input((size, size, 3))
-    x = layers.GlobalAveragePooling2D()(backbone(layers.RandomFlip("horizontal")(inputs * 0.5), training=False))
+    x = layers.GlobalAveragePooling2D()(
+        backbone(layers.RandomFlip("horizontal")(layers.Rescaling(0.5)(inputs)), training=False)
+    )
     return scramble(keras.Model(inputs, layers.Dense(3)(layers.Dropout(0.2)(x))))
 
 
@@ -57,13 +59,15 @@ def test_wrong_files_end_in_one_line(run_tool, tmp_path, assert_one_line_error):
     inputs = keras.Input((SIZE, SIZE, 3))
     keras.Model(inputs, layers.Lambda(lambda x: 2 * x)(inputs)).save(tmp_path / "code.h5")
     keras.Model(inputs, layers.Lambda(lambda x: 2 * x)(inputs)).save(tmp_path / "code.keras")
+    keras.Model(inputs, inputs * 2.0).save(tmp_path / "operation.h5")
     (tmp_path / "text.h5").write_text("no model")
     (tmp_path / "model.onnx").write_text("another")
-    for file in ("weights.h5", "code.h5", "code.keras", "text.h5"):
+    for file in ("weights.h5", "code.h5", "code.keras", "operation.h5", "text.h5"):
         write_model_info(tmp_path / file, INFO)
     check("weights.h5", "weights.h5", "holds weights alone")
     check("code.h5", "code.h5", "Lambda layer", "instead")
     check("code.keras", "code.keras", "Lambda layer", "instead")
+    check("operation.h5", "operation.h5", "save it as .keras")
     check("text.h5", "text.h5", "which is none")
     check("model.onnx", "a .keras, .h5 or .tflite file", "model.onnx")
     check("nowhere.h5", "nowhere.h5", "does not exist")

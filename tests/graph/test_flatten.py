@@ -93,6 +93,7 @@ def test_nested_models():
     flat = flatten(model)
 
     assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
+    assert all(isinstance(operation, layers.Layer) for operation in flat.operations)
     assert {"inner_convolution", "inner_norm", "head_dense"} <= {layer.name for layer in flat.layers}
     np.testing.assert_allclose(answers(flat), answers(model), rtol=1e-5)
     assert profile(model).parameters == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
