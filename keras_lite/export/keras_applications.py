@@ -51,9 +51,7 @@ def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
         MissingExtraError: If the quantization extra is not installed.
     """
     start = time.monotonic()
-    model = getattr(keras.applications, name)(
-        weights=None, input_shape=images.shape[1:], classifier_activation=None, name=name
-    )
+    model = getattr(keras.applications, name)(weights=None, input_shape=images.shape[1:], classifier_activation=None)
     draw_weights(model, images[:STATISTICS])
     expected = np.asarray(model.predict(others, verbose=0))
     with tempfile.TemporaryDirectory() as folder:

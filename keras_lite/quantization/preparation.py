@@ -30,6 +30,7 @@ from keras_lite.quantization.int8_layers import annotate, int8_classes
 from keras_lite.quantization.pooling_preparation import average_pooling, max_pooling
 from keras_lite.quantization.to_tf_keras import (
     Builder,
+    Concatenation,
     Replacement,
     activation_name,
     calls,
@@ -81,7 +82,11 @@ def ends_in_softmax(flat: keras.Model) -> bool:
 
 def concatenate(layer: keras.layers.Layer) -> Replacement:
     """Build a concatenation under another name: TF-MOT swaps the inputs of the stock layer."""
-    return [(annotate(int8_classes().Join(layer.axis, name=layer.name, dtype="float32")), [])]
+
+    def make(name: str) -> Any:
+        return annotate(int8_classes().Join(layer.axis, name=name, dtype="float32"))
+
+    return [(Concatenation(layer.name, make), [])]
 
 
 class _Facts:

@@ -1,5 +1,6 @@
 """Carrying a Keras 3 model of any backend over to tf_keras, which TF-MOT and the TFLite converter understand."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -72,6 +73,9 @@ LEFT_OUT = (
     "RandomTranslation",
     "RandomZoom",
 )
+
+# More inputs XNNPACK leaves to the built-in kernels.
+_JOINED_AT_ONCE = 4
 
 # Activations that mean the same in both. tf_keras' own hard_sigmoid is another function (0.2 x + 0.5).
 _SAME_ACTIVATIONS = {
@@ -177,7 +181,7 @@ def default_builders() -> dict[str, Builder]:
     """Return what to build in tf_keras for each known layer type, by the type's name."""
     builders: dict[str, Builder] = dict.fromkeys(_ARGUMENTS, twin_layer)
     builders |= dict.fromkeys(LEFT_OUT, leave_out)
-    return {**builders, "LeakyReLU": _leaky_relu, "Normalization": _normalization}
+    return {**builders, "Concatenate": _concatenate, "LeakyReLU": _leaky_relu, "Normalization": _normalization}
 
 
 def leave_out(layer: keras.layers.Layer) -> Replacement:
@@ -198,6 +202,46 @@ def twin_layer(layer: keras.layers.Layer, **changes: Any) -> Replacement:
     arguments.update({"name": layer.name, "dtype": "float32", **changes})
     weights = [np.asarray(value, dtype="float32") for value in layer.get_weights()]
     return [(getattr(tf_keras.layers, kind)(**arguments), weights)]
+
+
+class Concatenation:
+    """A concatenation of any number of tensors, called as one layer: XNNPACK takes no more than four at a time.
+
+    Args:
+        name: Of the last layer, which gives the answer.
+        make: From a name to a layer that concatenates.
+    """
+
+    def __init__(self, name: str, make: Callable[[str], Any]):
+        self.name = name
+        self.make = make
+        self.made: dict[str, Any] = {}
+
+    def __call__(self, tensors: list[Any]) -> Any:
+        """Concatenate fours, then what comes of them, until one tensor is left."""
+        level = 0
+        while len(tensors) > _JOINED_AT_ONCE:
+            level += 1
+            groups = [tensors[i : i + _JOINED_AT_ONCE] for i in range(0, len(tensors), _JOINED_AT_ONCE)]
+            tensors = [
+                self._layer(f"{self.name}_part{level}_{index}")(group) if len(group) > 1 else group[0]
+                for index, group in enumerate(groups)
+            ]
+        return self._layer(self.name)(tensors)
+
+    def _layer(self, name: str) -> Any:
+        if name not in self.made:
+            self.made[name] = self.make(name)
+        return self.made[name]
+
+    def set_weights(self, arrays: list[np.ndarray]) -> None:
+        """Take no weights."""
+
+
+def _concatenate(layer: keras.layers.Layer) -> Replacement:
+    tf_keras = import_extra("tf_keras", "quantization")
+    make = functools.partial(tf_keras.layers.Concatenate, layer.axis, dtype="float32")
+    return [(Concatenation(layer.name, lambda name: make(name=name)), [])]
 
 
 def _leaky_relu(layer: keras.layers.Layer) -> Replacement:
