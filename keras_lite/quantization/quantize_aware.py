@@ -66,6 +66,7 @@ def quantize_aware(model: keras.Model) -> Any:
                 f"{refusal(found[2])}."
             ) from error
     _round_once(quantized)
+    _keep_constants(quantized)
     return quantized
 
 
@@ -78,6 +79,14 @@ def _round_once(quantized: Any) -> None:
             maker = tensor._keras_history.layer
             if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
                 maker._output_quantizers = []
+
+
+def _keep_constants(quantized: Any) -> None:
+    """Keep training from the kernels of layers that are not trainable: TF-MOT's wrapper trains each that it rounds."""
+    for wrapper in quantized.layers:
+        if hasattr(wrapper, "quantize_config") and not wrapper.layer.trainable:
+            wrapper._non_trainable_weights.extend(wrapper._trainable_weights)
+            wrapper._trainable_weights.clear()
 
 
 def is_quantized(model: Any) -> bool:
