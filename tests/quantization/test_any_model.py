@@ -153,8 +153,8 @@ def test_int8_file_in_one_partition(build, tmp_path):
 
     received = run_in_subprocess(path, images)
     expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
-    # Up to 30 operators round one after another.
-    assert (np.abs(received - fake) <= 1.5 * found.output["scale"]).mean() >= 0.97
+    # Up to 30 operators round one after another: two steps.
+    assert (np.abs(received - fake) <= 2.5 * found.output["scale"]).mean() >= 0.97
     assert np.corrcoef((expected - expected.mean(0)).ravel(), (received - received.mean(0)).ravel())[0, 1] > 0.99
     # Constants are not trained; nor is what holds the input's scale, a thousand times smaller than other weights.
     trained = {variable.name.partition("/")[0] for variable in quantized.trainable_variables}
