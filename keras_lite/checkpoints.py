@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+import h5py
 import keras
 import numpy as np
 from absl import flags
@@ -45,7 +46,7 @@ _PASSED_OVER = ("num_batches_tracked", "total_ops", "total_params")
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:
-    """Load a `.keras` file.
+    """Load a `.keras` file, or a whole model in an `.h5` file.
 
     Args:
         path: The file.
@@ -55,14 +56,22 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"Expected a .keras model file, received {str(path)!r}, which does not exist.")
-    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
-        raise InputError(f"Expected a .keras model file, received {str(path)!r}, which is none.")
+        raise InputError(f"Expected a .keras or .h5 model file, received {str(path)!r}, which does not exist.")
+    is_kind = {".keras": zipfile.is_zipfile, ".h5": h5py.is_hdf5}.get(path.suffix)
+    if is_kind is None or not is_kind(path):
+        raise InputError(f"Expected a .keras or .h5 model file, received {str(path)!r}, which is none.")
     try:
         return keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        unknown = re.search(r"Could not locate class '([^']+)'", str(error))
-        reason = f"its layer {unknown[1]} is not known here" if unknown else str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if unknown := re.search(r"Could not locate class '([^']+)'", str(error)):
+            reason = f"its layer {unknown[1]} is not known here"
+        elif "`Lambda` layer" in str(error):
+            reason = "it has a Lambda layer, whose Python code is not run; write a layer of keras.layers instead"
+        elif "No model config found" in str(error):
+            reason = "it holds weights alone; save the whole model"
+        elif "Only input tensors may be passed" in str(error):
+            reason = "Keras does not read operations that are no layers, such as x * 2, from .h5; save it as .keras"
         raise InputError(f"Expected a Keras model in {path}, which can't be loaded: {reason}") from error
 
 

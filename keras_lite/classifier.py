@@ -18,7 +18,7 @@ class Classifier:
     """A trained model with what belongs to it: preprocessing and class names.
 
     Args:
-        path: A `.keras` or `.tflite` file with its information file beside it, or a finished run folder.
+        path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder.
 
     Attributes:
         path: The model file.

@@ -2,9 +2,9 @@
 
     python -m keras_lite.evaluate MODEL [--data_dir DATA] [--split test] [--output_dir FOLDER]
 
-MODEL is a run folder, a .keras or a .tflite file. DATA is a folder of photos (one folder a class, or train, valid and
-test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of
-the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
+MODEL is a run folder, a .keras, .h5 or .tflite file. DATA is a folder of photos (one folder a class, or train, valid
+and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data
+of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
 """
 
 from pathlib import Path

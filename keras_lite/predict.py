@@ -2,7 +2,7 @@
 
     python -m keras_lite.predict MODEL IMAGE [IMAGE ...] [--top 5]
 
-MODEL is a run folder, a .keras or a .tflite file; IMAGE is an image file or a folder of them.
+MODEL is a run folder, a .keras, .h5 or .tflite file; IMAGE is an image file or a folder of them.
 """
 
 from pathlib import Path

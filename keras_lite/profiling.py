@@ -3,7 +3,7 @@
     python -m keras_lite.profiling MODEL
     python -m keras_lite.profiling --all
 
-MODEL is a saved model (.keras), the name of a network, such as carnet18, or the id of a published row, such as
+MODEL is a saved model (.keras or .h5), the name of a network, such as carnet18, or the id of a published row, such as
 cifar100_second/ghostnet/ours. With --all comes a table of all published rows, published and exact figures side by side.
 """
 
@@ -16,7 +16,7 @@ from absl import flags
 
 from keras_lite import applications, checkpoints, command_line, published
 from keras_lite.errors import InputError
-from keras_lite.graph import flatten
+from keras_lite.graph import flatten, with_input_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     """Count a model's parameters and multiply-accumulates.
 
     Args:
-        model: A functional or Sequential Keras model.
+        model: Any functional or Sequential Keras 3 model, nested ones too.
         input_shape: `(height, width, channels)` to count for, if the model leaves its input's size open.
 
     Returns:
@@ -169,9 +169,7 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     >>> keras_lite.profiling.profile(keras_lite.applications.CARNet18()).macs
     1600720576
     """
-    flat = flatten(model)
-    if input_shape is not None:
-        flat = keras.models.clone_model(flat, input_tensors=keras.Input(input_shape))
+    flat = flatten(model) if input_shape is None else with_input_shape(model, input_shape)
     shape = tuple(flat.inputs[0].shape[1:])
     if None in shape:
         raise InputError(f"Expected input_shape, because the input of {model.name} has the open shape {shape}.")
@@ -194,16 +192,22 @@ def _profile_node(layer: keras.layers.Layer, node, count_parameters: bool) -> La
     if isinstance(layer, keras.layers.ReLU) and layer.max_value is not None:
         kind = f"ReLU{layer.max_value:g}"
     output_shape = tuple(node.outputs[0].shape[1:])
-    is_linear = kind in (*_CONVOLUTIONS, "Dense")
+    is_linear = kind in (*_CONVOLUTIONS, "Dense", "SeparableConv2D")
     return LayerProfile(
         name=layer.name,
         type=kind,
         input_shape=tuple(node.input_tensors[0].shape[1:]),
         output_shape=output_shape,
         parameters=sum(math.prod(v.shape) for v in layer.trainable_variables) if count_parameters else 0,
-        macs=math.prod(layer.kernel.shape) * math.prod(output_shape[:-1]) if is_linear else 0,
+        macs=_kernel_size(layer) * math.prod(output_shape[:-1]) if is_linear else 0,
         has_bias=is_linear and layer.use_bias,
     )
+
+
+def _kernel_size(layer: keras.layers.Layer) -> int:
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+    return math.prod(layer.kernel.shape)
 
 
 def format_table(rows: list[tuple[str, ...]]) -> str:
@@ -269,7 +273,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
     name = positional[0]
     shape = None if values.image_size is None else (values.image_size, values.image_size, 3)
-    if name.endswith(".keras"):
+    if name.endswith((".keras", ".h5")):
         model = checkpoints.load_model(name)
     elif "/" in name:
         model = published.get(name).build(**({} if shape is None else {"input_shape": shape}))

@@ -50,7 +50,7 @@ def write_model_info(path_of_model: str | os.PathLike, info: ModelInfo, **more: 
     """Write the information file of a model file.
 
     Args:
-        path_of_model: Path of the model file (`.keras` or `.tflite`).
+        path_of_model: Path of the model file (`.keras`, `.h5` or `.tflite`).
         info: What to write.
         **more: Further entries for the file, of types that JSON knows; `read_model_info` passes over them.
 
@@ -83,7 +83,10 @@ def read_model_info(path_of_model: str | os.PathLike) -> ModelInfo:
     """
     path = model_info_path(path_of_model)
     if not path.is_file():
-        raise InputError(f"Expected the model's class names and preprocessing in {path}, which does not exist.")
+        raise InputError(
+            f"Expected the model's class names and preprocessing in {path}, which does not exist "
+            "(keras_lite.data.write_model_info writes it)."
+        )
     entries = read_json(path)
     needed = ("name", "class_names", "preprocessing", "output")
     missing = [key for key in needed if not isinstance(entries, dict) or key not in entries]

@@ -2,11 +2,11 @@
 
     python -m keras_lite.export MODEL [--precision int8] [--data_dir DATA] [--output FILE.tflite]
 
-MODEL is a run folder or a .keras file with its information file (.json) beside it; without that file --image_size and
---class_names tell what it would. DATA is where real images are taken from, to compare the answers on and, for int8, to
-quantise with: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder it
-defaults to the data of the run. An int8 file is quantised without training, in the way that keeps the answers best on
-these images, and what that was is printed; `python -m keras_lite.quantize` can train as well, which keeps more.
+MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it; without that file --image_size
+and --class_names tell what it would. DATA is where real images are taken from, to compare the answers on and, for int8,
+to quantise with: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder
+it defaults to the data of the run. An int8 file is quantised without training, in the way that keeps the answers best
+on these images, and what that was is printed; `python -m keras_lite.quantize` can train as well, which keeps more.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import check_classes, check_writable, to_tflite
-from keras_lite.export.trained_model import check_input, keras_file
+from keras_lite.export.trained_model import fit_input, keras_file
 from keras_lite.export.verification import THRESHOLDS
 from keras_lite.graph import flatten, in_float32
 from keras_lite.quantization import post_training
@@ -69,7 +69,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     info = given or read_model_info(path)
     if given:
         info = dataclasses.replace(info, output="probabilities" if ends_in_softmax(flatten(model)) else "logits")
-    check_input(model, info, path)
+    model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
     half = (len(images) + 1) // 2
     thresholds = THRESHOLDS[values.precision]

@@ -2,7 +2,7 @@
 
     python -m keras_lite.export.compare_precisions MODEL --data_dir DATA [--precisions float32,int8,quantized]
 
-MODEL is a run folder or a .keras file with its information file (.json) beside it. DATA has a validation or training
+MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it. DATA has a validation or training
 split, from which the activation ranges are taken, and a test split; for a run folder it defaults to the run's own. Into
 the folder `precisions` beside the model come a .tflite file for each precision, result.json and precisions.png.
 

@@ -1,21 +1,25 @@
-"""Convert every published network to int8 and check the files, without any training.
+"""Convert networks to int8 and check the files, without any training: all published ones, or those that are named.
 
     python -m keras_lite.export.verify_int8 [NETWORK ...] [--data_dir DATA] [--cache_dir DIR]
+    python -m keras_lite.export.verify_int8 keras.applications [--image_size 96] [--page FILE.md]
 
-Each network gets known random weights, so that nothing need be trained or downloaded; ranges come from some images,
-and others are compared. DATA is a folder with images, a folder with CIFAR's python files (scaled to the network's
-size), or `shapes`. A finished network is kept in the cache and not converted again until its code changes. One line a
-network, then a table; a network that falls short is an error.
+NETWORK is the network of a published row, or keras.applications/NAME for a model that comes with Keras;
+keras.applications alone stands for all of those that are known to work. Each network gets known random weights, so that
+nothing need be trained or downloaded; ranges come from some images, and others are compared. DATA is a folder with
+images, a folder with CIFAR's python files (scaled to the network's size), or `shapes`. A finished network is kept in
+the cache and not converted again until its code changes. One line a network, then a table; a network that falls short
+is an error.
 """
 
 import dataclasses
+import functools
 import gc
 import hashlib
 import importlib.metadata
 import json
 import tempfile
 import time
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,95 +29,40 @@ from absl import flags
 from PIL import Image
 
 from keras_lite import command_line, published
-from keras_lite.checkpoints import load_torch_state_dict, to_torch_state_dict
 from keras_lite.data import Preprocessing, make_shapes
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError, import_extra
-from keras_lite.export.conversion import convert
-from keras_lite.export.inspection import inspect
-from keras_lite.export.runner import run_in_subprocess
+from keras_lite.export import keras_applications
+from keras_lite.export.int8_figures import Figures, convert_and_measure
+from keras_lite.export.known_weights import STATISTICS, set_known_weights
 from keras_lite.export.samples import read_samples
-from keras_lite.export.verification import compare
-from keras_lite.files import read_json, write_json
-from keras_lite.graph import flatten
+from keras_lite.files import read_json, write_json, write_text
 from keras_lite.profiling import format_table
-from keras_lite.quantization import calibrate, quantize_aware
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", SHAPES, "Where images come from.", flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", "build/verify-int8", "Where finished networks are kept.", flag_values=FLAGS)
 flags.DEFINE_integer("calibration_images", 256, "Images that set the ranges.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("image_size", 96, "Of models of keras.applications.", 75, flag_values=FLAGS)
+flags.DEFINE_string("page", None, "Also write the table of keras.applications here.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 64, "Other images, to compare.", 2, flag_values=FLAGS)
 
 # Code that a result does not depend on.
 _OTHER_ROOMS = ("data", "ledger", "training")
-# Images that batch normalisation's statistics are taken of.
-_STATISTICS = 64
 _PACKAGES = ("keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
 
 
 @dataclasses.dataclass(frozen=True)
-class Figures:
-    """What was found of one network's int8 file.
+class _Subject:
+    """A network to check: its name, what else its figures depend on, its input, and the function that checks it."""
 
-    Args:
-        network: The network, `keras_lite.published.Row.network`.
-        int8_only: Whether every operator takes and gives int8 alone.
-        partitions: Parts that XNNPACK runs.
-        not_delegated: Names of the operators outside of those, each once.
-        deviation: Median over the classes of a logit's standard deviation over the images, in quantisation steps.
-        range_ratio: Width of the output's range, as a multiple of the span of the float model's logits.
-        within_one: Share of logits at most one step away from the fake-quantised model's.
-        correlation: With the float model, of the deviations from the mean answer.
-        fake_correlation: The fake-quantised model's with the float model: what 8 bits cost, whoever computes them.
-        shaken_within_one: As `within_one`, of the fake-quantised model's own logits when one in a thousand numbers of
-            its input moves by a step: about as many as differ behind a file's first operator, where a sum lies between
-            two steps. Where depth makes much of it, no file can be closer.
-        seconds: What it took.
-    """
-
-    network: str
-    int8_only: bool
-    partitions: int
-    not_delegated: list[str]
-    deviation: float
-    range_ratio: float
-    within_one: float
-    correlation: float
-    fake_correlation: float
-    shaken_within_one: float
-    seconds: float
-
-    def shortcomings(self, attention: bool = False) -> list[str]:
-        """Return one text for each demand that the file misses.
-
-        Args:
-            attention: Whether the network has attention, which XNNPACK does not run in int8 as a whole.
-        """
-        demands = {
-            "not int8 only": self.int8_only,
-            f"{self.partitions} partitions": attention or (self.partitions == 1 and not self.not_delegated),
-            f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation >= 8,
-            f"output range {self.range_ratio:.2f} > 1.5 times the logits": self.range_ratio <= 1.5,
-            f"{self.within_one:.1%} < 99% within a step": self.within_one >= 0.99,
-            f"correlation {self.correlation:.3f} < 0.98": self.correlation >= 0.98,
-        }
-        return [text for text, met in demands.items() if not met]
-
-    def shared_with_control(self) -> list[str]:
-        """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
-
-        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantised
-        model, computed in floats; for the share within a step that model against itself, its input shaken; for the
-        spread a range that is no wider than the logits.
-        """
-        shared = {
-            f"{self.within_one:.1%} < 99% within a step": self.within_one >= self.shaken_within_one - 0.05,
-            f"correlation {self.correlation:.3f} < 0.98": self.correlation >= max(0.3, self.fake_correlation - 0.05),
-            f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation > 1 and self.range_ratio <= 1.5,
-        }
-        return [text for text in self.shortcomings() if shared.get(text)]
+    name: str
+    key: Any
+    size: tuple[int, int]
+    pixels: bool
+    attention: bool
+    verify: Callable[[np.ndarray, np.ndarray], Figures]
 
 
 def verify(row: published.Row, images: np.ndarray, others: np.ndarray) -> Figures:
@@ -130,120 +79,24 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray) -> Figure
     """
     start = time.monotonic()
     model = row.build(classifier_activation=None)
-    set_known_weights(model, images[:_STATISTICS])
-    quantized = quantize_aware(model)
-    calibrate(quantized, images)
+    set_known_weights(model, images[:STATISTICS])
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{row.network}.tflite")
-        path.write_bytes(convert(quantized, "int8"))
-        if scales := inspect(path, delegates=False).bad_scales:
-            raise InputError(f"Expected scales that XNNPACK can run in {row.network}, received {scales[0]}.")
-        found = inspect(path)
-        received = run_in_subprocess(path, others)
-    expected = np.asarray(model.predict(others, verbose=0))
-    fake = np.asarray(quantized.predict(others, verbose=0))
-    shaken = np.asarray(quantized.predict(_shake(others, found.input["scale"]), verbose=0))
-    return measure(row.network, found, expected, fake, shaken, received, time.monotonic() - start)
+        return convert_and_measure(row.network, model, images, others, Path(folder, "int8.tflite"), start)
 
 
-def measure(
-    network: str,
-    found: Any,
-    expected: np.ndarray,
-    fake: np.ndarray,
-    shaken: np.ndarray,
-    received: np.ndarray,
-    seconds: float = 0.0,
-) -> Figures:
-    """Return the figures of a file from its inspection and the logits, of shape `(images, classes)`.
-
-    Args:
-        network: The network's name.
-        found: The file's `keras_lite.export.Inspection`.
-        expected: The float model's logits.
-        fake: The fake-quantised model's.
-        shaken: The same model's, on shaken images.
-        received: The file's.
-        seconds: What it took.
-    """
-    step = found.output["scale"]
-    return Figures(
-        network=network,
-        int8_only=found.int8_only,
-        partitions=found.partitions,
-        not_delegated=sorted(set(found.not_delegated)),
-        deviation=float(np.median(received.std(axis=0)) / step),
-        range_ratio=float(255 * step / (expected.max() - expected.min())),
-        # Both are whole numbers of steps, but for rounding.
-        within_one=float((np.abs(received - fake) <= 1.5 * step).mean()),
-        shaken_within_one=float((np.abs(shaken - fake) <= 1.5 * step).mean()),
-        correlation=compare(expected, received).correlation,
-        fake_correlation=compare(expected, fake).correlation,
-        seconds=round(seconds, 1),
-    )
-
-
-def _shake(images: np.ndarray, step: float) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    moved = rng.random(images.shape) < 1e-3
-    return images + (moved * step * rng.choice((-1.0, 1.0), images.shape)).astype("float32")
-
-
-def set_known_weights(model: keras.Model, images: np.ndarray) -> None:
-    """Draw every weight of a network of `keras_lite.applications` from a seed made of the weight's PyTorch name.
-
-    Batch normalisation's statistics are those of images, as they would be in a trained network: with others the
-    activations grow from layer to layer.
-
-    Args:
-        model: The network.
-        images: Preprocessed images.
-    """
-    state = {
-        name: values for name, values in to_torch_state_dict(model).items() if not name.endswith(".num_batches_tracked")
-    }
-    norms = {name.rpartition(".")[0] for name in state if name.endswith(".running_mean")}
-    for name, values in state.items():
-        if values.dtype.kind == "f" and not name.endswith((".running_mean", ".running_var")):
-            module, _, parameter = name.rpartition(".")
-            state[name] = _draw(name, values.shape, parameter, module in norms)
-    load_torch_state_dict(model, state)
-    flat = flatten(model)
-    for layer in flat.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            layer.momentum = 0.0
-    flat(images, training=True)
-    statistics = to_torch_state_dict(flat)
-    load_torch_state_dict(model, {**state, **{name: statistics[name] for name in state if ".running_" in name}})
-
-
-def _draw(name: str, shape: tuple[int, ...], parameter: str, norm: bool) -> np.ndarray:
-    rng = np.random.RandomState(zlib.crc32(name.encode()))
-    if norm and parameter == "weight":
-        values = rng.uniform(0.6, 1.4, shape)
-    elif norm:
-        values = 0.2 * rng.standard_normal(shape)
-    elif parameter == "weight":
-        values = rng.standard_normal(shape) * np.sqrt(1.5 / np.prod(shape[1:]))
-    elif parameter == "bias":
-        values = 0.1 * rng.standard_normal(shape)
-    else:
-        values = 0.5 * rng.standard_normal(shape)
-    return values.astype("float32")
-
-
-def read_images(data_dir: str, size: tuple[int, int], count: int) -> np.ndarray:
+def read_images(data_dir: str, size: tuple[int, int], count: int, pixels: bool = False) -> np.ndarray:
     """Return preprocessed images of a size; CIFAR's are scaled.
 
     Args:
         data_dir: `"shapes"`, a folder of images, or one with CIFAR's python files.
         size: Height and width in pixels.
         count: How many.
+        pixels: Whether the preprocessing leaves the pixels as they are, from 0 to 255.
 
     Raises:
         InputError: If there are fewer.
     """
-    preprocessing = Preprocessing(size)
+    preprocessing = Preprocessing(size, (0.0,) * 3, (1 / 255,) * 3) if pixels else Preprocessing(size)
     if data_dir == SHAPES:
         return preprocessing(make_shapes(count, 0, size[0]).images(np.arange(count)))
     if not (Path(data_dir).is_dir() and find_cifar(Path(data_dir))):
@@ -262,43 +115,70 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named networks, or all."""
     for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
         import_extra(module, "quantization")
-    rows: dict[str, published.Row] = {}
-    for row in published.rows():
-        rows.setdefault(row.network, row)
-    if unknown := [name for name in positional if name not in rows]:
-        raise InputError(f"Expected networks out of: {', '.join(rows)}; received {unknown[0]!r}.")
-    chosen = {name: rows[name] for name in positional or rows}
+    chosen = _choose(positional, values.image_size)
     code = _code_hash()
-    images: dict[tuple[int, int], np.ndarray] = {}
-    table, passed, failed = [_HEAD], 0, []
-    for number, (name, row) in enumerate(chosen.items(), start=1):
-        settings = [name, row.id, values.data_dir, values.calibration_images, values.images, code]
+    images: dict[tuple, np.ndarray] = {}
+    table, passed, failed, applications = [_HEAD], 0, [], []
+    for number, subject in enumerate(chosen, start=1):
+        settings = [subject.name, subject.key, values.data_dir, values.calibration_images, values.images, code]
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-        cached = Path(values.cache_dir, f"{name}.json")
+        cached = Path(values.cache_dir, f"{subject.name}.json")
         found = read_json(cached) if cached.is_file() else {}
         if found.get("key") != key:
-            size = row.input[:2]
-            if size not in images:
-                images = {size: read_images(values.data_dir, size, values.calibration_images + values.images)}
-            calibration, others = np.split(images[size], [values.calibration_images])
-            found = {"key": key, "figures": dataclasses.asdict(verify(row, calibration, others))}
+            kind = (subject.size, subject.pixels)
+            if kind not in images:
+                count = values.calibration_images + values.images
+                images = {kind: read_images(values.data_dir, subject.size, count, subject.pixels)}
+            calibration, others = np.split(images[kind], [values.calibration_images])
+            found = {"key": key, "figures": dataclasses.asdict(subject.verify(calibration, others))}
             write_json(cached, found)
             keras.backend.clear_session()
             gc.collect()
-        figures = Figures(**found["figures"])
-        missed = figures.shortcomings(row.variant == "efficientformer")
+        figures = Figures.from_dict(found["figures"])
+        missed = figures.shortcomings(subject.attention)
         shared = figures.shared_with_control()
         alone = [text for text in missed if text not in shared]
         verdict = f"falls short: {', '.join(alone)}" if alone else "passes" if not missed else "as good as the control"
         if shared:
             verdict += f"; the control too: {', '.join(shared)}"
-        print(f"{number}/{len(chosen)} {name}: {verdict} ({figures.seconds:.0f} s)", flush=True)
+        print(f"{number}/{len(chosen)} {subject.name}: {verdict} ({figures.seconds:.0f} s)", flush=True)
         table.append(_line(figures))
         passed += not missed
-        failed += [name] if alone else []
+        failed += [subject.name] if alone else []
+        applications += [figures] if figures.float32 is not None else []
     print(f"\n{format_table(table)}\n{passed} of {len(chosen)} networks meet every demand; {len(failed)} fall short.")
+    if applications:
+        print(f"\n{keras_applications.markdown_table(applications)}")
+    if values.page is not None:
+        page = keras_applications.page(applications, values.image_size, values.data_dir, values.calibration_images)
+        write_text(values.page, page)
     if failed:
         raise InputError(f"Expected every int8 file to pass, received {len(failed)} that fall short, above.")
+
+
+def _choose(names: list[str], image_size: int) -> list[_Subject]:
+    """Return what the command line names: published networks (all, if it names none) and `keras.applications`."""
+    rows: dict[str, published.Row] = {}
+    for row in published.rows():
+        rows.setdefault(row.network, row)
+    prefix = keras_applications.PREFIX
+    every = [f"{prefix}{name}" for name in keras_applications.NAMES]
+    names = [each for name in names for each in (every if f"{name}/" == prefix else [name])]
+    if unknown := [name for name in names if name not in rows and name not in every]:
+        raise InputError(f"Expected networks out of: {', '.join([*rows, *every])}; received {unknown[0]!r}.")
+    size = (image_size, image_size)
+    return [
+        _Subject(
+            name, image_size, size, name.removeprefix(prefix) in keras_applications.TAKE_PIXELS, False,
+            functools.partial(keras_applications.verify, name.removeprefix(prefix)),
+        )
+        if name in every
+        else _Subject(
+            name, rows[name].id, rows[name].input[:2], False, rows[name].variant == "efficientformer",
+            functools.partial(verify, rows[name]),
+        )
+        for name in names or rows
+    ]  # fmt: skip
 
 
 _HEAD = ("network", "int8", "partitions", "std", "range", "within 1", "shaken", "correlation", "fake", "outside")

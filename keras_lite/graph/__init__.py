@@ -1,7 +1,7 @@
 """Changing models as graphs: flattening to stock layers, replacing convolutions, float32 for mixed precision."""
 
-from keras_lite.graph.flatten import as_functional, flatten
+from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
 
-__all__ = ["ReplacementReport", "as_functional", "flatten", "in_float32", "replace_convolutions"]
+__all__ = ["ReplacementReport", "as_functional", "flatten", "in_float32", "replace_convolutions", "with_input_shape"]

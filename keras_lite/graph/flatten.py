@@ -1,8 +1,12 @@
 """Turning a model of composite layers into one of stock layers, with the same weights and answers."""
 
+import inspect
+
 import keras
 
 from keras_lite.errors import InputError
+from keras_lite.graph.cloning import clone, copy_layer
+from keras_lite.graph.operations import operations_to_layers
 from keras_lite.layers import CompositeLayer
 
 
@@ -10,16 +14,19 @@ def flatten(model: keras.Model) -> keras.Model:
     """Return a model of stock Keras layers that answers like `model` and shares nothing with it.
 
     Composite layers and nested models are inlined; a layer inside one gets the outer name in front of its own
-    (`stage1_block1_attention_squeeze`). A layer that has a stock equivalent (`to_stock`) is replaced by it.
+    (`stage1_block1_attention_squeeze`). A layer that has a stock equivalent (`to_stock`) is replaced by it. So is an
+    operation that is no layer, such as `x + y`, `x / 255` or `keras.ops.relu(x)`, if there is a layer that does the
+    same; if not, it stays.
 
     Args:
-        model: A functional or Sequential Keras model, on any backend.
+        model: Any functional or Sequential Keras 3 model, nested ones too, on any backend.
 
     Returns:
         A functional `keras.Model` with the weights copied.
 
     Raises:
-        InputError: If `model` is neither functional nor Sequential, or has no known input shape yet.
+        InputError: If `model` is neither functional nor Sequential, has no known input shape yet, or holds a layer
+            that can't be built again; the message names it.
 
     Example:
 
@@ -31,7 +38,7 @@ def flatten(model: keras.Model) -> keras.Model:
     flat = _flatten_once(model)
     while any(_is_composite(layer) or hasattr(layer, "to_stock") for layer in flat.layers):
         flat = _flatten_once(flat)
-    return flat
+    return operations_to_layers(flat)
 
 
 def as_functional(model: keras.Model) -> keras.Model:
@@ -46,24 +53,46 @@ def as_functional(model: keras.Model) -> keras.Model:
     return model
 
 
+def with_input_shape(model: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
+    """Return a model for one size of image, flattened, with the same weights.
+
+    Args:
+        model: A functional or Sequential Keras model with one input, whose size it may leave open.
+        input_shape: `(height, width, channels)`.
+
+    Raises:
+        InputError: If the model can't be flattened, or takes nothing of that shape.
+
+    Example:
+
+    >>> model = keras.applications.MobileNetV2(weights=None, include_top=False)
+    >>> keras_lite.graph.with_input_shape(model, (64, 64, 3)).output_shape
+    (None, 2, 2, 1280)
+    """
+    flat = flatten(model)
+    expected = tuple(flat.inputs[0].shape[1:])
+    fits = len(expected) == len(input_shape) and all(
+        wanted in (None, given) for wanted, given in zip(expected, input_shape, strict=True)
+    )
+    if len(flat.inputs) != 1 or not fits:
+        raise InputError(f"Expected input_shape to fit the input of {model.name}, {expected}, received {input_shape}.")
+    return clone(flat, lambda layer, *args, **kwargs: layer(*args, **kwargs), input_shape=tuple(input_shape))
+
+
 def _is_composite(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, CompositeLayer | keras.Model)
 
 
 def _flatten_once(model: keras.Model) -> keras.Model:
-    pairs = []
     renamed = set()
 
-    def clone(layer):
-        if isinstance(layer, keras.layers.Layer) and hasattr(layer, "to_stock"):
-            copy = layer.to_stock()
-        else:
-            copy = type(layer).from_config(layer.get_config())
-        if isinstance(copy, CompositeLayer):
-            copy.stock = True
-        if isinstance(layer, keras.layers.Layer):
-            pairs.append((layer, copy))
-        return copy
+    def copy(operation):
+        if isinstance(operation, keras.Model):
+            as_functional(operation)
+        copied = operation.to_stock() if hasattr(operation, "to_stock") else copy_layer(operation)
+        if isinstance(copied, CompositeLayer):
+            copied.stock = True
+        return copied
 
     def call(layer, *args, **kwargs):
         if not _is_composite(layer):
@@ -72,12 +101,17 @@ def _flatten_once(model: keras.Model) -> keras.Model:
             layer.build(keras.tree.map_structure(lambda tensor: tensor.shape, args[0]))
         if id(layer) not in renamed:
             renamed.add(id(layer))
-            for inner in layer.layers if isinstance(layer, keras.Model) else layer.sublayers:
+            for inner in _operations(layer):
                 inner.name = f"{layer.name}_{inner.name}"
-        return layer.call(*args, **kwargs)
+        # `training=` of a nested model's call stands at each layer in it; unlike a layer, `call` need not take it.
+        taken = inspect.signature(layer.call).parameters
+        return layer.call(*args, **{name: value for name, value in kwargs.items() if name in taken})
 
-    flat = keras.models.clone_model(model, clone_function=clone, call_function=call)
-    # By layer: the order of all weights of a model changes when its layers are inlined.
-    for original, copy in pairs:
-        copy.set_weights(original.get_weights())
-    return flat
+    return clone(model, call, copy)
+
+
+def _operations(layer: keras.layers.Layer) -> list[keras.Operation]:
+    """Return what is inside a composite layer or nested model, operations that are no layers included."""
+    if isinstance(layer, CompositeLayer):
+        return layer.sublayers
+    return layer.layers if isinstance(layer, keras.Sequential) else layer.operations

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_lite.errors import InputError
+from keras_lite.graph.cloning import clone, copy_layer
 from keras_lite.graph.flatten import as_functional, flatten
 from keras_lite.layers import CompositeLayer
 from keras_lite.layers.bsconv import convolution_class
@@ -108,15 +109,16 @@ def _is_replaceable(layer: keras.layers.Layer, kernel_sizes: tuple[int, ...]) ->
 
 
 def _rebuild(model: keras.Model, replaced: set[str], convolution: str, options: dict) -> keras.Model:
-    kept, activations = [], {}
+    activations = {}
 
-    def clone(layer):
-        if getattr(layer, "name", None) not in replaced:
-            copy = type(layer).from_config(layer.get_config())
-            if isinstance(layer, keras.layers.Layer):
-                kept.append((layer, copy))
-            return copy
-        copy = convolution_class(convolution)(
+    def copy(layer):
+        if layer.name not in replaced:
+            return copy_layer(layer)
+        if layer.activation is not keras.activations.linear:
+            activations[layer.name] = keras.layers.Activation(
+                layer.activation, dtype=layer.dtype_policy, name=f"{layer.name}_activation"
+            )
+        return convolution_class(convolution)(
             layer.filters,
             layer.kernel_size[0],
             layer.strides[0],
@@ -127,20 +129,12 @@ def _rebuild(model: keras.Model, replaced: set[str], convolution: str, options: 
             name=layer.name,
             **options,
         )
-        if layer.activation is not keras.activations.linear:
-            activations[layer.name] = keras.layers.Activation(
-                layer.activation, dtype=layer.dtype_policy, name=f"{layer.name}_activation"
-            )
-        return copy
 
     def call(layer, *args, **kwargs):
         outputs = layer(*args, **kwargs)
         return activations[layer.name](outputs) if layer.name in activations else outputs
 
-    new = keras.models.clone_model(model, clone_function=clone, call_function=call)
-    for original, copy in kept:
-        copy.set_weights(original.get_weights())
-    return new
+    return clone(model, call, copy, new=replaced)
 
 
 def _of_layer(profile: "Profile", name: str) -> tuple[int, int]:

@@ -4,6 +4,8 @@ import functools
 import types
 from typing import Any
 
+import numpy as np
+
 from keras_lite.errors import import_extra
 
 
@@ -15,7 +17,7 @@ def int8_classes() -> types.SimpleNamespace:
     what is outside is cut off, by the rounding itself), `KeptConfig` (no range: the output has the input's),
     `ConstantConfig` (like `OutputConfig`, for `AddConstant`), `DepthwiseConfig` (for depthwise convolutions),
     `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel). Layers:
-    `AddConstant`, `ChannelRange`, `Join`, `MatMul`.
+    `AddConstant`, `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     tf_keras = import_extra("tf_keras", "quantization")
@@ -160,6 +162,26 @@ def int8_classes() -> types.SimpleNamespace:
         def get_config(self):
             return {**super().get_config(), "shape": self.shape, "value": self.value, "trained": self.trained}
 
+    class MultiplyConstant(tf_keras.layers.Layer):
+        """Multiply each example by an array that stays, rounded to 8 bits."""
+
+        def __init__(self, values, **kwargs):
+            super().__init__(**kwargs)
+            self.values = np.asarray(values, "float32")
+
+        def call(self, inputs):
+            # 120 steps for the largest: of the parts of a window, 1/2, 2/3, 4/9 and the like are whole numbers of them.
+            limit = float(self.values.max()) * 127.0 / 120.0
+            return inputs * tensorflow.quantization.fake_quant_with_min_max_args(
+                self.values, -limit, limit, narrow_range=True
+            )
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+        def get_config(self):
+            return {**super().get_config(), "values": self.values.tolist()}
+
     class ChannelRange(tf_keras.layers.Layer):
         """Take some of the channels."""
 
@@ -222,6 +244,7 @@ def int8_classes() -> types.SimpleNamespace:
         Join=Join,
         KeptConfig=KeptConfig,
         MatMul=MatMul,
+        MultiplyConstant=MultiplyConstant,
         OutputConfig=OutputConfig,
     )
 

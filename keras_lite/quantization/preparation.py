@@ -2,15 +2,17 @@
 
 - A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
+- Any other ReLU of an image that no operator before can take in gets a 1x1 depthwise convolution that can.
 - hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
   cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
 - hard_swish, x * relu6(x + 3) / 6, becomes y * (y + 3 / sqrt(6)) with y = x / sqrt(6), the sum cut off by a range from
   0 to sqrt(6): two elementwise operators, as the layer before takes in the factor. XNNPACK does not take the operator
   of that name in int8.
 - Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
-- A pool of one pixel that strides, which picks pixels out, becomes a 1x1 depthwise convolution: XNNPACK takes no pool
-  that strides further than it reaches.
-- Position embeddings and attention: see `keras_lite.quantization.attention_preparation`.
+- Pooling: see `keras_lite.quantization.pooling_preparation`; position embeddings and attention: see
+  `keras_lite.quantization.attention_preparation`.
+- silu is x times a sigmoid: XNNPACK takes both operators in int8.
+- Rescaling and Normalization that no convolution at the input could take in become a 1x1 depthwise convolution.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
 - A softmax at the end is dropped: the quantised model answers logits.
 - Layers that do nothing when a model predicts are left out; so is dropout, as fine-tuning is short.
@@ -22,19 +24,24 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
+from keras_lite.quantization.activation_steps import ROOT, HardSigmoidSteps, HardSwishSteps, SiluSteps, rescale, sigmoid
 from keras_lite.quantization.attention_preparation import position_embedding, strided_attention
 from keras_lite.quantization.int8_layers import annotate, int8_classes
+from keras_lite.quantization.pooling_preparation import average_pooling, max_pooling
 from keras_lite.quantization.to_tf_keras import (
     Builder,
+    Concatenation,
     Replacement,
     activation_name,
     calls,
     leave_out,
+    scale_and_offset,
     twin_layer,
 )
 
 _FOLDING = ("Conv2D", "DepthwiseConv2D", "Dense")
-_ROOT = 6.0**0.5
+# Layers whose int8 operator can cut its answers off. XNNPACK takes no ReLU that stands alone.
+_TAKING_RELU = (*_FOLDING, "Add", "BatchNormalization", "Multiply", "Normalization", "Rescaling", "Subtract")
 _KEPT_INSIDE = ("linear", "relu")
 
 
@@ -43,6 +50,7 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
     facts = _Facts(flat)
     return {
         "Activation": facts.activation,
+        "AveragePooling2D": average_pooling,
         "BatchNormalization": facts.batch_normalization,
         "Concatenate": concatenate,
         "Conv2D": facts.weighted,
@@ -50,15 +58,17 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
         "Dense": facts.weighted,
         "DepthwiseConv2D": facts.depthwise,
         "Dropout": leave_out,
-        "MaxPooling2D": facts.max_pooling,
-        "Multiply": annotated,
+        "MaxPooling2D": max_pooling,
+        "Multiply": facts.merged,
+        "Normalization": facts.rescaling,
         "PositionEmbedding": position_embedding,
         "ReLU": facts.relu,
+        "Rescaling": facts.rescaling,
         "Reshape": facts.reshape,
         "Softmax": facts.softmax,
         "SpatialDropout2D": leave_out,
         "StridedAttention": strided_attention,
-        "Subtract": annotated,
+        "Subtract": facts.merged,
     }
 
 
@@ -70,15 +80,13 @@ def ends_in_softmax(flat: keras.Model) -> bool:
     )
 
 
-def annotated(layer: keras.layers.Layer) -> Replacement:
-    """Build the twin of a layer without weights, with its output quantised."""
-    [(twin, weights)] = twin_layer(layer)
-    return [(annotate(twin), weights)]
-
-
 def concatenate(layer: keras.layers.Layer) -> Replacement:
     """Build a concatenation under another name: TF-MOT swaps the inputs of the stock layer."""
-    return [(annotate(int8_classes().Join(layer.axis, name=layer.name, dtype="float32")), [])]
+
+    def make(name: str) -> Any:
+        return annotate(int8_classes().Join(layer.axis, name=name, dtype="float32"))
+
+    return [(Concatenation(layer.name, make), [])]
 
 
 class _Facts:
@@ -92,7 +100,8 @@ class _Facts:
         for layer, inputs, output in calls(flat):
             if layer.name in self.before:
                 raise InputError(
-                    f"Expected each layer to be used once in a model to quantise, received {layer.name} used twice."
+                    f"Expected each layer with weights to be used once in a model to quantise, received "
+                    f"{layer.name} used twice; write as many layers, and give them the same weights."
                 )
             self.before[layer.name] = made_by.get(id(inputs[0]))
             made_by[id(output)] = layer
@@ -122,12 +131,10 @@ class _Facts:
             [(twin, weights)] = twin_layer(layer)
             if self._feeds_hard_swish(layer):
                 gamma, beta, *statistics = weights
-                weights = [gamma / _ROOT, beta / _ROOT, *statistics]
+                weights = [gamma / ROOT, beta / ROOT, *statistics]
             if type(before).__name__ != "DepthwiseConv2D":
                 return [(twin, weights)]
-            classes = int8_classes()
-            config = classes.KeptConfig if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig
-            return [(annotate(twin, config()), weights)]
+            return [(annotate(twin, self._output_config(layer)), weights)]
         if len(layer.input.shape) != 4 or layer.axis not in (-1, 3):
             raise InputError(
                 "Expected a batch normalisation that no convolution precedes to normalise the channels of images, "
@@ -140,30 +147,34 @@ class _Facts:
         if layer.center:
             bias += np.asarray(layer.beta)
         if self._feeds_hard_swish(layer):
-            kernel, bias = kernel / _ROOT, bias / _ROOT
-        return [self._channelwise(layer.name, kernel, bias)]
+            kernel, bias = kernel / ROOT, bias / ROOT
+        return [self._channelwise(layer, kernel, bias)]
 
-    def _channelwise(self, name: str, kernel: np.ndarray, bias: np.ndarray) -> tuple[Any, list[np.ndarray]]:
+    def _channelwise(
+        self, layer: keras.layers.Layer, kernel: np.ndarray, bias: np.ndarray
+    ) -> tuple[Any, list[np.ndarray]]:
         # TF-MOT would round the kernel with one scale for all channels. The converter gives each channel its own,
         # which a kernel of one number a channel survives exactly: so only the output is quantised here.
-        convolution = annotate(self.tf_keras.layers.DepthwiseConv2D(1, name=name, dtype="float32"))
-        return convolution, [kernel.astype("float32").reshape(1, 1, -1, 1), bias.astype("float32")]
+        convolution = self.tf_keras.layers.DepthwiseConv2D(1, name=layer.name, dtype="float32")
+        convolution.trainable = type(layer).__name__ == "BatchNormalization"
+        config = self._output_config(layer)
+        return annotate(convolution, config), [kernel.astype("float32").reshape(1, 1, -1, 1), bias.astype("float32")]
 
     def weighted(self, layer: keras.layers.Layer) -> Replacement:
         name = activation_name(layer)
         if name == "softmax" and layer.name == self.last:
-            return twin_layer(layer, activation="linear")
+            return _twin(layer, activation="linear")
         if self._takes_hard_sigmoid(layer):
             return self._saturating(layer)
         if name not in _KEPT_INSIDE:
             return [
-                *twin_layer(layer, activation="linear"),
+                *_twin(layer, activation="linear"),
                 *self._activation(f"{layer.name}_{name}", name, layer.output.shape, None),
             ]
         if self._takes_relu(layer):
-            return twin_layer(layer, activation="relu")
-        [(twin, weights)] = twin_layer(layer)
-        return [(twin, [values / _ROOT for values in weights] if self._feeds_hard_swish(layer) else weights)]
+            return _twin(layer, activation="relu")
+        [(twin, weights)] = _twin(layer)
+        return [(twin, [values / ROOT for values in weights] if self._feeds_hard_swish(layer) else weights)]
 
     def depthwise(self, layer: keras.layers.Layer) -> Replacement:
         [(twin, weights), *rest] = self.weighted(layer)
@@ -172,14 +183,36 @@ class _Facts:
         return [(annotate(twin, int8_classes().DepthwiseConfig(not normalized)), weights), *rest]
 
     def _saturating(self, layer: keras.layers.Layer) -> Replacement:
-        [(twin, [kernel, bias])] = twin_layer(layer, activation="linear")
+        [(twin, [kernel, bias])] = _twin(layer, activation="linear")
         classes = int8_classes()
         config = classes.FixedDenseConfig if type(layer).__name__ == "Dense" else classes.FixedConvolutionConfig
         return [(annotate(twin, config(0.0, 1.0)), [kernel / 6.0, bias / 6.0 + 0.5])]
 
+    def merged(self, layer: keras.layers.Layer) -> Replacement:
+        [(twin, weights)] = twin_layer(layer)
+        return [(annotate(twin, self._output_config(layer)), weights)]
+
+    def _output_config(self, layer: keras.layers.Layer) -> Any:
+        """Return how a layer's output is quantised: not before a ReLU, which the operator takes in."""
+        classes = int8_classes()
+        return classes.KeptConfig() if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig()
+
     def relu(self, layer: keras.layers.Layer) -> Replacement:
         before = self.before[layer.name]
-        return [] if before is not None and self._takes_relu(before) else twin_layer(layer)
+        if before is not None and self._takes_relu(before):
+            return []
+        return [*self._operator_for(layer), *twin_layer(layer)]
+
+    def _operator_for(self, layer: keras.layers.Layer) -> Replacement:
+        """Return a convolution by 1 for a ReLU of an image that no operator before can take in."""
+        before, shape = self.before[layer.name], layer.input.shape
+        taken = type(before).__name__ in _TAKING_RELU and self.only_user.get(before.name) is layer
+        if taken or len(shape) != 4 or not _cuts_off(layer):
+            return []
+        convolution = self.tf_keras.layers.DepthwiseConv2D(
+            1, use_bias=False, name=f"{layer.name}_operator", dtype="float32", trainable=False
+        )
+        return [(annotate(convolution, int8_classes().KeptConfig()), [np.ones((1, 1, shape[-1], 1), "float32")])]
 
     def _takes_relu(self, layer: keras.layers.Layer) -> bool:
         user = self.only_user.get(layer.name)
@@ -191,7 +224,8 @@ class _Facts:
             return []
         if name == "relu":
             return self.relu(layer)
-        return self._activation(layer.name, name, layer.output.shape, self.before[layer.name])
+        steps = self._activation(layer.name, name, layer.output.shape, self.before[layer.name])
+        return [*self._operator_for(layer), *steps] if name == "relu6" else steps
 
     def softmax(self, layer: keras.layers.Layer) -> Replacement:
         return [] if layer.name == self.last else twin_layer(layer)
@@ -204,18 +238,22 @@ class _Facts:
             return [(layers.ReLU(name=name), [])]
         if activation == "relu6":
             return [(layers.ReLU(6.0, name=name), [])]
-        if activation in ("sigmoid", "tanh"):
+        if activation == "sigmoid":
+            return [(sigmoid(name), [])]
+        if activation == "silu":
+            return [(SiluSteps(name), [])]
+        if activation == "tanh":
             return [(layers.Activation(activation, name=name), [])]
         if activation == "gelu":
             return [(annotate(layers.Activation("gelu", name=name)), [])]
         if activation == "hard_sigmoid":
             taken = before is not None and self._takes_hard_sigmoid(before) and activation_name(before) == "linear"
-            return [] if taken else [(_HardSigmoid(name), [])]
+            return [] if taken else [(HardSigmoidSteps(name), [])]
         if activation == "hard_silu":
-            return [(_HardSwish(name, scaled=before is not None and self._feeds_hard_swish(before)), [])]
+            return [(HardSwishSteps(name, scaled=before is not None and self._feeds_hard_swish(before)), [])]
         raise InputError(
-            "Expected an activation that int8 models can compute (relu, relu6, sigmoid, hard_sigmoid, hard_silu, gelu, "
-            f"tanh), received {activation} in layer {name}."
+            "Expected an activation that int8 models can compute (relu, relu6, sigmoid, silu, hard_sigmoid, hard_silu, "
+            f"gelu, tanh), received {activation} in layer {name}."
         )
 
     def _takes_hard_sigmoid(self, layer: keras.layers.Layer) -> bool:
@@ -224,13 +262,23 @@ class _Facts:
             return False
         return activation_name(layer) == "hard_sigmoid" or (self._folds(user, layer) and _is_hard_sigmoid(user))
 
-    def max_pooling(self, layer: keras.layers.Layer) -> Replacement:
-        if tuple(layer.pool_size) != (1, 1) or tuple(layer.strides) == (1, 1):
-            return twin_layer(layer)
-        twin = self.tf_keras.layers.DepthwiseConv2D(
-            1, strides=layer.strides, use_bias=False, name=layer.name, dtype="float32"
-        )
-        return [(annotate(twin), [np.ones((1, 1, layer.input.shape[-1], 1), "float32")])]
+    def rescaling(self, layer: keras.layers.Layer) -> Replacement:
+        scale, offset = scale_and_offset(layer)
+        if len(layer.input.shape) == 4:
+            channels = np.ones(layer.input.shape[-1])
+            return [self._channelwise(layer, scale * channels, offset * channels)]
+        if scale.ndim or offset.ndim:
+            raise InputError(
+                f"Expected one number to scale by where there is no image, received layer {layer.name} "
+                f"({type(layer).__name__}) with one a channel; write BatchNormalization behind a Dense instead."
+            )
+        steps: Replacement = []
+        if scale != 1.0:
+            steps.append((rescale(f"{layer.name}_scale", float(scale)), []))
+        if offset != 0.0:
+            shift = int8_classes().AddConstant(value=float(offset), trained=False, name=layer.name, dtype="float32")
+            steps.append((annotate(shift), []))
+        return steps
 
     def _feeds_hard_swish(self, layer: keras.layers.Layer) -> bool:
         """Whether a layer gives x / sqrt(6) to the hard_swish that alone takes its output."""
@@ -270,47 +318,9 @@ class _Facts:
         )
 
 
-class _Steps:
-    """Several layers, none with weights, called as one."""
-
-    def set_weights(self, arrays: list[np.ndarray]) -> None:
-        """Take no weights."""
-
-
-class _HardSigmoid(_Steps):
-    """relu6(x + 3) / 6 in steps that XNNPACK takes in int8."""
-
-    def __init__(self, name: str):
-        self.shift = _shift(f"{name}_shift", 3.0, 6.0)
-        self.sixth = _rescale(f"{name}_sixth", 1.0 / 6.0, int8_classes().FixedOutputConfig(0.0, 1.0))
-
-    def __call__(self, inputs: Any) -> Any:
-        return self.sixth(self.shift(inputs))
-
-
-class _HardSwish(_Steps):
-    """x * relu6(x + 3) / 6, likewise; where `scaled`, the input is x / sqrt(6) already."""
-
-    def __init__(self, name: str, scaled: bool):
-        tf_keras = import_extra("tf_keras", "quantization")
-        self.scale = None if scaled else _rescale(f"{name}_root", 1.0 / _ROOT)
-        self.shift = _shift(f"{name}_shift", 3.0 / _ROOT, _ROOT)
-        self.product = annotate(tf_keras.layers.Multiply(name=name))
-
-    def __call__(self, inputs: Any) -> Any:
-        inputs = inputs if self.scale is None else self.scale(inputs)
-        return self.product([inputs, self.shift(inputs)])
-
-
-def _shift(name: str, value: float, highest: float) -> Any:
-    """Return a layer that adds a number and is cut off at 0 and at `highest`."""
-    classes = int8_classes()
-    shift = classes.AddConstant(value=value, trained=False, name=name, dtype="float32")
-    return annotate(shift, classes.FixedOutputConfig(0.0, highest))
-
-
-def _rescale(name: str, factor: float, config: Any = None) -> Any:
-    return annotate(import_extra("tf_keras", "quantization").layers.Rescaling(factor, name=name), config)
+def _twin(layer: keras.layers.Layer, **changes: Any) -> Replacement:
+    """Build the twin of a layer with weights; those that hold the input's scale stay as they are in training."""
+    return twin_layer(layer, trainable=layer.trainable, **changes)
 
 
 def _is_hard_sigmoid(layer: keras.layers.Layer) -> bool:

@@ -1,5 +1,6 @@
 """Quantisation-aware training: a tf_keras model that computes as the int8 file will."""
 
+import re
 from typing import Any
 
 import keras
@@ -9,6 +10,8 @@ from keras_lite.graph import flatten
 from keras_lite.quantization.dead_channels import mend_dead_channels
 from keras_lite.quantization.int8_layers import int8_classes
 from keras_lite.quantization.preparation import preparation_builders
+from keras_lite.quantization.refusals import refusal
+from keras_lite.quantization.rewriting import rewrite
 from keras_lite.quantization.to_tf_keras import default_builders, rebuild
 
 _FINETUNED = "keras_lite_finetuned"
@@ -17,10 +20,11 @@ _FINETUNED = "keras_lite_finetuned"
 def quantize_aware(model: keras.Model) -> Any:
     """Return a model for quantisation-aware training: `model` with weights and activations rounded to 8 bits.
 
-    The model is flattened, its dead channels are mended (and printed; see `keras_lite.quantization.dead_channels`), it
-    is carried to tf_keras, rewritten where an int8 operator would be missing (see
-    `keras_lite.quantization.preparation`), and given fake quantisation by TF-MOT. Its activation ranges mean nothing
-    until `calibrate` has seen images; then `finetune` trains it, and `keras_lite.export.to_tflite` writes it.
+    The model is flattened and rewritten (see `keras_lite.quantization.rewriting`), its dead channels are mended (and
+    printed; see `keras_lite.quantization.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
+    would be missing (see `keras_lite.quantization.preparation`), and given fake quantisation by TF-MOT. Its activation
+    ranges mean nothing until `calibrate` has seen images; then `finetune` trains it, and `keras_lite.export.to_tflite`
+    writes it.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", CVPR 2018 (arXiv:1712.05877).
@@ -47,7 +51,7 @@ def quantize_aware(model: keras.Model) -> Any:
     """
     tf_keras = import_extra("tf_keras", "quantization")
     quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
-    flat = flatten(model)
+    flat = rewrite(flatten(model))
     if mended := mend_dead_channels(flat):
         print(f"mended dead channels in {'; '.join(mended)}")
     twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
@@ -55,9 +59,16 @@ def quantize_aware(model: keras.Model) -> Any:
         try:
             quantized = quantization.quantize_apply(quantization.quantize_annotate_model(twin))
         except RuntimeError as error:
-            # TF-MOT: "Layer name:<class ...> is not supported. You can quantize this layer by ..."
-            raise InputError(f"Expected layers that TF-MOT quantises: {str(error).partition('. ')[0]}.") from error
+            # TF-MOT: "Layer name:<class 'tf_keras...Kind'> is not supported. You can quantize this layer by ..."
+            found = re.search(r"Layer (.+):<class '[\w.]*\.(\w+)'> is not supported", str(error))
+            if found is None:
+                raise
+            raise InputError(
+                f"Expected layers that can be quantised, received layer {found[1]} of type {found[2]}: "
+                f"{refusal(found[2])}."
+            ) from error
     _round_once(quantized)
+    _keep_constants(quantized)
     return quantized
 
 
@@ -80,6 +91,14 @@ def is_finetuned(model: Any) -> bool:
 def mark_finetuned(quantized: Any) -> None:
     """Have `is_finetuned` answer yes."""
     setattr(quantized, _FINETUNED, True)
+
+
+def _keep_constants(quantized: Any) -> None:
+    """Keep training from the kernels of layers that are not trainable: TF-MOT's wrapper trains each that it rounds."""
+    for wrapper in quantized.layers:
+        if hasattr(wrapper, "quantize_config") and not wrapper.layer.trainable:
+            wrapper._non_trainable_weights.extend(wrapper._trainable_weights)
+            wrapper._trainable_weights.clear()
 
 
 def is_quantized(model: Any) -> bool:

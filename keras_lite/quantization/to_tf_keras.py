@@ -1,5 +1,6 @@
 """Carrying a Keras 3 model of any backend over to tf_keras, which TF-MOT and the TFLite converter understand."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
 from keras_lite.quantization.own_layers import own_builders
+from keras_lite.quantization.refusals import refusal
 
 # What stands in the tf_keras model for one Keras 3 layer: tf_keras layers, called one after the other, each with its
 # weights in the order of `get_weights`. An empty list leaves the layer out.
@@ -30,13 +32,16 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "Dense": ("units", "activation", "use_bias"),
     "DepthwiseConv2D": ("depth_multiplier", *_CONVOLUTION),
     "Dropout": ("rate", "noise_shape", "seed"),
+    "ELU": ("alpha",),
     "Flatten": (),
     "GlobalAveragePooling2D": ("keepdims",),
     "GlobalMaxPooling2D": ("keepdims",),
+    "LeakyReLU": (),
     "MaxPooling2D": ("pool_size", "strides", "padding"),
     "Maximum": (),
     "Minimum": (),
     "Multiply": (),
+    "PReLU": ("shared_axes",),
     "Permute": ("dims",),
     "ReLU": ("max_value", "negative_slope", "threshold"),
     "Rescaling": ("scale", "offset"),
@@ -48,6 +53,29 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "UpSampling2D": ("size", "interpolation"),
     "ZeroPadding2D": ("padding",),
 }
+
+# Layers that do nothing when a model predicts.
+LEFT_OUT = (
+    "ActivityRegularization",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "RandomBrightness",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomFlip",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
+)
+
+# More inputs XNNPACK leaves to the built-in kernels.
+_JOINED_AT_ONCE = 4
 
 # Activations that mean the same in both. tf_keras' own hard_sigmoid is another function (0.2 x + 0.5).
 _SAME_ACTIVATIONS = {
@@ -132,10 +160,12 @@ def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], A
         history = tensor._keras_history
         layer = history.operation
         node = layer._inbound_nodes[history.node_index]
-        if not isinstance(layer, keras.layers.Layer) or len(node.output_tensors) != 1:
+        is_layer = isinstance(layer, keras.layers.Layer)
+        if not is_layer or len(node.output_tensors) != 1:
+            why = "it has several outputs" if is_layer else refusal(type(layer).__name__, is_layer)
             raise InputError(
                 "Expected every step of the model to be a layer with one output, "
-                f"received {layer.name} ({type(layer).__name__})."
+                f"received {layer.name} ({type(layer).__name__}): {why}."
             )
         inputs = list(node.input_tensors)
         missing = [value for value in inputs if id(value) not in seen]
@@ -150,9 +180,8 @@ def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], A
 def default_builders() -> dict[str, Builder]:
     """Return what to build in tf_keras for each known layer type, by the type's name."""
     builders: dict[str, Builder] = dict.fromkeys(_ARGUMENTS, twin_layer)
-    for name in ("GaussianNoise", "GaussianDropout", "ActivityRegularization"):
-        builders[name] = leave_out
-    return builders
+    builders |= dict.fromkeys(LEFT_OUT, leave_out)
+    return {**builders, "Concatenate": _concatenate, "LeakyReLU": _leaky_relu, "Normalization": _normalization}
 
 
 def leave_out(layer: keras.layers.Layer) -> Replacement:
@@ -173,6 +202,76 @@ def twin_layer(layer: keras.layers.Layer, **changes: Any) -> Replacement:
     arguments.update({"name": layer.name, "dtype": "float32", **changes})
     weights = [np.asarray(value, dtype="float32") for value in layer.get_weights()]
     return [(getattr(tf_keras.layers, kind)(**arguments), weights)]
+
+
+class Concatenation:
+    """A concatenation of any number of tensors, called as one layer: XNNPACK takes no more than four at a time.
+
+    Args:
+        name: Of the last layer, which gives the answer.
+        make: From a name to a layer that concatenates.
+    """
+
+    def __init__(self, name: str, make: Callable[[str], Any]):
+        self.name = name
+        self.make = make
+        self.made: dict[str, Any] = {}
+
+    def __call__(self, tensors: list[Any]) -> Any:
+        """Concatenate fours, then what comes of them, until one tensor is left."""
+        level = 0
+        while len(tensors) > _JOINED_AT_ONCE:
+            level += 1
+            groups = [tensors[i : i + _JOINED_AT_ONCE] for i in range(0, len(tensors), _JOINED_AT_ONCE)]
+            tensors = [
+                self._layer(f"{self.name}_part{level}_{index}")(group) if len(group) > 1 else group[0]
+                for index, group in enumerate(groups)
+            ]
+        return self._layer(self.name)(tensors)
+
+    def _layer(self, name: str) -> Any:
+        if name not in self.made:
+            self.made[name] = self.make(name)
+        return self.made[name]
+
+    def set_weights(self, arrays: list[np.ndarray]) -> None:
+        """Take no weights."""
+
+
+def _concatenate(layer: keras.layers.Layer) -> Replacement:
+    tf_keras = import_extra("tf_keras", "quantization")
+    make = functools.partial(tf_keras.layers.Concatenate, layer.axis, dtype="float32")
+    return [(Concatenation(layer.name, lambda name: make(name=name)), [])]
+
+
+def _leaky_relu(layer: keras.layers.Layer) -> Replacement:
+    return twin_layer(layer, alpha=layer.negative_slope)
+
+
+def _normalization(layer: keras.layers.Layer) -> Replacement:
+    scale, offset = scale_and_offset(layer)
+    tf_keras = import_extra("tf_keras", "quantization")
+    return [(tf_keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=layer.name, dtype="float32"), [])]
+
+
+def scale_and_offset(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a Rescaling or Normalization multiplies by and adds: two numbers, or two for each channel.
+
+    Raises:
+        InputError: If the numbers differ along another axis than the channels.
+    """
+    if type(layer).__name__ == "Rescaling":
+        scale, offset = (np.asarray(value, "float64") for value in (layer.scale, layer.offset))
+    else:
+        mean, variance = (np.asarray(keras.ops.convert_to_numpy(x), "float64") for x in (layer.mean, layer.variance))
+        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+        scale, offset = (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)
+    if any(values.size not in (1, values.shape[-1]) for values in (scale, offset) if values.ndim):
+        raise InputError(
+            f"Expected numbers for the whole image or for each channel, received layer {layer.name} "
+            f"({type(layer).__name__}) with an array of shape {scale.shape}."
+        )
+    return tuple(values.reshape(-1) if values.size > 1 else values.reshape(()) for values in (scale, offset))
 
 
 def activation_name(layer: keras.layers.Layer) -> str:
@@ -210,8 +309,8 @@ def _replacement(layer: keras.layers.Layer, builders: dict[str, Builder]) -> Rep
     kind = type(layer).__name__
     # A user's own class may bear the name of a stock layer.
     if kind not in builders or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
+        why = refusal(kind) if kind not in builders else "it is another class of that name; write the stock one"
         raise InputError(
-            f"Expected layers that TFLite conversion knows ({', '.join(sorted(builders))}), "
-            f"received layer {layer.name} of type {kind}."
+            f"Expected layers that a file for the phone can hold, received layer {layer.name} of type {kind}: {why}."
         )
     return builders[kind](layer)

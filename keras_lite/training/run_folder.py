@@ -108,8 +108,8 @@ def model_file(path: str | os.PathLike) -> Path:
         if not folder.model.is_file():
             raise InputError(f"Expected a finished run in {path}, received a folder without {folder.model.name}.")
         return folder.model
-    if path.suffix not in (".keras", ".tflite"):
-        raise InputError(f"Expected a run folder, a .keras or a .tflite file, received {str(path)!r}.")
+    if path.suffix not in (".keras", ".h5", ".tflite"):
+        raise InputError(f"Expected a run folder, a .keras, .h5 or .tflite file, received {str(path)!r}.")
     if not path.is_file():
         raise InputError(f"Expected a model at {str(path)!r}, which does not exist.")
     return path

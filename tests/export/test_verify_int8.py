@@ -1,5 +1,6 @@
 """Parts of the published networks in int8: deep enough for every kind of layer, too short for roundings to blow up."""
 
+import dataclasses
 import functools
 import json
 
@@ -12,9 +13,10 @@ from small_classifier import colour_images
 from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
 from keras_lite.errors import InputError
-from keras_lite.export import Inspection, inspect, run_in_subprocess, verify_int8
+from keras_lite.export import Inspection, inspect, keras_applications, run_in_subprocess, verify_int8
 from keras_lite.export.conversion import convert
-from keras_lite.export.verify_int8 import Figures, measure, set_known_weights
+from keras_lite.export.int8_figures import Figures, FloatFigures, measure
+from keras_lite.export.known_weights import draw_weights, set_known_weights
 from keras_lite.quantization import calibrate, quantize_aware
 
 pytestmark = pytest.mark.tensorflow_only
@@ -143,3 +145,67 @@ def test_images_of_every_kind(tmp_path):
     assert verify_int8.read_images("shapes", (48, 48), 3).shape == (3, 48, 48, 3)
     with pytest.raises(InputError, match="does not exist"):
         verify_int8.read_images(str(tmp_path / "nowhere"), (32, 32), 3)
+
+
+GOOD = Figures("net", True, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, FloatFigures(1_000, 2_000_000, 3e-6, 1, 2.5, 1.0))
+
+
+def test_models_that_come_with_keras_stand_beside_published_networks(
+    run_tool, tmp_path, monkeypatch, assert_one_line_error
+):
+    calls = []
+
+    def verify(name, images, others):
+        calls.append((name, images.shape, float(images.max() - images.min())))
+        return dataclasses.replace(GOOD, network=f"keras.applications/{name}")
+
+    monkeypatch.setattr(keras_applications, "verify", verify)
+    monkeypatch.setattr(verify_int8, "verify", lambda row, images, others: dataclasses.replace(GOOD, float32=None))
+    page = tmp_path / "page.md"
+    arguments = (
+        "keras.applications", "cifar_resnet20__ours", "--image_size", 80, "--cache_dir", tmp_path / "cache",
+        "--calibration_images", 4, "--images", 2, "--page", page,
+    )  # fmt: skip
+    for _ in range(2):
+        finished = run_tool(verify_int8, *arguments)
+        assert finished.returncode == 0, finished.stderr
+        assert "12 of 12 networks meet every demand" in finished.stdout
+    assert [name for name, *_ in calls] == list(keras_applications.NAMES)  # once each
+    widths = {name: width for name, _, width in calls}
+    assert widths["EfficientNetB0"] > 200 > 10 > widths["ResNet50"]  # pixels, and normalised ones
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + 11
+    assert "| 1,000 | 2 M | 3e-06 | yes | 1 / 1 | none | 2.50 | 1.00 | 0.40 |" in rows[2]
+    assert "keras.applications --image_size 80" in page.read_text()
+    assert_one_line_error(run_tool(verify_int8, "keras.applications/VGG16"), "keras.applications/VGG16", "NASNetMobile")
+    assert_one_line_error(run_tool(verify_int8, "keras.applications", "--image_size", 32), "image_size")
+
+
+def test_float32_file_must_agree():
+    bad = dataclasses.replace(GOOD, float32=dataclasses.replace(GOOD.float32, difference=2e-4))
+    assert GOOD.shortcomings() == []
+    assert bad.shortcomings() == ["float32 file off by 2.0e-04 > 1e-4"]
+    assert bad.shared_with_control() == []
+    assert Figures.from_dict(dataclasses.asdict(bad)) == bad
+
+
+def test_drawn_weights_keep_activations_in_range():
+    def build():
+        inputs = keras.Input((16, 16, 3))
+        x = keras.layers.DepthwiseConv2D(3, depth_multiplier=40, use_bias=False)(inputs)
+        x = keras.layers.SeparableConv2D(64, 3, name="separable")(keras.layers.BatchNormalization(name="norm")(x))
+        return keras.Model(inputs, keras.layers.Dropout(0.5)(x))
+
+    images = np.random.default_rng(0).normal(2.0, 3.0, (8, 16, 16, 3)).astype("float32")
+    models = [build(), build()]
+    for model in models:
+        draw_weights(model, images)
+
+    assert all((a == b).all() for a, b in zip(*(model.get_weights() for model in models), strict=True))
+    norm = models[0].get_layer("norm")
+    normalized = np.asarray(keras.Model(models[0].input, norm.output)(images))
+    np.testing.assert_allclose(normalized.mean((0, 1, 2)), np.asarray(norm.beta), atol=1e-3)
+    np.testing.assert_allclose(normalized.std((0, 1, 2)), np.asarray(norm.gamma), rtol=1e-2)
+    depthwise, pointwise, _ = models[0].get_layer("separable").get_weights()
+    assert depthwise.std() == pytest.approx((1.5 / 9) ** 0.5, rel=0.1)
+    assert pointwise.std() == pytest.approx((1.5 / 120) ** 0.5, rel=0.1)

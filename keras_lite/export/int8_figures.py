@@ -1,0 +1,191 @@
+"""What is found of an int8 file, and what is demanded of it."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.errors import InputError
+from keras_lite.export.conversion import convert
+from keras_lite.export.inspection import inspect
+from keras_lite.export.runner import run_in_subprocess
+from keras_lite.export.verification import compare
+from keras_lite.quantization import calibrate, quantize_aware
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatFigures:
+    """What was found of the float32 file of the same network, and how both compare.
+
+    Args:
+        parameters: Trainable parameters.
+        macs: Multiply-accumulates for one image.
+        difference: Largest difference of an answer from Keras' own, as a share of the largest answer.
+        partitions: Parts that XNNPACK runs.
+        latency_ms: Median time of one image, one thread.
+        int8_latency_ms: The int8 file's.
+    """
+
+    parameters: int
+    macs: int
+    difference: float
+    partitions: int
+    latency_ms: float
+    int8_latency_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What was found of one network's int8 file.
+
+    Args:
+        network: The network, `keras_lite.published.Row.network`.
+        int8_only: Whether every operator takes and gives int8 alone.
+        partitions: Parts that XNNPACK runs.
+        not_delegated: Names of the operators outside of those, each once.
+        deviation: Median over the classes of a logit's standard deviation over the images, in quantisation steps.
+        range_ratio: Width of the output's range, as a multiple of the span of the float model's logits.
+        within_one: Share of logits at most one step away from the fake-quantised model's.
+        correlation: With the float model, of the deviations from the mean answer.
+        fake_correlation: The fake-quantised model's with the float model: what 8 bits cost, whoever computes them.
+        shaken_within_one: As `within_one`, of the fake-quantised model's own logits when one in a thousand numbers of
+            its input moves by a step: about as many as differ behind a file's first operator, where a sum lies between
+            two steps. Where depth makes much of it, no file can be closer.
+        seconds: What it took.
+        float32: Of a model of `keras.applications`, the figures of its float32 file.
+    """
+
+    network: str
+    int8_only: bool
+    partitions: int
+    not_delegated: list[str]
+    deviation: float
+    range_ratio: float
+    within_one: float
+    correlation: float
+    fake_correlation: float
+    shaken_within_one: float
+    seconds: float
+    float32: FloatFigures | None = None
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> "Figures":
+        """Return the figures that `dataclasses.asdict` made a dictionary of."""
+        float32 = entries.get("float32")
+        return cls(**{**entries, "float32": None if float32 is None else FloatFigures(**float32)})
+
+    def shortcomings(self, attention: bool = False) -> list[str]:
+        """Return one text for each demand that the file misses.
+
+        Args:
+            attention: Whether the network has attention, which XNNPACK does not run in int8 as a whole.
+        """
+        demands = {
+            "not int8 only": self.int8_only,
+            f"{self.partitions} partitions": attention or (self.partitions == 1 and not self.not_delegated),
+            f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation >= 8,
+            f"output range {self.range_ratio:.2f} > 1.5 times the logits": self.range_ratio <= 1.5,
+            f"{self.within_one:.1%} < 99% within a step": self.within_one >= 0.99,
+            f"correlation {self.correlation:.3f} < 0.98": self.correlation >= 0.98,
+        }
+        if self.float32 is not None:
+            demands[f"float32 file off by {self.float32.difference:.1e} > 1e-4"] = self.float32.difference <= 1e-4
+        return [text for text, met in demands.items() if not met]
+
+    def shared_with_control(self) -> list[str]:
+        """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
+
+        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantised
+        model, computed in floats; for the share within a step that model against itself, its input shaken; for the
+        spread a range that is no wider than the logits.
+        """
+        shared = {
+            f"{self.within_one:.1%} < 99% within a step": self.within_one >= self.shaken_within_one - 0.05,
+            f"correlation {self.correlation:.3f} < 0.98": self.correlation >= max(0.3, self.fake_correlation - 0.05),
+            f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation > 1 and self.range_ratio <= 1.5,
+        }
+        return [text for text in self.shortcomings() if shared.get(text)]
+
+
+def convert_and_measure(
+    network: str,
+    model: keras.Model,
+    images: np.ndarray,
+    others: np.ndarray,
+    path: Path,
+    start: float,
+    batch_size: int = 32,
+) -> Figures:
+    """Convert a model to int8, without training, and return what is found of the file.
+
+    Args:
+        network: The network's name.
+        model: A float Keras 3 model that answers logits.
+        images: Preprocessed images that set the ranges.
+        others: Preprocessed images to compare.
+        path: The file to write.
+        start: When the work on this network began, by `time.monotonic`.
+        batch_size: Images that are calibrated at a time; every activation of them is in memory.
+
+    Raises:
+        InputError: If it can't be converted or run.
+        MissingExtraError: If the quantization extra is not installed.
+    """
+    quantized = quantize_aware(model)
+    calibrate(quantized, images, batch_size)
+    path.write_bytes(convert(quantized, "int8"))
+    if scales := inspect(path, delegates=False).bad_scales:
+        raise InputError(f"Expected scales that XNNPACK can run in {network}, received {scales[0]}.")
+    found = inspect(path)
+    received = run_in_subprocess(path, others)
+    expected = np.asarray(model.predict(others, verbose=0))
+    fake = np.asarray(quantized.predict(others, verbose=0))
+    shaken = np.asarray(quantized.predict(shake(others, found.input["scale"]), verbose=0))
+    return measure(network, found, expected, fake, shaken, received, time.monotonic() - start)
+
+
+def measure(
+    network: str,
+    found: Any,
+    expected: np.ndarray,
+    fake: np.ndarray,
+    shaken: np.ndarray,
+    received: np.ndarray,
+    seconds: float = 0.0,
+) -> Figures:
+    """Return the figures of a file from its inspection and the logits, of shape `(images, classes)`.
+
+    Args:
+        network: The network's name.
+        found: The file's `keras_lite.export.Inspection`.
+        expected: The float model's logits.
+        fake: The fake-quantised model's.
+        shaken: The same model's, on shaken images.
+        received: The file's.
+        seconds: What it took.
+    """
+    step = found.output["scale"]
+    return Figures(
+        network=network,
+        int8_only=found.int8_only,
+        partitions=found.partitions,
+        not_delegated=sorted(set(found.not_delegated)),
+        deviation=float(np.median(received.std(axis=0)) / step),
+        range_ratio=float(255 * step / (expected.max() - expected.min())),
+        # Both are whole numbers of steps, but for rounding.
+        within_one=float((np.abs(received - fake) <= 1.5 * step).mean()),
+        shaken_within_one=float((np.abs(shaken - fake) <= 1.5 * step).mean()),
+        correlation=compare(expected, received).correlation,
+        fake_correlation=compare(expected, fake).correlation,
+        seconds=round(seconds, 1),
+    )
+
+
+def shake(images: np.ndarray, step: float) -> np.ndarray:
+    """Return images of which one number in a thousand is moved by a step."""
+    rng = np.random.default_rng(0)
+    moved = rng.random(images.shape) < 1e-3
+    return images + (moved * step * rng.choice((-1.0, 1.0), images.shape)).astype("float32")

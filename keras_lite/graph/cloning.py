@@ -1,0 +1,66 @@
+"""Building a model again with other layers in it, the weights of the others copied."""
+
+from collections.abc import Callable, Container
+from typing import Any
+
+import keras
+
+from keras_lite.errors import InputError
+
+
+def copy_layer(operation: keras.Operation) -> keras.Operation:
+    """Return a layer, or an operation that is no layer, built again from its configuration.
+
+    Raises:
+        InputError: If that is impossible; the message names the layer.
+    """
+    if type(operation) is keras.layers.Lambda:
+        # Its configuration holds Python code, which Keras does not load.
+        return keras.layers.Lambda(
+            operation.function,
+            operation._output_shape,
+            arguments=operation.arguments,
+            name=operation.name,
+            dtype=operation.dtype_policy,
+        )
+    try:
+        return type(operation).from_config(operation.get_config())
+    except (NotImplementedError, TypeError, ValueError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"Expected layers that can be built again from get_config, received layer {operation.name} of type "
+            f"{type(operation).__name__}: {reason}"
+        ) from error
+
+
+def clone(
+    model: keras.Model,
+    call: Callable[..., Any],
+    copy: Callable[[keras.Operation], keras.Operation] = copy_layer,
+    new: Container[str] = (),
+    input_shape: tuple[int, ...] | None = None,
+) -> keras.Model:
+    """Return a functional model that was built again, layer by layer.
+
+    Args:
+        model: A functional model.
+        call: `call(layer, *args, **kwargs)` returns what stands for a layer's outputs, where `layer` is the copy.
+        copy: From a layer or operation to its copy, which gets the weights of its layer.
+        new: Names of layers whose copies have other weights.
+        input_shape: Of the new model's one input, without the batch; None: as before.
+    """
+    pairs = []
+
+    def copy_and_remember(operation):
+        copied = copy(operation)
+        if isinstance(operation, keras.layers.Layer) and operation.name not in new:
+            pairs.append((operation, copied))
+        return copied
+
+    inputs = None if input_shape is None else keras.Input(input_shape, name=model.inputs[0].name)
+    cloned = keras.models.clone_model(model, inputs, copy_and_remember, call)
+    # By layer: the order of all weights of a model changes when its layers are inlined.
+    for original, copied in pairs:
+        if original.weights:
+            copied.set_weights(original.get_weights())
+    return cloned

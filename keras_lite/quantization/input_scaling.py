@@ -1,0 +1,128 @@
+"""Layers that scale a model's input, put where they cost nothing in int8.
+
+A model that takes pixels from 0 to 255 and starts with `Rescaling` or `Normalization` multiplies and adds; so does its
+first convolution. A factor always goes into the kernel. What is added goes into the bias, if the convolution pads
+nothing: padding is zero behind the scaling, not before. Otherwise the scaling becomes a 1x1 depthwise convolution. In
+both cases the file takes the pixels themselves, and its input's scale and zero point are theirs.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.graph.cloning import clone, copy_layer
+from keras_lite.quantization.to_tf_keras import LEFT_OUT, calls, scale_and_offset
+
+layers = keras.layers
+
+_SCALING = ("Normalization", "Rescaling")
+
+
+def fold_input_scaling(flat: keras.Model) -> keras.Model:
+    """Return a model with the same answers without layers that scale the input.
+
+    Args:
+        flat: A flattened model with one input, on any backend. It is not changed.
+
+    Returns:
+        A functional model in which the layers that hold the scale are not trainable.
+
+    Raises:
+        InputError: If a scaling layer's numbers differ along another axis than the channels.
+    """
+    chain, users = _scaling_layers(flat)
+    if not any(type(layer).__name__ in _SCALING for layer in chain):
+        return flat
+    channels = flat.inputs[0].shape[-1]
+    scale, offset = np.ones(channels), np.zeros(channels)
+    for layer in chain:
+        if type(layer).__name__ in _SCALING:
+            factor, summand = scale_and_offset(layer)
+            scale, offset = scale * factor, offset * factor + summand
+    inside = {layer.name for layer in chain}
+    if users and all(_takes(user, offset) for user in users):
+        return _scale_kernels(flat, inside, {user.name: user for user in users}, scale, offset)
+    if len(flat.inputs[0].shape) != 4:
+        return flat
+    return _scale_by_convolution(flat, chain, scale, offset)
+
+
+def _scaling_layers(flat: keras.Model) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
+    """Return the layers between the input and the first that is more than scaling, and the layers behind those."""
+    users: dict[int, list[tuple[keras.layers.Layer, Any]]] = {}
+    uses: dict[str, int] = {}
+    for layer, inputs, output in calls(flat):
+        uses[layer.name] = uses.get(layer.name, 0) + 1
+        for tensor in inputs:
+            users.setdefault(id(tensor), []).append((layer, output))
+    chain: list[keras.layers.Layer] = []
+    tensor = flat.inputs[0]
+    while tensor is not flat.outputs[0]:
+        behind = users.get(id(tensor), [])
+        passes = len(behind) == 1 and type(behind[0][0]).__name__ in (*_SCALING, *LEFT_OUT)
+        if not passes or uses[behind[0][0].name] > 1:
+            break
+        [(layer, tensor)] = behind
+        chain.append(layer)
+    last = [layer for layer, _ in users.get(id(tensor), [])]
+    return chain, last if all(uses[layer.name] == 1 for layer in last) and tensor is not flat.outputs[0] else []
+
+
+def _takes(layer: keras.layers.Layer, offset: np.ndarray) -> bool:
+    """Whether a layer can scale its input itself."""
+    kind = type(layer).__name__
+    if kind == "Dense":
+        return len(layer.input.shape) == 2
+    if kind not in ("Conv2D", "DepthwiseConv2D") or getattr(layer, "groups", 1) != 1:
+        return False
+    return not offset.any() or layer.padding == "valid" or tuple(layer.kernel_size) == (1, 1)
+
+
+def _scale_kernels(
+    flat: keras.Model, left_out: set[str], users: dict[str, keras.layers.Layer], scale: np.ndarray, offset: np.ndarray
+) -> keras.Model:
+    copies = {}
+
+    def copy(layer):
+        if layer.name not in users or not offset.any():
+            copied = copy_layer(layer)
+        else:
+            copied = type(layer).from_config({**layer.get_config(), "use_bias": True})
+        if layer.name in users:
+            copies[layer.name] = copied
+        return copied
+
+    def call(layer, *args, **kwargs):
+        return args[0] if layer.name in left_out else layer(*args, **kwargs)
+
+    folded = clone(flat, call, copy, new={*users, *left_out})
+    for name, layer in users.items():
+        kernel, *bias = (np.asarray(values, "float64") for values in layer.get_weights())
+        # The axis of the input's channels: second from the end in every kernel here.
+        added = (kernel * offset[:, None]).reshape(-1, kernel.shape[-2], kernel.shape[-1]).sum(axis=0)
+        depthwise = type(layer).__name__ == "DepthwiseConv2D"
+        added = added.reshape(-1) if depthwise else added.sum(axis=0)
+        weights = [kernel * scale[:, None]]
+        if copies[name].use_bias:
+            weights.append(added + bias[0] if bias else added)
+        copies[name].set_weights(weights)
+        copies[name].trainable = False
+    return folded
+
+
+def _scale_by_convolution(
+    flat: keras.Model, chain: list[keras.layers.Layer], scale: np.ndarray, offset: np.ndarray
+) -> keras.Model:
+    inside = {layer.name for layer in chain}
+    convolution = layers.DepthwiseConv2D(1, name=chain[-1].name)
+
+    def call(layer, *args, **kwargs):
+        if layer.name == convolution.name:
+            return convolution(args[0])
+        return args[0] if layer.name in inside else layer(*args, **kwargs)
+
+    folded = clone(flat, call, new=inside)
+    convolution.set_weights([scale.reshape(1, 1, -1, 1), offset])
+    convolution.trainable = False
+    return folded

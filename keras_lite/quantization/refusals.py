@@ -1,0 +1,36 @@
+"""What can't be carried to a file for the phone: why, and what to write instead."""
+
+_NO_COUNTERPART = "it has no counterpart in tf_keras; write it with layers of keras.layers for images"
+_ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"
+_SEQUENCE = "it reads sequences, which this package does not export; write convolutions"
+_NORM = "it takes its mean and deviation from the image at hand, for which XNNPACK has no int8 operator; write {}"
+
+_REFUSALS = {
+    "Attention": _SEQUENCE,
+    "Average": "XNNPACK has no int8 operator for it; write Add, and Rescaling(0.5) behind it",
+    "Conv1D": "only images are exported; write Conv2D with a kernel of (1, size)",
+    "Dot": _ARITHMETIC,
+    "ELU": "XNNPACK has no int8 operator for it; write ReLU, or Activation('hard_silu')",
+    "GRU": _SEQUENCE,
+    "GetItem": "it takes a part of a tensor; write Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colours, "
+    "read the images in the order that the first convolution wants",
+    "GroupNormalization": _NORM.format("BatchNormalization"),
+    "LSTM": _SEQUENCE,
+    "Lambda": "its Python code can't be carried over; write a layer of keras.layers or functions of keras.ops",
+    "LayerNormalization": _NORM.format("BatchNormalization"),
+    "Maximum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
+    "Minimum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
+    "MultiHeadAttention": _SEQUENCE,
+    "PReLU": "XNNPACK has no int8 operator for it; write ReLU or LeakyReLU",
+    "RMSNormalization": _NORM.format("BatchNormalization"),
+    "Resizing": "a file has one input size; resize the images before the model",
+    "SpectralNormalization": "it changes weights while training; write the layer that it wraps",
+    "Stack": "it makes a new axis; write Concatenate and Reshape",
+    "TimeDistributed": _SEQUENCE,
+    "UnitNormalization": _NORM.format("BatchNormalization"),
+}
+
+
+def refusal(kind: str, is_layer: bool = True) -> str:
+    """Return why a layer, or an operation that is none, of a type can't be carried, and what to write instead."""
+    return _REFUSALS.get(kind, _NO_COUNTERPART if is_layer else _ARITHMETIC)
