@@ -3,11 +3,13 @@
     python tools/record_result.py RUN_FOLDER [--results_dir results] [--remark TEXT]
 
 One small JSON file with all that is needed to get the number again; its name follows from row, epochs, seed, protocol
-and flags. Where the run has been quantised (RUN_FOLDER/quantized), the figures of the int8 file are part of it: record
-the run again after quantising. `tools/report.py` makes RESULTS.md from these files.
+and flags. Where the run has been quantised (RUN_FOLDER/quantized), the figures of the int8 file are part of it, and
+where it was evaluated into RUN_FOLDER/evaluation, so is the confusion matrix: record the run again after that.
+`tools/report.py` makes RESULTS.md from these files.
 """
 
 import csv
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,9 +18,10 @@ from absl import flags
 
 from keras_lite import command_line, published
 from keras_lite.errors import InputError
+from keras_lite.evaluation_files import CONFUSION_MATRIX
 from keras_lite.export.quantized_run import INT8
 from keras_lite.export.report import KERAS
-from keras_lite.files import read_json
+from keras_lite.files import read_json, write_bytes
 from keras_lite.ledger.results import RunResult, write_result
 from keras_lite.training import RunFolder
 
@@ -72,41 +75,46 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
     epochs = _read_metrics(folder.metrics)
     rounded = [{name: round(value, 4) for name, value in epoch.items()} for epoch in epochs]
     seen = result["images"]["train"] * result["epochs"]
-    return write_result(
-        RunResult(
-            row=result["row"],
-            recipe=result["recipe"],
-            model=result["model"],
-            seed=result["seed"],
-            protocol=result["protocol"],
-            epochs=result["epochs"],
-            published_epochs=result["published_epochs"],
-            image_size=result["image_size"],
-            batch_size=config["flags"]["batch_size"],
-            changes={name: value for name, value in result["changes"].items() if name not in _NOT_CHANGES},
-            test_accuracy=round(result["test"]["accuracy"], 6),
-            last_accuracy=round(result["last"]["val_accuracy"], 6),
-            best_accuracy=round(result["best"]["val_accuracy"], 6),
-            best_epoch=round(result["best"]["epoch"]),
-            images=result["images"],
-            parameters=result["parameters"],
-            macs=result["macs"],
-            seconds=round(result["seconds"], 1),
-            images_per_second=round(seen / result["seconds"], 1),
-            hardware={"devices": environment["devices"], **environment["machine"]},
-            backend=environment["backend"],
-            python=environment["python"],
-            versions={"keras_lite": environment["keras_lite"], **environment["versions"]},
-            commit=environment["commit"],
-            commit_modified=environment["commit_modified"],
-            remark=remark,
-            quantized=_quantized(folder.path / "quantized" / "result.json"),
-            train_accuracies=[epoch["accuracy"] for epoch in rounded],
-            epoch_accuracies=[epoch["val_accuracy"] for epoch in rounded],
-            peak_memory_bytes=result["peak_memory_bytes"],
-        ),
-        results_dir,
+    run = RunResult(
+        row=result["row"],
+        recipe=result["recipe"],
+        model=result["model"],
+        seed=result["seed"],
+        protocol=result["protocol"],
+        epochs=result["epochs"],
+        published_epochs=result["published_epochs"],
+        image_size=result["image_size"],
+        batch_size=config["flags"]["batch_size"],
+        changes={name: value for name, value in result["changes"].items() if name not in _NOT_CHANGES},
+        test_accuracy=round(result["test"]["accuracy"], 6),
+        last_accuracy=round(result["last"]["val_accuracy"], 6),
+        best_accuracy=round(result["best"]["val_accuracy"], 6),
+        best_epoch=round(result["best"]["epoch"]),
+        images=result["images"],
+        parameters=result["parameters"],
+        macs=result["macs"],
+        seconds=round(result["seconds"], 1),
+        images_per_second=round(seen / result["seconds"], 1),
+        hardware={"devices": environment["devices"], **environment["machine"]},
+        backend=environment["backend"],
+        python=environment["python"],
+        versions={"keras_lite": environment["keras_lite"], **environment["versions"]},
+        commit=environment["commit"],
+        commit_modified=environment["commit_modified"],
+        remark=remark,
+        quantized=_quantized(folder.path / "quantized" / "result.json"),
+        train_accuracies=[epoch["accuracy"] for epoch in rounded],
+        epoch_accuracies=[epoch["val_accuracy"] for epoch in rounded],
+        peak_memory_bytes=result["peak_memory_bytes"],
     )
+    picture = folder.path / "evaluation" / CONFUSION_MATRIX
+    if picture.is_file():
+        name = run.file_name.replace(".json", "-confusion.png")
+        run = dataclasses.replace(run, confusion_matrix=name)
+    path = write_result(run, results_dir)
+    if run.confusion_matrix:
+        write_bytes(path.with_name(run.confusion_matrix), picture.read_bytes())
+    return path
 
 
 class _Entries:

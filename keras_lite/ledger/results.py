@@ -61,6 +61,7 @@ class RunResult:
         epoch_accuracies: As `last_accuracy`, of every epoch.
         peak_memory_bytes: The most memory that the process that ended the run has had, see
             `keras_lite.training.environment.peak_memory`; `None` where it was not measured.
+        confusion_matrix: Name of its picture, beside the file, or `None`.
 
     Raises:
         InputError: If a value is of the wrong type or contradicts another.
@@ -68,7 +69,7 @@ class RunResult:
 
     kind: ClassVar[str] = "run"
     # The same run may be recorded again with other values of these.
-    additions: ClassVar[tuple[str, ...]] = ("remark", "quantized")
+    additions: ClassVar[tuple[str, ...]] = ("remark", "quantized", "confusion_matrix")
 
     row: str | None
     recipe: str
@@ -100,6 +101,7 @@ class RunResult:
     train_accuracies: list
     epoch_accuracies: list
     peak_memory_bytes: int | None = None
+    confusion_matrix: str | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)

@@ -107,6 +107,11 @@ def _published_table(table: str, groups: list[Group], folder: str) -> list[str]:
     parts = [f"## {TITLES[table]}", _markdown_table(head, lines, numbers=7)]
     if any(ours for _, ours in found):
         parts.append(f"![training curves]({folder}/{curves_name(table)})")
+    shown = {run.file_name: run for _, ours in found for group in ours for run in group.runs if run.confusion_matrix}
+    parts += [
+        f"![confusion matrix of {run.model}, {run.epochs} epochs]({folder}/{run.confusion_matrix})"
+        for run in shown.values()
+    ]
     notes = [f"- {_name(row)}: {'; '.join(remarks)}." for row, ours in found if (remarks := _remarks(row, ours))]
     return [*parts, "\n".join(notes)] if notes else parts
 

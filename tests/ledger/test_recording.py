@@ -8,6 +8,7 @@ from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
 from keras_lite.ledger import read_results, record, recording
+from keras_lite.ledger.tables import results_markdown
 from keras_lite.training import Options, Recipe, RecipeModel, fit
 
 pytestmark = pytest.mark.tensorflow_only
@@ -33,6 +34,19 @@ def test_what_is_kept_of_a_run(run_files, tmp_path):
     assert (kept["commit"], kept["versions"]["keras_lite"]) == ("0123456789abcdef", "0.1.0")
     assert (kept["parameters"], kept["macs"]) == (282138, 37093552)
     assert kept["quantized"] is None
+
+
+def test_confusion_matrix_comes_along(run_files, tmp_path):
+    folder = run_files.write()
+    plain = record(folder, tmp_path / "results")
+    assert json.loads(plain.read_text())["confusion_matrix"] is None
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "confusion_matrix.png").write_bytes(b"a picture")
+    path = record(folder, tmp_path / "results")
+    assert path == plain
+    [run] = read_results(tmp_path / "results")
+    assert (tmp_path / "results" / run.confusion_matrix).read_bytes() == b"a picture"
+    assert f"](results/{run.confusion_matrix})" in results_markdown([run])
 
 
 def test_run_of_the_engine(tmp_path):
