@@ -106,6 +106,8 @@ def _memory(pair: tuple[RunResult, RunResult] | None) -> Claim:
         f"at most {ours / 1e9:.2f} and {theirs / 1e9:.2f} GB in the process that trained, with the data and the "
         f"framework, {pair[0].batch_size} images of {size_text(pair[0].image_size)} pixels a step{_precisions(pair)}"
     )
+    if _precisions(pair):
+        return Claim(text, OPEN, f"of two precisions, which can't be compared: {evidence}")
     return Claim(text, HOLDS if ours < theirs else FAILS, evidence)
 
 

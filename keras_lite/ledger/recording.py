@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import flags
+from PIL import Image
 
 from keras_lite import command_line, published
 from keras_lite.errors import InputError
 from keras_lite.evaluation_files import CONFUSION_MATRIX
 from keras_lite.export.quantized_run import INT8
 from keras_lite.export.report import KERAS
-from keras_lite.files import read_json, write_bytes
+from keras_lite.files import atomic_path, read_json
 from keras_lite.ledger.results import RunResult, write_result
 from keras_lite.training import RunFolder
 
+_COLOURS = 32
 # These have entries of their own.
 _NOT_CHANGES = ("model", "seed", "protocol", "epochs", "image_size")
 
@@ -113,7 +115,9 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
         run = dataclasses.replace(run, confusion_matrix=name)
     path = write_result(run, results_dir)
     if run.confusion_matrix:
-        write_bytes(path.with_name(run.confusion_matrix), picture.read_bytes())
+        with Image.open(picture) as image, atomic_path(path.with_name(run.confusion_matrix)) as temporary:
+            # Few colours are enough for shades of one, and take a quarter of the space.
+            image.convert("RGB").quantize(_COLOURS).save(temporary, format="png", optimize=True)
     return path
 
 

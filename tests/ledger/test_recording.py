@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
@@ -41,11 +42,12 @@ def test_confusion_matrix_comes_along(run_files, tmp_path):
     plain = record(folder, tmp_path / "results")
     assert json.loads(plain.read_text())["confusion_matrix"] is None
     (folder / "evaluation").mkdir()
-    (folder / "evaluation" / "confusion_matrix.png").write_bytes(b"a picture")
+    Image.new("RGB", (4, 3), (0, 0, 200)).save(folder / "evaluation" / "confusion_matrix.png")
     path = record(folder, tmp_path / "results")
     assert path == plain
     [run] = read_results(tmp_path / "results")
-    assert (tmp_path / "results" / run.confusion_matrix).read_bytes() == b"a picture"
+    with Image.open(tmp_path / "results" / run.confusion_matrix) as image:
+        assert (image.size, image.convert("RGB").getpixel((0, 0))) == ((4, 3), (0, 0, 200))
     assert f"](results/{run.confusion_matrix})" in results_markdown([run])
 
 
