@@ -178,23 +178,30 @@ def _other_runs(groups: list[Group]) -> str:
 
 
 def _latency_table(measured: list[LatencyResult]) -> str:
-    rows = published.latencies()
-    times = {device: {row.id: row.milliseconds[device] for row in rows} for device in rows[0].milliseconds}
-    columns = {f"{device}, published": values for device, values in times.items()}
+    text = "Milliseconds for one image of 224 x 224 pixels, in parentheses as a multiple of the original's."
+    latencies = published.latencies()
+    printed = {
+        f"{device}, published": {latency.id: latency.milliseconds[device] for latency in latencies}
+        for device in latencies[0].milliseconds
+    }
+    parts = [text, _times(printed if measured else {**printed, "measured here": {}})]
+    machines: dict[str, list[LatencyResult]] = {}
     for result in measured:
         threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
-        columns[f"{result.device}, {result.precision}, {threads}"] = result.milliseconds
-    if not measured:
-        columns["measured here"] = {}
+        machines.setdefault(f"{result.device}, {threads}", []).append(result)
+    for machine, results in machines.items():
+        remarks = dict.fromkeys(result.remark.rstrip(".") for result in results if result.remark)
+        parts.append("; ".join([f"Measured here on {machine}", *remarks]) + ":")
+        parts.append(_times({result.precision: result.milliseconds for result in results}))
+    return "\n\n".join(parts)
+
+
+def _times(columns: dict[str, dict[str, float]]) -> str:
     lines = [
         (f"`{row.id.removeprefix('latency/')}`", *(_time(row.id, values) for values in columns.values()))
-        for row in rows
+        for row in published.latencies()
     ]
-    notes = [
-        f"- {result.device}, {result.precision}: {result.remark.rstrip('.')}." for result in measured if result.remark
-    ]
-    text = "Milliseconds for one image of 224 x 224 pixels, in parentheses as a multiple of the original's."
-    return "\n\n".join([text, _markdown_table(("row", *columns), lines), *(["\n".join(notes)] if notes else [])])
+    return _markdown_table(("row", *columns), lines)
 
 
 def _time(row: str, times: dict[str, float]) -> str:
