@@ -101,7 +101,7 @@ def test_errors(model_path, photos, run_tool, assert_one_line_error, tmp_path):
     assert_one_line_error(run_tool(predict, model_path, tmp_path / "absent"), "absent")
     assert_one_line_error(run_tool(predict, model_path), "at least one IMAGE")
     assert_one_line_error(run_tool(predict, tmp_path / "absent.keras", photos), "absent.keras")
-    assert_one_line_error(run_tool(predict, text, photos), "run folder, a .keras or a .tflite")
+    assert_one_line_error(run_tool(predict, text, photos), "run folder, a .keras, .h5 or .tflite")
     assert_one_line_error(run_tool(evaluate, photos), "--data_dir")
     assert_one_line_error(run_tool(evaluate, photos, "--data_dir", photos), "without model.keras")
     assert_one_line_error(run_tool(evaluate, model_path, "--data_dir", photos, "--split=valid"), "train, test")
