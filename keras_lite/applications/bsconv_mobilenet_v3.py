@@ -99,8 +99,8 @@ def BSConvMobileNetV3Large(
             penalty (`keras_lite.layers.OrthonormalRegularizer`).
         convolution_options: With `"bsconv_s"`: `{"alpha": the penalty's weight}`, by default 0.1.
         heavy_head: Whether a dense layer without bias stands before the classifier, as published for ImageNet.
-        activation: What stands where the published network has hard-swish, `"hard_silu"`: `"relu6"` or `"relu"` are
-            faster on phones, above all in int8.
+        activation: What stands where the published network has hard-swish, `"hard_silu"`: `"relu6"` or `"relu"` take
+            less time.
         gate: Of the channel attention: `"hard_sigmoid"` as published, `"sigmoid"`, or `None` for no attention, which is
             faster.
         load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for

@@ -106,8 +106,8 @@ def MobileNetV3Large(
         downsampling: `"strided"`, `"padding_free"` (`keras_lite.layers.PaddingFreeDownsampling`) or `"attention"`
             (`keras_lite.layers.AttentionDownsampling`).
         dropout_rate: Of the classifier's hidden layer.
-        activation: What stands where the published network has hard-swish, `"hard_silu"`: `"relu6"` or `"relu"` are
-            faster on phones, above all in int8.
+        activation: What stands where the published network has hard-swish, `"hard_silu"`: `"relu6"` or `"relu"` take
+            less time.
         gate: Of the channel attention: `"hard_sigmoid"` as published, `"sigmoid"`, or `None` for no attention, which is
             faster.
         load_classifier: With `weights`: `False` takes all but the classifier from a file that was trained for
