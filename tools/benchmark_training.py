@@ -21,6 +21,7 @@ from keras_lite import command_line, published
 from keras_lite.errors import InputError
 from keras_lite.files import write_json
 from keras_lite.ledger import SpeedResult, write_result
+from keras_lite.ledger.results import device_name
 from keras_lite.training import Options, Recipe
 from keras_lite.training.benchmark import TrainingSpeed, benchmark_training, format_speeds
 from keras_lite.training.environment import environment
@@ -72,9 +73,8 @@ def _result(speeds: list[TrainingSpeed], where: dict, remark: str | None) -> Spe
         kind: {figure["name"]: round(figure["images_per_second"][kind], 1) for figure in figures}
         for kind in ("fit", "step")
     }
-    accelerators = [device for device in where["devices"] if not device.startswith("cpu")]
     return SpeedResult(
-        device=", ".join(accelerators) or f"{where['machine']['processor']}, {where['machine']['cpus']} cores",
+        device=device_name({"devices": where["devices"], **where["machine"]}),
         backend=where["backend"],
         precision=first["precision"],
         batch_size=first["batch_size"],

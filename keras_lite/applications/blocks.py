@@ -16,7 +16,7 @@ from keras_lite.layers import (
     StridedAttention,
 )
 from keras_lite.layers.activations import activation_layer, check_activation
-from keras_lite.layers.channel_attention import check_gate
+from keras_lite.layers.channel_attention import GATES, check_gate
 from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
 
 STEMS = ("plain", "hybrid")
@@ -48,8 +48,7 @@ class Blocks:
     def __post_init__(self):
         """Check what a network's arguments set."""
         check_activation(self.hard_swish)
-        if self.gate is not None:
-            check_gate(self.gate, or_none=True)
+        check_gate(self.gate, (*GATES, None))
 
     def convolution(
         self, x, filters: int, kernel_size: int, name: str, activation: str | None = None, strides: int = 1

@@ -108,12 +108,7 @@ class ChannelAttention(CompositeLayer):
         }
 
 
-def check_gate(gate: str, or_none: bool = False) -> None:
-    """Raise InputError unless `gate` is one of `GATES`.
-
-    Args:
-        gate: What is asked for.
-        or_none: Whether `None` would have done too, for the message.
-    """
-    if gate not in GATES:
-        raise InputError(f"Expected gate to be one of {GATES}{' or None' if or_none else ''}, received {gate!r}.")
+def check_gate(gate: str | None, known: tuple[str | None, ...] = GATES) -> None:
+    """Raise InputError unless `gate` is one of `known`."""
+    if gate not in known:
+        raise InputError(f"Expected gate to be one of {known}, received {gate!r}.")

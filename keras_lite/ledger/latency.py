@@ -99,8 +99,12 @@ def write_files(
                 if path.exists():
                     continue
                 print(f"writing {path}", flush=True)
-                model = model or known[row].build(classifier_activation=None, **options)
-                _write(model, path, precision)
+                if model is None:
+                    model = known[row].build(classifier_activation=None, **options)
+                    images = np.random.default_rng(0).normal(size=(_CALIBRATION_IMAGES, *known[row].input))
+                    images = images.astype("float32")
+                    set_known_weights(model, images[:_STATISTICS])
+                _write(model, path, precision, images)
     return files
 
 
@@ -109,9 +113,7 @@ def _phone_friendly(row: published.Row) -> dict[str, str | None]:
     return {name: value for name, value in PHONE_FRIENDLY.items() if name in row.options()}
 
 
-def _write(model: keras.Model, path: Path, precision: str) -> None:
-    images = np.random.default_rng(0).normal(size=(_CALIBRATION_IMAGES, *model.input_shape[1:])).astype("float32")
-    set_known_weights(model, images[:_STATISTICS])
+def _write(model: keras.Model, path: Path, precision: str, images: np.ndarray) -> None:
     if precision == "float32":
         to_tflite(model, path, samples=images[:2])
         return

@@ -249,6 +249,16 @@ Result = RunResult | LatencyResult | SpeedResult
 _KINDS = {kind.kind: kind for kind in (RunResult, LatencyResult, SpeedResult)}
 
 
+def device_name(hardware: dict) -> str:
+    """Return the accelerators of a machine, or else its processor.
+
+    Args:
+        hardware: `devices`, `processor` and `cpus`, as in `RunResult.hardware`.
+    """
+    accelerators = [device for device in hardware["devices"] if not device.startswith("cpu")]
+    return ", ".join(accelerators) or f"{hardware['processor']}, {hardware['cpus']} cores"
+
+
 def _file_part(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from keras_lite import published
 from keras_lite.ledger.claims import carnet_claims
 from keras_lite.ledger.groups import Group, group_runs
-from keras_lite.ledger.results import LatencyResult, Result, RunResult, SpeedResult, size_text
+from keras_lite.ledger.results import LatencyResult, Result, RunResult, SpeedResult, device_name, size_text
 from keras_lite.published.contradictions import contradictions
 
 TITLES = {
@@ -271,14 +271,9 @@ def _every_run(runs: list[RunResult], folder: str) -> str:
             f"[{run.file_name.removesuffix('.json')}]({folder}/{run.file_name})", f"{100 * run.test_accuracy:.2f}",
             f"{100 * run.best_accuracy:.2f} {group.evaluated_on()} (epoch {run.best_epoch})", group.epochs_text(),
             size_text(run.image_size), f"{run.seconds / 60:,.1f} min", f"{run.images_per_second:,.0f}",
-            memory, f"{_hardware(run)}, {run.backend}", commit,
+            memory, f"{device_name(run.hardware)}, {run.backend}", commit,
         ))  # fmt: skip
     return _markdown_table(head, lines)
-
-
-def _hardware(run: RunResult) -> str:
-    accelerators = [device for device in run.hardware["devices"] if not device.startswith("cpu")]
-    return ", ".join(accelerators) or f"{run.hardware['processor']}, {run.hardware['cpus']} cores"
 
 
 def _markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]], numbers: int = 0) -> str:

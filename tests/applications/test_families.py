@@ -80,7 +80,7 @@ def test_options(build):
         (ShuffleNetV2, {"alpha": 0.75}, r"alpha to be one of \(0.5, 1.0, 1.5, 2.0\), received 0.75"),
         (ShuffleNetV2, {"input_shape": (None, None, 3)}, "with a height and width for ShuffleNetV2"),
         (MobileNetV3Large, {"activation": "swish"}, "activation to be one of .*'relu6'.* received 'swish'"),
-        (MobileNetV3Large, {"gate": "tanh"}, "gate to be one of .*'sigmoid'.* or None, received 'tanh'"),
+        (MobileNetV3Large, {"gate": "tanh"}, r"gate to be one of \('sigmoid', 'hard_sigmoid', None\), received 'tanh'"),
         (ParCMobileNetV2, {"input_shape": (None, 32, 3)}, "with a height and width for ParCMobileNetV2"),
         (
             MobileNetV3Large,

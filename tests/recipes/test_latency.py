@@ -42,7 +42,7 @@ def test_smoke_measures_and_records(tmp_path, capfd, monkeypatch):
 
 def test_phone_friendly_files_are_of_the_networks_that_can_be(tmp_path, monkeypatch):
     written = {}
-    monkeypatch.setattr(latency, "_write", lambda model, path, precision: written.update({path.name: model}))
+    monkeypatch.setattr(latency, "_write", lambda model, path, *_: written.update({path.name: model}))
     rows = ["ghostnet/ours", "shufflenetv2/ours"]
     files = latency.write_files(rows, ["int8"], tmp_path, phone_friendly=True)
     assert [*files] == [
