@@ -4,6 +4,12 @@ Rooms are imported when they are first used: `import keras_lite` needs Keras and
 """
 
 import importlib
+import os
+import platform
+
+if platform.machine() in ("x86_64", "AMD64"):
+    # TensorFlow reads this when it is imported, and leaves its faster kernels off on processors without AVX512-VNNI.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras  # noqa: F401  (the first import fixes the backend)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from keras_lite.export.known_weights import STATISTICS, draw_weights
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.profiling import profile
 from keras_lite.quantization import to_tf_keras
+from keras_lite.training.environment import processor
 
 PREFIX = "keras.applications/"
 NAMES = (
@@ -99,7 +99,7 @@ def markdown_table(results: list[Figures]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def page(results: list[Figures], image_size: int, data_dir: str, calibration_images: int) -> str:
+def page(results: list[Figures], image_size: int, data_dir: str, calibration_images: int, compared_images: int) -> str:
     """Return the Markdown page of a table, with what it was measured on.
 
     Args:
@@ -107,28 +107,23 @@ def page(results: list[Figures], image_size: int, data_dir: str, calibration_ima
         image_size: Height and width of the images.
         data_dir: Where they came from.
         calibration_images: How many of them set the ranges.
+        compared_images: How many others were compared.
     """
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
     names = " ".join(found.network for found in results)
-    every = len(results) == len(NAMES)
+    names = PREFIX.rstrip("/") if len(results) == len(NAMES) else names
+    settings = f"--image_size {image_size} --calibration_images {calibration_images} --images {compared_images}"
     return f"""# Models of keras.applications as int8 files
 
-Written by `python tools/verify_int8.py {PREFIX.rstrip("/") if every else names} --image_size {image_size} --page FILE`.
+Written by `python tools/verify_int8.py {names} {settings} --page FILE`.
 
 {markdown_table(results)}
 
-Input {image_size} x {image_size} x 3, {calibration_images} images of `{data_dir}` for the ranges, random weights,
-no training. "Off by": largest difference of an answer from Keras' own, as a share of the largest. Latency: median of
-one image, one thread, the two files in turns, LiteRT with XNNPACK on {_processor()}; only
-the ratios (int8 / float32) carry over to other machines, as far as any do. Correlation: of the int8 file's answers
-with the float model's, as deviations from their mean over the images; beside it that of the same 8-bit model computed
-in floats. A deep network of random weights blows up every rounding, so the second is what a file can reach.
+Input {image_size} x {image_size} x 3, images of `{data_dir}`, random weights, no training. "Off by": largest
+difference of an answer from Keras' own, as a share of the largest. Latency: median of one image, one thread, the two
+files in turns, LiteRT with XNNPACK on {processor()}; only the ratios (int8 / float32) carry over to other machines, as
+far as any do. Correlation: of the int8 file's answers with the float model's, as deviations from their mean over the
+images; beside it that of the same 8-bit model computed in floats. A deep network of random weights blows up every
+rounding, so the second is what a file can reach.
 {versions}.
 """
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{found[0]} ({platform.machine()})" if found else platform.machine()

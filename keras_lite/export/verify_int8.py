@@ -48,8 +48,8 @@ flags.DEFINE_integer("image_size", 96, "Of models of keras.applications.", 75, f
 flags.DEFINE_string("page", None, "Also write the table of keras.applications here.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 64, "Other images, to compare.", 2, flag_values=FLAGS)
 
-# Code that a result does not depend on.
-_OTHER_ROOMS = ("data", "ledger", "training")
+# Where the code is that a result depends on.
+_ROOMS = ("applications", "export", "graph", "layers", "published", "quantization")
 _PACKAGES = ("keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
 
 
@@ -150,8 +150,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     if applications:
         print(f"\n{keras_applications.markdown_table(applications)}")
     if values.page is not None:
-        page = keras_applications.page(applications, values.image_size, values.data_dir, values.calibration_images)
-        write_text(values.page, page)
+        counts = (values.calibration_images, values.images)
+        write_text(values.page, keras_applications.page(applications, values.image_size, values.data_dir, *counts))
     if failed:
         raise InputError(f"Expected every int8 file to pass, received {len(failed)} that fall short, above.")
 
@@ -205,7 +205,7 @@ def _code_hash() -> str:
     total = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        if path.suffix in (".py", ".json") and not (len(parts) > 1 and parts[0] in _OTHER_ROOMS):
+        if path.suffix in (".py", ".json") and parts[0] in _ROOMS and path.name != "kept_weights.json":
             total.update("/".join(parts).encode() + b"\0" + path.read_bytes())
     total.update(json.dumps({name: importlib.metadata.version(name) for name in _PACKAGES}).encode())
     return total.hexdigest()
