@@ -1,9 +1,10 @@
 """How fast and how large TFLite files are, side by side.
 
-    python -m keras_lite.export.benchmark FILE.tflite [FILE.tflite ...] [--threads 1,2,4]
+    python -m keras_lite.export.benchmark FILE.tflite [FILE.tflite ...] [--threads 1,2,4] [--operators]
 
 Prints for each file its size, operators, the parts that XNNPACK runs, and the time of one image: median and 95th
-percentile of many runs, at each number of threads, also as a ratio to the first file. On a phone
+percentile of many runs, at each number of threads, also as a ratio to the first file. --operators shows where that
+time goes: what the operators of each kind take, each measured alone at the first number of threads. On a phone
 `python -m keras_lite.export.android_benchmark` measures.
 """
 
@@ -21,12 +22,14 @@ from absl import flags
 from keras_lite import command_line
 from keras_lite.errors import InputError
 from keras_lite.export.inspection import Inspection, inspect
+from keras_lite.export.operators import format_operators, time_operators
 from keras_lite.export.runner import call_worker, check_tflite
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure with.", flag_values=FLAGS)
 flags.DEFINE_integer("runs", 100, "Measured runs of each file.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("warm_up", 10, "Runs before the measured ones.", lower_bound=0, flag_values=FLAGS)
+flags.DEFINE_boolean("operators", False, "Also measure each operator alone.", flag_values=FLAGS)
 
 _ROUNDS = 5
 
@@ -154,6 +157,9 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     if not positional or not threads:
         raise InputError("Expected one or more .tflite files and numbers of threads, received none.")
     print(format_benchmarks(benchmark_files(positional, threads, values.runs, values.warm_up)))
+    if values.operators:
+        times = [time_operators(path, threads[0], values.runs) for path in positional]
+        print(f"\nOperators, each alone, {threads[0]} thread(s):\n{format_operators(positional, times)}")
 
 
 def cli() -> NoReturn:

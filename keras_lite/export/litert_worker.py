@@ -1,14 +1,15 @@
 """Running a TFLite file in LiteRT: the part that also runs as a process of its own.
 
 XNNPACK may abort the process on a file it can't run, so a new file is first run in another process:
-`python -P litert_worker.py predict|inspect|measure MODEL ...`. That process starts in a fraction of a second, because
-this file imports nothing of keras_lite.
+`python -P litert_worker.py ACTION MODEL ...`. That process starts in a fraction of a second, because this file imports
+nothing of keras_lite.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this.
 LARGEST_SCALE_RATIO = 256.0
+_TURNS = 5
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
@@ -108,17 +110,39 @@ def delegation(interpreter: Any) -> dict[str, Any]:
 def measure(path: str, threads: int, runs: int, warm_up: int) -> dict[str, Any]:
     """Time single runs on random input and return the milliseconds of each."""
     interpreter = open_interpreter(path, threads)
-    [source] = interpreter.get_input_details()
-    values = np.random.default_rng(0).normal(size=source["shape"]).astype("float32")
-    if np.dtype(source["dtype"]).kind != "f" and not source["quantization"][0]:
-        values, source = np.zeros(source["shape"], source["dtype"]), {**source, "quantization": (1.0, 0)}
-    interpreter.set_tensor(source["index"], to_model_type(values, source))
+    fill(interpreter)
+    return {"milliseconds": _time(interpreter, warm_up + runs)[warm_up:]}
+
+
+def measure_all(folder: str, threads: int, runs: int, warm_up: int) -> dict[str, Any]:
+    """Time all .tflite files of a folder, which take turns, and return the median milliseconds of each by its name."""
+    interpreters = {path.name: open_interpreter(str(path), threads) for path in sorted(Path(folder).glob("*.tflite"))}
+    for interpreter in interpreters.values():
+        fill(interpreter)
+    times: dict[str, list[float]] = {name: [] for name in interpreters}
+    for _ in range(_TURNS):
+        for name, interpreter in interpreters.items():
+            times[name] += _time(interpreter, warm_up + -(-runs // _TURNS))[warm_up:]
+    return {"milliseconds": {name: float(np.median(values)) for name, values in times.items()}}
+
+
+def fill(interpreter: Any) -> None:
+    """Give a model random input."""
+    rng = np.random.default_rng(0)
+    for source in interpreter.get_input_details():
+        values = rng.normal(size=source["shape"]).astype("float32")
+        if np.dtype(source["dtype"]).kind != "f" and not source["quantization"][0]:
+            values, source = np.zeros(source["shape"], source["dtype"]), {**source, "quantization": (1.0, 0)}
+        interpreter.set_tensor(source["index"], to_model_type(values, source))
+
+
+def _time(interpreter: Any, runs: int) -> list[float]:
     times = []
-    for _ in range(warm_up + runs):
+    for _ in range(runs):
         start = time.perf_counter()
         interpreter.invoke()
         times.append((time.perf_counter() - start) * 1000.0)
-    return {"milliseconds": times[warm_up:]}
+    return times
 
 
 def _interface(details: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,10 +180,11 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("predict", "inspect", "delegation", "measure"))
+    parser.add_argument("action", choices=("predict", "inspect", "delegation", "measure", "measure_all"))
     parser.add_argument("model")
     parser.add_argument("--images")
     parser.add_argument("--answers")
+    parser.add_argument("--folder")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warm_up", type=int, default=5)
@@ -171,6 +196,8 @@ def _main() -> None:
         result = delegation(open_interpreter(arguments.model))
     elif arguments.action == "measure":
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
+    elif arguments.action == "measure_all":
+        result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
     else:
         interpreter = open_interpreter(arguments.model, arguments.threads)
         np.save(arguments.answers, predict(interpreter, np.load(arguments.images, mmap_mode="r")))

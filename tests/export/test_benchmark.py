@@ -1,7 +1,10 @@
+from collections import Counter
+
 import pytest
 from small_classifier import carnet_like, colour_images, scramble
 
 from keras_lite.export import benchmark, conversion
+from keras_lite.export.inspection import inspect
 from keras_lite.quantization import to_tf_keras
 
 pytestmark = pytest.mark.tensorflow_only
@@ -31,6 +34,21 @@ def test_files_side_by_side(run_tool, files):
     assert rows[0][4] == rows[1][4] == "1.00"
     assert "DEPTHWISE_CONV_2D float32" in finished.stdout
     assert "DEPTHWISE_CONV_2D int8" in finished.stdout
+
+
+def test_operators_one_by_one(run_tool, files):
+    finished = run_tool(benchmark, *files, "--threads", "1", "--runs", 5, "--operators")
+
+    assert finished.returncode == 0, finished.stderr
+    table = finished.stdout.partition("Operators, each alone")[2].splitlines()[3:]
+    counts = {line.split("  ")[0]: line.split("  ", 1)[1].split()[::3] for line in table}
+    for number, file in enumerate(files):
+        found = inspect(file, delegates=False).operator_counts()
+        by_name = Counter()
+        for kind, columns in counts.items():
+            by_name[kind.split()[0]] += int(columns[number])
+        assert by_name.pop("all") == sum(found.values())
+        assert +by_name == Counter({name.split()[0]: count for name, count in found.items()})
 
 
 def test_wrong_input_ends_in_one_line(run_tool, files, tmp_path, assert_one_line_error):

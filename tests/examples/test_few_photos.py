@@ -1,0 +1,31 @@
+"""The example that compares fine-tuning with training from nothing."""
+
+import pytest
+from cifar_files import write_cifar10
+
+from keras_lite.files import read_json
+
+pytestmark = pytest.mark.tensorflow_only
+
+
+def test_both_ways_see_the_same_photos_for_as_many_steps(run_script, tmp_path):
+    data, root, page = tmp_path / "cifar", tmp_path / "few", tmp_path / "page.md"
+    data.mkdir()
+    write_cifar10(data, per_file=60)
+    flags = ("--data_dir", data, "--output_dir", root, "--seeds", "3", "--page", page)
+    finished = run_script("examples/few_photos.py", *flags, "--epochs_head", "1", "--epochs", "1")
+    assert finished.returncode == 0, finished.stderr
+    photos = {split: sorted(path.name for path in (root / "photos-3" / split).glob("*/*.png")) for split in
+              ("train", "valid", "test")}  # fmt: skip
+    assert {split: len(names) for split, names in photos.items()} == {"train": 200, "valid": 50, "test": 60}
+    assert not set(photos["train"]) & set(photos["valid"])
+    runs = [read_json(root / name / "result.json") for name in ("CIFAR-100-weights-3", "nothing-3")]
+    assert [run["epochs"] for run in runs] == [2, 2]
+    for run in runs:
+        assert f"{run['test']['accuracy']:.2%}" in page.read_text()
+
+
+def test_a_seed_that_is_no_number(run_script, tmp_path, assert_one_line_error):
+    finished = run_script("examples/few_photos.py", "--seeds", "0,many", "--output_dir", tmp_path / "few")
+    assert_one_line_error(finished, "whole numbers", "many")
+    assert not (tmp_path / "few").exists()
