@@ -137,7 +137,7 @@ def export(seed: int) -> dict[str, Any]:
     result: dict[str, Any] = {"seed": seed, "spoiled": spoiled, "refused": None, "error": None}
     try:
         quantized = quantize_aware(model)
-        calibrate(quantized, images, batch_size=8)
+        calibrate(quantized, images)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.tflite")
             path.write_bytes(convert(quantized, "int8"))

@@ -117,7 +117,6 @@ def convert_and_measure(
     others: np.ndarray,
     path: Path,
     start: float,
-    batch_size: int = 32,
 ) -> Figures:
     """Convert a model to int8, without training, and return what is found of the file.
 
@@ -128,14 +127,13 @@ def convert_and_measure(
         others: Preprocessed images to compare.
         path: The file to write.
         start: When the work on this network began, by `time.monotonic`.
-        batch_size: Images that are calibrated at a time; every activation of them is in memory.
 
     Raises:
         InputError: If it can't be converted or run.
         MissingExtraError: If the quantization extra is not installed.
     """
     quantized = quantize_aware(model)
-    calibrate(quantized, images, batch_size)
+    calibrate(quantized, images)
     path.write_bytes(convert(quantized, "int8"))
     if scales := inspect(path, delegates=False).bad_scales:
         raise InputError(f"Expected scales that XNNPACK can run in {network}, received {scales[0]}.")

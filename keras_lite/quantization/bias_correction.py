@@ -12,7 +12,7 @@ from keras_lite.quantization.calibration import batches_of, check_images, replac
 _WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 
-def correct_biases(quantized: Any, images: np.ndarray, batch_size: int = 32) -> int:
+def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> int:
     """Change biases until the mean of each channel of each layer is that of the float model, in place.
 
     Rounding weights and cutting off activations moves the means, and the next layers add that up. From the input to
@@ -25,7 +25,7 @@ def correct_biases(quantized: Any, images: np.ndarray, batch_size: int = 32) -> 
     Args:
         quantized: A quantised model with ranges, whose weights are still those of the float model.
         images: Preprocessed float images of shape `(count, height, width, 3)`.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
 
     Returns:
         The number of layers that were corrected.

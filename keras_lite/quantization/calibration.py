@@ -13,6 +13,8 @@ from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
 
 # An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
 _OPENED = 1e-2
+# Of a batch: 32 images of up to 67 x 67, 2 of 244 x 244. With 32 of those CARNet18 takes 18 GB.
+_BATCH_PIXELS = 16 * 96 * 96
 # Parts of a histogram, and how many values of a batch of one tensor are counted, roughly.
 _PARTS, _SAMPLE = 2048, 200_000
 
@@ -36,7 +38,7 @@ class MeasuredTensor:
     counts: np.ndarray
 
 
-def calibrate(quantized: Any, images: np.ndarray, batch_size: int = 32) -> None:
+def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> None:
     """Set the activation and weight ranges of a quantisation-aware model from images; its weights stay.
 
     Each activation gets the range that rounds its values with the least squared error; it may cut off rare values.
@@ -45,7 +47,7 @@ def calibrate(quantized: Any, images: np.ndarray, batch_size: int = 32) -> None:
     Args:
         quantized: What `quantize_aware` returned.
         images: Preprocessed float images of shape `(count, height, width, 3)`; a hundred are enough.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
 
     Raises:
         InputError: If there are no images or their shape is not the model's.
@@ -53,7 +55,7 @@ def calibrate(quantized: Any, images: np.ndarray, batch_size: int = 32) -> None:
     set_ranges(quantized, measure(quantized, images, batch_size), least_error_range)
 
 
-def measure(quantized: Any, images: np.ndarray, batch_size: int = 32) -> list[MeasuredTensor]:
+def measure(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> list[MeasuredTensor]:
     """Return what images give at each activation of a quantised model; weight ranges and the input's are set.
 
     TF-MOT's ranges are moving averages that start at -6 to 6. In training each tensor is cut off at the range so far,
@@ -63,7 +65,7 @@ def measure(quantized: Any, images: np.ndarray, batch_size: int = 32) -> list[Me
     Args:
         quantized: What `quantize_aware` returned.
         images: Preprocessed float images of shape `(count, height, width, 3)`.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
 
     Raises:
         InputError: If there are no images or their shape is not the model's.
@@ -126,9 +128,11 @@ def set_ranges(quantized: Any, measured: list[MeasuredTensor], estimator: Estima
     open_empty_ranges(quantized)
 
 
-def batches_of(images: np.ndarray, batch_size: int) -> list[Any]:
+def batches_of(images: np.ndarray, batch_size: int | None = None) -> list[Any]:
     """Return images as tensors of `batch_size` images, or of all where they are fewer; a remainder is left out."""
     tensorflow = import_extra("tensorflow", "quantization")
+    if batch_size is None:
+        batch_size = max(1, min(32, _BATCH_PIXELS // (images.shape[1] * images.shape[2])))
     batch_size = min(batch_size, len(images))
     # Full batches only: another size would be traced again.
     starts = range(0, len(images) - batch_size + 1, batch_size)

@@ -82,7 +82,7 @@ class PostTraining:
         return "\n".join([head, *lines])
 
 
-def post_training(model: keras.Model, images: np.ndarray, batch_size: int = 32) -> tuple[Any, PostTraining]:
+def post_training(model: keras.Model, images: np.ndarray, batch_size: int | None = None) -> tuple[Any, PostTraining]:
     """Quantise a trained model without training, in the way that keeps its answers best, and print what was chosen.
 
     One half of the images sets ranges and biases, the other half judges: of all candidates the one stays whose class
@@ -93,7 +93,7 @@ def post_training(model: keras.Model, images: np.ndarray, batch_size: int = 32) 
         model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
             changed.
         images: Preprocessed float images of shape `(count, height, width, 3)`, two or more; 256 are enough.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
 
     Returns:
         The quantised model, as `quantize_aware` returns it, with ranges; it can be exported, or trained further with
@@ -125,7 +125,7 @@ def post_training(model: keras.Model, images: np.ndarray, batch_size: int = 32) 
 class _Search:
     """The candidates, tried one after the other on one model whose weights are put back in between."""
 
-    def __init__(self, quantized: Any, images: np.ndarray, judges: np.ndarray, batch_size: int):
+    def __init__(self, quantized: Any, images: np.ndarray, judges: np.ndarray, batch_size: int | None):
         tensorflow = import_extra("tensorflow", "quantization")
         self.quantized = quantized
         self.images = images

@@ -7,7 +7,7 @@ import pytest
 from keras_lite.errors import InputError
 from keras_lite.quantization import calibrate, post_training, quantize_aware
 from keras_lite.quantization.bias_correction import correct_biases
-from keras_lite.quantization.calibration import measure, set_ranges, unrounded
+from keras_lite.quantization.calibration import batches_of, measure, set_ranges, unrounded
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.post_training import ESTIMATORS
 from keras_lite.quantization.ranges import least_error_range, percentile_range, whole_range
@@ -155,3 +155,9 @@ def test_what_keeps_the_answers_best_is_chosen(capsys):
 def test_too_few_images_are_refused():
     with pytest.raises(InputError, match="two or more images to quantise with, received 1"):
         post_training(network(), noise(1, 0))
+
+
+@pytest.mark.parametrize(("size", "counts"), [(32, [32, 32]), (96, [16] * 4), (244, [2] * 35), (500, [1] * 70)])
+def test_large_images_come_in_small_batches(size, counts):
+    images = np.broadcast_to(np.float32(0), (70, size, size, 3))
+    assert [len(batch) for batch in batches_of(images)] == counts
