@@ -12,7 +12,7 @@ import numpy as np
 from keras_lite.export.benchmark import benchmark_files
 from keras_lite.export.conversion import convert
 from keras_lite.export.int8_figures import Figures, FloatFigures, convert_and_measure
-from keras_lite.export.known_weights import STATISTICS, draw_weights
+from keras_lite.export.known_weights import draw_weights
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.profiling import profile
 from keras_lite.quantization import to_tf_keras
@@ -52,7 +52,7 @@ def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
     """
     start = time.monotonic()
     model = getattr(keras.applications, name)(weights=None, input_shape=images.shape[1:], classifier_activation=None)
-    draw_weights(model, images[:STATISTICS])
+    draw_weights(model, images)
     expected = np.asarray(model.predict(others, verbose=0))
     with tempfile.TemporaryDirectory() as folder:
         plain, quantized = Path(folder, "float32.tflite"), Path(folder, "int8.tflite")

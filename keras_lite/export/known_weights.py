@@ -8,8 +8,8 @@ import numpy as np
 from keras_lite.checkpoints import load_torch_state_dict, to_torch_state_dict
 from keras_lite.graph import flatten
 
-# Images that batch normalisation's statistics are taken of.
-STATISTICS = 64
+# What batch normalisation's statistics are taken of: 64 images of 96 x 96 and less. All activations are in memory.
+_IMAGES, _PIXELS = 64, 64 * 96 * 96
 
 
 def set_known_weights(model: keras.Model, images: np.ndarray) -> None:
@@ -72,7 +72,8 @@ def _take_statistics(model: keras.Model, images: np.ndarray) -> None:
             layer.momentum = 0.0
         if type(layer).__name__ == "Dropout":
             layer.rate = 0.0
-    model(images, training=True)
+    count = min(_IMAGES, max(1, _PIXELS // (images.shape[1] * images.shape[2])))
+    model(images[:count], training=True)
 
 
 def _draw(name: str, shape: tuple[int, ...], parameter: str, norm: bool) -> np.ndarray:

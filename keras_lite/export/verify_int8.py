@@ -35,7 +35,7 @@ from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export import keras_applications
 from keras_lite.export.int8_figures import Figures, convert_and_measure
-from keras_lite.export.known_weights import STATISTICS, set_known_weights
+from keras_lite.export.known_weights import set_known_weights
 from keras_lite.export.samples import read_samples
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.profiling import format_table
@@ -79,7 +79,7 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray) -> Figure
     """
     start = time.monotonic()
     model = row.build(classifier_activation=None)
-    set_known_weights(model, images[:STATISTICS])
+    set_known_weights(model, images)
     with tempfile.TemporaryDirectory() as folder:
         return convert_and_measure(row.network, model, images, others, Path(folder, "int8.tflite"), start)
 
