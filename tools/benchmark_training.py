@@ -7,6 +7,7 @@
 
 Prints for each row the images a second of the compiled training step alone, of preparing the batches alone, and of
 `model.fit` with both, on random images with the row's own recipe: medians over rounds in which the rows take turns.
+With --pytorch also those of the same network in PyTorch, in a process of its own: the whole step, eager, channels last.
 `python -m recipes --list` names the rows.
 """
 
@@ -35,6 +36,7 @@ flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the computation.", fla
 flags.DEFINE_integer("steps_per_execution", 1, "Steps run in one go.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("steps", 20, "Steps of each kind in a round.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 3, "How often each row has its turn.", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_boolean("pytorch", False, "Also train each network in PyTorch, on the CPU.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "JSON file for the figures.", flag_values=FLAGS)
 flags.DEFINE_string("results_dir", None, "Where to record them, such as `results`.", flag_values=FLAGS)
 flags.DEFINE_string("remark", None, "What a reader of the record must know besides.", flag_values=FLAGS)
@@ -55,7 +57,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         runs.append((row_id, place.recipe, Options.of(place.recipe, model=place.model, **changes)))
     if values.results_dir and len({(options.batch_size, options.image_size) for _, _, options in runs}) > 1:
         raise InputError("Expected rows of one --batch_size and --image_size to record, received several.")
-    speeds = benchmark_training(runs, values.steps, values.rounds)
+    speeds = benchmark_training(runs, values.steps, values.rounds, values.pytorch)
     where = environment()
     print(f"{where['backend']} on {', '.join(where['devices'])}, {values.precision}, {values.rounds} rounds")
     print(format_speeds(speeds))
@@ -71,7 +73,7 @@ def _result(speeds: list[TrainingSpeed], where: dict, remark: str | None) -> Spe
     first = figures[0]
     by_kind = {
         kind: {figure["name"]: round(figure["images_per_second"][kind], 1) for figure in figures}
-        for kind in ("fit", "step")
+        for kind in first["images_per_second"]
     }
     return SpeedResult(
         device=device_name({"devices": where["devices"], **where["machine"]}),
@@ -81,6 +83,7 @@ def _result(speeds: list[TrainingSpeed], where: dict, remark: str | None) -> Spe
         image_size=first["image_size"],
         images_per_second=by_kind["fit"],
         step_images_per_second=by_kind["step"],
+        pytorch_images_per_second=by_kind.get("pytorch"),
         versions=where["versions"],
         commit=where["commit"],
         remark=remark,

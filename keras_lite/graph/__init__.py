@@ -3,5 +3,14 @@
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
+from keras_lite.graph.walk import walk
 
-__all__ = ["ReplacementReport", "as_functional", "flatten", "in_float32", "replace_convolutions", "with_input_shape"]
+__all__ = [
+    "ReplacementReport",
+    "as_functional",
+    "flatten",
+    "in_float32",
+    "replace_convolutions",
+    "walk",
+    "with_input_shape",
+]

@@ -199,6 +199,7 @@ class SpeedResult:
         image_size: Height and width in pixels.
         images_per_second: Id of a published row -> images a second of `fit`, the median over the rounds.
         step_images_per_second: The same of the compiled step alone, its batch at hand.
+        pytorch_images_per_second: The same of the network's twin in PyTorch, its batch at hand, or `None`.
         versions: Package -> version.
         commit: The commit that ran, or `None`.
         remark: What a reader must know besides, or `None`.
@@ -220,12 +221,15 @@ class SpeedResult:
     versions: dict
     commit: str | None
     remark: str | None
+    pytorch_images_per_second: dict | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
-        if set(self.images_per_second) != set(self.step_images_per_second):
-            raise InputError("Expected images_per_second and step_images_per_second of the same rows.")
-        for row, value in (*self.images_per_second.items(), *self.step_images_per_second.items()):
+        kinds = [self.images_per_second, self.step_images_per_second, self.pytorch_images_per_second]
+        speeds = [kind for kind in kinds if kind is not None]
+        if any(set(kind) != set(self.images_per_second) for kind in speeds):
+            raise InputError("Expected images a second of every kind for the same rows.")
+        for row, value in (item for kind in speeds for item in kind.items()):
             published.get(row)
             if not isinstance(value, int | float) or not value > 0:
                 raise InputError(f"Expected images a second above 0, received {value!r} of {row}.")

@@ -212,21 +212,24 @@ def _time(row: str, times: dict[str, float]) -> str:
 
 
 def _speed_table(speeds: list[SpeedResult]) -> str:
-    head = ("row", "images/s", "of the step's", "batch", "pixels", "precision", "backend", "device")
-    lines = [
-        (
-            f"`{row}`", f"{value:,.0f}", f"{value / result.step_images_per_second[row]:.0%}", f"{result.batch_size}",
-            size_text(result.image_size), result.precision, result.backend, result.device,
-        )
-        for result in speeds
-        for row, value in result.images_per_second.items()
-    ]  # fmt: skip
+    head = ("row", "images/s", "of the step's", "PyTorch", "ratio", "batch", "pixels", "precision", "backend", "device")
+    lines = []
+    for result in speeds:
+        for row, value in result.images_per_second.items():
+            theirs = (result.pytorch_images_per_second or {}).get(row)
+            lines.append((
+                f"`{row}`", f"{value:,.0f}", f"{value / result.step_images_per_second[row]:.0%}",
+                OPEN if theirs is None else f"{theirs:,.0f}", OPEN if theirs is None else f"{value / theirs:.2f}",
+                f"{result.batch_size}", size_text(result.image_size), result.precision, result.backend, result.device,
+            ))  # fmt: skip
     notes = [f"- {result.file_name}: {result.remark.rstrip('.')}." for result in speeds if result.remark]
     text = (
         "Images a second that `model.fit` trains, and how much of the compiled step's alone that is "
-        "(`tools/benchmark_training.py`). Only rows of one file were measured in turns, and may be compared."
+        "(`tools/benchmark_training.py`). Only rows of one file were measured in turns, and may be compared. "
+        "**PyTorch**: the same network in PyTorch on the same CPU, in turns with it: the whole step in float32, eager, "
+        "channels last; **ratio**: ours to that."
     )
-    return "\n\n".join([text, _markdown_table(head, lines, numbers=3), *(["\n".join(notes)] if notes else [])])
+    return "\n\n".join([text, _markdown_table(head, lines, numbers=5), *(["\n".join(notes)] if notes else [])])
 
 
 def _claims(runs: list[RunResult], speeds: list[SpeedResult]) -> str:

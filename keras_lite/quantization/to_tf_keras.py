@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import flatten
+from keras_lite.graph import flatten, walk
 from keras_lite.quantization.own_layers import own_builders
 from keras_lite.quantization.refusals import refusal
 
@@ -150,31 +150,15 @@ def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], A
     Raises:
         InputError: If a call is of an operation that is no layer, or answers with several tensors.
     """
-    seen = {id(tensor) for tensor in model.inputs}
-    pending = list(model.outputs)
-    while pending:
-        tensor = pending[-1]
-        if id(tensor) in seen:
-            pending.pop()
-            continue
-        history = tensor._keras_history
-        layer = history.operation
-        node = layer._inbound_nodes[history.node_index]
+    for layer, inputs, outputs in walk(model):
         is_layer = isinstance(layer, keras.layers.Layer)
-        if not is_layer or len(node.output_tensors) != 1:
+        if not is_layer or len(outputs) != 1:
             why = "it has several outputs" if is_layer else refusal(type(layer).__name__, is_layer)
             raise InputError(
                 "Expected every step of the model to be a layer with one output, "
                 f"received {layer.name} ({type(layer).__name__}): {why}."
             )
-        inputs = list(node.input_tensors)
-        missing = [value for value in inputs if id(value) not in seen]
-        if missing:
-            pending += missing
-            continue
-        pending.pop()
-        seen.add(id(tensor))
-        yield layer, inputs, tensor
+        yield layer, inputs, outputs[0]
 
 
 def default_builders() -> dict[str, Builder]:

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from keras_lite.training.compilation import CompiledModel
 from keras_lite.training.engine import batches_of
 from keras_lite.training.epochs import EpochBatches
 from keras_lite.training.options import Options
+from keras_lite.training.pytorch_twin import TwinTraining
 from keras_lite.training.recipe import Recipe
 
 _CLASSES = 10  # of models that stand for no published row
@@ -31,6 +33,7 @@ class TrainingSpeed:
         step: The compiled training step alone, its batch at hand on the device.
         input: Preparing batches alone: reading, augmentation, normalisation.
         fit: `model.fit` with both, as a recipe runs it.
+        pytorch: The whole training step of the same network in PyTorch, eager, its batch at hand; empty if not asked.
     """
 
     name: str
@@ -38,10 +41,13 @@ class TrainingSpeed:
     step: list[float]
     input: list[float]
     fit: list[float]
+    pytorch: list[float]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, ready for JSON: of each kind all rounds, and their median."""
         kinds = {"step": self.step, "input": self.input, "fit": self.fit}
+        if self.pytorch:
+            kinds["pytorch"] = self.pytorch
         return {
             "name": self.name,
             "batch_size": self.options.batch_size,
@@ -54,17 +60,18 @@ class TrainingSpeed:
 
 
 def benchmark_training(
-    runs: Sequence[tuple[str, Recipe, Options]], steps: int = 20, rounds: int = 3
+    runs: Sequence[tuple[str, Recipe, Options]], steps: int = 20, rounds: int = 3, pytorch: bool = False
 ) -> list[TrainingSpeed]:
     """Measure the training of recipes side by side, on random images.
 
-    The runs take turns, and in each turn the three kinds do, so that a change of the machine's speed meets them all:
+    The runs take turns, and in each turn all kinds do, so that a change of the machine's speed meets them all:
     compare within one call only.
 
     Args:
         runs: Name, recipe and options of each run.
         steps: Training steps of each kind in a round.
         rounds: How often each run has its turn.
+        pytorch: Whether to train each network in PyTorch too, as the published code does, on the CPU.
 
     Returns:
         A `TrainingSpeed` for each run, in order.
@@ -76,9 +83,11 @@ def benchmark_training(
     print(statistics.median(speed.fit) / statistics.median(speed.step))
     ```
     """
-    speeds = [TrainingSpeed(name, options, [], [], []) for name, _, options in runs]
-    with ThreadPoolExecutor(max((options.workers for _, _, options in runs), default=1)) as pool:
-        measured = [_Run(recipe, options, steps, pool) for _, recipe, options in runs]
+    speeds = [TrainingSpeed(name, options, [], [], [], []) for name, _, options in runs]
+    with ThreadPoolExecutor(max((options.workers for _, _, options in runs), default=1)) as pool, ExitStack() as stack:
+        measured = [_Run(recipe, options, steps, pool, pytorch) for _, recipe, options in runs]
+        for run in measured:
+            stack.callback(run.close)
         for run in measured:
             run.warm_up()
         for _ in range(rounds):
@@ -86,25 +95,31 @@ def benchmark_training(
                 speed.step.append(run.step())
                 speed.input.append(run.input())
                 speed.fit.append(run.fit())
+                if pytorch:
+                    speed.pytorch.append(run.pytorch())
     return speeds
 
 
 def format_speeds(speeds: Sequence[TrainingSpeed]) -> str:
     """Return the figures as a table to read: medians over the rounds, and their spread."""
     width = max(len(speed.name) for speed in speeds)
-    lines = [f"{'images/s':{width}}  batch  image     step    input      fit  fit/step  spread of fit"]
+    title = "  PyTorch  fit/PyTorch" if any(speed.pytorch for speed in speeds) else ""
+    lines = [f"{'images/s':{width}}  batch  image     step    input      fit  fit/step  spread of fit{title}"]
     for speed in speeds:
         step, read, fit = (statistics.median(values) for values in (speed.step, speed.input, speed.fit))
         height, side = speed.options.image_size
         lines.append(
             f"{speed.name:{width}}  {speed.options.batch_size:5d}  {height}x{side:<4d}{step:7.0f}  {read:7.0f}  "
-            f"{fit:7.0f}  {fit / step:8.2f}  {min(speed.fit):.0f} to {max(speed.fit):.0f}"
+            f"{fit:7.0f}  {fit / step:8.2f}  {f'{min(speed.fit):.0f} to {max(speed.fit):.0f}':>13s}"
         )
+        if speed.pytorch:
+            theirs = statistics.median(speed.pytorch)
+            lines[-1] += f"  {theirs:7.0f}  {fit / theirs:11.2f}"
     return "\n".join(lines)
 
 
 class _Run:
-    def __init__(self, recipe: Recipe, options: Options, steps: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, recipe: Recipe, options: Options, steps: int, pool: ThreadPoolExecutor, pytorch: bool) -> None:
         # One step more than is timed: the first one has the start of `fit` in it.
         self._steps, self._size, self._pool = steps, options.batch_size, pool
         rng = np.random.default_rng(options.seed)
@@ -115,7 +130,12 @@ class _Run:
         source = ArraySource(images, rng.integers(0, len(names), count), names)
         preprocessing = recipe.preprocessing(options.image_size)
         info = ModelInfo("benchmark", names, preprocessing, "logits")
-        self._model = CompiledModel(recipe, options, info, steps).trained
+        compiled = CompiledModel(recipe, options, info, steps)
+        self._model = compiled.trained
+        self._twin = None
+        if pytorch:
+            adam = isinstance(compiled.model.optimizer, keras.optimizers.Adam)
+            self._twin = TwinTraining(compiled.model, options.batch_size, adam)
         self._batches = batches_of(recipe, options, source, training=True)
         self._soft = options.extras.soft_labels
         images, labels = self._epoch(0)[0]
@@ -127,6 +147,15 @@ class _Run:
     def warm_up(self) -> None:
         self.step()
         self.fit()
+        if self._twin is not None:
+            self.pytorch()
+
+    def close(self) -> None:
+        if self._twin is not None:
+            self._twin.close()
+
+    def pytorch(self) -> float:
+        return self._twin.images_per_second(self._steps)
 
     def step(self) -> float:
         start = time.perf_counter()

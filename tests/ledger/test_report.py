@@ -286,12 +286,18 @@ def test_training_speed_has_a_table(tmp_path):
     assert speed.file_name == ("speed-some-cpu-2-cores-tensorflow-float32-96px-batch16-sports100-carnet18-ours.json")
     text = results_markdown([speed])
     (line,) = lines_of(text, "Training speed", "sports100/resnet18/original")
-    assert line[1:] == ["40", "80%", "16", "96", "float32", "tensorflow", "Some CPU, 2 cores"]
+    assert line[1:] == ["40", "80%", OPEN, OPEN, "16", "96", "float32", "tensorflow", "Some CPU, 2 cores"]
     assert "quiet." in text
     verdict, evidence = claims_of([speed])["Half the time to train"]
     assert (verdict, evidence[:36]) == ("holds in part", "0.67 of ResNet18's time (60 and 40 i")
+    pytorch = {"sports100/carnet18/ours": 30.0, "sports100/resnet18/original": 20.0}
+    (line,) = lines_of(
+        results_markdown([speed_result(pytorch_images_per_second=pytorch)]), "Training speed", "sports100/carnet18/ours"
+    )
+    assert line[1:5] == ["60", "98%", "30", "2.00"]
     for wrong in (
         {"images_per_second": {}},
+        {"pytorch_images_per_second": {"sports100/carnet18/ours": 30.0}},
         {"images_per_second": {"x/y/z": 1.0}, "step_images_per_second": {"x/y/z": 1.0}},
     ):
         with pytest.raises(InputError):

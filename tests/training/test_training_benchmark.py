@@ -30,18 +30,19 @@ def test_every_image_counts_once(monkeypatch, steps_per_execution):
 def test_tool_measures_rows_with_their_recipes(run_tool, load_tool, tmp_path):
     tool = load_tool("benchmark_training")
     output = tmp_path / "speed.json"
-    arguments = ("--steps", 1, "--rounds", 1, "--batch_size", 4, "--output", output)
+    arguments = ("--steps", 1, "--rounds", 1, "--batch_size", 4, "--pytorch", "--output", output)
     arguments += ("--results_dir", tmp_path / "results", "--remark", "a test")
     finished = run_tool(tool, "cifar100_first/resnet20/ours", *arguments)
     assert finished.returncode == 0, finished.stderr
     [row] = [line.split() for line in finished.stdout.splitlines() if line.startswith("cifar100_first/")]
     assert row[:3] == ["cifar100_first/resnet20/ours", "4", "32x32"]
-    assert all(float(figure) > 0 for figure in row[3:7])
+    assert all(float(figure) > 0 for figure in [*row[3:7], *row[-2:]])
     written = json.loads(output.read_text(encoding="utf-8"))
     assert written["environment"]["backend"] == "tensorflow"
     assert written["speeds"][0]["name"] == "cifar100_first/resnet20/ours"
     [recorded] = read_results(tmp_path / "results")
     assert (recorded.batch_size, recorded.remark) == (4, "a test")
+    assert recorded.pytorch_images_per_second["cifar100_first/resnet20/ours"] > 0
     assert recorded.images_per_second["cifar100_first/resnet20/ours"] == float(
         f"{written['speeds'][0]['images_per_second']['fit']:.1f}"
     )
