@@ -15,7 +15,7 @@ from keras_lite.layers.group_conv_block import GroupConvBlock
 from keras_lite.layers.grouped_convolution import GroupedConv2D
 from keras_lite.layers.hybrid_stem import HybridStem
 from keras_lite.layers.padding_free_downsampling import PaddingFreeDownsampling
-from keras_lite.layers.pixel_convolution import PixelConv2D
+from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 from keras_lite.layers.position_aware_circular_conv import PositionAwareCircularConv, PositionEmbedding
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "HybridStem",
     "OrthonormalRegularizer",
     "PaddingFreeDownsampling",
-    "PixelConv2D",
+    "PointwiseConv2D",
     "PositionAwareCircularConv",
     "PositionEmbedding",
     "StridedAttention",

@@ -57,6 +57,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
             # The kernel returns n / (n - 1) times the variance that Keras keeps.
             count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), variance.dtype)
             variance = variance * (count - 1) / count
+            if inputs.shape[-1] % 8:
+                # Joined with a ReLU behind it, the kernel is slow there. TensorFlow does not join across this.
+                outputs = tf.ensure_shape(outputs, inputs.shape)
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
         return outputs

@@ -9,6 +9,7 @@ from keras_lite.layers.bsconv import convolution_class
 from keras_lite.layers.composite import CompositeLayer
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
+from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 
 @keras.saving.register_keras_serializable("keras_lite")
@@ -115,7 +116,7 @@ class HybridStem(CompositeLayer):
         self.join = self._add(keras.layers.Concatenate, "join")
 
         fuse = self._add(
-            keras.layers.Conv2D,
+            PointwiseConv2D,
             "fuse",
             filters=self.filters,
             kernel_size=1,

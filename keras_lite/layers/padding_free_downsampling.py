@@ -9,6 +9,7 @@ from keras_lite.layers.bsconv import convolution_class
 from keras_lite.layers.composite import CompositeLayer
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
+from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 STEPS = ("convolution", "batch_norm", "activation")
 
@@ -134,7 +135,7 @@ class PaddingFreeDownsampling(CompositeLayer):
         if self.filters is not None:
             layers.append(
                 self._add(
-                    keras.layers.Conv2D,
+                    PointwiseConv2D,
                     "pool_projection",
                     filters=self.filters,
                     kernel_size=1,

@@ -22,9 +22,15 @@ def test_trains_like_the_stock_layer(dtype, channels):
         np.testing.assert_allclose(ours, stock, rtol=1e-4 if dtype == "float32" else 0.03, atol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [6, 8])
+@pytest.mark.parametrize("channels", [6, 8, 12])
 def test_gradient_of_its_inputs(channels):
     check_training(BatchNormalization(name="batch_norm"), (4, 3, 3, channels))
+
+
+@pytest.mark.parametrize("channels", [6, 8, 12])
+def test_gradient_behind_a_relu(channels):
+    layers = [BatchNormalization(name="batch_norm"), keras.layers.ReLU(name="relu")]
+    check_training(lambda x: layers[1](layers[0](x)), (4, 3, 3, channels))
 
 
 def test_frozen_or_without_scale_it_is_the_stock_layer():

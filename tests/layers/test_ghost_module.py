@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_case import check_layer
+from layer_case import check_layer, check_training
 
 from keras_lite.errors import InputError
 from keras_lite.layers import GhostModule
@@ -23,6 +23,10 @@ def test_layer(arguments, tmp_path):
         **batch_norm("cheap_batch_norm", 4),
     }
     check_layer(GhostModule, arguments, (2, 9, 8, 6), (2, 9, 8, arguments["filters"]), variables, tmp_path)
+
+
+def test_training():
+    check_training(GhostModule(8, name="ghost"), (4, 5, 5, 6))
 
 
 def test_ghosts_follow_the_channels_they_are_made_of():
