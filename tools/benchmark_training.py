@@ -7,7 +7,8 @@
 
 Prints for each row the images a second of the compiled training step alone, of preparing the batches alone, and of
 `model.fit` with both, on random images with the row's own recipe: medians over rounds in which the rows take turns.
-With --pytorch also those of the same network in PyTorch, in a process of its own: the whole step, eager, channels last.
+With --pytorch also those of the same network in PyTorch, in a process of its own: the whole step, eager, channels last;
+measure one row a call then, as that is how both train.
 `python -m recipes --list` names the rows.
 """
 
