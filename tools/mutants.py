@@ -127,8 +127,8 @@ MUTANTS = (
     Mutant(
         "Nesterov momentum left out",
         "keras_lite/training/optimizers.py",
-        "if self.nesterov else new_velocity",
-        "if False else new_velocity",
+        "momentum=momentum, nesterov=nesterov,",
+        "momentum=momentum, nesterov=False,",
         OPTIMIZER_TESTS,
     ),
     Mutant(

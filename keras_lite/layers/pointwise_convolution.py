@@ -8,9 +8,9 @@ from keras import ops
 class PointwiseConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose 1x1 kernels are multiplied as matrices.
 
-    Same arguments, variables and results. On CPUs TensorFlow's matrix products take four fifths of the time of its
-    convolutions in the two gradients, and half of it for maps of one pixel, such as behind a global pooling; on other
-    backends only those are multiplied. With a larger kernel, a stride or groups this is the stock layer, and
+    Same arguments, variables and results. On CPUs TensorFlow's matrix products take up to a quarter less time than
+    its convolutions, and half of it for maps of one pixel, such as behind a global pooling; on other backends only
+    those are multiplied. With a larger kernel, a stride or groups this is the stock layer, and
     `keras_lite.graph.flatten` turns it into that everywhere.
 
     Example:
