@@ -10,10 +10,10 @@ from keras_lite.layers import (
     AttentionDownsampling,
     BatchNormalization,
     ChannelAttention,
+    Conv2D,
     DepthwiseConv2D,
     HybridStem,
     PaddingFreeDownsampling,
-    PointwiseConv2D,
     StridedAttention,
 )
 from keras_lite.layers.activations import activation_layer, check_activation
@@ -56,9 +56,8 @@ class Blocks:
     ):
         """Convolution without bias, batch norm and, if named, activation."""
         initializers = convolution_initializers(self.initialization, kernel_size, x.shape[-1], filters)
-        layer = PointwiseConv2D if kernel_size == 1 else keras.layers.Conv2D
         return self.finish(
-            _strided(layer, x, kernel_size, strides, name, None, filters=filters, **initializers),
+            _strided(Conv2D, x, kernel_size, strides, name, None, filters=filters, **initializers),
             name,
             activation,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.applications.blocks import rounded
 from keras_lite.errors import InputError
-from keras_lite.layers import GhostModule, PointwiseConv2D
+from keras_lite.layers import Conv2D, GhostModule
 from keras_lite.layers.initializers import pytorch_uniform
 
 # A stage a line: kernel, expanded, out, squeeze-excite of each block; stride for large images, stride for small ones.
@@ -178,7 +178,7 @@ class _Network:
 def _hidden_layer(features):
     """Return the vector that is classified: a 1x1 convolution with bias of the mean, and no batch norm."""
     x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="average_pool")(features)
-    x = PointwiseConv2D(
+    x = Conv2D(
         1280,
         1,
         kernel_initializer=pytorch_uniform(x.shape[-1]),

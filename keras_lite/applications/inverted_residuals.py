@@ -7,7 +7,7 @@ import keras
 
 from keras_lite.applications import blocks, bsconv_library, torchvision_form
 from keras_lite.errors import InputError
-from keras_lite.layers import OrthonormalRegularizer, PointwiseConv2D
+from keras_lite.layers import Conv2D, OrthonormalRegularizer
 from keras_lite.layers.initializers import convolution_initializers
 
 CONVOLUTIONS = ("standard", "bsconv_s")
@@ -145,7 +145,7 @@ class Network:
 
     def _project(self, x, filters: int, name: str):
         alpha = (self.convolution_options or {}).get("alpha", 0.1) if self.convolution == "bsconv_s" else 0
-        x = PointwiseConv2D(
+        x = Conv2D(
             filters,
             1,
             use_bias=False,

@@ -9,7 +9,7 @@ import keras
 from keras_lite.applications import bsconv_library, torchvision_form
 from keras_lite.applications.bsconv_library import INITIALIZATION, batch_norm, torch_names_of_convolution
 from keras_lite.errors import InputError
-from keras_lite.layers import DepthwiseConv2D, HybridStem, PaddingFreeDownsampling, PointwiseConv2D
+from keras_lite.layers import Conv2D, DepthwiseConv2D, HybridStem, PaddingFreeDownsampling
 from keras_lite.layers.bsconv import CONVOLUTIONS, convolution_class
 from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
 
@@ -164,7 +164,7 @@ class Units:
         )(x)
         x = batch_norm(x, f"{name}_shortcut_depthwise_batch_norm")
         initializers = convolution_initializers(self.initialization, 1, x.shape[-1], filters)
-        x = PointwiseConv2D(filters, 1, use_bias=False, name=f"{name}_shortcut_pointwise", **initializers)(x)
+        x = Conv2D(filters, 1, use_bias=False, name=f"{name}_shortcut_pointwise", **initializers)(x)
         return batch_norm(x, f"{name}_shortcut_pointwise_batch_norm")
 
     def _padding_free(self, filters: int, **options) -> PaddingFreeDownsampling:

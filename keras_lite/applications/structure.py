@@ -5,7 +5,6 @@ import json
 
 import keras
 
-from keras_lite.layers import PointwiseConv2D
 from keras_lite.layers.activations import HardSwish
 
 # What may differ: a model can have another head, or none.
@@ -23,7 +22,5 @@ def structure_of(model: keras.Model) -> str:
         config = layer.get_config()
         facts = [config[name] for name in _FACTS if name in config]
         if layer.name not in _HEAD and (layer.weights or facts or isinstance(layer, HardSwish)):
-            # How a convolution is computed makes no other network.
-            kind = "Conv2D" if isinstance(layer, PointwiseConv2D) else type(layer).__name__
-            layers.append([layer.name, kind, facts, [list(w.shape) for w in layer.weights]])
+            layers.append([layer.name, type(layer).__name__, facts, [list(w.shape) for w in layer.weights]])
     return hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ import keras
 from keras_lite.errors import InputError
 from keras_lite.graph.cloning import clone, copy_layer
 from keras_lite.graph.flatten import as_functional, flatten
-from keras_lite.layers import CompositeLayer, PointwiseConv2D
+from keras_lite.layers import CompositeLayer, Conv2D
 from keras_lite.layers.bsconv import convolution_class
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def replace_convolutions(
 
 def _is_replaceable(layer: keras.layers.Layer, kernel_sizes: tuple[int, ...]) -> bool:
     return (
-        type(layer) in (keras.layers.Conv2D, PointwiseConv2D)
+        type(layer) in (keras.layers.Conv2D, Conv2D)
         and layer.groups == 1
         and layer.kernel_size[0] == layer.kernel_size[1]
         and layer.kernel_size[0] in kernel_sizes

@@ -9,13 +9,13 @@ from keras_lite.layers.channel_shuffle import ChannelShuffle
 from keras_lite.layers.channel_slice import ChannelSlice
 from keras_lite.layers.channel_split import ChannelInterleave, ChannelSplit
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.ghost_module import GhostModule
 from keras_lite.layers.group_conv_block import GroupConvBlock
 from keras_lite.layers.grouped_convolution import GroupedConv2D
 from keras_lite.layers.hybrid_stem import HybridStem
 from keras_lite.layers.padding_free_downsampling import PaddingFreeDownsampling
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 from keras_lite.layers.position_aware_circular_conv import PositionAwareCircularConv, PositionEmbedding
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ChannelSlice",
     "ChannelSplit",
     "CompositeLayer",
+    "Conv2D",
     "DepthwiseConv2D",
     "GhostModule",
     "GroupConvBlock",
@@ -37,7 +38,6 @@ __all__ = [
     "HybridStem",
     "OrthonormalRegularizer",
     "PaddingFreeDownsampling",
-    "PointwiseConv2D",
     "PositionAwareCircularConv",
     "PositionEmbedding",
     "StridedAttention",

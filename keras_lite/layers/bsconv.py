@@ -8,9 +8,9 @@ from keras import ops
 from keras_lite.errors import InputError
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import convolution_initializers, depthwise_initializers
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 CONVOLUTIONS = ("standard", "bsconv_u", "bsconv_s")
 
@@ -93,7 +93,7 @@ class _BlueprintConvolution(CompositeLayer):
 
     def _add_pointwise(self, name: str, channels: int, filters: int, **arguments) -> None:
         self._add(
-            PointwiseConv2D,
+            Conv2D,
             name,
             filters=filters,
             kernel_size=1,

@@ -4,8 +4,8 @@ import keras
 
 from keras_lite.errors import InputError
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 GATES = ("sigmoid", "hard_sigmoid")
 
@@ -72,7 +72,7 @@ class ChannelAttention(CompositeLayer):
 
         def convolution(name: str, channels: int, filters: int) -> keras.layers.Layer:
             return self._add(
-                PointwiseConv2D,
+                Conv2D,
                 name,
                 filters=filters,
                 kernel_size=1,

@@ -9,9 +9,9 @@ from keras_lite.errors import InputError, import_extra
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.channel_slice import ChannelSlice
 from keras_lite.layers.composite import CompositeLayer, is_tensorflow
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import pytorch_uniform
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 
 @keras.saving.register_keras_serializable("keras_lite")
@@ -61,7 +61,7 @@ class GhostModule(CompositeLayer):
         half = -(-self.filters // 2)
         self.primary = [
             self._add(
-                PointwiseConv2D,
+                Conv2D,
                 "primary_convolution",
                 filters=half,
                 kernel_size=1,

@@ -6,10 +6,10 @@ from keras_lite.errors import InputError
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.channel_attention import ChannelAttention
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.grouped_convolution import GroupedConv2D
 from keras_lite.layers.initializers import pytorch_uniform
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 
 @keras.saving.register_keras_serializable("keras_lite")
@@ -76,7 +76,7 @@ class GroupConvBlock(CompositeLayer):
         self.relu = self._add(keras.layers.ReLU, "relu")
         self.attention = self._add(ChannelAttention, "attention", ratio=self.attention_ratio)
         self.pointwise = self._add(
-            PointwiseConv2D,
+            Conv2D,
             "pointwise",
             filters=self.filters,
             kernel_size=1,

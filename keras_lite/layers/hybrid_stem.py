@@ -7,9 +7,9 @@ from keras_lite.layers.activations import activation_layer, check_activation
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.bsconv import convolution_class
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 
 @keras.saving.register_keras_serializable("keras_lite")
@@ -116,7 +116,7 @@ class HybridStem(CompositeLayer):
         self.join = self._add(keras.layers.Concatenate, "join")
 
         fuse = self._add(
-            PointwiseConv2D,
+            Conv2D,
             "fuse",
             filters=self.filters,
             kernel_size=1,

@@ -7,9 +7,9 @@ from keras_lite.layers.activations import activation_layer, check_activation
 from keras_lite.layers.batch_normalization import BatchNormalization
 from keras_lite.layers.bsconv import convolution_class
 from keras_lite.layers.composite import CompositeLayer
+from keras_lite.layers.convolution import Conv2D
 from keras_lite.layers.depthwise_convolution import DepthwiseConv2D
 from keras_lite.layers.initializers import check_scheme, convolution_initializers, depthwise_initializers
-from keras_lite.layers.pointwise_convolution import PointwiseConv2D
 
 STEPS = ("convolution", "batch_norm", "activation")
 
@@ -135,7 +135,7 @@ class PaddingFreeDownsampling(CompositeLayer):
         if self.filters is not None:
             layers.append(
                 self._add(
-                    PointwiseConv2D,
+                    Conv2D,
                     "pool_projection",
                     filters=self.filters,
                     kernel_size=1,

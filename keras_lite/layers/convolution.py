@@ -1,12 +1,12 @@
-"""A 1x1 convolution that trains fast on CPUs."""
+"""A convolution that trains fast on CPUs where its kernel is 1x1."""
 
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable("keras_lite")
-class PointwiseConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` whose 1x1 kernels are multiplied as matrices.
+class Conv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D`, with kernels of 1x1 multiplied as matrices.
 
     Same arguments, variables and results. On CPUs TensorFlow's matrix products take up to a quarter less time than
     its convolutions, and half of it for maps of one pixel, such as behind a global pooling; on other backends only
@@ -15,7 +15,7 @@ class PointwiseConv2D(keras.layers.Conv2D):
 
     Example:
 
-    >>> keras_lite.layers.PointwiseConv2D(4, 1)(keras.random.normal((2, 8, 8, 16))).shape
+    >>> keras_lite.layers.Conv2D(4, 1)(keras.random.normal((2, 8, 8, 16))).shape
     (2, 8, 8, 4)
     """
 
