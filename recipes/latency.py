@@ -2,9 +2,11 @@
 
     python recipes/latency.py --phone_friendly
     python recipes/latency.py --threads 1 --rows mobilenetv3_large/original,mobilenetv3_large/ours
+    python recipes/latency.py --precisions float32,int8,stock-int8
 
 The networks of VegFru-292 run in LiteRT with XNNPACK, in turns, so that a change of the machine's speed meets all.
-The .tflite files, float32 and int8, stay in --output_dir and are not written again. --phone_friendly adds the same
+The .tflite files, float32 and int8, stay in --output_dir and are not written again. stock-int8 is what the stock
+converter makes of the same network, whose hard-swish XNNPACK does not take. --phone_friendly adds the same
 networks with ReLU6 in place of hard-swish and without channel attention, where they have these.
 
 Hardware: any CPU. Expected time: twenty minutes, most of it for writing the files.

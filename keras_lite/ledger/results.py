@@ -152,7 +152,8 @@ class LatencyResult:
     Args:
         device: Name of the device, for example `"Pixel 7"`.
         threads: Number of threads.
-        precision: `"float32"`, `"int8"`, ..., or `"int8 phone-friendly"`: of networks without hard-swish and attention.
+        precision: `"float32"`, `"int8"`, `"stock-int8"` (made by the stock converter), or with ` phone-friendly` behind
+            it: of networks without hard-swish and attention.
         milliseconds: Id of a row of `keras_lite.published.latencies()` -> median time in milliseconds.
         versions: Package -> version.
         commit: The commit that ran, or `None`.

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from keras_lite.export import benchmark
@@ -55,6 +56,18 @@ def test_phone_friendly_files_are_of_the_networks_that_can_be(tmp_path, monkeypa
     parts = [layer.count_params() for layer in written["ghostnet_ours_int8.tflite"].layers if "attention" in layer.name]
     sizes = [model.count_params() for model in written.values()]
     assert (len(parts), sizes[0] - sizes[1]) == (7, sum(parts))
+
+
+def test_stock_files_are_of_the_float_network(tmp_path, monkeypatch):
+    written = {}
+    monkeypatch.setattr(
+        latency, "to_tflite", lambda model, path, *precision, **options: written.update({path: (model, options)})
+    )
+    ((key, path),) = latency.write_files(["shufflenetv2/ours"], ["stock-int8"], tmp_path).items()
+    model, options = written[path]
+    assert key == ("shufflenetv2/ours", "stock-int8")
+    assert isinstance(model, keras.Model)  # a quantised one is of tf_keras
+    assert options["calibration"].shape[1:] == (224, 224, 3)
 
 
 def test_table_has_ratios_beside_the_published():
