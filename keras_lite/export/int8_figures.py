@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.export.conversion import convert
+from keras_lite.export.file_arithmetic import file_arithmetic
 from keras_lite.export.inspection import inspect
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.export.verification import compare
@@ -17,7 +18,7 @@ from keras_lite.quantization import calibrate, quantize_aware
 from keras_lite.quantization.calibration import shaken
 
 _BATCH = 8  # large images fill the memory quickly
-_SHAKEN = 1e-3
+_SHAKEN = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +52,14 @@ class Figures:
         partitions: Parts that XNNPACK runs.
         not_delegated: Names of the operators outside of those, each once.
         deviation: Median over the classes of a logit's standard deviation over the images, in quantisation steps.
-        range_ratio: Width of the output's range, as a multiple of the span of the float model's logits.
+        range_ratio: Width of the output's range, as a multiple of the span of the float model's logits, those
+            of the images that set it among them.
         within_one: Share of logits at most one step away from the fake-quantised model's.
         correlation: With the float model, of the deviations from the mean answer.
         fake_correlation: The fake-quantised model's with the float model: what 8 bits cost, whoever computes them.
-        shaken_within_one: As `within_one`, of the fake-quantised model's own logits when one in a thousand numbers of
-            every activation moves by a step: about as many as differ behind one operator of a file, where a sum lies
-            between two steps. Where depth makes much of it, no file can be closer.
+        shaken_within_one: As `within_one`, of the fake-quantised model's own logits when one in a hundred
+            thousand numbers of every activation moves by a step: about as many as differ behind one operator of a file,
+            where a sum lies between two steps. Where depth makes much of it, no file can be closer.
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
     """
@@ -144,15 +146,18 @@ def convert_and_measure(
     found = inspect(path)
     received = run_in_subprocess(path, others)
     expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
-    fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
-    with shaken(quantized, share=_SHAKEN):
-        moved = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
-    return measure(network, found, expected, fake, moved, received, time.monotonic() - start)
+    seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
+    with file_arithmetic(quantized, path):
+        fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
+        with shaken(quantized, share=_SHAKEN):
+            moved = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
+    return measure(network, found, seen, expected, fake, moved, received, time.monotonic() - start)
 
 
 def measure(
     network: str,
     found: Any,
+    seen: np.ndarray,
     expected: np.ndarray,
     fake: np.ndarray,
     moved: np.ndarray,
@@ -164,6 +169,7 @@ def measure(
     Args:
         network: The network's name.
         found: The file's `keras_lite.export.Inspection`.
+        seen: The float model's logits of the images that set the ranges.
         expected: The float model's logits.
         fake: The fake-quantised model's.
         moved: The same model's, its activations shaken.
@@ -171,13 +177,14 @@ def measure(
         seconds: What it took.
     """
     step = found.output["scale"]
+    span = max(seen.max(), expected.max()) - min(seen.min(), expected.min())
     return Figures(
         network=network,
         int8_only=found.int8_only,
         partitions=found.partitions,
         not_delegated=sorted(set(found.not_delegated)),
         deviation=float(np.median(received.std(axis=0)) / step),
-        range_ratio=float(255 * step / (expected.max() - expected.min())),
+        range_ratio=float(255 * step / span),
         # Both are whole numbers of steps, but for rounding.
         within_one=float((np.abs(received - fake) <= 1.5 * step).mean()),
         shaken_within_one=float((np.abs(moved - fake) <= 1.5 * step).mean()),

@@ -85,6 +85,22 @@ def inspect(path: str) -> dict[str, Any]:
     }
 
 
+def biases(path: str) -> dict[str, Any]:
+    """Return the biases of a file's int8 convolutions and dense layers, and how wide their steps are."""
+    interpreter = open_interpreter(path, delegates=False)
+    tensors = {int(tensor["index"]): tensor for tensor in interpreter.get_tensor_details()}
+    found = []
+    for operator in interpreter._get_ops_details():
+        if operator["op_name"] not in _WEIGHTED or len(operator["inputs"]) < 3 or operator["inputs"][2] < 0:
+            continue
+        index = int(operator["inputs"][2])
+        if tensors[index]["dtype"] == np.int32:
+            values = interpreter.get_tensor(index)
+            steps = np.broadcast_to(tensors[index]["quantization_parameters"]["scales"], values.shape).astype("float64")
+            found.append({"values": (values * steps).tolist(), "steps": steps.tolist()})
+    return {"biases": found}
+
+
 def delegation(interpreter: Any) -> dict[str, Any]:
     """Return how XNNPACK split a model: `partitions`, and the names of the operators that it left out."""
     operators = interpreter._get_ops_details()
@@ -180,7 +196,7 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("predict", "inspect", "delegation", "measure", "measure_all"))
+    parser.add_argument("action", choices=("predict", "inspect", "biases", "delegation", "measure", "measure_all"))
     parser.add_argument("model")
     parser.add_argument("--images")
     parser.add_argument("--answers")
@@ -192,6 +208,8 @@ def _main() -> None:
     result: dict[str, Any] = {}
     if arguments.action == "inspect":
         result = inspect(arguments.model)
+    elif arguments.action == "biases":
+        result = biases(arguments.model)
     elif arguments.action == "delegation":
         result = delegation(open_interpreter(arguments.model))
     elif arguments.action == "measure":

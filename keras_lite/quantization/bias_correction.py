@@ -34,7 +34,7 @@ def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = 
         InputError: If there are no images or their shape is not the model's.
     """
     tensorflow = import_extra("tensorflow", "quantization")
-    sites = list(_sites(quantized))
+    sites = list(biased_layers(quantized))
 
     @tensorflow.function
     def differences(batch):
@@ -65,8 +65,8 @@ def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = 
     return len(sites)
 
 
-def _sites(quantized: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield wrapper, layer and variable of each bias to correct."""
+def biased_layers(quantized: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield wrapper, layer and variable of each bias; where batch normalisation follows a layer, of that alone."""
     for wrapper in quantized.layers:
         layer = getattr(wrapper, "layer", None)
         kind = type(layer).__name__

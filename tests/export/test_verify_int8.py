@@ -66,7 +66,7 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
     expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
     received = run_in_subprocess(path, images)
     found = inspect(path)
-    figures = measure(network, found, expected, fake, fake, received)
+    figures = measure(network, found, expected, expected, fake, fake, received)
 
     assert found.int8_only
     assert found.bad_scales == []
