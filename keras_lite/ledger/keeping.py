@@ -129,7 +129,9 @@ def _difference(trained: keras.Model, twin: keras.Model) -> float:
 
 def _check_size(path: Path, file: str) -> None:
     size = path.stat().st_size
-    others = sum(other.stat().st_size for other in kept_weights.FOLDER.glob("*.weights.h5") if other.name != file)
+    # The file itself lies there under its temporary name, and maybe a former one under its own.
+    others = {*kept_weights.FOLDER.glob("*.weights.h5")} - {path, kept_weights.FOLDER / file}
+    others = sum(other.stat().st_size for other in others)
     if size > _MOST_BYTES or size + others > _MOST_BYTES_IN_ALL:
         raise InputError(
             f"Expected at most {_MOST_BYTES:,} bytes a file and {_MOST_BYTES_IN_ALL:,} in {kept_weights.FOLDER}, "

@@ -66,6 +66,15 @@ def answers(model):
     return keras.ops.convert_to_numpy(model(images, training=False))
 
 
+def test_a_file_counts_once_against_the_limit(kept, place, monkeypatch):
+    size = kept_weights.FOLDER.joinpath(kept.file).stat().st_size
+    monkeypatch.setattr(keeping, "_MOST_BYTES_IN_ALL", size + 1000)
+    keeping.keep(place / "run")
+    monkeypatch.setattr(keeping, "_MOST_BYTES_IN_ALL", size - 1000)
+    with pytest.raises(InputError, match="beside 0"):
+        keeping.keep(place / "run")
+
+
 def test_named_weights_answer_as_the_trained_network(kept, trained):
     assert kept_weights.FOLDER.joinpath(kept.file).stat().st_size < 2.5 * trained.count_params() + 300_000
     expected = answers(trained)
