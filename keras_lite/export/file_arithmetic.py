@@ -105,11 +105,6 @@ def _range_behind(tensor: Any) -> tuple[Any, Any] | None:
         [quantizer] = wrapper._output_quantizers
         fixed = type(quantizer).__name__ == "FixedRange"
         return (quantizer.lowest, quantizer.highest) if fixed else _ends(wrapper._output_quantizer_vars)
-    for activation in getattr(wrapper, "_quantize_activations", []):
-        if type(activation.quantizer).__name__ == "MovingAverageQuantizer" and hasattr(
-            activation, "_post_activation_vars"
-        ):
-            return _ends(activation._post_activation_vars)
     kind = type(getattr(wrapper, "layer", wrapper)).__name__
     return _range_behind(wrapper.input) if kind in _HANDING_ON else None
 

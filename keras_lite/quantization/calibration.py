@@ -223,8 +223,7 @@ def _moving_quantizers(quantized: Any) -> Iterator[tuple[Any, Any, str, bool, An
         if quantizers and type(quantizers[0]).__name__ == "MovingAverageQuantizer":
             yield wrapper, wrapper, "_output_quantizers", True, quantizers[0]
         for activation in getattr(wrapper, "_quantize_activations", []):
-            if type(activation.quantizer).__name__ == "MovingAverageQuantizer":
-                yield wrapper, activation, "quantizer", False, activation.quantizer
+            yield wrapper, activation, "quantizer", False, activation.quantizer
 
 
 @contextlib.contextmanager

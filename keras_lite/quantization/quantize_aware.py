@@ -79,16 +79,8 @@ def _round_once(quantized: Any) -> None:
             continue
         for tensor in wrapper.input:
             maker = tensor._keras_history.layer
-            if len(maker._outbound_nodes) != 1:
-                continue
-            if getattr(maker, "_output_quantizers", None):
+            if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
                 maker._output_quantizers = []
-            for activation in getattr(maker, "_quantize_activations", []):
-                activation.quantizer = _unrounded
-
-
-def _unrounded(inputs: Any, training: Any, weights: dict[str, Any], **unused: Any) -> Any:
-    return inputs
 
 
 def is_finetuned(model: Any) -> bool:

@@ -31,7 +31,7 @@ def joined_pools():
     """Pooled images beside a convolution, as in a hybrid stem: both are brought to the range of the concatenation."""
     layers = keras.layers
     inputs = keras.Input((24, 24, 3))
-    x = layers.Conv2D(5, 2, 2, activation="relu", bias_initializer="random_normal")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(beta_initializer="random_normal")(layers.Conv2D(5, 2, 2)(inputs)))
     return keras.Model(inputs, layers.Concatenate()([x, layers.MaxPooling2D()(inputs)]))
 
 
