@@ -12,7 +12,8 @@ from keras_lite.errors import InputError, import_extra
 from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
 
 # An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
-_OPENED = 1e-2
+# It is opened this far: in narrower steps a large bias behind it would not fit into 32 bits.
+_OPENED = 1.0
 # Of a batch: 32 images of up to 67 x 67, 2 of 244 x 244. With 32 of those CARNet18 takes 18 GB.
 _BATCH_PIXELS = 16 * 96 * 96
 # Parts of a histogram, and how many values of a batch of one tensor are counted, roughly.

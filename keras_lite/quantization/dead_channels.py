@@ -7,7 +7,8 @@ from keras_lite.errors import InputError
 from keras_lite.quantization.to_tf_keras import calls
 
 _WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
-# A channel is dead if its weights are below this share of the layer's largest; mended, it has one weight of the other.
+# A channel is dead if its weights are below this share of the layer's largest, or of its own offset, which must fit
+# into 32 bits in steps as wide as theirs; mended, it has one weight of the other share.
 _DEAD, _MENDED = 1e-5, 1e-4
 
 
@@ -60,11 +61,12 @@ def _mend(layer: keras.layers.Layer, norm: keras.layers.Layer | None) -> str | N
     columns = kernel.reshape(shape[0] * shape[1], -1) if depthwise else kernel.reshape(-1, shape[-1])
     factor, offset = _factor_and_offset(norm, rest, columns.shape[1])
     sizes = np.abs(columns).max(axis=0) * np.abs(factor)
-    dead = sizes <= _DEAD * sizes.max()
+    sound = np.maximum(sizes.max(), np.abs(offset))
+    dead = sizes <= _DEAD * sound
     if not dead.any():
         return None
     columns[:, dead] = 0.0
-    columns[0, dead] = _MENDED * (sizes.max() or 1.0)
+    columns[0, dead] = _MENDED * np.where(sound > 0.0, sound, 1.0)[dead]
     if norm is None:
         layer.set_weights([columns.reshape(shape), *rest])
     else:
