@@ -16,10 +16,12 @@ import numpy as np
 
 # A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
 SMALLEST_SCALE = 1e-6
-# XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this.
+# XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this. It leaves a
+# sum with such an input to LiteRT's own kernel, which computes in 16 bits and answers nonsense where they overflow.
 LARGEST_SCALE_RATIO = 256.0
 _TURNS = 5
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_SUMS = ("ADD", "SUB")
 
 
 def open_interpreter(path: str, threads: int = 1, delegates: bool = True) -> Any:
@@ -184,11 +186,12 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
         scale = scales(target)
         if len(scale) and min(scale) < SMALLEST_SCALE:
             problems.append(f"{name} ({operator['op_name']}): scale {min(scale):.1e}, below {SMALLEST_SCALE:.0e}")
-        elif operator["op_name"] in _WEIGHTED and len(scale):
-            source, kernel = (scales(index) for index in operator["inputs"][:2])
-            if not len(source) or not len(kernel):
+        elif operator["op_name"] in (*_WEIGHTED, *_SUMS) and len(scale):
+            first, second = (scales(index) for index in operator["inputs"][:2])
+            if not len(first) or not len(second):
                 continue
-            ratio = float(max(kernel)) * float(source[0]) / float(scale[0])
+            largest = max(first[0], second[0]) if operator["op_name"] in _SUMS else first[0] * max(second)
+            ratio = float(largest) / float(scale[0])
             if ratio >= LARGEST_SCALE_RATIO:
                 problems.append(f"{name} ({operator['op_name']}): scale {scale[0]:.1e}, {ratio:.0f} times too small")
     return problems

@@ -36,7 +36,7 @@ def latency_flags() -> flags.FlagValues:
     values = command_line.new_flags()
     rows = [latency.id.partition("/")[2] for latency in published.latencies()]
     every = [str(count) for count in range(1, (os.cpu_count() or 1) + 1)]
-    flags.DEFINE_list("rows", rows, "The rows to measure.", flag_values=values)
+    flags.DEFINE_list("rows", rows, "The rows to measure; of other tables as table/model/variant.", flag_values=values)
     text = f"Out of {', '.join(PRECISIONS)}, which the stock converter makes."
     flags.DEFINE_list("precisions", ["float32", "int8"], text, flag_values=values)
     text = "Also each network that has them without its hard-swish and channel attention: relu6 and nothing."
@@ -69,7 +69,7 @@ def write_files(
     them, but with values that vanish from layer to layer XNNPACK would not take some int8 operators.
 
     Args:
-        rows: Rows of the latency table, as `model/variant`.
+        rows: Rows of the latency table, as `model/variant`, or of any other, as `table/model/variant`.
         precisions: Out of `PRECISIONS`.
         folder: Where to write.
         phone_friendly: Whether to write each network also in its `PHONE_FRIENDLY` form, if it has one.
@@ -80,10 +80,13 @@ def write_files(
     Raises:
         InputError: If a row or a precision is not known, or a model can't be converted.
     """
-    known = {latency.id.partition("/")[2]: latency.row for latency in published.latencies()}
+    listed = {latency.id.partition("/")[2]: latency.row for latency in published.latencies()}
+    known = {**listed, **{row.id: row for row in published.rows()}}
     for row in rows:
         if row not in known:
-            raise InputError(f"Expected --rows out of {', '.join(known)}, received {row}.")
+            raise InputError(
+                f"Expected --rows out of {', '.join(listed)}, or as in sports100/carnet18/ours, received {row}."
+            )
     for precision in precisions:
         if precision not in PRECISIONS:
             raise InputError(f"Expected --precisions out of {', '.join(PRECISIONS)}, received {precision}.")
@@ -178,6 +181,11 @@ def _cell(row: str, times: dict[str, float]) -> str:
     return f"{times[row]:.2f}{ratio}"
 
 
+def _row_id(row: str) -> str:
+    """Return the id of a row of the latency table, or that of a row of another table as it is."""
+    return row if row.count("/") == 2 else f"latency/{row}"
+
+
 def _record(times: dict, threads: int, precision: str, results_dir: str, remark: str | None) -> None:
     here = environment()
     result = LatencyResult(
@@ -185,7 +193,7 @@ def _record(times: dict, threads: int, precision: str, results_dir: str, remark:
         threads=threads,
         precision=precision,
         milliseconds={
-            f"latency/{row}": round(value, 3)
+            _row_id(row): round(value, 3)
             for (row, kind, count), value in times.items()
             if (kind, count) == (precision, threads)
         },

@@ -147,14 +147,15 @@ class RunResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LatencyResult:
-    """The time of one image through the networks of the latency table, all measured in one go on one device.
+    """The time of one image through networks, all measured in one go on one device.
 
     Args:
         device: Name of the device, for example `"Pixel 7"`.
         threads: Number of threads.
         precision: `"float32"`, `"int8"`, `"stock-int8"` (made by the stock converter), or with ` phone-friendly` behind
             it: of networks without hard-swish and attention.
-        milliseconds: Id of a row of `keras_lite.published.latencies()` -> median time in milliseconds.
+        milliseconds: Id of a row of `keras_lite.published.latencies()`, or of `keras_lite.published.rows()` -> median
+            time in milliseconds.
         versions: Package -> version.
         commit: The commit that ran, or `None`.
         remark: What a reader must know besides, or `None`.
@@ -176,9 +177,9 @@ class LatencyResult:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        known = {latency.id for latency in published.latencies()}
+        known = {row.id for row in (*published.latencies(), *published.rows())}
         if unknown := [row for row in self.milliseconds if row not in known]:
-            raise InputError(f"Expected rows of the published latency table, received {unknown[0]}.")
+            raise InputError(f"Expected rows of the published tables, received {unknown[0]}.")
         if not all(isinstance(value, int | float) and value > 0 for value in self.milliseconds.values()):
             raise InputError("Expected milliseconds above 0, received others.")
 

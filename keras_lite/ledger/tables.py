@@ -178,7 +178,11 @@ def _other_runs(groups: list[Group]) -> str:
 
 
 def _latency_table(measured: list[LatencyResult]) -> str:
-    text = "Milliseconds for one image of 224 x 224 pixels, in parentheses as a multiple of the original's."
+    text = (
+        "Milliseconds for one image, in parentheses as a multiple of the original's. The networks are those of "
+        "VegFru-292, at 224 x 224 pixels, unless the row says another table; **stock-int8** is "
+        "the int8 file that the stock converter makes."
+    )
     latencies = published.latencies()
     printed = {
         f"{device}, published": {latency.id: latency.milliseconds[device] for latency in latencies}
@@ -192,16 +196,35 @@ def _latency_table(measured: list[LatencyResult]) -> str:
     for machine, results in machines.items():
         remarks = dict.fromkeys(result.remark.rstrip(".") for result in results if result.remark)
         parts.append("; ".join([f"Measured here on {machine}", *remarks]) + ":")
-        parts.append(_times({result.precision: result.milliseconds for result in results}))
+        columns = {result.precision: result.milliseconds for result in results}
+        parts.append(_times(columns, _speedups(columns)))
     return "\n\n".join(parts)
 
 
-def _times(columns: dict[str, dict[str, float]]) -> str:
+def _times(columns: dict[str, dict[str, float]], further: dict[str, dict[str, str]] | None = None) -> str:
+    further = further or {}
+    rows = dict.fromkeys(
+        [*(row.id for row in published.latencies()), *(row for times in columns.values() for row in times)]
+    )
     lines = [
-        (f"`{row.id.removeprefix('latency/')}`", *(_time(row.id, values) for values in columns.values()))
-        for row in published.latencies()
+        (
+            f"`{row.removeprefix('latency/')}`",
+            *(_time(row, times) for times in columns.values()),
+            *(texts.get(row, OPEN) for texts in further.values()),
+        )
+        for row in rows
     ]
-    return _markdown_table(("row", *columns), lines)
+    return _markdown_table(("row", *columns, *further), lines)
+
+
+def _speedups(columns: dict[str, dict[str, float]]) -> dict[str, dict[str, str]]:
+    """Return the int8 file's time as a multiple of other files', by column and row."""
+    ours = columns.get("int8", {})
+    return {
+        f"int8 / {name}": {row: f"{ours[row] / times[row]:.2f}" for row in ours if row in times}
+        for name, times in columns.items()
+        if ours and name in ("float32", "stock-int8")
+    }
 
 
 def _time(row: str, times: dict[str, float]) -> str:

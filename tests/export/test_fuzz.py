@@ -16,6 +16,13 @@ def test_spoiled_models_are_exported(what):
     assert result["error"] < 0.1
 
 
+def test_a_sum_that_litert_gets_wrong_is_named():
+    """Behind a batch normalisation of thousands, hard-swish adds 3: LiteRT's kernel for that overflows."""
+    result = fuzz.export(39)
+    assert "_shift/add (ADD): scale" in result["refused"]
+    assert "times too small" in result["refused"]
+
+
 def test_finished_models_are_not_exported_again(run_tool, tmp_path, monkeypatch, assert_one_line_error):
     calls = []
 

@@ -142,6 +142,31 @@ def test_latency(tmp_path):
     assert ours[1:] == [OPEN]
 
 
+def test_latency_of_further_rows_and_int8_beside_the_other_precisions(tmp_path):
+    times = {
+        "float32": {"latency/ghostnet/ours": 8.0, "sports100/carnet18/ours": 20.0},
+        "int8": {"latency/ghostnet/ours": 6.0, "sports100/carnet18/ours": 9.0},
+        "stock-int8": {"latency/ghostnet/ours": 12.0},
+    }
+    for precision, milliseconds in times.items():
+        result = LatencyResult(
+            device="Pixel 7",
+            threads=1,
+            precision=precision,
+            milliseconds=milliseconds,
+            versions={},
+            commit=None,
+            remark=None,
+        )
+        write_result(result, tmp_path)
+    text = results_markdown(read_results(tmp_path))
+    assert "| row | float32 | int8 | stock-int8 | int8 / float32 | int8 / stock-int8 |" in text
+    (carnet,) = lines_of(text, "Latency", "sports100/carnet18/ours")
+    assert carnet[1:] == ["20.00", "9.00", OPEN, "0.45", OPEN]
+    _, ghostnet = lines_of(text, "Latency", "ghostnet/ours")
+    assert ghostnet[1:] == ["8.00", "6.00", "12.00", "0.75", "0.50"]
+
+
 def test_a_seed_has_one_file(run_result, tmp_path):
     """Neither a second number for a seed nor a copy that passes for another run gets into the report."""
     path = write_result(run_result(0.68), tmp_path)

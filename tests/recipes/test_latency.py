@@ -63,9 +63,11 @@ def test_stock_files_are_of_the_float_network(tmp_path, monkeypatch):
     monkeypatch.setattr(
         latency, "to_tflite", lambda model, path, *precision, **options: written.update({path: (model, options)})
     )
-    ((key, path),) = latency.write_files(["shufflenetv2/ours"], ["stock-int8"], tmp_path).items()
+    rows = ["shufflenetv2/ours", "cifar100_first/resnet20/original"]
+    (key, path), (_, other) = latency.write_files(rows, ["stock-int8"], tmp_path).items()
     model, options = written[path]
     assert key == ("shufflenetv2/ours", "stock-int8")
+    assert written[other][1]["calibration"].shape[1:] == (32, 32, 3)  # a row of another table
     assert isinstance(model, keras.Model)  # a quantised one is of tf_keras
     assert options["calibration"].shape[1:] == (224, 224, 3)
 
