@@ -2,6 +2,7 @@
 
 from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.inspection import Inspection, inspect
+from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.model_card import labels_path, model_card_path, write_model_card
 from keras_lite.export.runner import LiteRTError, LiteRTModel, run_in_subprocess
 from keras_lite.export.tflite import to_tflite
@@ -11,6 +12,7 @@ __all__ = [
     "PRECISIONS",
     "THRESHOLDS",
     "Inspection",
+    "IntegerModel",
     "LiteRTError",
     "LiteRTModel",
     "Thresholds",

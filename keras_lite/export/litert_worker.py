@@ -87,20 +87,20 @@ def inspect(path: str) -> dict[str, Any]:
     }
 
 
-def biases(path: str) -> dict[str, Any]:
-    """Return the biases of a file's int8 convolutions and dense layers, and how wide their steps are."""
+def kernels(path: str) -> dict[str, np.ndarray]:
+    """Return what a file's int8 convolutions and dense layers hold, numbered: kernel, its channels' steps, and bias."""
     interpreter = open_interpreter(path, delegates=False)
     tensors = {int(tensor["index"]): tensor for tensor in interpreter.get_tensor_details()}
-    found = []
+    found: dict[str, np.ndarray] = {}
     for operator in interpreter._get_ops_details():
-        if operator["op_name"] not in _WEIGHTED or len(operator["inputs"]) < 3 or operator["inputs"][2] < 0:
+        if operator["op_name"] not in _WEIGHTED or tensors[int(operator["inputs"][1])]["dtype"] != np.int8:
             continue
-        index = int(operator["inputs"][2])
-        if tensors[index]["dtype"] == np.int32:
-            values = interpreter.get_tensor(index)
-            steps = np.broadcast_to(tensors[index]["quantization_parameters"]["scales"], values.shape).astype("float64")
-            found.append({"values": (values * steps).tolist(), "steps": steps.tolist()})
-    return {"biases": found}
+        index, *bias = (int(tensor) for tensor in operator["inputs"][1:] if tensor >= 0)
+        number = len(found) // 3
+        found[f"kernel{number}"] = interpreter.get_tensor(index)
+        found[f"steps{number}"] = tensors[index]["quantization_parameters"]["scales"]
+        found[f"bias{number}"] = interpreter.get_tensor(bias[0]) if bias else np.zeros(0, "int32")
+    return found
 
 
 def delegation(interpreter: Any) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("predict", "inspect", "biases", "delegation", "measure", "measure_all"))
+    parser.add_argument("action", choices=("predict", "inspect", "kernels", "delegation", "measure", "measure_all"))
     parser.add_argument("model")
     parser.add_argument("--images")
     parser.add_argument("--answers")
@@ -211,8 +211,8 @@ def _main() -> None:
     result: dict[str, Any] = {}
     if arguments.action == "inspect":
         result = inspect(arguments.model)
-    elif arguments.action == "biases":
-        result = biases(arguments.model)
+    elif arguments.action == "kernels":
+        np.savez(arguments.answers, **kernels(arguments.model))
     elif arguments.action == "delegation":
         result = delegation(open_interpreter(arguments.model))
     elif arguments.action == "measure":

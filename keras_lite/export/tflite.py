@@ -1,7 +1,7 @@
 """Writing a model as a TFLite file that is proven to answer like it."""
 
-import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -15,8 +15,8 @@ import numpy as np
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.conversion import PRECISIONS, convert
-from keras_lite.export.file_arithmetic import file_arithmetic
 from keras_lite.export.inspection import Inspection, inspect
+from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification, VerificationError, compare
@@ -44,9 +44,9 @@ def to_tflite(
     """Write a model as a TFLite file, once the file has been shown to answer like the model.
 
     The converted model is run in LiteRT with XNNPACK, in another process, on `samples`, and its answers are compared
-    with those of the model: for a quantisation-aware model, with the fake-quantised answers, what only the file rounds
-    rounded too (see `keras_lite.export.file_arithmetic`). Only then is the file given its name; if it falls short,
-    nothing is left behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with
+    with those of the model: a quantisation-aware one is computed in whole numbers, rounded as XNNPACK does (see
+    `keras_lite.export.IntegerModel`). Only then is the file given its name; if it falls short, nothing is left behind.
+    Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with
     scale and zero point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class name a
     line) and `x.md`, the same as a card to read.
 
@@ -98,8 +98,8 @@ def to_tflite(
         thresholds = THRESHOLDS["int8 quantisation-aware" if quantized else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        with file_arithmetic(model, temporary) if quantized else contextlib.nullcontext():
-            expected = np.asarray(model.predict(samples, verbose=0))
+        answering = IntegerModel(model, temporary).predict if quantized else functools.partial(model.predict, verbose=0)
+        expected = np.asarray(answering(samples))
         classes = (expected if reference is None else np.asarray(reference.predict(samples, verbose=0))).argmax(1)
         inspection, verification = _verify(temporary, path.name, samples, expected, classes, thresholds)
     made = "quantisation-aware" if is_finetuned(model) else "post-training"

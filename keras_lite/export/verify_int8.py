@@ -181,7 +181,19 @@ def _choose(names: list[str], image_size: int) -> list[_Subject]:
     ]  # fmt: skip
 
 
-_HEAD = ("network", "int8", "partitions", "std", "range", "within 1", "shaken", "correlation", "fake", "outside")
+_HEAD = (
+    "network",
+    "int8",
+    "partitions",
+    "std",
+    "range",
+    "equal",
+    "within 1",
+    "floats",
+    "correlation",
+    "fake",
+    "outside",
+)
 
 
 def _line(figures: Figures) -> tuple[str, ...]:
@@ -191,8 +203,9 @@ def _line(figures: Figures) -> tuple[str, ...]:
         str(figures.partitions),
         f"{figures.deviation:.1f}",
         f"{figures.range_ratio:.2f}",
+        f"{figures.equal:.1%}",
         f"{figures.within_one:.1%}",
-        f"{figures.shaken_within_one:.1%}",
+        f"{figures.floats_within_one:.1%}",
         f"{figures.correlation:.4f}",
         f"{figures.fake_correlation:.4f}",
         ", ".join(figures.not_delegated),

@@ -187,36 +187,6 @@ def unrounded(quantized: Any, weights: bool = False) -> Iterator[list[tuple[str,
         yield seen
 
 
-@contextlib.contextmanager
-def shaken(quantized: Any, share: float) -> Iterator[None]:
-    """Within the block some numbers of every activation are moved by a step of its range, up or down, always the same.
-
-    Args:
-        quantized: The model, with ranges.
-        share: How many, from 0 to 1.
-    """
-    tensorflow = import_extra("tensorflow", "quantization")
-
-    def shaker(quantizer, seed):
-        def shake(inputs, training, weights, **options):
-            rounded = quantizer(inputs, training, weights=weights, **options)
-            step = (weights["max_var"] - weights["min_var"]) / 255.0
-            drawn = tensorflow.random.stateless_uniform(tensorflow.shape(rounded), (seed, 0))
-            up, moved = tensorflow.cast(drawn < share / 2, rounded.dtype), tensorflow.cast(drawn < share, rounded.dtype)
-            return rounded + step * (2.0 * up - moved)
-
-        return shake
-
-    changes = []
-    for seed, (_, holder, attribute, listed, quantizer) in enumerate(_moving_quantizers(quantized)):
-        shake = shaker(quantizer, seed)
-        changes.append((holder, attribute, [shake] if listed else shake))
-    with replaced(changes):
-        quantized.make_predict_function(force=True)  # it was traced without
-        yield
-    quantized.make_predict_function(force=True)
-
-
 def _moving_quantizers(quantized: Any) -> Iterator[tuple[Any, Any, str, bool, Any]]:
     """Yield for each moving range its layer, the attribute that has the quantizer (whether in a list), and that."""
     for wrapper in quantized.layers:

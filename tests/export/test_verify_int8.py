@@ -13,7 +13,7 @@ from small_classifier import colour_images
 from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
 from keras_lite.errors import InputError
-from keras_lite.export import Inspection, inspect, keras_applications, run_in_subprocess, verify_int8
+from keras_lite.export import Inspection, IntegerModel, inspect, keras_applications, run_in_subprocess, verify_int8
 from keras_lite.export.conversion import convert
 from keras_lite.export.int8_figures import Figures, FloatFigures, measure
 from keras_lite.export.known_weights import draw_weights, set_known_weights
@@ -66,14 +66,16 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
     expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
     received = run_in_subprocess(path, images)
     found = inspect(path)
-    figures = measure(network, found, expected, expected, fake, fake, received)
+    exact = IntegerModel(quantized, path).predict(images)
+    figures = measure(network, found, expected, expected, fake, exact, received)
 
     assert found.int8_only
     assert found.bad_scales == []
     assert set(found.not_delegated) >= outside
     assert outside or (found.partitions, found.not_delegated) == (1, [])
     assert figures.correlation >= 0.98
-    assert figures.within_one >= 0.99
+    np.testing.assert_array_equal(exact, received)
+    assert figures.floats_within_one >= 0.99
     assert figures.range_ratio <= 1.5
     assert figures.deviation >= 8
 
@@ -109,11 +111,11 @@ def test_file_that_answers_a_constant_fails():
 
 def test_control_explains_what_random_weights_do_and_nothing_else():
     figures = Figures(
-        "net", True, 2, ["ADD"], 9.0, 1.0, 0.5, 0.8, fake_correlation=0.8, shaken_within_one=0.5, seconds=1
+        "net", True, 2, ["ADD"], 9.0, 1.0, 0.5, 0.0, 0.1, correlation=0.8, fake_correlation=0.8, seconds=1
     )
     assert figures.shortcomings() == ["2 partitions", "50.0% < 99% within a step", "correlation 0.800 < 0.98"]
     assert figures.shortcomings(attention=True) == figures.shortcomings()[1:]
-    assert figures.shared_with_control() == figures.shortcomings()[1:]
+    assert figures.shared_with_control() == figures.shortcomings()[2:]
 
 
 def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypatch, assert_one_line_error):
@@ -122,7 +124,7 @@ def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypat
     def verify(row, images, others):
         calls.append((row.network, images.shape, others.shape))
         good = row.network == "cifar_resnet20__ours"
-        return Figures(row.network, good, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
+        return Figures(row.network, good, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
 
     monkeypatch.setattr(verify_int8, "verify", verify)
     arguments = ("cifar_resnet20__ours", "--cache_dir", tmp_path, "--calibration_images", 4, "--images", 2)
@@ -147,7 +149,9 @@ def test_images_of_every_kind(tmp_path):
         verify_int8.read_images(str(tmp_path / "nowhere"), (32, 32), 3)
 
 
-GOOD = Figures("net", True, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, FloatFigures(1_000, 2_000_000, 3e-6, 1, 2.5, 1.0))
+GOOD = Figures(
+    "net", True, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, FloatFigures(1_000, 2_000_000, 3e-6, 1, 2.5, 1.0)
+)
 
 
 def test_models_that_come_with_keras_stand_beside_published_networks(

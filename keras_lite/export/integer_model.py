@@ -1,0 +1,438 @@
+"""A quantised model computed in whole numbers, rounded wherever and however XNNPACK rounds its int8 file.
+
+TF-MOT's model computes in floats, and where a sum lies next to halfway between two steps the last bit of a float
+decides. Biases and what goes into a concatenation it does not round at all. A deep network makes much of that; here
+an operator has the file's answer to the bit.
+"""
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_lite.errors import InputError, import_extra
+from keras_lite.export.litert_worker import to_model_type
+from keras_lite.export.runner import call_worker
+from keras_lite.quantization.calibration import check_images
+
+_BATCH = 8  # large images fill the memory quickly
+_LOWEST, _HIGHEST = -128, 127
+# Of a step, how far a kernel or bias of the file may lie from the model's: a half, and what float32 loses on the way.
+_NEAR = 0.6
+# Up to here float32 holds every whole number.
+_EXACT = 2.0**24
+# XNNPACK brings int8 numbers to another scale by a factor in so many parts, halves rounded up.
+_PARTS = np.float32(256.0)
+# XNNPACK adds int8 numbers by factors of so many bits, and not where scales differ more than this.
+_SUM_BITS, _SUM_RATIOS = 20, (2.0**-10, 2.0**8)
+_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
+# Layers that hand on numbers of their input as they are.
+_HANDING_ON = ("ChannelRange", "Cropping2D", "Flatten", "MaxPooling2D", "Permute", "Reshape", "ZeroPadding2D")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Range:
+    """How a tensor is rounded: the width of a step, and the int8 number that stands for zero."""
+
+    step: np.float32
+    zero: int
+
+    @classmethod
+    def between(cls, lowest: Any, highest: Any) -> "_Range":
+        lowest, highest = float(lowest), float(highest)
+        step = (highest - lowest) / (_HIGHEST - _LOWEST)
+        return cls(np.float32(step), int(np.clip(np.rint(_LOWEST - lowest / step), _LOWEST, _HIGHEST)))
+
+    def cut_off(self, steps: np.ndarray, lowest: float | None = None, highest: float | None = None) -> "_Tensor":
+        """Return whole numbers of steps as a tensor, those outside of the range, or of given values, cut off."""
+        low, high = _LOWEST - self.zero, _HIGHEST - self.zero
+        if lowest is not None:
+            low = max(low, int(np.rint(lowest / self.step)))
+        if highest is not None:
+            high = min(high, int(np.rint(highest / self.step)))
+        return _Tensor(np.clip(steps, low, high).astype("float32"), self)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tensor:
+    """Whole numbers of steps, zero at 0, as float32, which holds them exactly."""
+
+    steps: np.ndarray
+    range: _Range
+
+    @property
+    def values(self) -> np.ndarray:
+        return self.steps * self.range.step
+
+
+class IntegerModel:
+    """A quantised model that computes in whole numbers, as LiteRT does with XNNPACK.
+
+    Convolutions and dense layers sum exactly and are rounded once; sums, products, means, sigmoids and what comes to
+    another scale before a concatenation have XNNPACK's own factors, softmax and products of two matrices those of
+    LiteRT's kernels. Structure and ranges are the model's, and so are kernels and biases, in the whole numbers that the
+    file has for them. Other functions (GELU, tanh) are computed in floats and rounded.
+
+    On x86 processors every published network then answers as its file does, to the bit; XNNPACK's kernels for others
+    round a number here and there the other way.
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", CVPR 2018 (arXiv:1712.05877), section 2; the factors are those of XNNPACK's kernels for x86.
+
+    Args:
+        quantized: What `keras_lite.quantization.quantize_aware` returned, with ranges. It is not changed.
+        path: The int8 `.tflite` file converted from it.
+
+    Raises:
+        InputError: If the file does not exist or is no TFLite file, or a layer's answers are never rounded.
+        LiteRTError: If LiteRT refuses the file.
+        MissingExtraError: If LiteRT is not installed.
+
+    Example:
+
+    ```python
+    logits = IntegerModel(quantized, "model.tflite").predict(images)
+    ```
+    """
+
+    def __init__(self, quantized: Any, path: str | os.PathLike):
+        self.quantized = quantized
+        self._kernels = _read_kernels(path)
+        # With the layers whose answers each takes, and the layer whose answers it gives.
+        self._operators: list[tuple[list[str], str, Callable]] = []
+        inside: set[str] = set()  # layers that the operator of one before them computes
+        for wrapper in quantized.layers:
+            if type(wrapper).__name__ == "InputLayer" or wrapper.name in inside:
+                continue
+            chain = _chain(wrapper)
+            inside.update(each.name for each in chain[1:])
+            inputs = wrapper.input if isinstance(wrapper.input, list) else [wrapper.input]
+            self._operators.append(([_maker(each) for each in inputs], chain[-1].name, self._operator(chain)))
+        self._last_use = {each: at for at, (inputs, _, _) in enumerate(self._operators) for each in inputs}
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return the logits, as float32.
+
+        Args:
+            images: Preprocessed float images of shape `(count, height, width, 3)`.
+
+        Raises:
+            InputError: If there are no images or their shape is not the model's.
+        """
+        images = check_images(self.quantized, images)
+        return np.concatenate([self._answer(images[at : at + _BATCH]) for at in range(0, len(images), _BATCH)])
+
+    def _answer(self, images: np.ndarray) -> np.ndarray:
+        tensors: dict[str, Any] = {_maker(self.quantized.inputs[0]): images}
+        for at, (inputs, output, operator) in enumerate(self._operators):
+            tensors[output] = operator([tensors[each] for each in inputs])
+            for each in set(inputs):
+                if self._last_use[each] == at:
+                    del tensors[each]
+        return tensors[_maker(self.quantized.outputs[0])].values
+
+    def _operator(self, chain: list[Any]) -> Callable[[list[Any]], Any]:
+        """Return the function of one operator of the file, for layers of which the last one rounds."""
+        first, last = chain[0], chain[-1]
+        layer = getattr(first, "layer", first)
+        kind, target = type(layer).__name__, _range_of(last)
+        if kind == "QuantizeLayer":
+            return lambda inputs: _quantize(inputs[0], target)
+        if kind in _HANDING_ON and target is None:
+            return lambda inputs: _Tensor(np.asarray(layer(inputs[0].steps)), inputs[0].range)
+        if target is None:
+            target = _range_ahead(last)
+        if target is None:
+            raise InputError(f"Expected layers whose answers are rounded, received {last.name}, whose are not.")
+        lowest, highest = _limits(chain)
+        if kind in _WEIGHTED:
+            if getattr(last, "_quantize_activations", []):
+                target = _range_ahead(last) or target  # TF-MOT rounds it twice, the file once
+            return self._weighted(chain, target, lowest, highest)
+        functions = {
+            "Add": lambda inputs: _add(inputs, target, lowest, highest),
+            "AddConstant": lambda inputs: _add([*inputs, _constant(first)], target, lowest, highest),
+            "GlobalAveragePooling2D": lambda inputs: _mean(inputs[0], target, layer.keepdims),
+            "Join": lambda inputs: _join(inputs, target, layer.axis),
+            "MatMul": lambda inputs: _matrix_product(inputs, target, layer.transposed),
+            "Multiply": lambda inputs: _multiply(inputs, target, lowest, highest),
+            "MultiplyConstant": lambda inputs: _multiply([*inputs, _window_parts(layer)], target, lowest, highest),
+            "Softmax": lambda inputs: _softmax(inputs[0], target),
+            "Subtract": lambda inputs: _add(inputs, target, lowest, highest, signs=(1, -1)),
+        }
+        if kind == "Rescaling" and layer.offset == 0.0:
+            return lambda inputs: _multiply([*inputs, _number(layer.scale)], target, lowest, highest)
+        if kind == "Activation" and layer.get_config()["activation"] == "sigmoid":
+            return lambda inputs: _sigmoid(inputs[0], target)
+        return functions.get(kind, lambda inputs: _in_floats(chain, inputs, target))
+
+    def _weighted(
+        self, chain: list[Any], target: _Range, lowest: float | None, highest: float | None
+    ) -> Callable[[list[_Tensor]], _Tensor]:
+        kernel, bias = _kernel_and_bias(chain)
+        layer = chain[0].layer
+        made: dict[_Range, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+        def convolve(inputs: list[_Tensor]) -> _Tensor:
+            [source] = inputs
+            if source.range not in made:
+                made[source.range] = self._rounded(type(layer).__name__, kernel, bias, source.range.step)
+            whole, steps, offsets = made[source.range]
+            sums = _convolution(layer, source.steps, whole) + offsets
+            factors = source.range.step * steps / target.step
+            return target.cut_off(np.rint(sums.astype("float32") * factors), lowest, highest)
+
+        return convolve
+
+    def _rounded(
+        self, kind: str, kernel: np.ndarray, bias: np.ndarray, input_step: np.float32
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return a kernel in whole numbers, the steps of its channels, and the bias in whole numbers.
+
+        They are the file's, which has them to the last bit; where it has none that are near, rounded here.
+        """
+        axis = _channel_axis(kind, kernel)
+        for whole, steps, offsets in self._kernels:
+            whole = _as_in_keras(whole, kind)
+            if whole.shape != kernel.shape or len(steps) not in (1, len(bias)):
+                continue
+            steps = np.broadcast_to(steps, bias.shape)
+            wide = _along(steps, axis, kernel.ndim)
+            offsets = np.zeros(bias.shape) if not len(offsets) else offsets.astype("float64")
+            unit = steps.astype("float64") * float(input_step)
+            near = np.abs(whole * wide - kernel) <= _NEAR * wide
+            if near.all() and (np.abs(offsets * unit - bias) <= _NEAR * unit + 1e-6 * np.abs(bias)).all():
+                return whole, steps, offsets
+        others = tuple(each for each in range(kernel.ndim) if each != axis)
+        steps = (np.maximum(np.abs(kernel).max(others), 1e-12) / _HIGHEST).astype("float32")
+        unit = steps.astype("float64") * float(input_step)
+        return np.rint(kernel / _along(steps, axis, kernel.ndim)).astype("float32"), steps, np.rint(bias / unit)
+
+
+def _read_kernels(path: str | os.PathLike) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "kernels.npz")
+        call_worker("kernels", path, answers=target)
+        with np.load(target) as found:
+            numbers = range(len(found) // 3)
+            return [(found[f"kernel{at}"], found[f"steps{at}"], found[f"bias{at}"]) for at in numbers]
+
+
+def _along(values: np.ndarray, axis: int, dimensions: int) -> np.ndarray:
+    return values.reshape([-1 if each == axis else 1 for each in range(dimensions)])
+
+
+def _as_in_keras(kernel: np.ndarray, kind: str) -> np.ndarray:
+    """Return a file's kernel with the axes of a layer's."""
+    kernel = kernel.astype("float32")
+    if kind == "Dense":
+        return kernel.T
+    return kernel.transpose(1, 2, 3, 0) if kernel.ndim == 4 else kernel
+
+
+def _channel_axis(kind: str, kernel: np.ndarray) -> int:
+    return 2 if kind == "DepthwiseConv2D" else kernel.ndim - 1
+
+
+def _maker(tensor: Any) -> str:
+    return tensor._keras_history.layer.name
+
+
+def _only_user(wrapper: Any) -> Any:
+    users = [node.layer for node in wrapper._outbound_nodes]
+    return users[0] if len(users) == 1 else None
+
+
+def _chain(wrapper: Any) -> list[Any]:
+    """Return a layer and those behind it that the file computes in the same operator, the last of which rounds."""
+    chain = [wrapper]
+    while _range_of(chain[-1]) is None and type(getattr(wrapper, "layer", None)).__name__ not in _HANDING_ON:
+        user = _only_user(chain[-1])
+        if type(getattr(user, "layer", None)).__name__ not in ("BatchNormalization", "ReLU"):
+            break
+        chain.append(user)
+    return chain
+
+
+def _range_of(wrapper: Any) -> _Range | None:
+    """Return the range that a layer's answers are rounded in, or None."""
+    if type(wrapper).__name__ == "QuantizeLayer":
+        return _between(wrapper.quantizer_vars)
+    if getattr(wrapper, "_output_quantizers", []):
+        [quantizer] = wrapper._output_quantizers
+        if type(quantizer).__name__ == "FixedRange":
+            return _Range.between(quantizer.lowest, quantizer.highest)
+        return _between(wrapper._output_quantizer_vars)
+    for activation in getattr(wrapper, "_quantize_activations", []):
+        if hasattr(activation, "_post_activation_vars"):
+            return _between(activation._post_activation_vars)
+    return None
+
+
+def _range_ahead(wrapper: Any) -> _Range | None:
+    """Return the range of the concatenation that a layer's answers go into, perhaps by way of others, or None."""
+    user = _only_user(wrapper)
+    if type(getattr(user, "layer", None)).__name__ != "Join":
+        return None
+    return _range_of(user) or _range_ahead(user)
+
+
+def _between(variables: dict[str, Any]) -> _Range:
+    return _Range.between(variables["min_var"].numpy(), variables["max_var"].numpy())
+
+
+def _limits(chain: list[Any]) -> tuple[float | None, float | None]:
+    """Return between what values ReLUs in a chain of layers cut its answers off."""
+    lowest = highest = None
+    for wrapper in chain:
+        layer = wrapper.layer if hasattr(wrapper, "layer") else wrapper
+        activations = [activation.activation for activation in getattr(wrapper, "_quantize_activations", [])]
+        if any(getattr(activation, "__name__", "") == "relu" for activation in activations):
+            lowest = 0.0
+        if type(layer).__name__ == "ReLU":
+            lowest = 0.0
+            highest = highest if layer.max_value is None else float(layer.max_value)
+    return lowest, highest
+
+
+def _kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the kernel of a layer as the model rounds it, and the bias, batch normalisation behind it folded in."""
+    wrapper, layer = chain[0], chain[0].layer
+    depthwise = type(layer).__name__ == "DepthwiseConv2D"
+    [kernel] = [
+        np.asarray(quantizer(weight, False, weights=variables)) for weight, quantizer, variables in wrapper._weight_vars
+    ] or [np.asarray(layer.depthwise_kernel if depthwise else layer.kernel)]
+    kernel = kernel.astype("float64")
+    if depthwise:
+        kernel = kernel.reshape(*kernel.shape[:2], -1, 1)  # as in a file: each answer's kernel at a place of its own
+    axis = _channel_axis(type(layer).__name__, kernel)
+    bias = layer.bias.numpy().astype("float64") if layer.use_bias else np.zeros(kernel.shape[axis])
+    for norm in (each.layer for each in chain[1:] if type(each.layer).__name__ == "BatchNormalization"):
+        mean, variance = (values.numpy().astype("float64") for values in (norm.moving_mean, norm.moving_variance))
+        scale = 1.0 / np.sqrt(variance + norm.epsilon)
+        if norm.scale:
+            scale = scale * norm.gamma.numpy()
+        bias = (bias - mean) * scale + (norm.beta.numpy() if norm.center else 0.0)
+        kernel = kernel * _along(scale, axis, kernel.ndim)
+    return kernel, bias
+
+
+def _convolution(layer: Any, steps: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return sums of products of whole numbers, exactly, as float64."""
+    tensorflow = import_extra("tensorflow", "quantization")
+    kind = type(layer).__name__
+    others = tuple(each for each in range(kernel.ndim) if each != _channel_axis(kind, kernel))
+    largest = np.abs(kernel).sum(others).max() * np.abs(steps).max()
+    dtype = "float32" if largest < _EXACT else "float64"
+    steps, kernel = steps.astype(dtype), kernel.astype(dtype)
+    if kind == "DepthwiseConv2D":
+        kernel = kernel.reshape(*kernel.shape[:2], steps.shape[-1], -1)
+    if kind == "Dense":
+        return (steps @ kernel).astype("float64")
+    options = {"padding": layer.padding.upper(), "dilations": layer.dilation_rate}
+    if kind == "DepthwiseConv2D":
+        sums = tensorflow.nn.depthwise_conv2d(steps, kernel, (1, *layer.strides, 1), **options)
+    else:
+        sums = tensorflow.nn.conv2d(steps, kernel, layer.strides, **options)
+    return sums.numpy().astype("float64")
+
+
+def _quantize(images: np.ndarray, target: _Range) -> _Tensor:
+    details = {"dtype": np.int8, "quantization": (target.step, target.zero)}
+    return _Tensor(to_model_type(images, details).astype("float32") - target.zero, target)
+
+
+def _add(
+    inputs: list[_Tensor], target: _Range, lowest: float | None, highest: float | None, signs: Iterable[int] = (1, 1)
+) -> _Tensor:
+    factors = [tensor.range.step / target.step for tensor in inputs]
+    if not all(_SUM_RATIOS[0] <= factor < _SUM_RATIOS[1] for factor in factors):
+        total = sum(sign * tensor.values.astype("float64") for sign, tensor in zip(signs, inputs, strict=True))
+        return target.cut_off(np.rint(total / target.step), lowest, highest)
+    shift = _SUM_BITS - (int(np.frexp(max(factors))[1]) - 1)
+    total = np.int64(1) << (shift - 1)
+    for sign, factor, tensor in zip(signs, factors, inputs, strict=True):
+        total = total + sign * int(np.rint(np.ldexp(factor, shift))) * tensor.steps.astype("int64")
+    return target.cut_off(total >> shift, lowest, highest)
+
+
+def _multiply(inputs: list[_Tensor], target: _Range, lowest: float | None, highest: float | None) -> _Tensor:
+    first, second = inputs
+    factor = first.range.step * second.range.step / target.step
+    return target.cut_off(np.rint(first.steps * second.steps * factor), lowest, highest)
+
+
+def _mean(source: _Tensor, target: _Range, keepdims: bool) -> _Tensor:
+    pixels = np.float32(source.steps.shape[1] * source.steps.shape[2])
+    # XNNPACK sums the int8 numbers themselves, and takes their zero away in floats.
+    factor = source.range.step / target.step * (np.float32(1.0) / pixels)
+    zero = np.float32(source.range.zero) * pixels
+    sums = source.steps.sum((1, 2), keepdims=keepdims, dtype="float64").astype("float32") + zero
+    numbers = np.rint(sums * factor + (np.float32(target.zero) - zero * factor))
+    return target.cut_off(numbers - target.zero)
+
+
+def _matrix_product(inputs: list[_Tensor], target: _Range, transposed: bool) -> _Tensor:
+    first, second = (tensor.steps.astype("float64") for tensor in inputs)
+    sums = first @ (second.swapaxes(-1, -2) if transposed else second)
+    # Not XNNPACK's, but LiteRT's own kernel: a factor of 31 bits, and what comes of it is rounded once more.
+    steps = float(inputs[0].range.step) * float(inputs[1].range.step) / float(target.step)
+    factor, exponent = np.frexp(steps)
+    product = np.floor(sums * np.rint(np.ldexp(factor, 31)) / 2.0**31 + 0.5)
+    return target.cut_off(np.sign(product) * np.floor(np.ldexp(np.abs(product), int(exponent)) + 0.5))
+
+
+def _softmax(source: _Tensor, target: _Range) -> _Tensor:
+    powers = np.exp((source.steps - source.steps.max(-1, keepdims=True)) * source.range.step)
+    factor = np.float32(1.0) / (powers.sum(-1, keepdims=True, dtype="float32") * target.step)
+    return target.cut_off(np.floor(powers * factor + np.float32(0.5)))
+
+
+def _sigmoid(source: _Tensor, target: _Range) -> _Tensor:
+    answers = np.float32(1.0) / (np.float32(1.0) + np.exp(-source.values))
+    return target.cut_off(np.rint(answers / target.step))
+
+
+def _join(inputs: list[_Tensor], target: _Range, axis: int) -> _Tensor:
+    return _Tensor(np.concatenate([_requantized(tensor, target).steps for tensor in inputs], axis), target)
+
+
+def _requantized(tensor: _Tensor, target: _Range) -> _Tensor:
+    if tensor.range == target:
+        return tensor
+    factor = np.rint(_PARTS * (tensor.range.step / target.step))
+    return target.cut_off(np.floor((tensor.steps * factor + _PARTS / 2) / _PARTS))
+
+
+def _constant(wrapper: Any) -> _Tensor:
+    """Return what `AddConstant` adds, as the file has it."""
+    if not wrapper.layer.trained:
+        return _number(wrapper.layer.value)
+    [(weight, _, variables)] = wrapper._weight_vars
+    step = np.float32(float(variables["max_var"].numpy()) / _HIGHEST)
+    return _Tensor(np.rint(weight.numpy() / step), _Range(step, 0))
+
+
+def _number(value: float) -> _Tensor:
+    """Return one number as a file has it: all the steps of a range from zero."""
+    steps = float(_HIGHEST - _LOWEST)
+    whole = np.float32(np.sign(value) * steps)
+    return _Tensor(whole, _Range(np.float32(abs(value) / steps), 0))
+
+
+def _window_parts(layer: Any) -> _Tensor:
+    step = np.float32(float(layer.values.max()) / 120.0)
+    return _Tensor(np.rint(layer.values / step), _Range(step, 0))
+
+
+def _in_floats(chain: list[Any], inputs: list[_Tensor], target: _Range) -> _Tensor:
+    """Compute layers in floats and round what comes of them."""
+    values: Any = [tensor.values for tensor in inputs]
+    values = values[0] if len(values) == 1 else values
+    for wrapper in chain:
+        values = wrapper(values, training=False)
+    return target.cut_off(np.rint(np.asarray(values) / target.step))

@@ -1,0 +1,123 @@
+"""What LiteRT answers with an int8 file, computed in whole numbers: the same to the bit."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_lite.errors import InputError
+from keras_lite.export import IntegerModel, inspect, run_in_subprocess
+from keras_lite.export.conversion import convert
+from keras_lite.layers import ChannelAttention, ChannelShuffle, GroupConvBlock, PositionEmbedding
+from keras_lite.quantization import calibrate, quantize_aware
+
+pytestmark = pytest.mark.tensorflow_only
+
+IMAGES = np.random.default_rng(0).normal(size=(32, 24, 24, 3)).astype("float32")
+
+
+def normalized(x):
+    return layers.BatchNormalization(
+        beta_initializer="random_normal",
+        gamma_initializer="random_normal",  # some are below zero
+        moving_mean_initializer="random_normal",
+    )(x)
+
+
+def convolutions(x):
+    """Deep: one number off by a step would be seen in the answers."""
+    for depth in range(8):
+        x = layers.Conv2D(16, 3, use_bias=depth % 2 == 1, bias_initializer="random_normal")(x)
+        x = layers.ReLU()(normalized(x))
+    return x
+
+
+def other_convolutions(x):
+    x = layers.Conv2D(12, 3, 2, "same", activation="relu", bias_initializer="random_normal")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)(x)
+    x = layers.ReLU(6.0)(normalized(x))
+    x = layers.Conv2D(24, 3, dilation_rate=2, groups=4, use_bias=False)(x)
+    return normalized(x)
+
+
+def wide_sums(x):
+    """More than float32 can sum exactly."""
+    x = layers.Conv2D(600, 1, activation="relu", kernel_initializer="ones", bias_initializer="ones")(x)
+    return layers.Conv2D(8, 3, kernel_initializer=keras.initializers.RandomNormal(1.0, 0.5))(x)
+
+
+def joined(x):
+    """As in a hybrid stem: pooled images and convolutions are brought to one range."""
+    pooled = layers.MaxPooling2D()(x)
+    normal = layers.ReLU()(normalized(layers.Conv2D(5, 2, 2)(x)))
+    x = layers.Concatenate()([normal, pooled])
+    return layers.Concatenate()([layers.Conv2D(4, 1, activation="relu")(x), x])
+
+
+def joined_twice(x):
+    inner = layers.Concatenate()([normalized(layers.Conv2D(width, 2, 2)(x)) for width in (3, 4)])
+    return layers.Concatenate()([inner, layers.MaxPooling2D()(x)])
+
+
+def residual(x):
+    x = normalized(layers.Conv2D(8, 3, padding="same", use_bias=False)(x))
+    y = layers.Activation("hard_silu")(normalized(layers.Conv2D(8, 3, padding="same")(x)))
+    y = ChannelAttention(2, gate="hard_sigmoid")(y)
+    return layers.ReLU()(layers.Add()([x, y]))
+
+
+def groups(x):
+    x = GroupConvBlock(8, attention_ratio=2)(layers.Conv2D(6, 3)(x))
+    return ChannelShuffle(2)(layers.Activation("silu")(x))
+
+
+def arithmetic(x):
+    x = layers.Conv2D(6, 3)(x)
+    y = layers.AveragePooling2D(3, 1, "same")(PositionEmbedding("height")(x))
+    return layers.Multiply()([layers.Subtract()([x, y]), layers.Activation("hard_sigmoid")(y)])
+
+
+@pytest.mark.parametrize(
+    ("build", "operators"),
+    [
+        (convolutions, {"CONV_2D"}),
+        (other_convolutions, {"CONV_2D", "DEPTHWISE_CONV_2D"}),
+        (wide_sums, {"CONV_2D"}),
+        (joined, {"QUANTIZE", "CONCATENATION", "MAX_POOL_2D"}),
+        (joined_twice, {"CONCATENATION"}),
+        (residual, {"ADD", "MUL", "MEAN"}),
+        (groups, {"LOGISTIC", "MUL", "TRANSPOSE"}),
+        (arithmetic, {"ADD", "SUB", "MUL"}),
+    ],
+)
+def test_answers_are_the_files(build, operators, tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((24, 24, 3))
+    model = keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(build(inputs))))
+    quantized = quantize_aware(model)
+    calibrate(quantized, IMAGES)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(convert(quantized, "int8"))
+    assert operators <= {entry["name"] for entry in inspect(path).operators}
+    weights = quantized.get_weights()
+
+    exact = IntegerModel(quantized, path).predict(IMAGES)
+
+    np.testing.assert_array_equal(exact, run_in_subprocess(path, IMAGES))
+    # The same model in floats lies next to it.
+    step = inspect(path).output["scale"]
+    assert (np.abs(exact - quantized.predict(IMAGES, verbose=0)) < 1.5 * step).mean() > 0.9
+    for old, new in zip(weights, quantized.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_wrong_images_are_refused(tmp_path):
+    inputs = keras.Input((24, 24, 3))
+    quantized = quantize_aware(keras.Model(inputs, layers.Conv2D(2, 3)(inputs)))
+    calibrate(quantized, IMAGES)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(convert(quantized, "int8"))
+    with pytest.raises(InputError, match=r"\(count, 24, 24, 3\)"):
+        IntegerModel(quantized, path).predict(IMAGES[:, :20])
+    with pytest.raises(InputError, match="nowhere"):
+        IntegerModel(quantized, tmp_path / "nowhere.tflite")
