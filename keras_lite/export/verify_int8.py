@@ -2,10 +2,12 @@
 
     python -m keras_lite.export.verify_int8 [NETWORK ...] [--data_dir DATA] [--cache_dir DIR]
     python -m keras_lite.export.verify_int8 keras.applications [--image_size 96] [--page FILE.md]
+    python -m keras_lite.export.verify_int8 carnet --trained --data_dir SPORTS
 
 NETWORK is the network of a published row, or keras.applications/NAME for a model that comes with Keras;
 keras.applications alone stands for all of those that are known to work. Each network gets known random weights, so that
-nothing need be trained or downloaded; ranges come from some images, and others are compared. DATA is a folder with
+nothing need be trained or downloaded, or with --trained those that are kept in weights/, on images like those it was
+trained with; ranges come from some images, and others are compared. DATA is a folder with
 images, a folder with CIFAR's python files (scaled to the network's size), or `shapes`. A finished network is kept in
 the cache and not converted again until its code changes. One line a network, then a table; a network that falls short
 is an error.
@@ -29,6 +31,7 @@ from absl import flags
 from PIL import Image
 
 from keras_lite import command_line, published
+from keras_lite.applications.kept_weights import KeptWeights, list_weights
 from keras_lite.data import Preprocessing, make_shapes
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
@@ -46,6 +49,7 @@ flags.DEFINE_string("cache_dir", "build/verify-int8", "Where finished networks a
 flags.DEFINE_integer("calibration_images", 256, "Images that set the ranges.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("image_size", 96, "Of models of keras.applications.", 75, flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Also write the table of keras.applications here.", flag_values=FLAGS)
+flags.DEFINE_boolean("trained", False, "Kept weights instead of random ones.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 64, "Other images, to compare.", 2, flag_values=FLAGS)
 
 # Where the code is that a result depends on.
@@ -55,48 +59,55 @@ _PACKAGES = ("keras", "tensorflow", "tf-keras", "tensorflow-model-optimization",
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """A network to check: its name, what else its figures depend on, its input, and the function that checks it."""
+    """A network to check: its name, what else its figures depend on, its input, and the function that checks it.
+
+    `random` says whether its weights are; then what a control falls short of is no fault of the file.
+    """
 
     name: str
     key: Any
-    size: tuple[int, int]
-    pixels: bool
+    preprocessing: Preprocessing
     attention: bool
+    random: bool
     verify: Callable[[np.ndarray, np.ndarray], Figures]
 
 
-def verify(row: published.Row, images: np.ndarray, others: np.ndarray) -> Figures:
-    """Convert a row's network, with known random weights, and compare its int8 file.
+def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: KeptWeights | None = None) -> Figures:
+    """Convert a row's network, and compare its int8 file.
 
     Args:
         row: The published row.
         images: Preprocessed images that set the ranges.
         others: Preprocessed images to compare.
+        kept: The network's weights; by default known random ones.
 
     Raises:
         InputError: If it can't be converted or run.
         MissingExtraError: If the quantization extra is not installed.
     """
     start = time.monotonic()
-    model = row.build(classifier_activation=None)
-    set_known_weights(model, images)
+    if kept is None:
+        model = row.build(classifier_activation=None)
+        set_known_weights(model, images)
+    else:
+        shape = tuple(kept.input_shape)
+        model = row.build(classifier_activation=None, input_shape=shape, weights=kept.name)
     with tempfile.TemporaryDirectory() as folder:
         return convert_and_measure(row.network, model, images, others, Path(folder, "int8.tflite"), start)
 
 
-def read_images(data_dir: str, size: tuple[int, int], count: int, pixels: bool = False) -> np.ndarray:
-    """Return preprocessed images of a size; CIFAR's are scaled.
+def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:
+    """Return preprocessed images; CIFAR's are scaled.
 
     Args:
         data_dir: `"shapes"`, a folder of images, or one with CIFAR's python files.
-        size: Height and width in pixels.
+        preprocessing: Their size and normalisation.
         count: How many.
-        pixels: Whether the preprocessing leaves the pixels as they are, from 0 to 255.
 
     Raises:
         InputError: If there are fewer.
     """
-    preprocessing = Preprocessing(size, (0.0,) * 3, (1 / 255,) * 3) if pixels else Preprocessing(size)
+    size = preprocessing.image_size
     if data_dir == SHAPES:
         return preprocessing(make_shapes(count, 0, size[0]).images(np.arange(count)))
     if not (Path(data_dir).is_dir() and find_cifar(Path(data_dir))):
@@ -115,9 +126,9 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named networks, or all."""
     for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
         import_extra(module, "quantization")
-    chosen = _choose(positional, values.image_size)
+    chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
     code = _code_hash()
-    images: dict[tuple, np.ndarray] = {}
+    images: dict[Preprocessing, np.ndarray] = {}
     table, passed, failed, applications = [_HEAD], 0, [], []
     for number, subject in enumerate(chosen, start=1):
         settings = [subject.name, subject.key, values.data_dir, values.calibration_images, values.images, code]
@@ -125,18 +136,17 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         cached = Path(values.cache_dir, f"{subject.name}.json")
         found = read_json(cached) if cached.is_file() else {}
         if found.get("key") != key:
-            kind = (subject.size, subject.pixels)
-            if kind not in images:
+            if subject.preprocessing not in images:
                 count = values.calibration_images + values.images
-                images = {kind: read_images(values.data_dir, subject.size, count, subject.pixels)}
-            calibration, others = np.split(images[kind], [values.calibration_images])
+                images = {subject.preprocessing: read_images(values.data_dir, subject.preprocessing, count)}
+            calibration, others = np.split(images[subject.preprocessing], [values.calibration_images])
             found = {"key": key, "figures": dataclasses.asdict(subject.verify(calibration, others))}
             write_json(cached, found)
             keras.backend.clear_session()
             gc.collect()
         figures = Figures.from_dict(found["figures"])
         missed = figures.shortcomings(subject.attention)
-        shared = figures.shared_with_control()
+        shared = figures.shared_with_control() if subject.random else []
         alone = [text for text in missed if text not in shared]
         verdict = f"falls short: {', '.join(alone)}" if alone else "passes" if not missed else "as good as the control"
         if shared:
@@ -167,18 +177,33 @@ def _choose(names: list[str], image_size: int) -> list[_Subject]:
     if unknown := [name for name in names if name not in rows and name not in every]:
         raise InputError(f"Expected networks out of: {', '.join([*rows, *every])}; received {unknown[0]!r}.")
     size = (image_size, image_size)
-    return [
-        _Subject(
-            name, image_size, size, name.removeprefix(prefix) in keras_applications.TAKE_PIXELS, False,
-            functools.partial(keras_applications.verify, name.removeprefix(prefix)),
+    subjects = []
+    for name in names or rows:
+        if name in every:
+            short = name.removeprefix(prefix)
+            pixels = ((0.0,) * 3, (1 / 255,) * 3) if short in keras_applications.TAKE_PIXELS else ()
+            check = functools.partial(keras_applications.verify, short)
+            subjects.append(_Subject(name, image_size, Preprocessing(size, *pixels), False, True, check))
+        else:
+            row = rows[name]
+            check, attention = functools.partial(verify, row), row.variant == "efficientformer"
+            subjects.append(_Subject(name, row.id, Preprocessing(row.input[:2]), attention, True, check))
+    return subjects
+
+
+def _choose_trained(names: list[str]) -> list[_Subject]:
+    """Return what the command line names, or all, of the networks with kept weights."""
+    subjects = {}
+    for kept in list_weights():
+        row = published.get(kept.row)
+        check = functools.partial(verify, row, kept=kept)
+        preprocessing = Preprocessing(**kept.preprocessing)
+        subjects[row.network] = _Subject(
+            f"{row.network}-{kept.name}", kept.sha256, preprocessing, row.variant == "efficientformer", False, check
         )
-        if name in every
-        else _Subject(
-            name, rows[name].id, rows[name].input[:2], False, rows[name].variant == "efficientformer",
-            functools.partial(verify, rows[name]),
-        )
-        for name in names or rows
-    ]  # fmt: skip
+    if unknown := [name for name in names if name not in subjects]:
+        raise InputError(f"Expected networks with kept weights, {', '.join(subjects)}; received {unknown[0]!r}.")
+    return [subjects[name] for name in names or subjects]
 
 
 _HEAD = (

@@ -35,7 +35,8 @@ def quantize_aware(model: keras.Model) -> Any:
 
     Returns:
         A functional `tf_keras.Model` that takes the same float images and answers logits: a softmax at the end of
-        `model` is dropped. `predict` is the reference for what an int8 file of it must answer.
+        `model` is dropped. `predict` answers in floats what an int8 file of it answers, but for sums that lie next to
+        halfway between two steps; `keras_lite.export.IntegerModel` rounds those as the file does.
 
     Raises:
         InputError: If a layer can't be quantised; the message names it.

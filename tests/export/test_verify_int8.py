@@ -12,6 +12,7 @@ from small_classifier import colour_images
 
 from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
+from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
 from keras_lite.export import Inspection, IntegerModel, inspect, keras_applications, run_in_subprocess, verify_int8
 from keras_lite.export.conversion import convert
@@ -143,10 +144,26 @@ def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypat
     assert_one_line_error(run_tool(verify_int8, "resnet"), "resnet")
 
 
+def test_trained_networks_have_no_excuse(run_tool, tmp_path, monkeypatch, assert_one_line_error):
+    calls = []
+
+    def verify(row, images, others, kept):
+        calls.append((row.id, images.shape[1:], kept.name))
+        return dataclasses.replace(GOOD, network=row.network, float32=None, correlation=0.97, fake_correlation=0.97)
+
+    monkeypatch.setattr(verify_int8, "verify", verify)
+    arguments = ("--trained", "--cache_dir", tmp_path, "--calibration_images", 4, "--images", 2)
+    finished = run_tool(verify_int8, "carnet", *arguments)
+    assert calls == [("sports100/carnet18/ours", (96, 96, 3), "sports100")]
+    assert "1/1 carnet-sports100: falls short: correlation 0.970 < 0.98" in finished.stdout
+    assert_one_line_error(finished, "received 1 that fall short")
+    assert_one_line_error(run_tool(verify_int8, "ghostnet__ours", *arguments), "kept weights", "ghostnet__ours")
+
+
 def test_images_of_every_kind(tmp_path):
-    assert verify_int8.read_images("shapes", (48, 48), 3).shape == (3, 48, 48, 3)
+    assert verify_int8.read_images("shapes", Preprocessing((48, 48)), 3).shape == (3, 48, 48, 3)
     with pytest.raises(InputError, match="does not exist"):
-        verify_int8.read_images(str(tmp_path / "nowhere"), (32, 32), 3)
+        verify_int8.read_images(str(tmp_path / "nowhere"), Preprocessing((32, 32)), 3)
 
 
 GOOD = Figures(
