@@ -21,8 +21,10 @@ from keras_lite.quantization.calibration import check_images
 
 _BATCH = 8  # large images fill the memory quickly
 _LOWEST, _HIGHEST = -128, 127
-# Of a step, how far a kernel or bias of the file may lie from the model's: a half, and what float32 loses on the way.
+# How many steps a bias of the file may lie from the model's: a half, and what float32 loses on the way.
 _NEAR = 0.6
+# How many a kernel's number: it is rounded already, and another way where it lay halfway between two steps.
+_ROUNDED = 1.01
 # Up to here float32 holds every whole number.
 _EXACT = 2.0**24
 # XNNPACK brings int8 numbers to another scale by a factor in so many parts, halves rounded up.
@@ -204,7 +206,7 @@ class IntegerModel:
             wide = _along(steps, axis, kernel.ndim)
             offsets = np.zeros(bias.shape) if not len(offsets) else offsets.astype("float64")
             unit = steps.astype("float64") * float(input_step)
-            near = np.abs(whole * wide - kernel) <= _NEAR * wide
+            near = np.abs(whole * wide - kernel) <= _ROUNDED * wide
             if near.all() and (np.abs(offsets * unit - bias) <= _NEAR * unit + 1e-6 * np.abs(bias)).all():
                 return whole, steps, offsets
         others = tuple(each for each in range(kernel.ndim) if each != axis)
