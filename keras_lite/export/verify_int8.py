@@ -42,13 +42,14 @@ from keras_lite.export.known_weights import set_known_weights
 from keras_lite.export.samples import read_samples
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.profiling import format_table
+from keras_lite.training.environment import processor
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", SHAPES, "Where images come from.", flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", "build/verify-int8", "Where finished networks are kept.", flag_values=FLAGS)
 flags.DEFINE_integer("calibration_images", 256, "Images that set the ranges.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("image_size", 96, "Of models of keras.applications.", 75, flag_values=FLAGS)
-flags.DEFINE_string("page", None, "Also write the table of keras.applications here.", flag_values=FLAGS)
+flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
 flags.DEFINE_boolean("trained", False, "Kept weights instead of random ones.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 64, "Other images, to compare.", 2, flag_values=FLAGS)
 
@@ -129,7 +130,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
     code = _code_hash()
     images: dict[Preprocessing, np.ndarray] = {}
-    table, passed, failed, applications = [_HEAD], 0, [], []
+    results, passed, failed = [], 0, []
     for number, subject in enumerate(chosen, start=1):
         settings = [subject.name, subject.key, values.data_dir, values.calibration_images, values.images, code]
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
@@ -152,16 +153,20 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         if shared:
             verdict += f"; the control too: {', '.join(shared)}"
         print(f"{number}/{len(chosen)} {subject.name}: {verdict} ({figures.seconds:.0f} s)", flush=True)
-        table.append(_line(figures))
+        results.append(figures)
         passed += not missed
         failed += [subject.name] if alone else []
-        applications += [figures] if figures.float32 is not None else []
-    print(f"\n{format_table(table)}\n{passed} of {len(chosen)} networks meet every demand; {len(failed)} fall short.")
+    table = format_table([_HEAD, *map(_line, results)])
+    print(f"\n{table}\n{passed} of {len(chosen)} networks meet every demand; {len(failed)} fall short.")
+    applications = [figures for figures in results if figures.float32 is not None]
     if applications:
         print(f"\n{keras_applications.markdown_table(applications)}")
     if values.page is not None:
-        counts = (values.calibration_images, values.images)
-        write_text(values.page, keras_applications.page(applications, values.image_size, values.data_dir, *counts))
+        counts = (values.data_dir, values.calibration_images, values.images)
+        text = keras_applications.page(applications, values.image_size, *counts) if applications else ""
+        others = [figures for figures in results if figures.float32 is None]
+        text += published_page(others, "kept" if values.trained else "random", *counts) if others else ""
+        write_text(values.page, text)
     if failed:
         raise InputError(f"Expected every int8 file to pass, received {len(failed)} that fall short, above.")
 
@@ -235,6 +240,43 @@ def _line(figures: Figures) -> tuple[str, ...]:
         f"{figures.fake_correlation:.4f}",
         ", ".join(figures.not_delegated),
     )
+
+
+def published_page(
+    results: list[Figures], weights: str, data_dir: str, calibration_images: int, compared_images: int
+) -> str:
+    """Return the Markdown page of what was found of published networks.
+
+    Args:
+        results: What `verify` returned.
+        weights: Whose weights: `"random"` or `"kept"`.
+        data_dir: Where the images came from.
+        calibration_images: How many of them set the ranges.
+        compared_images: How many others were compared.
+    """
+    lines = [_HEAD, tuple("---" if name in ("network", "int8", "outside") else "---:" for name in _HEAD)]
+    lines += [_line(figures) for figures in results]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
+    return f"""# Published networks as int8 files
+
+Written by `python tools/verify_int8.py --page FILE`, on {processor()}: {weights} weights, no training, images of
+`{data_dir}` at each network's size, {calibration_images} to set the ranges and {compared_images} others to compare.
+
+{table}
+
+- **int8**: whether every operator takes and gives int8 alone. **partitions**: parts that XNNPACK runs; **outside**:
+  operators that it does not.
+- **std**: the median over the classes of a logit's standard deviation over the images, in steps of the output.
+  **range**: the output's range as a multiple of the span of the float model's logits.
+- **equal**, **within 1**: logits that are those of the quantised model, or a step from them at most, computed in whole
+  numbers (`keras_lite.export.IntegerModel`). **floats**: within a step of TF-MOT's model, which computes in floats.
+- **correlation**: of the file's answers with the float model's, as deviations from their mean over the images.
+  **fake**: that of TF-MOT's model, without any file. With random weights what changes from image to image is a few
+  steps, and each rounding counts; `--trained` shows networks with weights that are kept of a training.
+
+{versions}.
+"""
 
 
 def _code_hash() -> str:

@@ -128,13 +128,17 @@ def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypat
         return Figures(row.network, good, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
 
     monkeypatch.setattr(verify_int8, "verify", verify)
-    arguments = ("cifar_resnet20__ours", "--cache_dir", tmp_path, "--calibration_images", 4, "--images", 2)
+    page = tmp_path / "page.md"
+    flags = ("--page", page, "--cache_dir", tmp_path, "--calibration_images", 4, "--images", 2)
+    arguments = ("cifar_resnet20__ours", *flags)
     for _ in range(2):
         finished = run_tool(verify_int8, *arguments)
         assert finished.returncode == 0, finished.stderr
         assert "1/1 cifar_resnet20__ours: passes" in finished.stdout
     assert calls == [("cifar_resnet20__ours", (4, 32, 32, 3), (2, 32, 32, 3))]
     assert "key" in json.loads((tmp_path / "cifar_resnet20__ours.json").read_text())
+    assert "| cifar_resnet20__ours | yes | 1 | 9.0 | 1.00 | 100.0% | 100.0% | 100.0% |" in page.read_text()
+    assert "random weights, no training, images of\n`shapes`" in page.read_text()
 
     run_tool(verify_int8, *arguments[:-1], 3)  # other images
     assert len(calls) == 2
@@ -195,7 +199,7 @@ def test_models_that_come_with_keras_stand_beside_published_networks(
     widths = {name: width for name, _, width in calls}
     assert widths["EfficientNetB0"] > 200 > 10 > widths["ResNet50"]  # pixels, and normalised ones
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
-    assert len(rows) == 2 + 11
+    assert len(rows) == 2 + 11 + 2 + 1  # and the published one's table
     assert "| 1,000 | 2 M | 3e-06 | yes | 1 / 1 | none | 2.50 | 1.00 | 0.40 |" in rows[2]
     assert "keras.applications --image_size 80" in page.read_text()
     assert_one_line_error(run_tool(verify_int8, "keras.applications/VGG16"), "keras.applications/VGG16", "NASNetMobile")
