@@ -49,26 +49,26 @@ class _Range:
         step = (highest - lowest) / (_HIGHEST - _LOWEST)
         return cls(np.float32(step), int(np.clip(np.rint(_LOWEST - lowest / step), _LOWEST, _HIGHEST)))
 
-    def cut_off(self, steps: np.ndarray, lowest: float | None = None, highest: float | None = None) -> "_Tensor":
+    def cut_off(self, whole: np.ndarray, lowest: float | None = None, highest: float | None = None) -> "_Tensor":
         """Return whole numbers of steps as a tensor, those outside of the range, or of given values, cut off."""
         low, high = _LOWEST - self.zero, _HIGHEST - self.zero
         if lowest is not None:
             low = max(low, int(np.rint(lowest / self.step)))
         if highest is not None:
             high = min(high, int(np.rint(highest / self.step)))
-        return _Tensor(np.clip(steps, low, high).astype("float32"), self)
+        return _Tensor(np.clip(whole, low, high).astype("float32"), self)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tensor:
     """Whole numbers of steps, zero at 0, as float32, which holds them exactly."""
 
-    steps: np.ndarray
+    whole: np.ndarray
     range: _Range
 
     @property
     def values(self) -> np.ndarray:
-        return self.steps * self.range.step
+        return self.whole * self.range.step
 
 
 class IntegerModel:
@@ -145,7 +145,7 @@ class IntegerModel:
         if kind == "QuantizeLayer":
             return lambda inputs: _quantize(inputs[0], target)
         if kind in _HANDING_ON and target is None:
-            return lambda inputs: _Tensor(np.asarray(layer(inputs[0].steps)), inputs[0].range)
+            return lambda inputs: _Tensor(np.asarray(layer(inputs[0].whole)), inputs[0].range)
         if target is None:
             target = _range_ahead(last)
         if target is None:
@@ -184,7 +184,7 @@ class IntegerModel:
             if source.range not in made:
                 made[source.range] = self._rounded(type(layer).__name__, kernel, bias, source.range.step)
             whole, steps, offsets = made[source.range]
-            sums = _convolution(layer, source.steps, whole) + offsets
+            sums = _convolution(layer, source.whole, whole) + offsets
             factors = source.range.step * steps / target.step
             return target.cut_off(np.rint(sums.astype("float32") * factors), lowest, highest)
 
@@ -323,23 +323,23 @@ def _kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     return kernel, bias
 
 
-def _convolution(layer: Any, steps: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def _convolution(layer: Any, whole: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Return sums of products of whole numbers, exactly, as float64."""
     tensorflow = import_extra("tensorflow", "quantization")
     kind = type(layer).__name__
     others = tuple(each for each in range(kernel.ndim) if each != _channel_axis(kind, kernel))
-    largest = np.abs(kernel).sum(others).max() * np.abs(steps).max()
+    largest = np.abs(kernel).sum(others).max() * np.abs(whole).max()
     dtype = "float32" if largest < _EXACT else "float64"
-    steps, kernel = steps.astype(dtype), kernel.astype(dtype)
+    whole, kernel = whole.astype(dtype), kernel.astype(dtype)
     if kind == "DepthwiseConv2D":
-        kernel = kernel.reshape(*kernel.shape[:2], steps.shape[-1], -1)
+        kernel = kernel.reshape(*kernel.shape[:2], whole.shape[-1], -1)
     if kind == "Dense":
-        return (steps @ kernel).astype("float64")
+        return (whole @ kernel).astype("float64")
     options = {"padding": layer.padding.upper(), "dilations": layer.dilation_rate}
     if kind == "DepthwiseConv2D":
-        sums = tensorflow.nn.depthwise_conv2d(steps, kernel, (1, *layer.strides, 1), **options)
+        sums = tensorflow.nn.depthwise_conv2d(whole, kernel, (1, *layer.strides, 1), **options)
     else:
-        sums = tensorflow.nn.conv2d(steps, kernel, layer.strides, **options)
+        sums = tensorflow.nn.conv2d(whole, kernel, layer.strides, **options)
     return sums.numpy().astype("float64")
 
 
@@ -358,28 +358,28 @@ def _add(
     shift = _SUM_BITS - (int(np.frexp(max(factors))[1]) - 1)
     total = np.int64(1) << (shift - 1)
     for sign, factor, tensor in zip(signs, factors, inputs, strict=True):
-        total = total + sign * int(np.rint(np.ldexp(factor, shift))) * tensor.steps.astype("int64")
+        total = total + sign * int(np.rint(np.ldexp(factor, shift))) * tensor.whole.astype("int64")
     return target.cut_off(total >> shift, lowest, highest)
 
 
 def _multiply(inputs: list[_Tensor], target: _Range, lowest: float | None, highest: float | None) -> _Tensor:
     first, second = inputs
     factor = first.range.step * second.range.step / target.step
-    return target.cut_off(np.rint(first.steps * second.steps * factor), lowest, highest)
+    return target.cut_off(np.rint(first.whole * second.whole * factor), lowest, highest)
 
 
 def _mean(source: _Tensor, target: _Range, keepdims: bool) -> _Tensor:
-    pixels = np.float32(source.steps.shape[1] * source.steps.shape[2])
+    pixels = np.float32(source.whole.shape[1] * source.whole.shape[2])
     # XNNPACK sums the int8 numbers themselves, and takes their zero away in floats.
     factor = source.range.step / target.step * (np.float32(1.0) / pixels)
     zero = np.float32(source.range.zero) * pixels
-    sums = source.steps.sum((1, 2), keepdims=keepdims, dtype="float64").astype("float32") + zero
+    sums = source.whole.sum((1, 2), keepdims=keepdims, dtype="float64").astype("float32") + zero
     numbers = np.rint(sums * factor + (np.float32(target.zero) - zero * factor))
     return target.cut_off(numbers - target.zero)
 
 
 def _matrix_product(inputs: list[_Tensor], target: _Range, transposed: bool) -> _Tensor:
-    first, second = (tensor.steps.astype("float64") for tensor in inputs)
+    first, second = (tensor.whole.astype("float64") for tensor in inputs)
     sums = first @ (second.swapaxes(-1, -2) if transposed else second)
     # Not XNNPACK's, but LiteRT's own kernel: a factor of 31 bits, and what comes of it is rounded once more.
     steps = float(inputs[0].range.step) * float(inputs[1].range.step) / float(target.step)
@@ -389,7 +389,7 @@ def _matrix_product(inputs: list[_Tensor], target: _Range, transposed: bool) -> 
 
 
 def _softmax(source: _Tensor, target: _Range) -> _Tensor:
-    powers = np.exp((source.steps - source.steps.max(-1, keepdims=True)) * source.range.step)
+    powers = np.exp((source.whole - source.whole.max(-1, keepdims=True)) * source.range.step)
     factor = np.float32(1.0) / (powers.sum(-1, keepdims=True, dtype="float32") * target.step)
     return target.cut_off(np.floor(powers * factor + np.float32(0.5)))
 
@@ -400,14 +400,14 @@ def _sigmoid(source: _Tensor, target: _Range) -> _Tensor:
 
 
 def _join(inputs: list[_Tensor], target: _Range, axis: int) -> _Tensor:
-    return _Tensor(np.concatenate([_requantized(tensor, target).steps for tensor in inputs], axis), target)
+    return _Tensor(np.concatenate([_requantized(tensor, target).whole for tensor in inputs], axis), target)
 
 
 def _requantized(tensor: _Tensor, target: _Range) -> _Tensor:
     if tensor.range == target:
         return tensor
     factor = np.rint(_PARTS * (tensor.range.step / target.step))
-    return target.cut_off(np.floor((tensor.steps * factor + _PARTS / 2) / _PARTS))
+    return target.cut_off(np.floor((tensor.whole * factor + _PARTS / 2) / _PARTS))
 
 
 def _constant(wrapper: Any) -> _Tensor:
