@@ -45,7 +45,7 @@ class _Range:
 
     @classmethod
     def between(cls, lowest: Any, highest: Any) -> "_Range":
-        lowest, highest = float(lowest), float(highest)
+        lowest, highest = float(np.float32(lowest)), float(np.float32(highest))
         step = (highest - lowest) / (_HIGHEST - _LOWEST)
         return cls(np.float32(step), int(np.clip(np.rint(_LOWEST - lowest / step), _LOWEST, _HIGHEST)))
 
