@@ -390,7 +390,8 @@ def _matrix_product(inputs: list[_Tensor], target: _Range, transposed: bool) -> 
 
 def _softmax(source: _Tensor, target: _Range) -> _Tensor:
     powers = np.exp((source.whole - source.whole.max(-1, keepdims=True)) * source.range.step)
-    factor = np.float32(1.0) / (powers.sum(-1, keepdims=True, dtype="float32") * target.step)
+    total = powers.cumsum(-1, dtype="float32")[..., -1:]  # one after the other, as the kernel adds
+    factor = np.float32(1.0) / (total * target.step)
     return target.cut_off(np.floor(powers * factor + np.float32(0.5)))
 
 
