@@ -34,7 +34,7 @@ def rewrite(flat: keras.Model) -> keras.Model:
     """
     separable = {layer.name: layer for layer in flat.layers if type(layer).__name__ == "SeparableConv2D"}
     called: set[str] = set()
-    computed: dict[tuple[int, str], Any] = {}
+    computed: dict[tuple[int, str, str], Any] = {}
     halves: dict[str, tuple[keras.layers.Layer, keras.layers.Layer]] = {}
 
     def call(layer, *args, **kwargs):
@@ -54,7 +54,7 @@ def rewrite(flat: keras.Model) -> keras.Model:
         called.add(layer.name)
         if type(layer).__name__ not in _COMPUTED_ONCE:
             return layer(*args, **kwargs)
-        key = (id(args[0]), json.dumps({**layer.get_config(), "name": None}, default=str))
+        key = (id(args[0]), type(layer).__name__, json.dumps({**layer.get_config(), "name": None}, default=str))
         if key not in computed:
             computed[key] = layer(*args, **kwargs)
         return computed[key]

@@ -67,6 +67,10 @@ def with_relu_used_twice(x):
         (lambda x: layers.Multiply()([x, layers.Activation("sigmoid")(x)]), ["Activation"]),
         (lambda x: layers.GlobalMaxPooling2D(keepdims=True)(x), ["MaxPooling2D", "Reshape"]),
         (lambda x: ops.relu(x) + ops.relu(x), ["ReLU", "Add"]),
+        (
+            lambda x: layers.MaxPooling2D()(x) + layers.AveragePooling2D()(x),
+            ["MaxPooling2D", "AveragePooling2D", "Add"],
+        ),
         (with_relu_used_twice, ["Conv2D", "Conv2D", "ReLU", "ReLU"]),
     ],
 )
