@@ -68,7 +68,7 @@ def with_relu_used_twice(x):
         (lambda x: layers.GlobalMaxPooling2D(keepdims=True)(x), ["MaxPooling2D", "Reshape"]),
         (lambda x: ops.relu(x) + ops.relu(x), ["ReLU", "Add"]),
         (
-            lambda x: layers.MaxPooling2D()(x) + layers.AveragePooling2D()(x),
+            lambda x: layers.MaxPooling2D(2)(x) + layers.AveragePooling2D(2)(x),
             ["MaxPooling2D", "AveragePooling2D", "Add"],
         ),
         (with_relu_used_twice, ["Conv2D", "Conv2D", "ReLU", "ReLU"]),
