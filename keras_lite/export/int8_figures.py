@@ -1,6 +1,7 @@
 """What is found of an int8 file, and what is demanded of it."""
 
 import dataclasses
+import importlib.metadata
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.export.verification import compare
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.training.environment import environment
 
+_PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
 _BATCH = 8  # large images fill the memory quickly
 
 
@@ -149,6 +152,15 @@ def convert_and_measure(
     fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
     exact = IntegerModel(quantized, path).predict(others)
     return measure(network, found, seen, expected, fake, exact, received, time.monotonic() - start)
+
+
+def made_with() -> str:
+    """Return what figures were made with: versions of packages and the commit, as text."""
+    here = environment()
+    texts = [f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES]
+    if here["commit"]:
+        texts.append(f"commit {here['commit'][:10]}{' with changes' if here['commit_modified'] else ''}")
+    return ", ".join(texts)
 
 
 def measure(

@@ -1,7 +1,6 @@
 """Models of `keras.applications` as float32 and int8 files, checked without any training."""
 
 import dataclasses
-import importlib.metadata
 import tempfile
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from keras_lite.export.benchmark import benchmark_files
 from keras_lite.export.conversion import convert
-from keras_lite.export.int8_figures import Figures, FloatFigures, convert_and_measure
+from keras_lite.export.int8_figures import Figures, FloatFigures, convert_and_measure, made_with
 from keras_lite.export.known_weights import draw_weights
 from keras_lite.export.runner import run_in_subprocess
 from keras_lite.profiling import profile
@@ -34,8 +33,6 @@ NAMES = (
 )
 # Models that scale their input themselves.
 TAKE_PIXELS = ("MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0", "EfficientNetV2B0")
-
-_PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
 
 
 def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
@@ -109,7 +106,6 @@ def page(results: list[Figures], image_size: int, data_dir: str, calibration_ima
         calibration_images: How many of them set the ranges.
         compared_images: How many others were compared.
     """
-    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
     names = " ".join(found.network for found in results)
     names = PREFIX.rstrip("/") if len(results) == len(NAMES) else names
     settings = f"--image_size {image_size} --calibration_images {calibration_images} --images {compared_images}"
@@ -119,11 +115,11 @@ Written by `python tools/verify_int8.py {names} {settings} --page FILE`.
 
 {markdown_table(results)}
 
-Input {image_size} x {image_size} x 3, images of `{data_dir}`, random weights, no training. "Off by": largest
+Input {image_size} x {image_size} x 3, images of {Path(data_dir).name}, random weights, no training. "Off by": largest
 difference of an answer from Keras' own, as a share of the largest. Latency: median of one image, one thread, the two
 files in turns, LiteRT with XNNPACK on {processor()}; only the ratios (int8 / float32) carry over to other machines, as
 far as any do. Correlation: of the int8 file's answers with the float model's, as deviations from their mean over the
 images; beside it that of the same 8-bit model computed in floats. A deep network of random weights blows up every
 rounding, so the second is what a file can reach.
-{versions}.
+{made_with()}.
 """

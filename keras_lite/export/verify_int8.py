@@ -37,7 +37,7 @@ from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export import keras_applications
-from keras_lite.export.int8_figures import Figures, convert_and_measure
+from keras_lite.export.int8_figures import Figures, convert_and_measure, made_with
 from keras_lite.export.known_weights import set_known_weights
 from keras_lite.export.samples import read_samples
 from keras_lite.files import read_json, write_json, write_text
@@ -257,11 +257,11 @@ def published_page(
     lines = [_HEAD, tuple("---" if name in ("network", "int8", "outside") else "---:" for name in _HEAD)]
     lines += [_line(figures) for figures in results]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES)
     return f"""# Published networks as int8 files
 
 Written by `python tools/verify_int8.py --page FILE`, on {processor()}: {weights} weights, no training, images of
-`{data_dir}` at each network's size, {calibration_images} to set the ranges and {compared_images} others to compare.
+{Path(data_dir).name} at each network's size, {calibration_images} to set the ranges and {compared_images} others to
+compare.
 
 {table}
 
@@ -275,7 +275,7 @@ Written by `python tools/verify_int8.py --page FILE`, on {processor()}: {weights
   **fake**: that of TF-MOT's model, without any file. With random weights what changes from image to image is a few
   steps, and each rounding counts; `--trained` shows networks with weights that are kept of a training.
 
-{versions}.
+{made_with()}.
 """
 
 

@@ -138,7 +138,7 @@ def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypat
     assert calls == [("cifar_resnet20__ours", (4, 32, 32, 3), (2, 32, 32, 3))]
     assert "key" in json.loads((tmp_path / "cifar_resnet20__ours.json").read_text())
     assert "| cifar_resnet20__ours | yes | 1 | 9.0 | 1.00 | 100.0% | 100.0% | 100.0% |" in page.read_text()
-    assert "random weights, no training, images of\n`shapes`" in page.read_text()
+    assert "random weights, no training, images of\nshapes" in page.read_text()
 
     run_tool(verify_int8, *arguments[:-1], 3)  # other images
     assert len(calls) == 2
