@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import import_extra
 from keras_lite.export.litert_worker import to_model_type
 from keras_lite.export.runner import call_worker
 from keras_lite.quantization.calibration import check_images
@@ -59,6 +59,9 @@ class _Range:
         return _Tensor(np.clip(whole, low, high).astype("float32"), self)
 
 
+_UNROUNDED = _Range(np.float32(1.0), 0)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Tensor:
     """Whole numbers of steps, zero at 0, as float32, which holds them exactly."""
@@ -77,7 +80,7 @@ class IntegerModel:
     Convolutions and dense layers sum exactly and are rounded once; sums, products, means, sigmoids and what comes to
     another scale before a concatenation have XNNPACK's own factors, softmax and products of two matrices those of
     LiteRT's kernels. Structure and ranges are the model's, and so are kernels and biases, in the whole numbers that the
-    file has for them. Other functions (GELU, tanh) are computed in floats and rounded.
+    file has for them. Other functions (GELU, tanh) are computed in floats and rounded where the model rounds them.
 
     On x86 processors every published network then answers as its file does, to the bit; XNNPACK's kernels for others
     round a number here and there the other way.
@@ -90,7 +93,7 @@ class IntegerModel:
         path: The int8 `.tflite` file converted from it.
 
     Raises:
-        InputError: If the file does not exist or is no TFLite file, or a layer's answers are never rounded.
+        InputError: If the file does not exist or is no TFLite file.
         LiteRTError: If LiteRT refuses the file.
         MissingExtraError: If LiteRT is not installed.
 
@@ -145,11 +148,17 @@ class IntegerModel:
         if kind == "QuantizeLayer":
             return lambda inputs: _quantize(inputs[0], target)
         if kind in _HANDING_ON and target is None:
-            return lambda inputs: _Tensor(np.asarray(layer(inputs[0].whole)), inputs[0].range)
+            joined = _joined_range(first)
+
+            def hand_on(inputs: list[_Tensor]) -> _Tensor:
+                source = inputs[0] if joined is None else _requantized(inputs[0], joined)
+                return _Tensor(np.asarray(layer(source.whole)), source.range)
+
+            return hand_on
         if target is None:
             target = _range_ahead(last)
         if target is None:
-            raise InputError(f"Expected layers whose answers are rounded, received {last.name}, whose are not.")
+            return lambda inputs: _Tensor(_in_floats(chain, inputs), _UNROUNDED)
         lowest, highest = _limits(chain)
         if kind in _WEIGHTED:
             if getattr(last, "_quantize_activations", []):
@@ -170,7 +179,7 @@ class IntegerModel:
             return lambda inputs: _multiply([*inputs, _number(layer.scale)], target, lowest, highest)
         if kind == "Activation" and layer.get_config()["activation"] == "sigmoid":
             return lambda inputs: _sigmoid(inputs[0], target)
-        return functions.get(kind, lambda inputs: _in_floats(chain, inputs, target))
+        return functions.get(kind, lambda inputs: target.cut_off(np.rint(_in_floats(chain, inputs) / target.step)))
 
     def _weighted(
         self, chain: list[Any], target: _Range, lowest: float | None, highest: float | None
@@ -254,10 +263,16 @@ def _chain(wrapper: Any) -> list[Any]:
     chain = [wrapper]
     while _range_of(chain[-1]) is None and type(getattr(wrapper, "layer", None)).__name__ not in _HANDING_ON:
         user = _only_user(chain[-1])
-        if type(getattr(user, "layer", None)).__name__ not in ("BatchNormalization", "ReLU"):
+        layer = getattr(user, "layer", None)
+        if not _is_relu(layer) and type(layer).__name__ != "BatchNormalization":
             break
         chain.append(user)
     return chain
+
+
+def _is_relu(layer: Any) -> bool:
+    kind = type(layer).__name__
+    return kind == "ReLU" or (kind == "Activation" and layer.get_config()["activation"] == "relu")
 
 
 def _range_of(wrapper: Any) -> _Range | None:
@@ -283,6 +298,13 @@ def _range_ahead(wrapper: Any) -> _Range | None:
     return _range_of(user) or _range_ahead(user)
 
 
+def _joined_range(wrapper: Any) -> _Range | None:
+    """Return the range of the first concatenation among the users of a layer, or None."""
+    users = [node.layer for node in wrapper._outbound_nodes]
+    joins = [user for user in users if type(getattr(user, "layer", None)).__name__ == "Join"]
+    return (_range_of(joins[0]) or _range_ahead(joins[0])) if joins else None
+
+
 def _between(variables: dict[str, Any]) -> _Range:
     return _Range.between(variables["min_var"].numpy(), variables["max_var"].numpy())
 
@@ -295,9 +317,10 @@ def _limits(chain: list[Any]) -> tuple[float | None, float | None]:
         activations = [activation.activation for activation in getattr(wrapper, "_quantize_activations", [])]
         if any(getattr(activation, "__name__", "") == "relu" for activation in activations):
             lowest = 0.0
-        if type(layer).__name__ == "ReLU":
+        if _is_relu(layer):
             lowest = 0.0
-            highest = highest if layer.max_value is None else float(layer.max_value)
+            limit = getattr(layer, "max_value", None)
+            highest = highest if limit is None else float(limit)
     return lowest, highest
 
 
@@ -432,10 +455,10 @@ def _window_parts(layer: Any) -> _Tensor:
     return _Tensor(np.rint(layer.values / step), _Range(step, 0))
 
 
-def _in_floats(chain: list[Any], inputs: list[_Tensor], target: _Range) -> _Tensor:
-    """Compute layers in floats and round what comes of them."""
+def _in_floats(chain: list[Any], inputs: list[_Tensor]) -> np.ndarray:
+    """Return what layers compute in floats."""
     values: Any = [tensor.values for tensor in inputs]
     values = values[0] if len(values) == 1 else values
     for wrapper in chain:
         values = wrapper(values, training=False)
-    return target.cut_off(np.rint(np.asarray(values) / target.step))
+    return np.asarray(values)

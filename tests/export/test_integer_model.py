@@ -60,7 +60,7 @@ def joined_twice(x):
 
 
 def residual(x):
-    x = normalized(layers.Conv2D(8, 3, padding="same", use_bias=False)(x))
+    x = layers.Activation("relu")(normalized(layers.Conv2D(8, 3, padding="same", use_bias=False)(x)))
     y = layers.Activation("hard_silu")(normalized(layers.Conv2D(8, 3, padding="same")(x)))
     y = ChannelAttention(2, gate="hard_sigmoid")(y)
     return layers.ReLU()(layers.Add()([x, y]))
@@ -109,6 +109,23 @@ def test_answers_are_the_files(build, operators, tmp_path):
     assert (np.abs(exact - quantized.predict(IMAGES, verbose=0)) < 1.5 * step).mean() > 0.9
     for old, new in zip(weights, quantized.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_what_is_never_rounded_passes_in_floats(tmp_path):
+    inputs = keras.Input((24, 24, 3))
+    x = layers.Activation("relu")(layers.Conv2D(4, 3)(inputs))
+    quantized = quantize_aware(keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x))))
+    calibrate(quantized, IMAGES)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(convert(quantized, "int8"))
+    (pool,) = [wrapper for wrapper in quantized.layers if "pooling" in wrapper.name]
+    pool._output_quantizers = []
+    quantized.make_predict_function(force=True)
+    np.testing.assert_allclose(
+        IntegerModel(quantized, path).predict(IMAGES),
+        quantized.predict(IMAGES, verbose=0),
+        atol=1.5 * inspect(path).output["scale"],
+    )
 
 
 def test_wrong_images_are_refused(tmp_path):
