@@ -451,7 +451,7 @@ def _number(value: float) -> _Tensor:
 
 
 def _window_parts(layer: Any) -> _Tensor:
-    step = np.float32(float(layer.values.max()) / 120.0)
+    step = np.float32(float(layer.values.max()) / layer.steps)
     return _Tensor(np.rint(layer.values / step), _Range(step, 0))
 
 

@@ -165,13 +165,15 @@ def int8_classes() -> types.SimpleNamespace:
     class MultiplyConstant(tf_keras.layers.Layer):
         """Multiply each example by an array that stays, rounded to 8 bits."""
 
+        # How many the largest number has: 1/4, 1/2, 4/9, 2/3, the parts of windows, are whole numbers of them.
+        steps = 108
+
         def __init__(self, values, **kwargs):
             super().__init__(**kwargs)
             self.values = np.asarray(values, "float32")
 
         def call(self, inputs):
-            # 120 steps for the largest: of the parts of a window, 1/2, 2/3, 4/9 and the like are whole numbers of them.
-            limit = float(self.values.max()) * 127.0 / 120.0
+            limit = float(self.values.max()) * 127.0 / self.steps
             return inputs * tensorflow.quantization.fake_quant_with_min_max_args(
                 self.values, -limit, limit, narrow_range=True
             )
