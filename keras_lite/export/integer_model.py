@@ -5,73 +5,27 @@ decides. Biases and what goes into a concatenation it does not round at all. A d
 an operator has the file's answer to the bit.
 """
 
-import dataclasses
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_lite.errors import import_extra
-from keras_lite.export.litert_worker import to_model_type
+from keras_lite.export import integer_arithmetic as arithmetic
+from keras_lite.export.integer_arithmetic import HIGHEST, UNROUNDED, Int8Range, Int8Tensor
 from keras_lite.export.runner import call_worker
 from keras_lite.quantization.calibration import check_images
 
 _BATCH = 8  # large images fill the memory quickly
-_LOWEST, _HIGHEST = -128, 127
 # How many steps a bias of the file may lie from the model's: a half, and what float32 loses on the way.
 _NEAR = 0.6
 # How many a kernel's number: it is rounded already, and another way where it lay halfway between two steps.
 _ROUNDED = 1.01
-# Up to here float32 holds every whole number.
-_EXACT = 2.0**24
-# XNNPACK brings int8 numbers to another scale by a factor in so many parts, halves rounded up.
-_PARTS = np.float32(256.0)
-# XNNPACK adds int8 numbers by factors of so many bits, and not where scales differ more than this.
-_SUM_BITS, _SUM_RATIOS = 20, (2.0**-10, 2.0**8)
 _WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 # Layers that hand on numbers of their input as they are.
 _HANDING_ON = ("ChannelRange", "Cropping2D", "Flatten", "MaxPooling2D", "Permute", "Reshape", "ZeroPadding2D")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Range:
-    """How a tensor is rounded: the width of a step, and the int8 number that stands for zero."""
-
-    step: np.float32
-    zero: int
-
-    @classmethod
-    def between(cls, lowest: Any, highest: Any) -> "_Range":
-        lowest, highest = float(np.float32(lowest)), float(np.float32(highest))
-        step = (highest - lowest) / (_HIGHEST - _LOWEST)
-        return cls(np.float32(step), int(np.clip(np.rint(_LOWEST - lowest / step), _LOWEST, _HIGHEST)))
-
-    def cut_off(self, whole: np.ndarray, lowest: float | None = None, highest: float | None = None) -> "_Tensor":
-        """Return whole numbers of steps as a tensor, those outside of the range, or of given values, cut off."""
-        low, high = _LOWEST - self.zero, _HIGHEST - self.zero
-        if lowest is not None:
-            low = max(low, int(np.rint(lowest / self.step)))
-        if highest is not None:
-            high = min(high, int(np.rint(highest / self.step)))
-        return _Tensor(np.clip(whole, low, high).astype("float32"), self)
-
-
-_UNROUNDED = _Range(np.float32(1.0), 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tensor:
-    """Whole numbers of steps, zero at 0, as float32, which holds them exactly."""
-
-    whole: np.ndarray
-    range: _Range
-
-    @property
-    def values(self) -> np.ndarray:
-        return self.whole * self.range.step
 
 
 class IntegerModel:
@@ -146,54 +100,58 @@ class IntegerModel:
         layer = getattr(first, "layer", first)
         kind, target = type(layer).__name__, _range_of(last)
         if kind == "QuantizeLayer":
-            return lambda inputs: _quantize(inputs[0], target)
+            return lambda inputs: arithmetic.quantize(inputs[0], target)
         if kind in _HANDING_ON and target is None:
             joined = _joined_range(first)
 
-            def hand_on(inputs: list[_Tensor]) -> _Tensor:
-                source = inputs[0] if joined is None else _requantized(inputs[0], joined)
-                return _Tensor(np.asarray(layer(source.whole)), source.range)
+            def hand_on(inputs: list[Int8Tensor]) -> Int8Tensor:
+                source = inputs[0] if joined is None else arithmetic.requantized(inputs[0], joined)
+                return Int8Tensor(np.asarray(layer(source.whole)), source.range)
 
             return hand_on
         if target is None:
             target = _range_ahead(last)
         if target is None:
-            return lambda inputs: _Tensor(_in_floats(chain, inputs), _UNROUNDED)
+            return lambda inputs: Int8Tensor(_in_floats(chain, inputs), UNROUNDED)
         lowest, highest = _limits(chain)
         if kind in _WEIGHTED:
             if getattr(last, "_quantize_activations", []):
                 target = _range_ahead(last) or target  # TF-MOT rounds it twice, the file once
             return self._weighted(chain, target, lowest, highest)
         functions = {
-            "Add": lambda inputs: _add(inputs, target, lowest, highest),
-            "AddConstant": lambda inputs: _add([*inputs, _constant(first)], target, lowest, highest),
-            "GlobalAveragePooling2D": lambda inputs: _mean(inputs[0], target, layer.keepdims),
-            "Join": lambda inputs: _join(inputs, target, layer.axis),
-            "MatMul": lambda inputs: _matrix_product(inputs, target, layer.transposed),
-            "Multiply": lambda inputs: _multiply(inputs, target, lowest, highest),
-            "MultiplyConstant": lambda inputs: _multiply([*inputs, _window_parts(layer)], target, lowest, highest),
-            "Softmax": lambda inputs: _softmax(inputs[0], target),
-            "Subtract": lambda inputs: _add(inputs, target, lowest, highest, signs=(1, -1)),
+            "Add": lambda inputs: arithmetic.add(inputs, target, lowest, highest),
+            "AddConstant": lambda inputs: arithmetic.add([*inputs, _constant(first)], target, lowest, highest),
+            "GlobalAveragePooling2D": lambda inputs: arithmetic.mean(inputs[0], target, layer.keepdims),
+            "Join": lambda inputs: arithmetic.join(inputs, target, layer.axis),
+            "MatMul": lambda inputs: arithmetic.matrix_product(inputs, target, layer.transposed),
+            "Multiply": lambda inputs: arithmetic.multiply(inputs, target, lowest, highest),
+            "MultiplyConstant": lambda inputs: arithmetic.multiply(
+                [*inputs, _window_parts(layer)], target, lowest, highest
+            ),
+            "Softmax": lambda inputs: arithmetic.softmax(inputs[0], target),
+            "Subtract": lambda inputs: arithmetic.add(inputs, target, lowest, highest, signs=(1, -1)),
         }
         if kind == "Rescaling" and layer.offset == 0.0:
-            return lambda inputs: _multiply([*inputs, _number(layer.scale)], target, lowest, highest)
+            return lambda inputs: arithmetic.multiply(
+                [*inputs, arithmetic.number(layer.scale)], target, lowest, highest
+            )
         if kind == "Activation" and layer.get_config()["activation"] == "sigmoid":
-            return lambda inputs: _sigmoid(inputs[0], target)
+            return lambda inputs: arithmetic.sigmoid(inputs[0], target)
         return functions.get(kind, lambda inputs: target.cut_off(np.rint(_in_floats(chain, inputs) / target.step)))
 
     def _weighted(
-        self, chain: list[Any], target: _Range, lowest: float | None, highest: float | None
-    ) -> Callable[[list[_Tensor]], _Tensor]:
+        self, chain: list[Any], target: Int8Range, lowest: float | None, highest: float | None
+    ) -> Callable[[list[Int8Tensor]], Int8Tensor]:
         kernel, bias = _kernel_and_bias(chain)
         layer = chain[0].layer
-        made: dict[_Range, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        made: dict[Int8Range, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-        def convolve(inputs: list[_Tensor]) -> _Tensor:
+        def convolve(inputs: list[Int8Tensor]) -> Int8Tensor:
             [source] = inputs
             if source.range not in made:
                 made[source.range] = self._rounded(type(layer).__name__, kernel, bias, source.range.step)
             whole, steps, offsets = made[source.range]
-            sums = _convolution(layer, source.whole, whole) + offsets
+            sums = arithmetic.convolution(layer, source.whole, whole) + offsets
             factors = source.range.step * steps / target.step
             return target.cut_off(np.rint(sums.astype("float32") * factors), lowest, highest)
 
@@ -206,7 +164,7 @@ class IntegerModel:
 
         They are the file's, which has them to the last bit; where it has none that are near, rounded here.
         """
-        axis = _channel_axis(kind, kernel)
+        axis = arithmetic.channel_axis(kind, kernel)
         for whole, steps, offsets in self._kernels:
             whole = _as_in_keras(whole, kind)
             if whole.shape != kernel.shape or len(steps) not in (1, len(bias)):
@@ -219,7 +177,7 @@ class IntegerModel:
             if near.all() and (np.abs(offsets * unit - bias) <= _NEAR * unit + 1e-6 * np.abs(bias)).all():
                 return whole, steps, offsets
         others = tuple(each for each in range(kernel.ndim) if each != axis)
-        steps = (np.maximum(np.abs(kernel).max(others), 1e-12) / _HIGHEST).astype("float32")
+        steps = (np.maximum(np.abs(kernel).max(others), 1e-12) / HIGHEST).astype("float32")
         unit = steps.astype("float64") * float(input_step)
         return np.rint(kernel / _along(steps, axis, kernel.ndim)).astype("float32"), steps, np.rint(bias / unit)
 
@@ -243,10 +201,6 @@ def _as_in_keras(kernel: np.ndarray, kind: str) -> np.ndarray:
     if kind == "Dense":
         return kernel.T
     return kernel.transpose(1, 2, 3, 0) if kernel.ndim == 4 else kernel
-
-
-def _channel_axis(kind: str, kernel: np.ndarray) -> int:
-    return 2 if kind == "DepthwiseConv2D" else kernel.ndim - 1
 
 
 def _maker(tensor: Any) -> str:
@@ -275,14 +229,14 @@ def _is_relu(layer: Any) -> bool:
     return kind == "ReLU" or (kind == "Activation" and layer.get_config()["activation"] == "relu")
 
 
-def _range_of(wrapper: Any) -> _Range | None:
+def _range_of(wrapper: Any) -> Int8Range | None:
     """Return the range that a layer's answers are rounded in, or None."""
     if type(wrapper).__name__ == "QuantizeLayer":
         return _between(wrapper.quantizer_vars)
     if getattr(wrapper, "_output_quantizers", []):
         [quantizer] = wrapper._output_quantizers
         if type(quantizer).__name__ == "FixedRange":
-            return _Range.between(quantizer.lowest, quantizer.highest)
+            return Int8Range.between(quantizer.lowest, quantizer.highest)
         return _between(wrapper._output_quantizer_vars)
     for activation in getattr(wrapper, "_quantize_activations", []):
         if hasattr(activation, "_post_activation_vars"):
@@ -290,7 +244,7 @@ def _range_of(wrapper: Any) -> _Range | None:
     return None
 
 
-def _range_ahead(wrapper: Any) -> _Range | None:
+def _range_ahead(wrapper: Any) -> Int8Range | None:
     """Return the range of the concatenation that a layer's answers go into, perhaps by way of others, or None."""
     user = _only_user(wrapper)
     if type(getattr(user, "layer", None)).__name__ != "Join":
@@ -298,15 +252,15 @@ def _range_ahead(wrapper: Any) -> _Range | None:
     return _range_of(user) or _range_ahead(user)
 
 
-def _joined_range(wrapper: Any) -> _Range | None:
+def _joined_range(wrapper: Any) -> Int8Range | None:
     """Return the range of the first concatenation among the users of a layer, or None."""
     users = [node.layer for node in wrapper._outbound_nodes]
     joins = [user for user in users if type(getattr(user, "layer", None)).__name__ == "Join"]
     return (_range_of(joins[0]) or _range_ahead(joins[0])) if joins else None
 
 
-def _between(variables: dict[str, Any]) -> _Range:
-    return _Range.between(variables["min_var"].numpy(), variables["max_var"].numpy())
+def _between(variables: dict[str, Any]) -> Int8Range:
+    return Int8Range.between(variables["min_var"].numpy(), variables["max_var"].numpy())
 
 
 def _limits(chain: list[Any]) -> tuple[float | None, float | None]:
@@ -334,7 +288,7 @@ def _kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     kernel = kernel.astype("float64")
     if depthwise:
         kernel = kernel.reshape(*kernel.shape[:2], -1, 1)  # as in a file: each answer's kernel at a place of its own
-    axis = _channel_axis(type(layer).__name__, kernel)
+    axis = arithmetic.channel_axis(type(layer).__name__, kernel)
     bias = layer.bias.numpy().astype("float64") if layer.use_bias else np.zeros(kernel.shape[axis])
     for norm in (each.layer for each in chain[1:] if type(each.layer).__name__ == "BatchNormalization"):
         mean, variance = (values.numpy().astype("float64") for values in (norm.moving_mean, norm.moving_variance))
@@ -346,116 +300,21 @@ def _kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     return kernel, bias
 
 
-def _convolution(layer: Any, whole: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Return sums of products of whole numbers, exactly, as float64."""
-    tensorflow = import_extra("tensorflow", "quantization")
-    kind = type(layer).__name__
-    others = tuple(each for each in range(kernel.ndim) if each != _channel_axis(kind, kernel))
-    largest = np.abs(kernel).sum(others).max() * np.abs(whole).max()
-    dtype = "float32" if largest < _EXACT else "float64"
-    whole, kernel = whole.astype(dtype), kernel.astype(dtype)
-    if kind == "DepthwiseConv2D":
-        kernel = kernel.reshape(*kernel.shape[:2], whole.shape[-1], -1)
-    if kind == "Dense":
-        return (whole @ kernel).astype("float64")
-    options = {"padding": layer.padding.upper(), "dilations": layer.dilation_rate}
-    if kind == "DepthwiseConv2D":
-        sums = tensorflow.nn.depthwise_conv2d(whole, kernel, (1, *layer.strides, 1), **options)
-    else:
-        sums = tensorflow.nn.conv2d(whole, kernel, layer.strides, **options)
-    return sums.numpy().astype("float64")
-
-
-def _quantize(images: np.ndarray, target: _Range) -> _Tensor:
-    details = {"dtype": np.int8, "quantization": (target.step, target.zero)}
-    return _Tensor(to_model_type(images, details).astype("float32") - target.zero, target)
-
-
-def _add(
-    inputs: list[_Tensor], target: _Range, lowest: float | None, highest: float | None, signs: Iterable[int] = (1, 1)
-) -> _Tensor:
-    factors = [tensor.range.step / target.step for tensor in inputs]
-    if not all(_SUM_RATIOS[0] <= factor < _SUM_RATIOS[1] for factor in factors):
-        total = sum(sign * tensor.values.astype("float64") for sign, tensor in zip(signs, inputs, strict=True))
-        return target.cut_off(np.rint(total / target.step), lowest, highest)
-    shift = _SUM_BITS - (int(np.frexp(max(factors))[1]) - 1)
-    total = np.int64(1) << (shift - 1)
-    for sign, factor, tensor in zip(signs, factors, inputs, strict=True):
-        total = total + sign * int(np.rint(np.ldexp(factor, shift))) * tensor.whole.astype("int64")
-    return target.cut_off(total >> shift, lowest, highest)
-
-
-def _multiply(inputs: list[_Tensor], target: _Range, lowest: float | None, highest: float | None) -> _Tensor:
-    first, second = inputs
-    factor = first.range.step * second.range.step / target.step
-    return target.cut_off(np.rint(first.whole * second.whole * factor), lowest, highest)
-
-
-def _mean(source: _Tensor, target: _Range, keepdims: bool) -> _Tensor:
-    pixels = np.float32(source.whole.shape[1] * source.whole.shape[2])
-    # XNNPACK sums the int8 numbers themselves, and takes their zero away in floats.
-    factor = source.range.step / target.step * (np.float32(1.0) / pixels)
-    zero = np.float32(source.range.zero) * pixels
-    sums = source.whole.sum((1, 2), keepdims=keepdims, dtype="float64").astype("float32") + zero
-    numbers = np.rint(sums * factor + (np.float32(target.zero) - zero * factor))
-    return target.cut_off(numbers - target.zero)
-
-
-def _matrix_product(inputs: list[_Tensor], target: _Range, transposed: bool) -> _Tensor:
-    first, second = (tensor.whole.astype("float64") for tensor in inputs)
-    sums = first @ (second.swapaxes(-1, -2) if transposed else second)
-    # Not XNNPACK's, but LiteRT's own kernel: a factor of 31 bits, and what comes of it is rounded once more.
-    steps = float(inputs[0].range.step) * float(inputs[1].range.step) / float(target.step)
-    factor, exponent = np.frexp(steps)
-    product = np.floor(sums * np.rint(np.ldexp(factor, 31)) / 2.0**31 + 0.5)
-    return target.cut_off(np.sign(product) * np.floor(np.ldexp(np.abs(product), int(exponent)) + 0.5))
-
-
-def _softmax(source: _Tensor, target: _Range) -> _Tensor:
-    powers = np.exp((source.whole - source.whole.max(-1, keepdims=True)) * source.range.step)
-    total = powers.cumsum(-1, dtype="float32")[..., -1:]  # one after the other, as the kernel adds
-    factor = np.float32(1.0) / (total * target.step)
-    return target.cut_off(np.floor(powers * factor + np.float32(0.5)))
-
-
-def _sigmoid(source: _Tensor, target: _Range) -> _Tensor:
-    answers = np.float32(1.0) / (np.float32(1.0) + np.exp(-source.values))
-    return target.cut_off(np.rint(answers / target.step))
-
-
-def _join(inputs: list[_Tensor], target: _Range, axis: int) -> _Tensor:
-    return _Tensor(np.concatenate([_requantized(tensor, target).whole for tensor in inputs], axis), target)
-
-
-def _requantized(tensor: _Tensor, target: _Range) -> _Tensor:
-    if tensor.range == target:
-        return tensor
-    factor = np.rint(_PARTS * (tensor.range.step / target.step))
-    return target.cut_off(np.floor((tensor.whole * factor + _PARTS / 2) / _PARTS))
-
-
-def _constant(wrapper: Any) -> _Tensor:
+def _constant(wrapper: Any) -> Int8Tensor:
     """Return what `AddConstant` adds, as the file has it."""
     if not wrapper.layer.trained:
-        return _number(wrapper.layer.value)
+        return arithmetic.number(wrapper.layer.value)
     [(weight, _, variables)] = wrapper._weight_vars
-    step = np.float32(float(variables["max_var"].numpy()) / _HIGHEST)
-    return _Tensor(np.rint(weight.numpy() / step), _Range(step, 0))
+    step = np.float32(float(variables["max_var"].numpy()) / HIGHEST)
+    return Int8Tensor(np.rint(weight.numpy() / step), Int8Range(step, 0))
 
 
-def _number(value: float) -> _Tensor:
-    """Return one number as a file has it: all the steps of a range from zero."""
-    steps = float(_HIGHEST - _LOWEST)
-    whole = np.float32(np.sign(value) * steps)
-    return _Tensor(whole, _Range(np.float32(abs(value) / steps), 0))
-
-
-def _window_parts(layer: Any) -> _Tensor:
+def _window_parts(layer: Any) -> Int8Tensor:
     step = np.float32(float(layer.values.max()) / layer.steps)
-    return _Tensor(np.rint(layer.values / step), _Range(step, 0))
+    return Int8Tensor(np.rint(layer.values / step), Int8Range(step, 0))
 
 
-def _in_floats(chain: list[Any], inputs: list[_Tensor]) -> np.ndarray:
+def _in_floats(chain: list[Any], inputs: list[Int8Tensor]) -> np.ndarray:
     """Return what layers compute in floats."""
     values: Any = [tensor.values for tensor in inputs]
     values = values[0] if len(values) == 1 else values
