@@ -9,7 +9,7 @@ from keras_lite.data.preprocessing import Preprocessing
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
 
-_OUTPUTS = ("logits", "probabilities")
+OUTPUTS = ("logits", "probabilities", "sigmoid", "regression", "embedding")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,9 @@ class ModelInfo:
         name: The model's name.
         class_names: One name for each output, in the order of the outputs.
         preprocessing: What turns an image into the model's input.
-        output: What the model returns: `"logits"` or `"probabilities"`.
+        output: What the model returns. `"logits"`: a number a class, of which a softmax makes probabilities;
+            `"probabilities"`: that softmax's; `"sigmoid"`: one probability for each class by itself (many labels), or a
+            single one, of the second of two classes; `"regression"`: numbers; `"embedding"`: a vector to compare.
 
     Raises:
         InputError: If a value is of the wrong kind.
@@ -29,7 +31,7 @@ class ModelInfo:
     name: str
     class_names: list[str]
     preprocessing: Preprocessing
-    output: Literal["logits", "probabilities"]
+    output: Literal["logits", "probabilities", "sigmoid", "regression", "embedding"]
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -37,8 +39,8 @@ class ModelInfo:
         names = self.class_names
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise InputError(f"Expected class_names as a list of texts, received {names!r}.")
-        if self.output not in _OUTPUTS:
-            raise InputError(f"Expected output to be one of {_OUTPUTS}, received {self.output!r}.")
+        if self.output not in OUTPUTS:
+            raise InputError(f"Expected output to be one of {OUTPUTS}, received {self.output!r}.")
 
 
 def model_info_path(path_of_model: str | os.PathLike) -> Path:

@@ -1,6 +1,7 @@
-"""Changing models as graphs: flattening to stock layers, replacing convolutions, float32 for mixed precision."""
+"""Changing models as graphs: flattening to stock layers, replacing convolutions, float32 for mixed precision, heads."""
 
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
+from keras_lite.graph.heads import output_of
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
 from keras_lite.graph.walk import walk
@@ -10,6 +11,7 @@ __all__ = [
     "as_functional",
     "flatten",
     "in_float32",
+    "output_of",
     "replace_convolutions",
     "walk",
     "with_input_shape",
