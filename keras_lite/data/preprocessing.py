@@ -91,6 +91,18 @@ class Preprocessing:
         rows -= offset
         return rows.reshape(images.shape)
 
+    def limits(self) -> tuple[float, float]:
+        """Return the least and the greatest number that a pixel of any channel can become.
+
+        Example:
+
+        >>> Preprocessing((8, 8), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).limits()
+        (-1.0, 1.0)
+        """
+        height, width = self.image_size
+        ends = self(np.stack([np.full((height, width, 3), level, "uint8") for level in (0, 255)]))
+        return float(ends.min()), float(ends.max())
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain lists, ready for JSON; `resize` and `keep_aspect` where they say something."""
         fields = {"image_size": list(self.image_size), "mean": list(self.mean), "std": list(self.std)}

@@ -161,6 +161,7 @@ def unrounded(quantized: Any, weights: bool = False) -> Iterator[list[tuple[str,
     Yields:
         A list that takes, for each moving range that is met, the layer's name, the range's variables and the tensor.
     """
+    tensorflow = import_extra("tensorflow", "quantization")
     seen: list[tuple[str, dict[str, Any], Any]] = []
 
     def observer(wrapper):
@@ -171,7 +172,8 @@ def unrounded(quantized: Any, weights: bool = False) -> Iterator[list[tuple[str,
         return observe
 
     def passed(inputs, training, weights, **unused):
-        return inputs
+        # Not the variable itself: the layer that gets it as its kernel would take it for one that trains.
+        return tensorflow.identity(inputs)
 
     changes = [
         (holder, attribute, [observer(wrapper)] if listed else observer(wrapper))
@@ -203,11 +205,12 @@ def replaced(changes: list[tuple[Any, str, Any]]) -> Iterator[None]:
     before = [(holder, attribute, getattr(holder, attribute)) for holder, attribute, _ in changes]
     try:
         for holder, attribute, value in changes:
-            setattr(holder, attribute, value)
+            # tf_keras' own way takes variables in the value for new ones that train, frozen or not.
+            object.__setattr__(holder, attribute, value)
         yield
     finally:
         for holder, attribute, value in reversed(before):
-            setattr(holder, attribute, value)
+            object.__setattr__(holder, attribute, value)
 
 
 def open_empty_ranges(quantized: Any) -> list[str]:
@@ -229,17 +232,16 @@ class frozen_batch_norm:  # noqa: N801 (used as a context manager)
 
     Args:
         quantized: The model.
-        frozen: False lets them move within the block.
+        frozen: False leaves everything as it is.
     """
 
     def __init__(self, quantized: Any, frozen: bool = True):
-        self.layers = list(batch_normalizations(quantized))
-        self.trainable = not frozen
+        self.layers = list(batch_normalizations(quantized)) if frozen else []
         self.before = [layer.trainable for layer in self.layers]
 
     def __enter__(self) -> None:
         for layer in self.layers:
-            layer.trainable = self.trainable
+            layer.trainable = False
 
     def __exit__(self, *error: Any) -> None:
         for layer, trainable in zip(self.layers, self.before, strict=True):

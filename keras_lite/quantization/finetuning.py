@@ -1,4 +1,4 @@
-"""Fine-tuning a quantisation-aware model until it answers like the float model it came from."""
+"""Fine-tuning a quantization-aware model until it answers like the float model it came from."""
 
 import json
 import os
@@ -14,9 +14,10 @@ import numpy as np
 from keras_lite.data import Batches
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import atomic_path
-from keras_lite.graph import flatten
+from keras_lite.graph import flatten, output_of
 from keras_lite.quantization.calibration import frozen_batch_norm, open_empty_ranges
-from keras_lite.quantization.preparation import ends_in_softmax
+from keras_lite.quantization.epoch_judge import Epochs, Judge
+from keras_lite.quantization.post_training import judged_as
 from keras_lite.quantization.quantize_aware import mark_finetuned
 from keras_lite.quantization.to_tf_keras import to_tf_keras
 from keras_lite.training.epochs import EpochBatches
@@ -27,74 +28,97 @@ def finetune(
     batches: Batches,
     teacher: keras.Model | None = None,
     epochs: int = 1,
-    learning_rate: float = 5e-5,
+    learning_rate: float = 5e-6,
     distill: float = 0.9,
     freeze_batch_norm: float = 0.0,
     state_path: str | os.PathLike | None = None,
-) -> None:
-    """Train a calibrated quantisation-aware model in place, with Adam and a learning rate that falls as a cosine.
+    judges: np.ndarray | None = None,
+    output: str | None = None,
+) -> Epochs:
+    """Train a calibrated quantization-aware model in place, and print which epoch was kept.
 
-    The loss is the cross-entropy with a mixture of the labels and the teacher's probabilities. Close to a trained
-    float model its own answers teach more than the labels: accuracy can be kept while half of the answers change.
+    Adam, with a learning rate that falls as a cosine. The loss compares with a mixture of the labels and the teacher's
+    answers. Close to a trained float model its own answers teach more than the labels: accuracy can be kept while half
+    of the answers change. Layers that are not trainable stay as they are.
+
+    With `judges`, images that train nothing, the start and each epoch are judged by how far their answers are from the
+    teacher's (see `keras_lite.quantization.closeness`). The closest epoch takes the place of the start only if it is
+    closer by more than two standard errors of the differences, image by image: a step that is too large for a model
+    that is next to its optimum makes it worse, and of the training images' loss one can't tell.
 
     Source of the distillation: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531).
 
     Args:
-        quantized: What `quantize_aware` returned, after `calibrate`.
+        quantized: What `quantize_aware` returned, after `calibrate`; or what `post_training` returned.
         batches: Training images and labels.
-        teacher: The float model, to distil. None: labels alone.
+        teacher: The float model, to distill. None: labels alone.
         epochs: Passes over the images.
         learning_rate: At the first step.
-        distill: Share of the teacher in the target, from 0 to 1; without a teacher it has no effect.
-        freeze_batch_norm: Share of the steps after which mean and variance of batch normalisation stay; 0: from the
+        distill: Share of the teacher in the target, from 0 to 1; without a teacher it has no effect. Of labels that a
+            class folder can't give (many labels, regression, embedding) nothing is used, whatever this is.
+        freeze_batch_norm: Share of the steps after which mean and variance of batch normalization stay; 0: from the
             start.
         state_path: A file, `*.npz`, that takes the state after each epoch. If it is there already and belongs to
             the same training, that training goes on. None: nothing is kept.
+        judges: Preprocessed float images that are neither in `batches` nor set ranges. None: the last epoch is kept.
+        output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it. None: what its last layer
+            tells, and without a teacher logits.
+
+    Returns:
+        What each epoch gave, and which was kept.
 
     Raises:
-        InputError: If an argument is out of range.
+        InputError: If an argument is out of range, or there are judges and no teacher.
         MissingExtraError: If the quantization extra is not installed.
 
     Example:
 
     ```python
-    quantized = quantize_aware(model)
-    calibrate(quantized, images)
-    finetune(quantized, batches, teacher=model, epochs=2)
+    quantized, _ = post_training(model, images, preprocessing=preprocessing)
+    finetune(quantized, batches, teacher=model, epochs=2, judges=held_out)
     ```
     """
     _check(epochs, learning_rate, distill, freeze_batch_norm)
-    tf_keras = import_extra("tf_keras", "quantization")
-    steps = batches.num_batches
-    schedule = tf_keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-    # Not the accelerated build of the step: compiling takes longer than the training.
-    optimizer = tf_keras.optimizers.Adam(schedule, jit_compile=False)
-    optimizer.build(optimizer_variables(quantized))
+    if judges is not None and teacher is None:
+        raise InputError("Expected a teacher to judge by, received judges alone.")
+    output = (output or "logits") if teacher is None else judged_as(teacher, output)
+    variables = list(quantized.trainable_variables)
+    if epochs and not variables:
+        print("nothing to fine-tune: no layer of the model is trainable")
+        epochs = 0
+    optimizer = _adam(variables, learning_rate, max(1, epochs) * batches.num_batches)
     settings = {
         "epochs": epochs,
-        "steps": steps,
+        "steps": batches.num_batches,
         "batch_size": batches.batch_size,
         "seed": batches.seed,
         "learning_rate": learning_rate,
         "distill": distill if teacher is not None else None,
         "freeze_batch_norm": freeze_batch_norm,
+        "judges": 0 if judges is None else len(judges),
     }
-    state = _State(state_path, settings, [*quantized.variables, *optimizer.variables])
-    first = state.load()
     # Where the statistics freeze, training goes on with another graph; a whole epoch has one.
     frozen_from = round(freeze_batch_norm * epochs)
-    target = _target(teacher, distill)
+    judge = Judge(quantized, teacher, judges, output)
+    state = _State(state_path, settings, [*quantized.variables, *optimizer.variables], judge)
+    first = state.load()
+    loss = None if not epochs else _loss(quantized, teacher, output, distill, judge, len(batches.source.class_names))
     step = None
     with ThreadPoolExecutor(2) as pool:
         for epoch in range(first, epochs):
             with frozen_batch_norm(quantized, frozen=epoch >= frozen_from):
                 if step is None or epoch == frozen_from:
-                    step = _training_step(quantized, optimizer, target)
+                    step = _training_step(quantized, optimizer, variables, loss)
                 _run_epoch(step, EpochBatches(batches, epoch, 0, pool), f"fine-tuning epoch {epoch + 1}/{epochs}")
+            judge.judge()
             state.save(epoch + 1)
-    open_empty_ranges(quantized)
-    if epochs:
+    report = judge.put_back(epochs)
+    if report.kept:
+        open_empty_ranges(quantized)
         mark_finetuned(quantized)
+    if epochs:
+        print(report, flush=True)
+    return report
 
 
 def _check(epochs: int, learning_rate: float, distill: float, freeze_batch_norm: float) -> None:
@@ -107,70 +131,102 @@ def _check(epochs: int, learning_rate: float, distill: float, freeze_batch_norm:
             raise InputError(f"Expected {name} from 0 to 1, received {share}.")
 
 
-def _target(teacher: keras.Model | None, distill: float) -> Callable[[Any, Any, int], Any]:
-    """Return a function of images, labels and the number of classes that gives the wanted probabilities."""
+def _adam(variables: list[Any], learning_rate: float, steps: int) -> Any:
+    tf_keras = import_extra("tf_keras", "quantization")
+    schedule = tf_keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    # Not the accelerated build of the step: compiling takes longer than the training.
+    optimizer = tf_keras.optimizers.Adam(schedule, jit_compile=False)
+    optimizer.build(variables)
+    return optimizer
+
+
+def _loss(
+    quantized: Any, teacher: keras.Model | None, output: str, distill: float, judge: Judge, classes_of_data: int
+) -> Callable[[Any, Any, Any], Any]:
+    """Return the loss of a batch: a function of images, labels and the quantized model's answers."""
     tensorflow = import_extra("tensorflow", "quantization")
-    if teacher is None or distill == 0:
-        return lambda images, labels, classes: tensorflow.one_hot(labels, classes)
-    twin = to_tf_keras(teacher)
-    softmax = (lambda answers: answers) if ends_in_softmax(flatten(teacher)) else tensorflow.nn.softmax
+    nn, mean = tensorflow.nn, tensorflow.reduce_mean
+    twin = None if teacher is None or distill == 0 else to_tf_keras(teacher)
+    outputs = quantized.outputs[0].shape[-1]
+    if output in ("regression", "embedding") or (output == "sigmoid" and (outputs, classes_of_data) != (1, 2)):
+        if twin is None:
+            raise InputError(
+                f"Expected a teacher and distill above 0 for a model whose answers ({output}) class labels do not "
+                "give, received none."
+            )
+        distill = 1.0
+    softmax = nn.softmax if teacher is None or output_of(flatten(teacher)) == "logits" else tensorflow.identity
 
-    def mixture(images, labels, classes):
-        taught = softmax(twin(images, training=False))
-        return distill * taught + (1.0 - distill) * tensorflow.one_hot(labels, classes)
+    def taught(images, labels, hard):
+        if twin is None:
+            return hard(labels)
+        soft = twin(images, training=False)
+        soft = softmax(soft) if output in ("logits", "probabilities") else soft
+        return tensorflow.stop_gradient(soft if distill == 1.0 else distill * soft + (1.0 - distill) * hard(labels))
 
-    return mixture
+    def classes(images, labels, answers):
+        wanted = taught(images, labels, lambda labels: tensorflow.one_hot(labels, outputs))
+        return mean(nn.softmax_cross_entropy_with_logits(wanted, answers))
+
+    def probabilities(images, labels, answers):
+        wanted = taught(images, labels, lambda labels: tensorflow.cast(labels, "float32")[:, None])
+        answers = tensorflow.clip_by_value(answers, 1.0 / 512.0, 1.0 - 1.0 / 512.0)
+        return -mean(wanted * tensorflow.math.log(answers) + (1.0 - wanted) * tensorflow.math.log(1.0 - answers))
+
+    scale = 1.0 if judge.images is None else float(max(judge.expected.var(axis=0).mean(), 1e-12))
+
+    def numbers(images, labels, answers):
+        return mean(tensorflow.square(taught(images, labels, None) - answers)) / scale
+
+    def directions(images, labels, answers):
+        wanted = nn.l2_normalize(taught(images, labels, None), axis=-1)
+        return 1.0 - mean(tensorflow.reduce_sum(wanted * nn.l2_normalize(answers, axis=-1), axis=-1))
+
+    return {"sigmoid": probabilities, "regression": numbers, "embedding": directions}.get(output, classes)
 
 
-def _training_step(quantized: Any, optimizer: Any, target: Callable[[Any, Any, int], Any]) -> Callable:
+def _training_step(
+    quantized: Any, optimizer: Any, variables: list[Any], loss: Callable[[Any, Any, Any], Any]
+) -> Callable:
     tensorflow = import_extra("tensorflow", "quantization")
 
+    # Scale and offset of a frozen batch normalization are trained on: only its statistics stay.
     @tensorflow.function
     def step(images, labels):
         with tensorflow.GradientTape() as tape:
-            logits = quantized(images, training=True)
-            wanted = tensorflow.stop_gradient(target(images, labels, logits.shape[-1]))
-            loss = tensorflow.reduce_mean(tensorflow.nn.softmax_cross_entropy_with_logits(wanted, logits))
-        gradients = tape.gradient(loss, variables)
+            value = loss(images, labels, quantized(images, training=True))
+        gradients = tape.gradient(value, variables)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        right = tensorflow.argmax(logits, 1, output_type=labels.dtype) == labels
-        return loss, tensorflow.reduce_mean(tensorflow.cast(right, "float32"))
+        return value
 
-    # Scale and offset of a frozen batch normalisation are trained on: only its statistics stay.
-    variables = optimizer_variables(quantized)
     return step
-
-
-def optimizer_variables(quantized: Any) -> list[Any]:
-    """Return the variables that training changes, in an order that freezing does not alter."""
-    with frozen_batch_norm(quantized, frozen=False):
-        return list(quantized.trainable_variables)
 
 
 def _run_epoch(step: Callable, batches: EpochBatches, title: str) -> None:
     print(title)
     progress = keras.utils.Progbar(len(batches))
     for index in range(len(batches)):
-        loss, accuracy = step(*batches[index])
-        progress.update(index + 1, [("loss", float(loss)), ("accuracy", float(accuracy))])
+        progress.update(index + 1, [("loss", float(step(*batches[index])))])
 
 
 class _State:
-    """The state of a training in one file: all variables, and the number of finished epochs."""
+    """The state of a training in one file: all variables, what the judge knows, the number of finished epochs."""
 
-    def __init__(self, path: str | os.PathLike | None, settings: dict[str, Any], variables: list[Any]):
+    def __init__(self, path: str | os.PathLike | None, settings: dict[str, Any], variables: list[Any], judge: Judge):
         self.path = None if path is None else Path(path)
         self.settings = json.dumps(settings)
         self.variables = variables
+        self.judge = judge
 
     def load(self) -> int:
-        """Restore the variables where the file belongs to this training; return the number of finished epochs."""
+        """Restore everything where the file belongs to this training; return the number of finished epochs."""
         if self.path is None or not self.path.is_file():
             return 0
         try:
             with np.load(self.path, allow_pickle=False) as file:
-                values = [file[str(index)] for index in range(len(file.files) - 2)]
-                epoch, settings = int(file["epoch"]), str(file["settings"])
+                found = dict(file)
+            values = [found.pop(str(index)) for index in range(int(found["count"]))]
+            epoch, settings = int(found["epoch"]), str(found["settings"])
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise InputError(f"Expected the state of a fine-tuning in {self.path}, which can't be read.") from error
         shapes = [tuple(variable.shape) for variable in self.variables]
@@ -179,6 +235,7 @@ class _State:
             return 0
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+        self.judge.from_arrays(found)
         print(f"going on after epoch {epoch} of {self.path}")
         return epoch
 
@@ -187,4 +244,6 @@ class _State:
             return
         values = {str(index): variable.numpy() for index, variable in enumerate(self.variables)}
         with atomic_path(self.path) as temporary:
-            np.savez(temporary, epoch=epoch, settings=self.settings, **values)
+            np.savez(
+                temporary, epoch=epoch, settings=self.settings, count=len(values), **values, **self.judge.to_arrays()
+            )

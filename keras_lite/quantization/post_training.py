@@ -7,10 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError, import_extra
+from keras_lite.graph import flatten, output_of
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibration import batches_of, check_images, measure, set_ranges, unrounded
+from keras_lite.quantization.closeness import AGREEMENT, Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
+from keras_lite.quantization.input_range import set_input_range
 from keras_lite.quantization.quantize_aware import quantize_aware
 from keras_lite.quantization.ranges import Estimator, least_error_range, percentile_range, whole_range
 
@@ -25,28 +29,27 @@ ESTIMATORS: dict[str, Estimator] = {
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """One way to quantise, and how far it is from the float model on the images that judge.
+    """One way to quantize, and how far it is from the float model on the images that judge.
 
     Args:
         ranges: Name of the estimator of activation ranges, out of `ESTIMATORS`.
         bias_correction: Whether biases were corrected (see `keras_lite.quantization.bias_correction`).
-        equalization: Whether channels were equalised (see `keras_lite.quantization.equalization`).
-        divergence: Mean Kullback-Leibler divergence of its class probabilities from the float model's, in nats.
-        agreement: Share of images with the float model's top-1 class.
-        error: Mean squared error of its answers, as a share of the variance of the float model's.
+        equalization: Whether channels were equalized (see `keras_lite.quantization.equalization`).
+        closeness: How far its answers are from the float model's (see `keras_lite.quantization.closeness`).
+        within_noise: Whether the images can't tell it from the chosen one: the difference of the mean divergences is
+            at most two standard errors of the differences, image by image.
     """
 
     ranges: str
     bias_correction: bool
     equalization: bool
-    divergence: float
-    agreement: float
-    error: float
+    closeness: Closeness
+    within_noise: bool
 
     def __str__(self) -> str:
         """Return what it is, in one line."""
         steps = [f"ranges: {self.ranges}"]
-        steps += ["equalised channels"] if self.equalization else []
+        steps += ["equalized channels"] if self.equalization else []
         steps += ["corrected biases"] if self.bias_correction else []
         return ", ".join(steps)
 
@@ -56,12 +59,14 @@ class PostTraining:
     """What `post_training` chose, and from what.
 
     Args:
-        chosen: The candidate of the least divergence.
-        tried: All candidates, in the order in which they were tried.
+        output: What the float model answers, by which the candidates were judged.
+        chosen: The candidate that was kept.
+        tried: All candidates, in the order in which they were tried: what is simpler comes first.
         images: Number of images that set ranges and biases.
         judges: Number of other images, by which the candidates were judged.
     """
 
+    output: str
     chosen: Candidate
     tried: list[Candidate]
     images: int
@@ -74,64 +79,91 @@ class PostTraining:
     def __str__(self) -> str:
         """Return a line for each candidate, the chosen one marked."""
         lines = [
-            f"{'*' if candidate is self.chosen else ' '} {candidate}: divergence {candidate.divergence:.5f}, "
-            f"agreement {candidate.agreement:.2%}, squared error {candidate.error:.5f}"
+            f"{'*' if candidate is self.chosen else ' '} {candidate}: {candidate.closeness}"
+            + (", within noise of *" if candidate.within_noise and candidate is not self.chosen else "")
             for candidate in self.tried
         ]
-        head = f"post-training quantisation, {self.images} images for ranges and biases, {self.judges} to judge by:"
+        head = (
+            f"post-training quantization, {self.images} images for ranges and biases, {self.judges} to judge by "
+            f"(agreement: {AGREEMENT[self.output]}); what is simpler stays unless it is worse beyond noise:"
+        )
         return "\n".join([head, *lines])
 
 
-def post_training(model: keras.Model, images: np.ndarray, batch_size: int | None = None) -> tuple[Any, PostTraining]:
-    """Quantise a trained model without training, in the way that keeps its answers best, and print what was chosen.
+def post_training(
+    model: keras.Model,
+    images: np.ndarray,
+    batch_size: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    output: str | None = None,
+) -> tuple[Any, PostTraining]:
+    """Quantize a trained model without training, in the way that keeps its answers best, and print what was chosen.
 
-    One half of the images sets ranges and biases, the other half judges: of all candidates the one stays whose class
-    probabilities diverge least from the float model's. Tried are several estimators of the activation ranges; with the
-    best of them, bias correction; with what is best then, equalised channels. No labels are needed.
+    One half of the images sets ranges and biases, the other half judges, by how far a candidate's answers are from the
+    float model's (see `keras_lite.quantization.closeness`). Tried are several estimators of the activation ranges; with
+    the best of them, bias correction; with what is best then, equalized channels. A candidate takes the place of a
+    simpler one only if it is closer by more than two standard errors. No labels are needed.
 
     Args:
         model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
             changed.
-        images: Preprocessed float images of shape `(count, height, width, 3)`, two or more; 256 are enough.
+        images: Preprocessed float images of shape `(count, height, width, 3)`, two or more; 512 are enough.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
+        preprocessing: What made the images of pixels. The range of the input is then what pixels from 0 to 255 can
+            become. `None`: it is the images' own, and what lies outside is cut off; a line says so.
+        output: What the model answers, as `keras_lite.data.ModelInfo.output` names it. `None`: what its last layer
+            tells (see `keras_lite.graph.output_of`).
 
     Returns:
-        The quantised model, as `quantize_aware` returns it, with ranges; it can be exported, or trained further with
+        The quantized model, as `quantize_aware` returns it, with ranges; it can be exported, or trained further with
         `finetune`. And what was chosen, to be printed or stored.
 
     Raises:
-        InputError: If a layer can't be quantised, there are fewer than two images, or their shape is not the model's.
+        InputError: If a layer can't be quantized, there are fewer than two images, their shape is not the model's, or
+            they hold what `preprocessing` can't give.
         MissingExtraError: If TF-MOT or tf_keras is not installed.
 
     Example:
 
     ```python
-    quantized, report = post_training(model, images)
-    to_tflite(quantized, "model.tflite", precision="int8", samples=images)
+    quantized, report = post_training(model, preprocessing(photos), preprocessing=preprocessing)
+    to_tflite(quantized, "model.tflite", precision="int8", samples=preprocessing(photos))
     ```
     """
     images = np.asarray(images)
     if len(images) < 2:
-        raise InputError(f"Expected two or more images to quantise with, received {len(images)}.")
+        raise InputError(f"Expected two or more images to quantize with, received {len(images)}.")
+    output = judged_as(model, output)
     quantized = quantize_aware(model)
     images = check_images(quantized, images)
-    search = _Search(quantized, images[::2], images[1::2], batch_size)
+    set_input_range(quantized, images, preprocessing)
+    search = _Search(quantized, output, images[::2], images[1::2], batch_size)
     search.run()
-    report = PostTraining(search.chosen, search.tried, len(images[::2]), len(images[1::2]))
+    report = search.report()
     print(report, flush=True)
     return quantized, report
+
+
+def judged_as(model: keras.Model, output: str | None = None) -> str:
+    """Return what a model answers, for its closeness: what is said of it, unless its last layer leaves no choice.
+
+    A sigmoid or a single number is no choice of classes, whatever it is called.
+    """
+    found = output_of(flatten(model))
+    return found if output is None or found in ("sigmoid", "regression") else output
 
 
 class _Search:
     """The candidates, tried one after the other on one model whose weights are put back in between."""
 
-    def __init__(self, quantized: Any, images: np.ndarray, judges: np.ndarray, batch_size: int | None):
+    def __init__(self, quantized: Any, output: str, images: np.ndarray, judges: np.ndarray, batch_size: int | None):
         tensorflow = import_extra("tensorflow", "quantization")
         self.quantized = quantized
+        self.output = output
         self.images = images
         self.batch_size = batch_size
-        self.tried: list[Candidate] = []
-        self.chosen: Candidate | None = None
+        self.tried: list[tuple[Candidate, np.ndarray]] = []
+        self.chosen = 0
         self.best: list[np.ndarray] = []
         self.judges = batches_of(judges, batch_size)
         with unrounded(quantized, weights=True):
@@ -145,10 +177,10 @@ class _Search:
         for ranges, estimator in ESTIMATORS.items():
             set_ranges(self.quantized, measured, estimator)
             self._judge(ranges)
-        ranges = self.chosen.ranges
+        ranges = self._chosen.ranges
         self.quantized.set_weights(self.best)
         self._judge(ranges, bias_correction=correct_biases(self.quantized, self.images, self.batch_size))
-        bias_correction = self.chosen.bias_correction
+        bias_correction = self._chosen.bias_correction
         self.quantized.set_weights(start)
         if equalize(self.quantized, measured):
             set_ranges(self.quantized, measure(self.quantized, self.images, self.batch_size), ESTIMATORS[ranges])
@@ -157,36 +189,26 @@ class _Search:
             self._judge(ranges, bias_correction, equalization=True)
         self.quantized.set_weights(self.best)
 
+    def report(self) -> PostTraining:
+        _, best = self.tried[self.chosen]
+        tried = [
+            dataclasses.replace(candidate, within_noise=not is_closer(best, each) and not is_closer(each, best))
+            for candidate, each in self.tried
+        ]
+        return PostTraining(self.output, tried[self.chosen], tried, len(self.images), len(self.expected))
+
+    @property
+    def _chosen(self) -> Candidate:
+        return self.tried[self.chosen][0]
+
     def _judge(self, ranges: str, bias_correction: bool = False, equalization: bool = False) -> None:
-        """Add what the model is now to the candidates, and keep it if it is the best so far."""
+        """Add what the model is now to the candidates, and keep it if it is closer than the chosen one."""
         received = self._answers(self.answer)
-        candidate = Candidate(
-            ranges,
-            bool(bias_correction),
-            equalization,
-            divergence=divergence(self.expected, received),
-            agreement=float((self.expected.argmax(1) == received.argmax(1)).mean()),
-            error=float(np.square(self.expected - received).mean() / max(self.expected.var(axis=0).mean(), 1e-12)),
-        )
-        self.tried.append(candidate)
-        if self.chosen is None or candidate.divergence < self.chosen.divergence:
-            self.chosen, self.best = candidate, self.quantized.get_weights()
+        each = divergences(self.output, self.expected, received)
+        found = closeness(self.output, self.expected, received)
+        self.tried.append((Candidate(ranges, bool(bias_correction), equalization, found, False), each))
+        if not self.best or is_closer(each, self.tried[self.chosen][1]):
+            self.chosen, self.best = len(self.tried) - 1, self.quantized.get_weights()
 
     def _answers(self, answer: Any) -> np.ndarray:
         return np.concatenate([answer(batch).numpy() for batch in self.judges])
-
-
-def divergence(expected: np.ndarray, received: np.ndarray) -> float:
-    """Return the mean Kullback-Leibler divergence of the class probabilities that logits mean, in nats.
-
-    Args:
-        expected: The reference's logits, of shape `(count, classes)`.
-        received: The other's.
-    """
-    expected, received = _log_probabilities(expected), _log_probabilities(received)
-    return float((np.exp(expected) * (expected - received)).sum(axis=1).mean())
-
-
-def _log_probabilities(logits: np.ndarray) -> np.ndarray:
-    logits = logits.astype("float64") - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

@@ -128,7 +128,7 @@ class _Facts:
     def batch_normalization(self, layer: keras.layers.Layer) -> Replacement:
         before = self.before[layer.name]
         if self._folds(layer, before):
-            [(twin, weights)] = twin_layer(layer)
+            [(twin, weights)] = _twin(layer)
             if self._feeds_hard_swish(layer):
                 gamma, beta, *statistics = weights
                 weights = [gamma / ROOT, beta / ROOT, *statistics]
@@ -156,7 +156,7 @@ class _Facts:
         # TF-MOT would round the kernel with one scale for all channels. The converter gives each channel its own,
         # which a kernel of one number a channel survives exactly: so only the output is quantised here.
         convolution = self.tf_keras.layers.DepthwiseConv2D(1, name=layer.name, dtype="float32")
-        convolution.trainable = type(layer).__name__ == "BatchNormalization"
+        convolution.trainable = layer.trainable and type(layer).__name__ == "BatchNormalization"
         config = self._output_config(layer)
         return annotate(convolution, config), [kernel.astype("float32").reshape(1, 1, -1, 1), bias.astype("float32")]
 
@@ -319,7 +319,7 @@ class _Facts:
 
 
 def _twin(layer: keras.layers.Layer, **changes: Any) -> Replacement:
-    """Build the twin of a layer with weights; those that hold the input's scale stay as they are in training."""
+    """Build the twin of a layer with weights; frozen ones, and those that hold the input's scale, stay in training."""
     return twin_layer(layer, trainable=layer.trainable, **changes)
 
 

@@ -29,8 +29,8 @@ def rewrite(flat: keras.Model) -> keras.Model:
         flat: A flattened model with one input and one output, on any backend. It is not changed.
 
     Returns:
-        A functional model. Those of its layers that are not trainable must keep their weights: they hold the scale of
-        the input, for which a step of training would be far too large.
+        A functional model. Those of its layers that are not trainable must keep their weights: they were frozen, or
+        they hold the scale of the input, for which a step of training would be far too large.
     """
     separable = {layer.name: layer for layer in flat.layers if type(layer).__name__ == "SeparableConv2D"}
     called: set[str] = set()
@@ -64,7 +64,6 @@ def rewrite(flat: keras.Model) -> keras.Model:
         depthwise_kernel, *weights = separable[name].get_weights()
         depthwise.set_weights([depthwise_kernel])
         pointwise.set_weights(weights)
-    rewritten.trainable = True
     return fold_input_scaling(rewritten)
 
 
@@ -77,6 +76,7 @@ def _halves(layer: keras.layers.SeparableConv2D) -> tuple[keras.layers.Layer, ke
         dilation_rate=layer.dilation_rate,
         data_format=layer.data_format,
         use_bias=False,
+        trainable=layer.trainable,
         name=f"{layer.name}_depthwise",
     )
     pointwise = layers.Conv2D(
@@ -85,6 +85,7 @@ def _halves(layer: keras.layers.SeparableConv2D) -> tuple[keras.layers.Layer, ke
         data_format=layer.data_format,
         use_bias=layer.use_bias,
         activation=layer.activation,
+        trainable=layer.trainable,
         name=layer.name,
     )
     return depthwise, pointwise

@@ -1,0 +1,155 @@
+"""How far a quantized model's answers are from the float model's, photo by photo, for each kind of head.
+
+Answers are compared as the quantized model gives them: logits where the float model ends in a softmax, which is not
+part of a quantized model, and otherwise what the float model answers.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+# Sigmoids of an int8 file have steps of 1/256: what is closer to 0 or 1 than half of one can't be told apart.
+_LEAST_PROBABILITY = 1.0 / 512.0
+# A difference of two means is believed from this many of its standard errors on.
+_BELIEVED = 2.0
+
+AGREEMENT = {
+    "logits": "same top-1 class",
+    "probabilities": "same top-1 class",
+    "sigmoid": "labels on the same side of one half",
+    "regression": "correlation",
+    "embedding": "cosine",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Closeness:
+    """How far answers are from the float model's.
+
+    Args:
+        divergence: Mean over the photos of `divergences`.
+        standard_error: Of that mean.
+        agreement: See `agreement`.
+    """
+
+    divergence: float
+    standard_error: float
+    agreement: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        """Return the figures in a line."""
+        return f"divergence {self.divergence:.5f} ± {self.standard_error:.5f}, agreement {self.agreement:.2%}"
+
+
+def closeness(output: str, expected: np.ndarray, received: np.ndarray) -> Closeness:
+    """Return how far answers are from the float model's.
+
+    Args:
+        output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it.
+        expected: The float model's answers, of shape `(count, outputs)`.
+        received: The other's.
+    """
+    each = divergences(output, expected, received)
+    return Closeness(float(each.mean()), standard_error(each), agreement(output, expected, received))
+
+
+def divergences(output: str, expected: np.ndarray, received: np.ndarray) -> np.ndarray:
+    """Return for each photo how far its answer is from the float model's; 0 is equal.
+
+    Of logits the Kullback-Leibler divergence of the class probabilities that they mean, in nats; of a sigmoid that of
+    the labels' own probabilities, on average over the labels; of a regression the squared error as a share of the
+    answers' variance; of an embedding 1 minus the cosine.
+
+    Args:
+        output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it.
+        expected: The float model's answers, of shape `(count, outputs)`.
+        received: The other's.
+
+    Example:
+
+    >>> float(divergences("embedding", np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]]))[0])
+    1.0
+    """
+    expected, received = np.asarray(expected, "float64"), np.asarray(received, "float64")
+    if output == "sigmoid":
+        return _binary(expected, received).mean(axis=1)
+    if output == "regression":
+        return np.square(expected - received).mean(axis=1) / max(expected.var(axis=0).mean(), 1e-12)
+    if output == "embedding":
+        return 1.0 - _cosines(expected, received)
+    expected, received = log_probabilities(expected), log_probabilities(received)
+    return (np.exp(expected) * (expected - received)).sum(axis=1)
+
+
+def agreement(output: str, expected: np.ndarray, received: np.ndarray) -> float:
+    """Return in one number how much of the float model's answers is kept; `AGREEMENT` names it.
+
+    Of logits and probabilities the share of photos with the same top-1 class; of a sigmoid the share of labels on the
+    same side of one half; of a regression the correlation of the answers' deviations from their mean; of an embedding
+    the mean cosine.
+
+    Args:
+        output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it.
+        expected: The float model's answers, of shape `(count, outputs)`.
+        received: The other's.
+    """
+    if output == "sigmoid":
+        return float(((expected > 0.5) == (received > 0.5)).mean())
+    if output == "regression":
+        return correlation(expected, received)
+    if output == "embedding":
+        return float(_cosines(expected, received).mean())
+    return float((expected.argmax(1) == received.argmax(1)).mean())
+
+
+def is_closer(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether the first answers are closer than the second beyond chance: by two standard errors, photo by photo.
+
+    Args:
+        first: `divergences` of some photos.
+        second: Those of the same photos by another model.
+    """
+    difference = second - first
+    return float(difference.mean()) > _BELIEVED * standard_error(difference)
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Return the standard error of a mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("inf")
+
+
+def correlation(expected: np.ndarray, received: np.ndarray) -> float:
+    """Return the correlation of two models' answers, both as deviations from their mean over the images."""
+    expected, received = (np.asarray(values, "float64").reshape(len(values), -1) for values in (expected, received))
+    first, second = expected - expected.mean(0), received - received.mean(0)
+    sizes = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    # Two constants agree; a constant and something else have nothing in common.
+    if sizes == 0.0:
+        return float(not first.any() and not second.any())
+    return float((first * second).sum() / sizes)
+
+
+def as_quantized(output: str, answers: np.ndarray) -> np.ndarray:
+    """Return a float model's answers as its quantized model gives them: logits in place of a softmax's probabilities."""
+    return np.log(np.maximum(answers, 1e-30)) if output == "probabilities" else answers
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the class probabilities that logits mean."""
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def _binary(expected: np.ndarray, received: np.ndarray) -> np.ndarray:
+    p, q = (np.clip(each, _LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY) for each in (expected, received))
+    return p * np.log(p / q) + (1.0 - p) * np.log((1.0 - p) / (1.0 - q))
+
+
+def _cosines(expected: np.ndarray, received: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(received, axis=1)
+    return (expected * received).sum(axis=1) / np.maximum(lengths, 1e-12)

@@ -1,0 +1,127 @@
+"""Which epoch of a fine-tuning is kept: judged on images that did not train, the start among them."""
+
+import dataclasses
+import json
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.errors import import_extra
+from keras_lite.graph import flatten, output_of
+from keras_lite.quantization.calibration import check_images
+from keras_lite.quantization.closeness import Closeness, as_quantized, closeness, divergences, is_closer
+
+_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Epochs:
+    """What each epoch of a fine-tuning gave on images held out of it, and which one was kept.
+
+    Args:
+        output: What the float model answers, by which the epochs were judged.
+        judges: Number of held-out images; 0: the last epoch was kept unseen.
+        start: How far the model was from the float model before.
+        epochs: The same after each epoch.
+        kept: Number of the epoch whose weights were kept; 0: those of the start.
+        note: What went wrong, in a line; empty: nothing.
+    """
+
+    output: str
+    judges: int
+    start: Closeness | None
+    epochs: list[Closeness]
+    kept: int
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Epochs":
+        """Build from what `to_dict` returned."""
+        start = None if fields["start"] is None else Closeness(**fields["start"])
+        return cls(**{**fields, "start": start, "epochs": [Closeness(**each) for each in fields["epochs"]]})
+
+    def __str__(self) -> str:
+        """Return a line for the start and each epoch, the kept one marked, and one that says which it was and why."""
+        if not self.judges:
+            return f"fine-tuning: {self.kept} epochs, not judged"
+        rows = [("start", self.start), *((f"epoch {number}", each) for number, each in enumerate(self.epochs, 1))]
+        lines = [f"{'*' if index == self.kept else ' '} {name}: {each}" for index, (name, each) in enumerate(rows)]
+        if self.kept:
+            gain = self.start.divergence - self.epochs[self.kept - 1].divergence
+            verdict = f"kept: epoch {self.kept}, closer to the float model by {gain:.5f}"
+        elif self.epochs:
+            best = min(each.divergence for each in self.epochs)
+            verdict = (
+                "kept: the start, as post-training quantization left it: no epoch is closer by more than two standard "
+                f"errors (the best: {best:.5f}, the start: {self.start.divergence:.5f})"
+            )
+        else:
+            verdict = "kept: the start, as post-training quantization left it"
+        head = f"fine-tuning, judged on {self.judges} images that did not train:"
+        return "\n".join([head, *lines, *([self.note] if self.note else []), verdict])
+
+
+class Judge:
+    """Tells after each epoch how far the model is from its teacher on held-out images, and keeps the best weights."""
+
+    def __init__(self, quantized: Any, teacher: keras.Model | None, images: np.ndarray | None, output: str):
+        self.quantized = quantized
+        self.output = output
+        self.images = None if images is None else check_images(quantized, images)
+        self.found: list[Closeness] = []
+        self.each: list[np.ndarray] = []  # divergences, image by image: of the start, and of the best so far
+        self.kept = 0
+        self.best: list[np.ndarray] = []
+        if self.images is None:
+            return
+        answers = teacher.predict(self.images, batch_size=_BATCH, verbose=0)
+        self.expected = as_quantized(output_of(flatten(teacher)), np.asarray(answers))
+        self.answer = import_extra("tensorflow", "quantization").function(
+            lambda batch: quantized(batch, training=False)
+        )
+        self.judge()
+
+    def judge(self) -> None:
+        """Judge the model as it is now."""
+        if self.images is None:
+            return
+        received = np.concatenate(
+            [self.answer(self.images[at : at + _BATCH]).numpy() for at in range(0, len(self.images), _BATCH)]
+        )
+        each = divergences(self.output, self.expected, received)
+        self.found.append(closeness(self.output, self.expected, received))
+        if not self.each:
+            self.each = [each, each]
+        elif not (is_closer(each, self.each[0]) and each.mean() < self.each[1].mean()):
+            return
+        else:
+            self.each[1], self.kept = each, len(self.found) - 1
+        self.best = self.quantized.get_weights()
+
+    def put_back(self, epochs: int) -> Epochs:
+        """Give the model the weights that are kept, and return what was found."""
+        if self.images is None:
+            return Epochs(self.output, 0, None, [], epochs)
+        self.quantized.set_weights(self.best)
+        start, *others = self.found
+        return Epochs(self.output, len(self.images), start, others, self.kept)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the state."""
+        found = json.dumps([each.to_dict() for each in self.found])
+        each = {f"each{index}": values for index, values in enumerate(self.each)}
+        return {"found": np.array(found), "kept": np.array(self.kept), **each} | {
+            f"best{index}": values for index, values in enumerate(self.best)
+        }
+
+    def from_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take a state."""
+        self.found = [Closeness(**each) for each in json.loads(str(arrays["found"]))]
+        self.kept = int(arrays["kept"])
+        self.each = [arrays[f"each{index}"] for index in range(sum(name.startswith("each") for name in arrays))]
+        self.best = [arrays[f"best{index}"] for index in range(sum(name.startswith("best") for name in arrays))]

@@ -1,0 +1,106 @@
+"""Fine-tuning in a process of its own, whose death without a message is noticed and survived.
+
+TensorFlow with oneDNN can end its process while it trains some networks. Here another process trains: if it dies, one
+line says so, and training goes on after the last whole epoch without oneDNN; if it dies again, the model stays as it
+was.
+"""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.data import Batches
+from keras_lite.errors import InputError
+from keras_lite.graph import flatten
+from keras_lite.quantization import finetuning_worker
+from keras_lite.quantization.epoch_judge import Epochs
+from keras_lite.quantization.finetuning import finetune
+from keras_lite.quantization.quantize_aware import mark_finetuned
+
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def finetune_apart(
+    quantized: Any,
+    model: keras.Model,
+    batches: Batches,
+    judges: np.ndarray,
+    state_path: str | os.PathLike | None = None,
+    **arguments: Any,
+) -> Epochs:
+    """Fine-tune a quantized model in another process, and give it the weights that were kept.
+
+    Args:
+        quantized: What `post_training` returned for `model`.
+        model: The float model, which teaches.
+        batches: Training images and labels.
+        judges: Preprocessed images that neither train nor set ranges.
+        state_path: A file, `*.npz`, that takes the state after each epoch.
+        **arguments: Further arguments of `finetune`.
+
+    Returns:
+        What `finetune` returns; with a note where the training died.
+
+    Raises:
+        InputError: If `finetune` raises it.
+        RuntimeError: If it raises something else, which is printed.
+    """
+    try:
+        content = pickle.dumps((batches, judges, arguments))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # A source of the caller's own making that can't go to another process.
+        return finetune(quantized, batches, model, state_path=state_path, judges=judges, **arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "training.pickle").write_bytes(content)
+        flatten(model).save(folder / "model.keras")
+        np.savez(folder / "start.npz", *quantized.get_weights())
+        state = folder / "state.npz" if state_path is None else Path(state_path).resolve()
+        note = ""
+        for environment in ({}, {_ONEDNN: "0"}):
+            death = _run(folder, state, environment)
+            if death is None:
+                break
+            note = f"fine-tuning ended without a message ({death}): "
+            note += (
+                "the model stays as it was" if environment else "it goes on after the last whole epoch, without oneDNN"
+            )
+            print(note, flush=True)
+        else:
+            return Epochs("logits", len(judges), None, [], 0, note)
+        found = Epochs.from_dict(json.loads((folder / "epochs.json").read_text()))
+        with np.load(folder / "end.npz") as weights:
+            quantized.set_weights([weights[f"arr_{index}"] for index in range(len(weights))])
+    if found.kept:
+        mark_finetuned(quantized)
+    return found
+
+
+def _run(folder: Path, state: Path, environment: dict[str, str]) -> str | None:
+    """Train in another process; return None, or what it died of."""
+    (folder / "error.json").unlink(missing_ok=True)
+    command = [sys.executable, "-P", finetuning_worker.__file__, str(folder), str(state)]
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    own = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths}
+    # The other end of this pipe closes with this process, however it ends, and so ends the other one.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | own | environment) as process:
+        try:
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if (folder / "error.json").is_file():
+        kind, text = json.loads((folder / "error.json").read_text())
+        raise (InputError if kind == "InputError" else RuntimeError)(text)
+    if code == 0:
+        return None
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
