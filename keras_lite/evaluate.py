@@ -5,6 +5,9 @@
 MODEL is a run folder, a .keras, .h5 or .tflite file. DATA is a folder of photos (one folder a class, or train, valid
 and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data
 of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
+
+Of a model that answers several labels, each by itself, the most probable one counts as its class; of one that answers
+an embedding, the class of the most similar other image.
 """
 
 from pathlib import Path
@@ -15,9 +18,9 @@ from absl import flags
 
 from keras_lite import command_line
 from keras_lite.classifier import Classifier
-from keras_lite.data import Source, open_data
+from keras_lite.data import Source, model_info_path, nearest_others, open_data, with_classes
 from keras_lite.errors import InputError
-from keras_lite.evaluation import Evaluation, format_evaluation
+from keras_lite.evaluation import Evaluation, format_evaluation, summary
 from keras_lite.evaluation_files import write_evaluation
 from keras_lite.files import read_json, write_json
 from keras_lite.training import RunFolder
@@ -26,14 +29,25 @@ from keras_lite.training import RunFolder
 def evaluate(classifier: Classifier, source: Source) -> Evaluation:
     """Compare a model's answers with the labels of a data source.
 
+    Of a model that answers labels, each by itself, the one with the highest probability is taken for the class. Of one
+    that answers a vector, an image gets the class of the most similar other image, by the cosine between their vectors;
+    its five most similar ones are its top 5.
+
     Args:
         classifier: The model.
-        source: Labelled images; their classes must be among the model's, in any order.
+        source: Labelled images. Their classes must be among the model's, in any order; a model that answers vectors
+            takes any.
 
     Raises:
-        InputError: If the data has classes that the model does not know.
+        InputError: If the data has classes that the model does not know, or the model answers no classes.
     """
-    labels = _labels_of_model(classifier, source)
+    check_answers_classes(classifier)
+    if classifier.kind == "vector":
+        return _evaluate_vectors(classifier, source)
+    try:
+        labels = with_classes(source, classifier.info.class_names).labels
+    except InputError as error:
+        raise InputError(f"{classifier.path}: {error}") from error
     progress = keras.utils.Progbar(len(source))
     ranks, predicted, confidence = [], [], []
     for probabilities in classifier.predict_source(source):
@@ -53,18 +67,50 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
         labels,
         np.array(predicted),
         np.array(confidence),
+        classifier.kind,
     )
 
 
-def _labels_of_model(classifier: Classifier, source: Source) -> np.ndarray:
-    numbers = {name: number for number, name in enumerate(classifier.info.class_names)}
-    unknown = [name for name in source.class_names if name not in numbers]
-    if unknown:
+def check_answers_classes(classifier: Classifier) -> None:
+    """Check that a model's answers can be right or wrong on images that have classes.
+
+    Raises:
+        InputError: If not.
+    """
+    name = classifier.info.class_names[0] if classifier.info.class_names else ""
+    if classifier.kind == "label":
         raise InputError(
-            f"Expected data of the classes that {classifier.path} knows, received {len(unknown)} others, "
-            f"such as {unknown[0]!r}."
+            f"Expected the names of both classes in {model_info_path(classifier.path)}, the second one {name!r}, whose "
+            f"probability the model answers; received {name!r} alone."
         )
-    return np.array([numbers[name] for name in source.class_names])[source.labels]
+    if classifier.kind == "values":
+        raise InputError(
+            f"Expected a model that answers classes, labels or an embedding, received {classifier.path}, which "
+            f"answers values ({name!r}, ...): folders of classes have none to compare them with."
+        )
+
+
+def _evaluate_vectors(classifier: Classifier, source: Source) -> Evaluation:
+    if len(source) < 2:
+        raise InputError(f"Expected two or more images to compare with each other, received {len(source)}.")
+    progress = keras.utils.Progbar(len(source))
+    parts, done = [], 0
+    for vectors in classifier.predict_source(source):
+        parts.append(vectors)
+        done += len(vectors)
+        progress.update(done)
+    nearest, cosines = nearest_others(np.concatenate(parts), 5)
+    right = source.labels[nearest] == source.labels[:, None]
+    return Evaluation(
+        len(source),
+        float(right[:, 0].mean()),
+        float(right.any(1).mean()),
+        source.class_names,
+        source.labels,
+        source.labels[nearest[:, 0]],
+        cosines[:, 0],
+        "vector",
+    )
 
 
 FLAGS = command_line.new_flags()
@@ -82,13 +128,14 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
     data_dir = values.data_dir or data_dir_of_run(positional[0])
     classifier = Classifier(positional[0])
+    check_answers_classes(classifier)  # before the data are read
     data = open_data(data_dir, classifier.info.preprocessing.geometry, skip_broken=values.skip_broken)
     if values.split not in data:
         raise InputError(f"Expected --split to be one of {', '.join(data)} for {data_dir}, received {values.split}.")
     result = evaluate(classifier, data[values.split])
     if values.per_class:
         print(format_evaluation(result))
-    print(f"{classifier.path}: top-1 {result.top1:.2%}, top-5 {result.top5:.2%} on {result.images} images")
+    print(f"{classifier.path}: {summary(result)}")
     if values.output:
         write_json(values.output, result.to_dict())
     if values.output_dir:

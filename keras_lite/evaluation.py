@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_lite.data.answers import AnswerKind
 from keras_lite.profiling import format_table
 
 
@@ -33,10 +34,13 @@ class Evaluation:
         images: Number of images.
         top1: Share of images whose class got the highest probability.
         top5: Share of images whose class is among the five highest.
-        class_names: The model's classes.
+        class_names: The model's classes; of an embedding the data's.
         labels: For each image the number of its class.
         predicted: For each image the number of the class with the highest probability.
         confidence: For each image that probability.
+        kind: What the model answers (see `keras_lite.data.answer_kind`): `"classes"`; `"labels"`, where the most
+            probable label stands for the class; or `"vector"`: an image gets the class of the most similar other image
+            then, and `confidence` is the cosine between the two vectors.
     """
 
     images: int
@@ -46,6 +50,7 @@ class Evaluation:
     labels: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
+    kind: AnswerKind = "classes"
 
     def confusion(self) -> np.ndarray:
         """Return the number of images of each true class (row) that got each answer (column)."""
@@ -70,6 +75,19 @@ class Evaluation:
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def summary(evaluation: Evaluation) -> str:
+    """Return in a line how often the model was right, and what that means for its kind of answer."""
+    meaning = {
+        "classes": "",
+        "labels": "; the most probable label counts as the class",
+        "vector": "; an image gets the class of the most similar other image, by the cosine of their vectors",
+    }
+    return (
+        f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%} on {evaluation.images} images"
+        f"{meaning[evaluation.kind]}"
+    )
 
 
 def format_evaluation(evaluation: Evaluation) -> str:

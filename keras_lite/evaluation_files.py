@@ -93,7 +93,8 @@ def draw_worst_mistakes(evaluation: Evaluation, source: Source, path: Path) -> N
     for axes, image, index in zip(grid, source.images(worst) if len(worst) else [], worst, strict=False):
         true, answer = names[evaluation.labels[index]], names[evaluation.predicted[index]]
         axes.imshow(image)
-        text = f"true: {true}\npredicted: {answer} ({evaluation.confidence[index]:.0%})"
+        sure = f"{evaluation.confidence[index]:{'.3f' if evaluation.kind == 'vector' else '.0%'}}"
+        text = f"true: {true}\npredicted: {answer} ({sure})"
         axes.set_title(text, fontsize=9, parse_math=False)
     _save(figure, path)
 

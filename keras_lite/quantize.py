@@ -89,7 +89,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     geometry = info.preprocessing.geometry
     data = {} if data_dir is None else open_data(data_dir, geometry, skip_broken=values.skip_broken)
     if unlabelled:
-        data["unlabelled"] = open_unlabelled(values.unlabelled_dir, geometry, info.class_names, values.skip_broken)
+        names = info.class_names or ["photo"]  # an embedding has none
+        data["unlabelled"] = open_unlabelled(values.unlabelled_dir, geometry, names, values.skip_broken)
     augmentation = _augmentation_of_run(positional[0]) if values.augment else None
     result = quantize_run(model, info, data, output_dir, options, augmentation, row_of_run(positional[0]))
     print(f"\n{format_report(result)}\nfiles: {output_dir}")

@@ -1,5 +1,6 @@
 """Images to train and evaluate on: photo folders, CIFAR, TFRecords, built-in shapes; augmentation and batches."""
 
+from keras_lite.data.answers import answer_kind, interpret, nearest_others
 from keras_lite.data.augmentation import Augmentation
 from keras_lite.data.auto_augment import RandAugment, TrivialAugment
 from keras_lite.data.batches import Batches
@@ -13,7 +14,7 @@ from keras_lite.data.model_info import ModelInfo, model_info_path, read_model_in
 from keras_lite.data.open_data import is_named, open_data
 from keras_lite.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from keras_lite.data.shapes import make_shapes
-from keras_lite.data.sources import ArraySource, Source, Subset
+from keras_lite.data.sources import ArraySource, Source, Subset, with_classes
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -32,14 +33,18 @@ __all__ = [
     "Source",
     "Subset",
     "TrivialAugment",
+    "answer_kind",
+    "interpret",
     "is_named",
     "make_shapes",
     "model_info_path",
+    "nearest_others",
     "open_cifar",
     "open_class_folders",
     "open_data",
     "open_image_folder",
     "read_image",
     "read_model_info",
+    "with_classes",
     "write_model_info",
 ]

@@ -18,11 +18,13 @@ class ModelInfo:
 
     Args:
         name: The model's name.
-        class_names: One name for each output, in the order of the outputs.
+        class_names: One name for each output, in the order of the outputs: classes, labels or values. A sigmoid with
+            one output may have two, see below; an embedding needs none.
         preprocessing: What turns an image into the model's input.
         output: What the model returns. `"logits"`: a number a class, of which a softmax makes probabilities;
-            `"probabilities"`: that softmax's; `"sigmoid"`: one probability for each class by itself (many labels), or a
-            single one, of the second of two classes; `"regression"`: numbers; `"embedding"`: a vector to compare.
+            `"probabilities"`: that softmax's; `"sigmoid"`: one probability for each label by itself (many labels), or a
+            single one, of the one label or of the second of two classes; `"regression"`: numbers; `"embedding"`: a
+            vector to compare. `keras_lite.graph.output_of` tells it from a model's last layer, as far as that can.
 
     Raises:
         InputError: If a value is of the wrong kind.
@@ -37,10 +39,22 @@ class ModelInfo:
         if not isinstance(self.name, str):
             raise InputError(f"Expected a text as name, received {self.name!r}.")
         names = self.class_names
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"Expected class_names as a list of texts, received {names!r}.")
         if self.output not in OUTPUTS:
             raise InputError(f"Expected output to be one of {OUTPUTS}, received {self.output!r}.")
+        if not names and self.output != "embedding":
+            raise InputError(f"Expected class_names for a model that answers {self.output}, received none.")
+
+    def quantized(self) -> "ModelInfo":
+        """Return the information of the model's int8 file, from which a softmax at the end is left out.
+
+        Example:
+
+        >>> ModelInfo("pets", ["cat", "dog"], Preprocessing((96, 96)), "probabilities").quantized().output
+        'logits'
+        """
+        return dataclasses.replace(self, output="logits") if self.output == "probabilities" else self
 
 
 def model_info_path(path_of_model: str | os.PathLike) -> Path:

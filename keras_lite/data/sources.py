@@ -1,6 +1,7 @@
 """A source: the labelled images of one split of a data set."""
 
 import abc
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,33 @@ class Subset(Source):
     def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
         """Return a random part of each of the photos with these indices."""
         return self._source.crops(self._indices[np.asarray(indices)], crop, geometry, rng)
+
+
+def with_classes(source: Source, class_names: list[str]) -> Source:
+    """Return the same images with their labels in the numbers of a model's classes.
+
+    Args:
+        source: Images of some of the model's classes, in any order.
+        class_names: The model's classes.
+
+    Raises:
+        InputError: If the source has a class that the model doesn't know.
+
+    Example:
+
+    >>> pixels = np.zeros((2, 8, 8, 3), "uint8")
+    >>> with_classes(ArraySource(pixels, np.array([0, 1]), ["owl", "cat"]), ["cat", "dog", "owl"]).labels.tolist()
+    [2, 0]
+    """
+    numbers = {name: number for number, name in enumerate(class_names)}
+    unknown = [name for name in source.class_names if name not in numbers]
+    if unknown:
+        known = ", ".join(map(repr, class_names[:3])) + (", ..." if len(class_names) > 3 else "")
+        raise InputError(
+            f"Expected data of the {len(class_names)} classes that the model knows ({known}), received {len(unknown)} "
+            f"others, such as {unknown[0]!r}."
+        )
+    renumbered = copy.copy(source)
+    renumbered.labels = np.array([numbers[name] for name in source.class_names])[source.labels]
+    renumbered.class_names = list(class_names)
+    return renumbered

@@ -18,6 +18,7 @@ from absl import flags
 from keras_lite import command_line
 from keras_lite.checkpoints import load_model
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path, read_model_info
+from keras_lite.data.model_info import OUTPUTS
 from keras_lite.errors import InputError, import_extra
 from keras_lite.evaluate import data_dir_of_run, row_of_run
 from keras_lite.export.conversion import PRECISIONS
@@ -26,9 +27,8 @@ from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import check_classes, check_writable, to_tflite
 from keras_lite.export.trained_model import fit_input, keras_file
 from keras_lite.export.verification import THRESHOLDS
-from keras_lite.graph import flatten, in_float32
+from keras_lite.graph import flatten, in_float32, output_of
 from keras_lite.quantization import post_training
-from keras_lite.quantization.preparation import ends_in_softmax
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
@@ -46,7 +46,14 @@ flags.DEFINE_float(
     "min_agreement", None, "Least share of images with the same top-1 class.", 0.0, 1.0, flag_values=FLAGS
 )
 flags.DEFINE_list(
-    "class_names", None, "Class names, or one text file with a name a line; if no .json has them.", flag_values=FLAGS
+    "class_names",
+    None,
+    "Names of the classes (of one sigmoid: the label's, or both classes', the output being the second one's "
+    "probability), labels or values; or one text file with a name a line; if no .json has them.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "output_kind", None, OUTPUTS, "What the model answers, if its last layer doesn't tell.", flag_values=FLAGS
 )
 flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=FLAGS)
 flags.DEFINE_list("mean", None, "Three channel means of pixels from 0 to 1. Default: ImageNet's.", flag_values=FLAGS)
@@ -68,7 +75,10 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     model = load_model(path)
     info = given or read_model_info(path)
     if given:
-        info = dataclasses.replace(info, output="probabilities" if ends_in_softmax(flatten(model)) else "logits")
+        kind = values.output_kind or output_of(flatten(model))
+        if kind != "embedding" and not info.class_names:
+            raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
+        info = dataclasses.replace(info, output=kind)
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
     half = (len(images) + 1) // 2
@@ -82,7 +92,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     if values.precision == "int8" and not values.stock_converter:
         reference = in_float32(model)
         model, _ = post_training(reference, images[:half])
-        info = dataclasses.replace(info, output="logits")  # a softmax at the end is left out
+        info = info.quantized()
     verification = to_tflite(
         model,
         output,
@@ -109,18 +119,20 @@ def cli() -> NoReturn:
 def _given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
     """Return what the flags say about the model, or None if they leave that to its information file."""
     if values.class_names is None and values.image_size is None:
-        if values.mean is not None or values.std is not None:
-            raise InputError("Expected --class_names and --image_size beside --mean or --std, received neither.")
+        if any(values[name].value is not None for name in ("mean", "std", "output_kind")):
+            raise InputError(
+                "Expected --class_names and --image_size beside --mean, --std or --output_kind, received neither."
+            )
         if not model_info_path(path).is_file():
             raise InputError(
                 f"Expected class names and preprocessing in {model_info_path(path)}, which does not exist, "
                 "or --class_names and --image_size."
             )
         return None
-    if values.class_names is None or values.image_size is None:
-        raise InputError("Expected both --class_names and --image_size, received only one of them.")
-    names = values.class_names
-    if len(names) == 1:
+    if values.image_size is None:
+        raise InputError("Expected both --class_names and --image_size, received only the names.")
+    names = values.class_names or []
+    if len(names) == 1 and (Path(names[0]).is_file() or Path(names[0]).suffix):
         names = _read_lines(Path(names[0]))
     size = _numbers("image_size", values.image_size, int)
     preprocessing = Preprocessing(
@@ -128,12 +140,12 @@ def _given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
         tuple(_numbers("mean", values.mean, float)) if values.mean is not None else IMAGENET_MEAN,
         tuple(_numbers("std", values.std, float)) if values.std is not None else IMAGENET_STD,
     )
-    return ModelInfo(path.stem, names, preprocessing, "logits")
+    return ModelInfo(path.stem, names, preprocessing, "embedding")  # until the model is looked at
 
 
 def _read_lines(path: Path) -> list[str]:
     if not path.is_file():
-        raise InputError(f"Expected --class_names as two or more names or a text file, received {path}.")
+        raise InputError(f"Expected --class_names as names or a text file, received {path}.")
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as error:

@@ -12,7 +12,6 @@ float32, float16, dynamic and int8 are the stock converter's, int8 and int16 (ac
 `python -m keras_lite.quantize`, if the model's folder has one.
 """
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +23,7 @@ from keras_lite import command_line
 from keras_lite.data import ModelInfo, Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.evaluate import data_dir_of_run
+from keras_lite.export.agreement import agreement_title
 from keras_lite.export.benchmark import thread_count
 from keras_lite.export.report import format_report, report
 from keras_lite.export.samples import sample
@@ -126,12 +126,11 @@ def compare_precisions(
         files[name] = folder / f"{info.name}_{name}.tflite"
         if name == "quantized":
             quantized, chosen = post_training(model, calibration)
-            logits = dataclasses.replace(info, output="logits")  # a softmax at the end is left out
-            to_tflite(quantized, files[name], "int8", samples=samples, info=logits, thresholds=_ANY)
+            to_tflite(quantized, files[name], "int8", samples=samples, info=info.quantized(), thresholds=_ANY)
         else:
             to_tflite(model, files[name], name, calibration, samples, info, _ANY)
     by_title = {TITLES[name]: path for name, path in files.items()}
-    figures = report(model, by_title, source, info.preprocessing, threads=threads)
+    figures = report(model, by_title, source, info, threads=threads)
     result = {"name": info.name, "split": test, "calibration_images": len(calibration), "seed": seed, **figures}
     if chosen is not None:
         result["post_training"] = chosen.to_dict()
@@ -141,22 +140,25 @@ def compare_precisions(
 
 
 def draw_comparison(path: str | os.PathLike, figures: dict[str, Any]) -> None:
-    """Draw accuracy against latency, a point for each precision whose area is the file's size."""
+    """Draw accuracy, or agreement without classes, against latency: a point a precision, its area the file's size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     reference, *rows = figures["rows"]
+    labelled = reference["top1"] is not None
+    height = "top1" if labelled else "agreement"
     largest = max(row["bytes"] for row in rows)
     for row in rows:
-        place = (row["latency_ms"], 100 * row["top1"])
+        place = (row["latency_ms"], 100 * row[height])
         axes.scatter(*place, s=600 * row["bytes"] / largest, alpha=0.6)
         text = f"{row['title']}\n{row['bytes'] / 1000:,.0f} kB"
         axes.annotate(text, place, (0, 16), textcoords="offset points", ha="center", va="bottom", fontsize=8)
-    axes.axhline(100 * reference["top1"], color="grey", linewidth=1, linestyle="dashed", label=reference["title"])
+    axes.axhline(100 * reference[height], color="grey", linewidth=1, linestyle="dashed", label=reference["title"])
     axes.set_xlim(0, 1.25 * max(row["latency_ms"] for row in rows))
     axes.margins(y=0.25)
-    axes.set(xlabel=f"latency of one image in ms, threads: {figures['threads']}", ylabel="top-1 in %")
+    axes.set(xlabel=f"latency of one image in ms, threads: {figures['threads']}")
+    axes.set(ylabel="top-1 in %" if labelled else f"100 x {agreement_title(figures['output'], 'Keras')}")
     axes.set_title(f"{figures['name']}: {figures['images']:,} images; area: size of the file")
     axes.legend(loc="lower right")
     with atomic_path(path) as temporary:

@@ -5,9 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from keras_lite.data import Preprocessing, model_info_path
+from keras_lite.export.agreement import agreement_title, format_agreement
 from keras_lite.files import read_json, write_json, write_text
 
 _SHOWN_CLASSES = 10
+_OUTPUTS_ARE = {
+    "logits": "classes",
+    "probabilities": "classes",
+    "sigmoid": "probabilities",
+    "regression": "values",
+    "embedding": "the embedding's numbers",
+}
 
 
 def labels_path(path: str | os.PathLike) -> Path:
@@ -47,7 +55,7 @@ def write_model_card(
     Example:
 
     ```python
-    figures = report(model, {"TFLite int8": "model.tflite"}, data["test"], preprocessing)
+    figures = report(model, {"TFLite int8": "model.tflite"}, data["test"], info)
     write_model_card("model.tflite", accuracy=accuracy_entry(figures, "test"))
     ```
     """
@@ -140,43 +148,73 @@ def _geometry(preprocessing: Preprocessing) -> str:
 
 def _output(entries: dict[str, Any]) -> str:
     tensor = entries["output_tensor"]
-    lines = ["## Output", "", f"{_tensor(tensor)}: batch and classes."]
+    lines = ["## Output", "", f"{_tensor(tensor)}: batch and {_OUTPUTS_ARE[entries.get('output', 'logits')]}."]
     if "scale" in tensor:
         lines[-1] += f" A level stands for `(level {_signed(-tensor['zero_point'])}) * {tensor['scale']}`."
     if "output" in entries:
-        softmax = "; a softmax makes probabilities of them" if entries["output"] == "logits" else ""
-        lines[-1] += f" These are {entries['output']}{softmax}."
+        lines[-1] += f" {_meaning(entries)}"
     return "\n".join(lines)
+
+
+def _meaning(entries: dict[str, Any]) -> str:
+    """Return in plain words what the numbers of the output say."""
+    output, names = entries["output"], entries["class_names"]
+    if output == "logits":
+        return "These are logits; a softmax makes probabilities of them."
+    if output == "probabilities":
+        return "These are probabilities, which sum to 1."
+    if output == "regression":
+        return "These are the values themselves."
+    if output == "embedding":
+        return (
+            "This is an embedding, a vector that stands for the image: the closer to 1 the cosine of the angle between "
+            "two of them, the more alike are the images."
+        )
+    if entries["output_tensor"]["shape"][-1] > 1:
+        return "These are probabilities, of each label by itself: several may apply, or none; they don't sum to 1."
+    if len(names) == 2:
+        return f"This is the probability of `{names[1]}`; that of `{names[0]}` is 1 minus it."
+    return f"This is the probability of `{names[0]}`, from 0 to 1."
 
 
 def _classes(file: str, entries: dict[str, Any]) -> str:
     names = entries.get("class_names")
-    if names is None:
+    if not names:
         return ""
+    labels = entries["output"] == "sigmoid" and len(names) == entries["output_tensor"]["shape"][-1]
+    title = "Labels" if labels else "Values" if entries["output"] == "regression" else "Classes"
     shown = ", ".join(f"`{name}`" for name in names[:_SHOWN_CLASSES])
     more = f", ... (all in `{labels_path(file).name}`)" if len(names) > _SHOWN_CLASSES else ""
-    return f"## Classes\n\n{len(names)}, in the order of the output: {shown}{more}"
+    return f"## {title}\n\n{len(names)}, in the order of the output: {shown}{more}"
 
 
 def _accuracy(entries: dict[str, Any]) -> str:
     accuracy = entries.get("accuracy")
     if accuracy is None:
         return ""
+    output, rows = entries.get("output", "logits"), accuracy["rows"]
+    labelled = any(row["top1"] is not None for row in rows)
+    head = ("precision", *(("top-1",) if labelled else ()), agreement_title(output, "Keras float32"))
+    table = [
+        (row["title"], *((f"{row['top1']:.2%}",) if labelled else ()), format_agreement(output, row["agreement"]))
+        for row in rows
+    ]
     lines = [
         f"## Accuracy\n\nOn the {accuracy['images']:,} images of the {accuracy['split']} split:\n",
-        "| precision | top-1 | agrees with Keras float32 |\n| --- | --- | --- |",
-        *(f"| {row['title']} | {row['top1']:.2%} | {row['agreement']:.2%} |" for row in accuracy["rows"]),
+        *(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *table)),
     ]
     return "\n".join(lines)
 
 
 def _verification(entries: dict[str, Any]) -> str:
     figures = entries["verification"]
+    classes = ""
+    if entries.get("output", "logits") in ("logits", "probabilities"):
+        classes = f"the file agreed with its model in {figures['agreement']:.2%} of the top-1 classes. Its"
     return (
-        f"## Verification\n\nRun in LiteRT on {figures['images']:,} images, the file agreed with its model in "
-        f"{figures['agreement']:.2%} of the top-1 classes. Its answers' deviations from their mean correlate with the "
-        f"model's by {figures['correlation']:.4f}; the largest difference of an answer is "
-        f"{figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
+        f"## Verification\n\nRun in LiteRT on {figures['images']:,} images, {classes or 'its'} answers' deviations "
+        f"from their mean correlate with the model's by {figures['correlation']:.4f}; the largest difference of an "
+        f"answer is {figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from keras_lite.data import Augmentation, Batches, ModelInfo, Source
-from keras_lite.errors import InputError, import_extra
+from keras_lite.data import Augmentation, Batches, ModelInfo, Source, answer_kind, interpret, with_classes
+from keras_lite.errors import import_extra
 from keras_lite.export.model_card import accuracy_entry, write_model_card
 from keras_lite.export.report import report
 from keras_lite.export.samples import answers, sample
@@ -67,10 +67,11 @@ def quantize_run(
     Args:
         model: A trained Keras 3 model of any backend.
         info: Its class names and preprocessing.
-        data: Sources: `"train"`; `"valid"`, taken from the training images where it is missing; `"test"`, for which
-            the validation images stand in where it is missing. `"unlabelled"` images, if any, train in place of
-            `"train"`: their labels are not looked at, the float model's answers stand in for them. They may come
-            alone; then some of them are held out to measure on, and top-1 means agreement with the float model.
+        data: Sources of some of the model's classes, in any order: `"train"`; `"valid"`, taken from the training images
+            where it is missing; `"test"`, for which the validation images stand in where it is missing. `"unlabelled"`
+            images, if any, train in place of `"train"`: their labels are not looked at, the float model's answers stand
+            in for them. They may come alone; then some of them are held out to measure on, and top-1 means agreement
+            with the float model.
         output_dir: The folder to write to.
         options: How to fine-tune. Defaults to `QuantizationOptions()`.
         augmentation: Random changes to the training images.
@@ -81,7 +82,7 @@ def quantize_run(
         quantisation chose, the comparison of each file with its model, and the seconds it took.
 
     Raises:
-        InputError: If the model can't be quantised, the classes of data and model differ, or an option is wrong.
+        InputError: If the model can't be quantised, the data has a class that it doesn't know, or an option is wrong.
         VerificationError: If a file does not answer like its model.
         MissingExtraError: If the quantization extra is not installed.
 
@@ -94,7 +95,9 @@ def quantize_run(
     """
     import_extra("tensorflow_model_optimization", "quantization")
     options = options or QuantizationOptions()
-    _check_classes(info, data)
+    kind = answer_kind(info, model.outputs[0].shape[-1])
+    if kind in ("classes", "labels"):
+        data = {split: with_classes(source, info.class_names) for split, source in data.items()}
     start = time.monotonic()
     model = in_float32(model)
     folder = Path(output_dir)
@@ -116,11 +119,9 @@ def quantize_run(
         quantized, batches, model, options.epochs, options.learning_rate, options.distill,
         options.freeze_batch_norm, state,
     )  # fmt: skip
-    # A softmax at the end is not part of the quantised model.
-    logits = dataclasses.replace(info, output="logits")
-    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=logits)
+    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=info.quantized())
     seconds = time.monotonic() - start
-    figures = report(model, files, data[test], info.preprocessing, quantized)
+    figures = report(model, files, data[test], info, quantized)
     for file in files.values():
         write_model_card(file, figures["parameters"], figures["macs"], row, accuracy_entry(figures, test))
     result = {
@@ -147,7 +148,8 @@ def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: 
         return labelled, test
     photos = data["unlabelled"]
     found = answers(lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's")
-    photos.labels = found.argmax(1)
+    if answer_kind(info, found.shape[1]) in ("classes", "labels"):
+        photos.labels = interpret(found, info).argmax(1)
     if labelled:
         return labelled | {"train": photos}, test
     held_out = with_validation({"train": photos}, 0.1, seed)
@@ -157,12 +159,3 @@ def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: 
 def int8_file(output_dir: Path, info: ModelInfo) -> Path:
     """Return where `quantize_run` writes the int8 file of a model."""
     return output_dir / f"{info.name}_int8.tflite"
-
-
-def _check_classes(info: ModelInfo, data: dict[str, Source]) -> None:
-    for split, source in data.items():
-        if source.class_names != info.class_names:
-            raise InputError(
-                f"Expected data with the model's {len(info.class_names)} classes ({info.class_names[0]!r}, ...), "
-                f"received {len(source.class_names)} ({source.class_names[0]!r}, ...) in the {split} split."
-            )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_lite.data.answers import answer_kind
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.conversion import PRECISIONS, convert
@@ -177,18 +178,16 @@ def _check_arguments(
 
 
 def check_classes(model: Any, info: ModelInfo | None) -> None:
-    """Check that a Keras or tf_keras model is a classifier of as many classes as `info` names.
+    """Check that a Keras or tf_keras model answers a row of numbers, and that the names in `info` fit them.
 
     Raises:
         InputError: If not.
     """
     shape = tuple(model.outputs[0].shape)
     if len(shape) != 2:
-        raise InputError(f"Expected a classifier, with answers of shape (batch, classes), received {shape}.")
-    if info is not None and len(info.class_names) != shape[1]:
-        raise InputError(
-            f"Expected {shape[1]} class names, as the model has outputs, received {len(info.class_names)}."
-        )
+        raise InputError(f"Expected a model with answers of shape (batch, numbers), received {shape}.")
+    if info is not None:
+        answer_kind(info, shape[1])
 
 
 def _verify(

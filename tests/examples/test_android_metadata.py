@@ -8,6 +8,7 @@ import pytest
 from small_classifier import CLASSES, SIZE, carnet_like, colour_images, scramble
 
 from keras_lite.data import ModelInfo, Preprocessing
+from keras_lite.data.model_info import OUTPUTS
 from keras_lite.export import to_tflite
 
 pytestmark = pytest.mark.tensorflow_only
@@ -35,5 +36,7 @@ def test_the_app_and_export_know_the_same_keys(tmp_path):
     # The files hold only what the app tells apart.
     assert {metadata["input_tensor"]["dtype"], metadata["output_tensor"]["dtype"]} == {"int8"}
     assert '.equals("int8")' in source
+    # What the app does with the numbers, for every kind of output that the file may name.
+    answers = JAVA.with_name("ModelAnswers.java").read_text()
     assert metadata["output"] == "logits"
-    assert '.equals("logits")' in source
+    assert set(re.findall(r'output\.equals\("(\w+)"\)', answers)) == set(OUTPUTS) - {"probabilities"}

@@ -11,7 +11,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.List;
 import org.json.JSONArray;
 import org.json.JSONException;
@@ -20,21 +19,10 @@ import org.tensorflow.lite.Interpreter;
 
 /** A model exported by keras_lite: NAME.tflite and NAME.json from the app's assets. */
 public final class ImageClassifier implements AutoCloseable {
-    /** A class and how probable it is, from 0 to 1. */
-    public static final class Answer {
-        public final String className;
-        public final float probability;
-
-        Answer(String className, float probability) {
-            this.className = className;
-            this.probability = probability;
-        }
-    }
-
     private final Interpreter interpreter;
     private final ImagePreprocessing imagePreprocessing;
-    private final String[] classNames;
-    private final boolean answersLogits;
+    private final ModelAnswers modelAnswers;
+    private final int outputs;
     private final boolean isInt8;
     private float inputScale;
     private int inputZeroPoint;
@@ -62,11 +50,13 @@ public final class ImageClassifier implements AutoCloseable {
                         numbers(preprocessing.getJSONArray("mean")),
                         numbers(preprocessing.getJSONArray("std")));
         JSONArray names = metadata.getJSONArray("class_names");
-        classNames = new String[names.length()];
+        String[] classNames = new String[names.length()];
         for (int i = 0; i < classNames.length; i++) {
             classNames[i] = names.getString(i);
         }
-        answersLogits = metadata.getString("output").equals("logits");
+        JSONArray shape = output.getJSONArray("shape");
+        outputs = shape.getInt(shape.length() - 1);
+        modelAnswers = new ModelAnswers(metadata.getString("output"), classNames, outputs);
         // keras_lite gives int8 files int8 at both ends, and all others float32.
         isInt8 = input.getString("dtype").equals("int8");
         if (isInt8) {
@@ -79,26 +69,27 @@ public final class ImageClassifier implements AutoCloseable {
     }
 
     /**
-     * Returns the most probable classes of a picture, the best first.
+     * Returns the most probable classes of a picture, the best first, or what else the model answers: see ModelAnswers.
      *
      * @param bitmap the picture, of any size, in memory that the CPU can read (not Bitmap.Config.HARDWARE)
      * @param count how many classes
      */
-    public List<Answer> classify(Bitmap bitmap, int count) {
+    public List<ModelAnswers.Answer> classify(Bitmap bitmap, int count) {
+        return modelAnswers.best(predict(bitmap), count);
+    }
+
+    /** Returns the same as text to show, a line each. */
+    public String describe(Bitmap bitmap, int count) {
+        return modelAnswers.describe(predict(bitmap), count);
+    }
+
+    /** Returns the probability of each class or label, a regression's values, or an embedding. */
+    public float[] predict(Bitmap bitmap) {
         int width = bitmap.getWidth();
         int height = bitmap.getHeight();
         int[] argb = new int[width * height];
         bitmap.getPixels(argb, 0, width, 0, 0, width, height);
-        float[] probabilities = run(argb, width, height);
-        if (answersLogits) {
-            softmax(probabilities);
-        }
-        List<Answer> answers = new ArrayList<>();
-        for (int i = 0; i < classNames.length; i++) {
-            answers.add(new Answer(classNames[i], probabilities[i]));
-        }
-        answers.sort((first, second) -> Float.compare(second.probability, first.probability));
-        return answers.subList(0, Math.min(count, answers.size()));
+        return modelAnswers.interpret(run(argb, width, height));
     }
 
     @Override
@@ -107,7 +98,7 @@ public final class ImageClassifier implements AutoCloseable {
     }
 
     private float[] run(int[] argb, int width, int height) {
-        float[] answers = new float[classNames.length];
+        float[] answers = new float[outputs];
         if (isInt8) {
             byte[] values = imagePreprocessing.toInt8(argb, width, height, inputScale, inputZeroPoint);
             ByteBuffer source = buffer(values.length);
@@ -132,21 +123,6 @@ public final class ImageClassifier implements AutoCloseable {
             }
         }
         return answers;
-    }
-
-    private static void softmax(float[] logits) {
-        float largest = Float.NEGATIVE_INFINITY;
-        for (float logit : logits) {
-            largest = Math.max(largest, logit);
-        }
-        double sum = 0;
-        for (int i = 0; i < logits.length; i++) {
-            logits[i] = (float) Math.exp(logits[i] - largest);
-            sum += logits[i];
-        }
-        for (int i = 0; i < logits.length; i++) {
-            logits[i] /= (float) sum;
-        }
     }
 
     private static ByteBuffer buffer(int bytes) {

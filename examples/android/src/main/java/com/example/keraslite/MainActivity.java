@@ -10,12 +10,11 @@ import android.widget.Button;
 import android.widget.LinearLayout;
 import android.widget.TextView;
 import java.io.IOException;
-import java.util.Locale;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.json.JSONException;
 
-/** One button that asks for a picture, and below it the five most probable classes. */
+/** One button that asks for a picture, and below it the five most probable classes, or what else the model answers. */
 public final class MainActivity extends Activity {
     private static final int PICTURE = 1;
 
@@ -66,11 +65,7 @@ public final class MainActivity extends Activity {
                 classifier = new ImageClassifier(getAssets(), "model", 2);
             }
             Bitmap bitmap = decode(picture);
-            StringBuilder lines = new StringBuilder();
-            for (ImageClassifier.Answer answer : classifier.classify(bitmap, 5)) {
-                lines.append(String.format(Locale.ROOT, "%5.1f%%  %s%n", 100 * answer.probability, answer.className));
-            }
-            return lines.toString();
+            return classifier.describe(bitmap, 5);
         } catch (IOException | JSONException | IllegalArgumentException error) {
             return error.toString();
         }
