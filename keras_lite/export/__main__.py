@@ -27,8 +27,7 @@ from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import check_classes, check_writable, to_tflite
 from keras_lite.export.trained_model import fit_input, keras_file
 from keras_lite.export.verification import THRESHOLDS
-from keras_lite.graph import flatten, in_float32, output_of
-from keras_lite.quantization import post_training
+from keras_lite.graph import flatten, output_of
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
@@ -82,17 +81,12 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
     half = (len(images) + 1) // 2
-    thresholds = THRESHOLDS[values.precision]
+    thresholds = THRESHOLDS["stock int8" if values.stock_converter else values.precision]
     if values.min_agreement is not None:
         thresholds = dataclasses.replace(thresholds, agreement=values.min_agreement)
     check_classes(model, info)
     check_writable(output.parent)
     print(f"Converting {path} to {values.precision} ...", flush=True)
-    reference = None
-    if values.precision == "int8" and not values.stock_converter:
-        reference = in_float32(model)
-        model, _ = post_training(reference, images[:half])
-        info = info.quantized()
     verification = to_tflite(
         model,
         output,
@@ -101,13 +95,13 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         samples=images[half:] if len(images) > half else images,
         info=info,
         thresholds=thresholds,
-        reference=reference,
+        stock=values.stock_converter,
     )
     write_model_card(output, row=row_of_run(positional[0]))
     print(
-        f"{output}: {output.stat().st_size:,} bytes; on {verification.images} images it agrees with the model in "
-        f"{verification.agreement:.2%} of the top-1 classes (largest difference {verification.largest_difference:.2g}, "
-        f"mean {verification.mean_difference:.2g}, largest answer {verification.largest_answer:.2g})"
+        f"{output}: {output.stat().st_size:,} bytes; {verification} (from the converted model: largest difference "
+        f"{verification.largest_difference:.2g}, mean {verification.mean_difference:.2g}, largest answer "
+        f"{verification.largest_answer:.2g})"
     )
 
 

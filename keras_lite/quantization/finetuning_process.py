@@ -76,7 +76,7 @@ def finetune_apart(
             )
             print(note, flush=True)
         else:
-            return Epochs("logits", len(judges), None, [], 0, note)
+            return Epochs(arguments.get("output") or "logits", len(judges), None, [], 0, note)
         found = Epochs.from_dict(json.loads((folder / "epochs.json").read_text()))
         with np.load(folder / "end.npz") as weights:
             quantized.set_weights([weights[f"arr_{index}"] for index in range(len(weights))])
