@@ -131,6 +131,7 @@ class IntegerModel:
             "Add": lambda inputs: arithmetic.add(inputs, target, lowest, highest),
             "AddConstant": lambda inputs: arithmetic.add([*inputs, _constant(first)], target, lowest, highest),
             "GlobalAveragePooling2D": lambda inputs: arithmetic.mean(inputs[0], target, layer.keepdims),
+            "LeakyReLU": lambda inputs: arithmetic.leaky_relu(inputs[0], target, float(layer.alpha)),
             "Join": lambda inputs: arithmetic.join(inputs, target, layer.axis),
             "MatMul": lambda inputs: arithmetic.matrix_product(inputs, target, layer.transposed),
             "Multiply": lambda inputs: arithmetic.multiply(inputs, target, lowest, highest),
