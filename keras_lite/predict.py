@@ -13,7 +13,7 @@ from absl import flags
 from keras_lite import command_line
 from keras_lite.classifier import Classifier
 from keras_lite.data import read_image
-from keras_lite.data.image_folder import IMAGE_EXTENSIONS
+from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
 
 FLAGS = command_line.new_flags()
@@ -35,12 +35,9 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
 
 
 def _image_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_EXTENSIONS and not p.name.startswith("."))
-    if not files:
+    if not path.exists():
         raise InputError(f"Expected an image or a folder of images, received {str(path)!r}.")
-    return files
+    return [path] if path.is_file() else find_photos(path)
 
 
 def cli() -> None:
