@@ -85,5 +85,5 @@ def first_shuffled(source: Source, count: int, seed: int) -> Source:
 
 def _training_images(data: dict[str, Source]) -> Source:
     if "train" not in data:
-        raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")
+        raise InputError(f"Expected images to train on, in a split named train, received {', '.join(data) or 'none'}.")
     return data["train"]
