@@ -111,11 +111,11 @@ def to_tflite(
             known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
             quantized, reference = True, model
             model, _ = post_training(reference, calibration, **known)
-    if quantized and info is not None:
-        info = info.quantized()
-        know_input_range(model, info.preprocessing)
     twin = model if quantized else to_tf_keras(model)
     samples = check_images(twin, calibration if samples is None else samples)
+    if quantized and info is not None:
+        info = info.quantized()
+        know_input_range(model, samples, info.preprocessing)
     if calibration is not None:
         calibration = check_images(twin, calibration)
     content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
