@@ -9,7 +9,8 @@ that are named, each with its information file (.json) beside it; their photos a
 python files, PHOTOS has the folders train, valid and test of photos at any depth.
 
 Each network and way is measured in a process of its own and kept in the cache; the same command goes on where it was.
-To measure something anew, remove its .json there. The page is written at the end.
+To measure something anew, remove its .json there; what was made from it is then measured anew too. The page is written
+at the end.
 
 Hardware: any CPU. Expected time: hours; --smoke, with a handful of photos, takes minutes.
 """
@@ -100,14 +101,18 @@ def _found(subject: Subject, way: str) -> dict[str, Any] | None:
     """Return what is kept of a way: facts, and `answers`."""
     file = subject.folder / f"{way}.json"
     facts = read_json(file) if file.is_file() else {}
-    if facts.get("key") != subject.key():
+    if facts.get("key") != subject.key:
         return None
     return facts | {"answers": np.load(file.with_suffix(".answers.npy"))}
 
 
 def _measure(subject: Subject, way: str) -> None:
     """Measure one way in this process and keep what is found."""
-    subject.folder.mkdir(parents=True, exist_ok=True)
+    # What was made from an older one goes with it.
+    stay = {FLOAT: (), POST_TRAINING: (FLOAT, STOCK, DEFAULT)}
+    for file in subject.folder.glob("*.json"):
+        if way in stay and file.stem not in stay[way]:
+            file.unlink()
     start = time.monotonic()
     answers, facts = measure(subject, way)
     facts["seconds"] = round(time.monotonic() - start, 1)
@@ -115,7 +120,7 @@ def _measure(subject: Subject, way: str) -> None:
     facts["without_onednn"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
     with atomic_path(subject.folder / f"{way}.answers.npy") as temporary:
         np.save(temporary, answers)
-    write_json(subject.folder / f"{way}.json", {"key": subject.key(), **facts})
+    write_json(subject.folder / f"{way}.json", {"key": subject.key, **facts})
 
 
 def _run(subject: Subject, way: str) -> bool:
@@ -123,16 +128,16 @@ def _run(subject: Subject, way: str) -> bool:
     print(f"{time.strftime('%H:%M:%S')} {subject.name} {way} ...", end=" ", flush=True)
     subject.folder.mkdir(parents=True, exist_ok=True)
     log = subject.folder / f"{way}.log"
-    for variables in ({}, {"TF_ENABLE_ONEDNN_OPTS": "0"}):
-        with log.open("w") as output:
-            command = [sys.executable, __file__, *sys.argv[1:], f"--unit={subject.name},{way}"]
-            code = subprocess.run(
-                command, env=os.environ | variables, stdout=output, stderr=subprocess.STDOUT, check=False
-            ).returncode
-        if found := _found(subject, way):
-            print(f"{found['seconds']:.0f} s", flush=True)
-            return True
-        print(f"ended with {code}, see {log};", end=" ", flush=True)
+    command = [sys.executable, __file__, *sys.argv[1:], f"--unit={subject.name},{way}"]
+    # Unbuffered: a process that dies leaves what it said.
+    here = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with log.open("w") as output:
+        for variables in (here, here | {"TF_ENABLE_ONEDNN_OPTS": "0"}):
+            ended = subprocess.run(command, env=variables, stdout=output, stderr=subprocess.STDOUT, check=False)
+            if found := _found(subject, way):
+                print(f"{found['seconds']:.0f} s", flush=True)
+                return True
+            print(f"ended with {ended.returncode}, see {log};", end=" ", flush=True)
     print("not measured", flush=True)
     return False
 

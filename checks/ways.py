@@ -1,6 +1,7 @@
 """What is measured of a network, way by way: the photos, and all calls of the package."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import shutil
@@ -84,7 +85,7 @@ class Subject:
         self.values = values
         self.folder = Path(values.cache_dir, "smoke" if values.smoke else "full", name)
         self.kept = None if file else next(kept for kept in list_weights() if kept.row == KEPT[name])
-        self.file = Path(file).resolve() if file else self.folder / "model.keras"
+        self.file = Path(file).resolve() if file else self.folder / "network" / "model.keras"
         if self.kept is None:
             self.info = read_model_info(self.file)
         else:
@@ -95,6 +96,7 @@ class Subject:
         self.pixels = self.info.preprocessing.image_size[0]
         self.sizes = SMOKE if values.smoke else FULL_LARGE if self.pixels >= LARGE else FULL
 
+    @functools.cached_property
     def key(self) -> dict[str, Any]:
         """Return what a figure of it depends on besides the code, whose commit stands beside each."""
         weights = self.kept.sha256 if self.kept is not None else hashlib.sha256(self.file.read_bytes()).hexdigest()
@@ -195,6 +197,7 @@ def measure_float(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     choose_photos(subject)
     model = subject.logits_model()
     if subject.kept is not None:
+        subject.file.parent.mkdir(exist_ok=True)
         model.save(subject.file)
         write_model_info(subject.file, subject.info)
     answers = model.predict(subject.info.preprocessing(subject.images("measured")), batch_size=16, verbose=0)

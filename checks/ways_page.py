@@ -142,8 +142,8 @@ range and no bias, judged nothing and trained nothing. All answers are those of 
 {_curve_table(networks, rates)}
 
 From `post_training`'s model, on the photos that the command trains with: {facts["epochs"]} epochs that begin at the
-learning rate in the head, everything else as the command does it; the last epoch is taken as it is. KL, then the difference from
-`post_training`'s with its standard error.
+learning rate in the head, everything else as the command does it; the last epoch is taken as it is. Each cell is KL and
+its difference from `post_training`'s, with the standard error of that.
 
 Seed {facts["seed"]}; {facts["made_with"]}.{_without_onednn(networks)}
 """
