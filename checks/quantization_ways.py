@@ -108,6 +108,7 @@ def _found(subject: Subject, way: str) -> dict[str, Any] | None:
 
 def _measure(subject: Subject, way: str) -> None:
     """Measure one way in this process and keep what is found."""
+    subject.folder.mkdir(parents=True, exist_ok=True)
     # What was made from an older one goes with it.
     stay = {FLOAT: (), POST_TRAINING: (FLOAT, STOCK, DEFAULT)}
     for file in subject.folder.glob("*.json"):

@@ -3,6 +3,8 @@
 import copy
 import math
 import statistics
+import subprocess
+import types
 
 import keras
 import numpy as np
@@ -140,6 +142,37 @@ def test_photos_that_are_measured_on_set_nothing(subject):
     )
     exponentials = np.exp(answers)
     np.testing.assert_allclose(exponentials / exponentials.sum(1, keepdims=True), probabilities, atol=1e-6)
+
+
+def test_a_process_that_dies_gets_a_second_try_without_onednn(subject, monkeypatch, capsys):
+    tries, run = [], subprocess.run
+
+    def die_with_onednn(command, **options):
+        if "env" not in options:  # git's
+            return run(command, **options)
+        tries.append(command[-1])
+        if options["env"].get("TF_ENABLE_ONEDNN_OPTS") == "0":
+            with monkeypatch.context() as patch:
+                patch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+                quantization_ways._measure(subject, "float")
+        return types.SimpleNamespace(returncode=-6 if len(tries) == 1 else 0)
+
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    monkeypatch.setattr(subprocess, "run", die_with_onednn)
+    assert quantization_ways._run(subject, "float")
+    assert tries == ["--unit=grey,float"] * 2
+    assert "ended with -6" in capsys.readouterr().out
+    assert quantization_ways._found(subject, "float")["without_onednn"]
+
+
+def test_what_was_made_from_an_older_figure_goes_with_it(subject, monkeypatch):
+    monkeypatch.setattr(quantization_ways, "measure", lambda subject, way: (np.zeros((2, 4)), {}))
+    for way in ("float", "stock", "post_training", "default", "1e-6"):
+        quantization_ways._measure(subject, way)
+    quantization_ways._measure(subject, "post_training")
+    assert sorted(file.stem for file in subject.folder.glob("*.json")) == ["default", "float", "post_training", "stock"]
+    quantization_ways._measure(subject, "float")
+    assert [file.stem for file in subject.folder.glob("*.json")] == ["float"]
 
 
 @pytest.mark.parametrize(
