@@ -265,7 +265,7 @@ def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> 
 
 def _answers_of_file(subject: Subject, way: str, model: Any, calibration: np.ndarray | None = None) -> np.ndarray:
     """Write a model's int8 file, of whatever closeness, and return its answers."""
-    file = subject.folder / f"{way}.tflite"
+    file = subject.folder / "files" / f"{way}.tflite"
     samples = subject.info.preprocessing(subject.images("given")[:16])
     to_tflite(model, file, "int8", calibration, samples, thresholds=Thresholds(agreement=0.0, correlation=-1.0))
     return _litert(subject, file)
