@@ -70,7 +70,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     output = Path(values.output or path.with_name(f"{path.stem}_{values.precision}.tflite"))
     if output.suffix != ".tflite":
         raise InputError(f"Expected --output to end in .tflite, received {output}.")
-    given = _given_info(values, path)
+    given = given_info(values, path)
     model = load_model(path)
     info = given or read_model_info(path)
     if given:
@@ -110,7 +110,7 @@ def cli() -> NoReturn:
     command_line.run(main, FLAGS, __doc__)
 
 
-def _given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
+def given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
     """Return what the flags say about the model, or None if they leave that to its information file."""
     if values.class_names is None and values.image_size is None:
         if any(values[name].value is not None for name in ("mean", "std", "output_kind")):
