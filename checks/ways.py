@@ -30,16 +30,17 @@ from keras_lite.data import (
     read_model_info,
     write_model_info,
 )
-from keras_lite.data.image_folder import find_images
+from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
 from keras_lite.export import run_in_subprocess, to_tflite
+from keras_lite.export.quantized_run import QuantizationOptions
 from keras_lite.export.samples import sample
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import atomic_path, read_json
 from keras_lite.graph import flatten
 from keras_lite.profiling import profile
 from keras_lite.quantization import finetune, post_training, quantize_aware
-from keras_lite.training.splits import with_validation
+from keras_lite.training.splits import divide, with_validation
 
 SEED = 0
 LARGE = 200  # pixels from which on there are fewer photos
@@ -68,7 +69,7 @@ class Sizes:
     epochs: int = 2
 
 
-FULL, FULL_LARGE, SMOKE = Sizes(512, 2000, 1000), Sizes(512, 1200, 500), Sizes(16, 64, 16, 1)
+FULL, FULL_LARGE, SMOKE = Sizes(512, 2000, 1000), Sizes(512, 800, 500), Sizes(16, 64, 16, 1)
 
 
 class Subject:
@@ -136,6 +137,8 @@ class Subject:
         given = np.asarray(self.images("given"))
         source = ArraySource(given, np.zeros(len(given), "int64"), self.info.class_names)
         train = with_validation({"train": source}, 0.1, SEED)["train"]
+        judges = min(QuantizationOptions().judge_images, len(train) // 5)
+        _, train = divide(train, judges, SEED)
         return train, sample(train, self.info.preprocessing, self.sizes.calibration, SEED)
 
 
@@ -159,7 +162,7 @@ def choose_photos(subject: Subject) -> None:
     else:
         train, test, valid = (
             [paths[index] for index in rng.permutation(len(paths))]
-            for paths in (find_images(Path(values.photos_dir, split)) for split in ("train", "test", "valid"))
+            for paths in (find_photos(Path(values.photos_dir, split)) for split in ("train", "test", "valid"))
         )
         given = np.stack([read_image(path, geometry) for path in train[:count]])
         measured = np.stack([read_image(path, geometry) for path in [*test, *valid][: sizes.measured]])
@@ -214,7 +217,7 @@ def measure_stock(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
 def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Quantise without training, and keep the quantised model's weights for the curve."""
     _, calibration = subject.split()
-    quantized, report = post_training(subject.logits_model(), calibration)
+    quantized, report = post_training(subject.logits_model(), calibration, preprocessing=subject.info.preprocessing)
     with atomic_path(subject.folder / "start.npz") as temporary:
         np.savez(temporary, *quantized.get_weights())
     return _answers_of_file(subject, POST_TRAINING, quantized), {"post_training": report.to_dict()}
@@ -248,16 +251,18 @@ def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
 
 def kept_by_command(result: dict[str, Any]) -> str:
     """Return what the default command kept, in a few words, from its result.json."""
-    chosen = result["post_training"]["chosen"]
+    chosen, tuned = result["post_training"]["chosen"], result["fine_tuning"]
     steps = [f"ranges: {chosen['ranges']}"]
     steps += [name for name in ("equalization", "bias_correction") if chosen[name]]
-    return f"{', '.join(steps).replace('_', ' ')}; fine-tuned, {result['options']['epochs']} epochs"
+    kept = f"epoch {tuned['kept']} of {len(tuned['epochs'])}" if tuned["kept"] else "the start"
+    judged = ", ".join(f"{each['divergence']:.5f}" for each in [tuned["start"], *tuned["epochs"]] if each)
+    return f"{', '.join(steps).replace('_', ' ')}; {kept} (start and epochs, {tuned['judges']} judges: {judged})"
 
 
 def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> bool:
     """Whether two reports of `post_training` have the same figures, but for rounding."""
     tried = [
-        np.array([[candidate[figure] for figure in ("divergence", "error")] for candidate in report["tried"]])
+        np.array([candidate["closeness"]["divergence"] for candidate in report["tried"]])
         for report in (command, post_training_alone)
     ]
     return tried[0].shape == tried[1].shape and bool(np.allclose(*tried, rtol=1e-3, atol=0))
@@ -265,9 +270,10 @@ def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> 
 
 def _answers_of_file(subject: Subject, way: str, model: Any, calibration: np.ndarray | None = None) -> np.ndarray:
     """Write a model's int8 file, of whatever closeness, and return its answers."""
-    file = subject.folder / "files" / f"{way}.tflite"
+    file = subject.folder / f"{way}.tflite"
     samples = subject.info.preprocessing(subject.images("given")[:16])
-    to_tflite(model, file, "int8", calibration, samples, thresholds=Thresholds(agreement=0.0, correlation=-1.0))
+    stock = way == STOCK
+    to_tflite(model, file, "int8", calibration, samples, thresholds=Thresholds(), stock=stock)
     return _litert(subject, file)
 
 

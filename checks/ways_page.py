@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_lite.quantization.closeness import divergences, standard_error
+
 FLOAT, STOCK, POST_TRAINING, DEFAULT = "float", "stock", "post_training", "default"
 TITLES = {
     STOCK: "stock converter",
@@ -69,17 +71,6 @@ class Network:
     without_onednn: tuple[str, ...] = ()
 
 
-def divergences(expected: np.ndarray, received: np.ndarray) -> np.ndarray:
-    """Return each photo's Kullback-Leibler divergence of class probabilities from the expected ones, in nats.
-
-    Args:
-        expected: The float model's logits, of shape `(photos, classes)`.
-        received: The other model's.
-    """
-    expected, received = _log_softmax(expected), _log_softmax(received)
-    return (np.exp(expected) * (expected - received)).sum(axis=1)
-
-
 def closeness(expected: np.ndarray, received: np.ndarray, other: np.ndarray) -> Closeness:
     """Return how far logits are from the float model's, beside those of another way on the same photos.
 
@@ -88,14 +79,14 @@ def closeness(expected: np.ndarray, received: np.ndarray, other: np.ndarray) -> 
         received: The way's.
         other: The logits of the way that it is compared with.
     """
-    own = divergences(expected, received)
-    difference = own - divergences(expected, other)
+    own = divergences("logits", expected, received)
+    difference = own - divergences("logits", expected, other)
     return Closeness(
         photos=len(own),
         divergence=float(own.mean()),
-        error=_standard_error(own),
+        error=standard_error(own),
         difference=float(difference.mean()),
-        difference_error=_standard_error(difference),
+        difference_error=standard_error(difference),
         agreement=float((expected.argmax(axis=1) == received.argmax(axis=1)).mean()),
     )
 
@@ -217,13 +208,3 @@ def _listed(names: list[str]) -> str:
 
 def _markdown(lines: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits.astype("float64")
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
