@@ -30,7 +30,7 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
             "what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
             flush=True,
         )
-        setattr(quantized, _UNKNOWN, True)
+        leave_input_range(quantized)
     else:
         low, high = preprocessing.limits()
         slack = _ROUNDING * (high - low)
@@ -42,6 +42,11 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
             )
         lowest, highest = low, high
     _assign(quantized, lowest, highest)
+
+
+def leave_input_range(quantized: Any) -> None:
+    """Note that the range of the input is that of some images: `know_input_range` is to set it."""
+    setattr(quantized, _UNKNOWN, True)
 
 
 def know_input_range(quantized: Any, preprocessing: Preprocessing) -> None:
