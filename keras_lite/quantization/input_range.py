@@ -6,9 +6,8 @@ import numpy as np
 
 from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
-from keras_lite.quantization.calibration import measure
+from keras_lite.quantization.calibration import INPUT_UNKNOWN, measure
 
-_UNKNOWN = "keras_lite_input_range_unknown"
 # Images may lie this much outside, as a share of the range: the rounding of their own arithmetic.
 _ROUNDING = 1e-4
 # Images that hold less than this share of the range, in each channel, are all dim, or bright, or pale.
@@ -34,7 +33,7 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
             "what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
             flush=True,
         )
-        setattr(quantized, _UNKNOWN, True)
+        setattr(quantized, INPUT_UNKNOWN, True)
     else:
         low, high = (float(ends) for ends in _ends(preprocessing))
         slack = _ROUNDING * (high - low)
@@ -59,10 +58,10 @@ def know_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproce
     Raises:
         InputError: If the images hold what `preprocessing` can't give.
     """
-    if getattr(quantized, _UNKNOWN, False):
+    if getattr(quantized, INPUT_UNKNOWN, False):
         set_input_range(quantized, images, preprocessing)
         widen_ranges(quantized, images, preprocessing)
-        setattr(quantized, _UNKNOWN, False)
+        setattr(quantized, INPUT_UNKNOWN, False)
 
 
 def widen_ranges(quantized: Any, images: np.ndarray, preprocessing: Preprocessing) -> None:
