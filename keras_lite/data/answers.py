@@ -30,7 +30,8 @@ def answer_kind(info: ModelInfo, outputs: int) -> AnswerKind:
 
     Example:
 
-    >>> answer_kind(ModelInfo("pets", ["cat", "dog"], Preprocessing((96, 96)), "sigmoid"), 1)
+    >>> info = ModelInfo("pets", ["cat", "dog"], keras_lite.data.Preprocessing((96, 96)), "sigmoid")
+    >>> answer_kind(info, 1)
     'classes'
     """
     names = len(info.class_names)
@@ -77,7 +78,7 @@ def interpret(answers: np.ndarray, info: ModelInfo) -> np.ndarray:
 
     Example:
 
-    >>> info = ModelInfo("pets", ["cat", "dog"], Preprocessing((96, 96)), "sigmoid")
+    >>> info = ModelInfo("pets", ["cat", "dog"], keras_lite.data.Preprocessing((96, 96)), "sigmoid")
     >>> interpret(np.array([[0.75]]), info).tolist()
     [[0.25, 0.75]]
     """

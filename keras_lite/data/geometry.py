@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from keras_lite.data.scaling import Box, Interpolation, check_interpolation, scaled
 from keras_lite.errors import InputError
 
 _ATTEMPTS = 10
@@ -16,18 +17,24 @@ _ATTEMPTS = 10
 class ImageGeometry:
     """How a photo comes to the size of a model's input: it is scaled, and its middle is cut out.
 
-    With `keep_aspect` it is scaled until it just covers `resize`; without, each side for itself to `resize`. Scaling
-    is antialiased bilinear. So `ImageGeometry((224, 224), (256, 256))` is ImageNet's usual "shorter side to 256, centre
-    crop of 224", and `ImageGeometry((224, 224), (256, 256), keep_aspect=False)` what MobileNetV3 was published with on
-    Stanford Dogs.
+    With `keep_aspect` it is scaled until it just covers `resize`; without, each side for itself to `resize`. So
+    `ImageGeometry((224, 224), (256, 256))` is ImageNet's usual "shorter side to 256, centre crop of 224", and
+    `ImageGeometry((224, 224), (256, 256), keep_aspect=False)` what MobileNetV3 was published with on Stanford Dogs.
+    `ImageGeometry((180, 180), keep_aspect=False, interpolation="bilinear_no_antialias")` is what Keras'
+    `image_dataset_from_directory(..., image_size=(180, 180))` and `Resizing(180, 180)` do, in whole levels.
 
     Args:
         image_size: Height and width of the result in pixels.
         resize: Height and width to scale to. `None`: `image_size`.
         keep_aspect: Whether height and width are scaled by the same factor.
+        interpolation: How it is scaled. `"bilinear"` and `"bicubic"`: antialiased, as Pillow, torchvision and timm do
+            it; `"box"`: the mean of the pixels that a new one covers; `"nearest"`: the pixel nearest to its middle;
+            `"bilinear_no_antialias"`: of the four nearest pixels alone, as Keras' `Resizing` and Android's scaled
+            bitmaps do it, which skips pixels where a photo is made much smaller.
 
     Raises:
-        InputError: If a size is not two positive whole numbers, or `resize` is smaller than `image_size`.
+        InputError: If a size is not two positive whole numbers, `resize` is smaller than `image_size`, or there is no
+            such interpolation.
 
     Example:
 
@@ -39,6 +46,7 @@ class ImageGeometry:
     image_size: tuple[int, int]
     resize: tuple[int, int] | None = None
     keep_aspect: bool = True
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         image_size = check_image_size(self.image_size)
@@ -49,6 +57,7 @@ class ImageGeometry:
             raise InputError(f"Expected resize to be {image_size} (the image size) or more, received {resize}.")
         if not isinstance(self.keep_aspect, bool):
             raise InputError(f"Expected true or false for keep_aspect, received {self.keep_aspect!r}.")
+        check_interpolation(self.interpolation)
 
     @classmethod
     def of(cls, image_size: "tuple[int, int] | ImageGeometry") -> "ImageGeometry":
@@ -66,7 +75,7 @@ class ImageGeometry:
 
     def keep(self, photo: Image.Image) -> np.ndarray:
         """Return what has to be kept of a photo to evaluate on it, uint8 of shape `(*kept_size, 3)`."""
-        return self.centre(photo) if self.keep_aspect else _resized(photo, self.resize)
+        return self.centre(photo) if self.keep_aspect else self.scaled(photo, self.resize)
 
     def centre_of_kept(self, kept: np.ndarray) -> np.ndarray:
         """Return the middle of images `(count, *kept_size, 3)`, as `centre` would give it for their photos."""
@@ -87,11 +96,15 @@ class ImageGeometry:
         height, width = self.image_size
         scaled_height, scaled_width = self.scaled_size(photo)
         if not self.keep_aspect:
-            return _resized(photo, self.resize)[top : top + height, left : left + width]
+            return self.scaled(photo, self.resize)[top : top + height, left : left + width]
         # Scaling and cutting in one step: what is cut away need not be reckoned.
         down, across = photo.height / scaled_height, photo.width / scaled_width
         bottom, right = min(photo.height, (top + height) * down), min(photo.width, (left + width) * across)
-        return _resized(photo, self.image_size, (left * across, top * down, right, bottom))
+        return self.scaled(photo, self.image_size, (left * across, top * down, right, bottom))
+
+    def scaled(self, photo: Image.Image, size: tuple[int, int], box: Box | None = None) -> np.ndarray:
+        """Return a photo, or the part of it in a box, in another size: see `keras_lite.data.scaling.scaled`."""
+        return scaled(photo, size, self.interpolation, box)
 
     def _centre_corner(self, scaled_size: tuple[int, int]) -> tuple[int, int]:
         top, left = (round((scaled - side) / 2) for scaled, side in zip(scaled_size, self.image_size, strict=True))
@@ -153,7 +166,7 @@ class RandomResizedCrop:
     def __call__(self, photo: Image.Image, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
         """Return the part, uint8 of shape `(*geometry.image_size, 3)`."""
         # Cut before scaling, so that no pixel from outside has a share in the border.
-        return _resized(photo.crop(self.draw_box(photo.width, photo.height, rng)), geometry.image_size)
+        return geometry.scaled(photo.crop(self.draw_box(photo.width, photo.height, rng)), geometry.image_size)
 
     def draw_box(self, photo_width: int, photo_height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """Return left, top, right and bottom of the part in the photo's pixels."""
@@ -188,13 +201,6 @@ def check_image_size(image_size: Any, name: str = "image_size") -> tuple[int, in
     if not good or not all(isinstance(side, int | np.integer) and side > 0 for side in image_size):
         raise InputError(f"Expected {name} as two positive whole numbers, received {image_size!r}.")
     return int(image_size[0]), int(image_size[1])
-
-
-def _resized(
-    photo: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
-) -> np.ndarray:
-    height, width = size
-    return np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
 def _check_range(values: Any, name: str, limit: float) -> tuple[float, float]:

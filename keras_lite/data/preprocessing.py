@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.data.geometry import ImageGeometry, check_image_size
+from keras_lite.data.scaling import Interpolation
 from keras_lite.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -25,10 +26,12 @@ class Preprocessing:
         std: Standard deviation of each channel, of pixels scaled to [0, 1]. ImageNet's by default.
         resize: Height and width that a photo is scaled to before its middle is cut out. `None`: `image_size`.
         keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
+        interpolation: How it is scaled, see `ImageGeometry`: `"bilinear"`, `"bicubic"`, `"box"`, `"nearest"` or
+            `"bilinear_no_antialias"`.
 
     Raises:
-        InputError: If a size is not positive, `resize` is smaller than `image_size`, or mean or std are not three
-            finite numbers (std positive).
+        InputError: If a size is not positive, `resize` is smaller than `image_size`, mean or std are not three finite
+            numbers (std positive), or there is no such interpolation.
 
     Example:
 
@@ -43,9 +46,10 @@ class Preprocessing:
     std: tuple[float, float, float] = IMAGENET_STD
     resize: tuple[int, int] | None = None
     keep_aspect: bool = True
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
-        geometry = ImageGeometry(self.image_size, self.resize, self.keep_aspect)
+        geometry = self.geometry
         object.__setattr__(self, "image_size", geometry.image_size)
         object.__setattr__(self, "resize", geometry.resize)
         object.__setattr__(self, "mean", _three_numbers(self.mean, "mean"))
@@ -56,7 +60,7 @@ class Preprocessing:
     @property
     def geometry(self) -> ImageGeometry:
         """How a photo comes to the size of the model's input."""
-        return ImageGeometry(self.image_size, self.resize, self.keep_aspect)
+        return ImageGeometry(self.image_size, self.resize, self.keep_aspect, self.interpolation)
 
     def at(self, image_size: tuple[int, int]) -> "Preprocessing":
         """Return the same preprocessing for another image size, `resize` in proportion."""
@@ -104,10 +108,12 @@ class Preprocessing:
         return ends[0, 0, 0], ends[1, 0, 0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain lists, ready for JSON; `resize` and `keep_aspect` where they say something."""
+        """Return the fields as plain lists, ready for JSON; how photos are scaled where it is not the usual way."""
         fields = {"image_size": list(self.image_size), "mean": list(self.mean), "std": list(self.std)}
-        if self.geometry != ImageGeometry(self.image_size):
+        if self.geometry != ImageGeometry(self.image_size, interpolation=self.interpolation):
             fields |= {"resize": list(self.resize), "keep_aspect": self.keep_aspect}
+        if self.interpolation != "bilinear":
+            fields["interpolation"] = self.interpolation
         return fields
 
     @classmethod
@@ -117,7 +123,8 @@ class Preprocessing:
         Raises:
             InputError: If a field is missing, unknown or has a wrong value.
         """
-        needed, names = {"image_size", "mean", "std"}, {"image_size", "mean", "std", "resize", "keep_aspect"}
+        needed = {"image_size", "mean", "std"}
+        names = needed | {"resize", "keep_aspect", "interpolation"}
         if not isinstance(fields, dict) or not needed <= set(fields) <= names:
             raise InputError(f"Expected the preprocessing's fields {sorted(needed)}, received {fields!r}.")
         return cls(**fields)

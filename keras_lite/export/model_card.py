@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_lite.data import Preprocessing, model_info_path
+from keras_lite.data.scaling import IN_WORDS
 from keras_lite.export.agreement import agreement_title, format_agreement
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.quantization.closeness import AGREEMENT
@@ -140,10 +141,11 @@ def _geometry(preprocessing: Preprocessing) -> str:
     height, width = preprocessing.image_size
     resize_height, resize_width = preprocessing.resize
     covered = f"{resize_height} x {resize_width} pixels (height x width)"
+    how = IN_WORDS[preprocessing.interpolation]
     if preprocessing.keep_aspect:
-        scaled = f"The image is scaled (antialiased bilinear) until it just covers {covered}"
+        scaled = f"The image is scaled ({how}) until it just covers {covered}"
     else:
-        scaled = f"The image is scaled (antialiased bilinear) to {covered}, each side for itself"
+        scaled = f"The image is scaled ({how}) to {covered}, each side for itself"
     return f"{scaled}; its middle of {height} x {width} is kept. What is transparent is white."
 
 

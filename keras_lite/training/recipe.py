@@ -7,6 +7,7 @@ import keras
 
 from keras_lite import published
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
+from keras_lite.data.scaling import Interpolation
 from keras_lite.training.fine_tuning import FineTuning
 
 
@@ -67,6 +68,7 @@ class Recipe:
         std: Standard deviation of each channel of pixels scaled to [0, 1].
         resize: Height and width that a photo is scaled to before its middle is cut out; `None`: `image_size`.
         keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
+        interpolation: How it is scaled, see `keras_lite.data.ImageGeometry`.
         augmentation: Random changes to the training images; never applied in validation and test.
         schedule: Returns the schedule of the learning rate, called as
             `schedule(learning_rate, epochs, steps_per_epoch)`; `None`: it is constant.
@@ -100,6 +102,7 @@ class Recipe:
     std: tuple[float, float, float] = IMAGENET_STD
     resize: tuple[int, int] | None = None
     keep_aspect: bool = True
+    interpolation: Interpolation = "bilinear"
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     schedule: Callable[[float, int, int], keras.optimizers.schedules.LearningRateSchedule] | None = None
     download: str | None = None
@@ -108,5 +111,5 @@ class Recipe:
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
         """Return the preprocessing, at another image size where one is given."""
-        own = Preprocessing(self.image_size, self.mean, self.std, self.resize, self.keep_aspect)
+        own = Preprocessing(self.image_size, self.mean, self.std, self.resize, self.keep_aspect, self.interpolation)
         return own if image_size is None else own.at(image_size)

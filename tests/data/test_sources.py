@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_lite.data import ArraySource
+from keras_lite.data import ArraySource, with_classes
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
@@ -39,3 +39,14 @@ def test_gives_copies():
 def test_bad_arguments_are_refused(images, labels, message):
     with pytest.raises(InputError, match=message):
         ArraySource(images, labels, ["a", "b"])
+
+
+def test_labels_in_the_numbers_of_a_model():
+    source = ArraySource(IMAGES, [1, 0, 1], ["owl", "cat"])
+    known = with_classes(source, ["ant", "cat", "dog", "owl"])
+    assert known.labels.tolist() == [1, 3, 1]
+    assert known.class_names == ["ant", "cat", "dog", "owl"]
+    np.testing.assert_array_equal(known.images([2, 0]), IMAGES[[2, 0]])
+    assert (source.labels.tolist(), source.class_names) == ([1, 0, 1], ["owl", "cat"])
+    with pytest.raises(InputError, match=r"the 2 classes .* \('cat', 'ant'\), received 1 others, such as 'owl'"):
+        with_classes(source, ["cat", "ant"])

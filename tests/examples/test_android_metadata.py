@@ -17,7 +17,7 @@ KINDS = {"JSONObject": dict, "JSONArray": list, "String": str, "Double": float, 
 
 
 def test_the_app_and_export_know_the_same_keys(tmp_path):
-    preprocessing = Preprocessing((SIZE, SIZE), resize=(40, 40), keep_aspect=False)
+    preprocessing = Preprocessing((SIZE, SIZE), resize=(40, 40), keep_aspect=False, interpolation="bicubic")
     images, _ = colour_images(8, seed=0)
     info = ModelInfo("small", CLASSES, preprocessing, "logits")
     to_tflite(scramble(carnet_like()), tmp_path / "model.tflite", "int8", calibration=images, info=info)

@@ -47,6 +47,7 @@ public final class ImageClassifier implements AutoCloseable {
                         integers(imageSize),
                         integers(resize == null ? imageSize : resize),
                         preprocessing.optBoolean("keep_aspect", true),
+                        preprocessing.optString("interpolation", "bilinear"),
                         numbers(preprocessing.getJSONArray("mean")),
                         numbers(preprocessing.getJSONArray("std")));
         JSONArray names = metadata.getJSONArray("class_names");

@@ -1,9 +1,11 @@
 package com.example.keraslite;
 
+import java.util.Locale;
+
 /**
  * Turns the pixels of a picture of any size into the input of a model, as keras_lite does it in training.
  *
- * <p>The picture is scaled with antialiasing, its middle is cut out, and each level from 0 to 255 becomes
+ * <p>The picture is scaled, its middle is cut out, and each level from 0 to 255 becomes
  * {@code (level / 255 - mean) / std}. This file needs no Android, so that it can be tested on any machine.
  */
 public final class ImagePreprocessing {
@@ -14,6 +16,7 @@ public final class ImagePreprocessing {
     private final int resizeHeight;
     private final int resizeWidth;
     private final boolean keepAspect;
+    private final Interpolation interpolation;
     private final double[] mean;
     private final double[] std;
 
@@ -21,10 +24,13 @@ public final class ImagePreprocessing {
      * @param imageSize height and width of the model's input in pixels
      * @param resize height and width that a picture is scaled to before its middle is cut out
      * @param keepAspect whether it is scaled until it just covers that size, or each side for itself
+     * @param interpolation how it is scaled: bilinear, bicubic or box, which take all pixels into account, nearest, or
+     *     bilinear_no_antialias
      * @param mean mean of red, green and blue, of levels scaled to [0, 1]
      * @param std standard deviation of the same
      */
-    public ImagePreprocessing(int[] imageSize, int[] resize, boolean keepAspect, double[] mean, double[] std) {
+    public ImagePreprocessing(
+            int[] imageSize, int[] resize, boolean keepAspect, String interpolation, double[] mean, double[] std) {
         height = imageSize[0];
         width = imageSize[1];
         resizeHeight = resize[0];
@@ -33,6 +39,7 @@ public final class ImagePreprocessing {
             throw new IllegalArgumentException("Expected a positive size, and one to scale to that is no smaller");
         }
         this.keepAspect = keepAspect;
+        this.interpolation = Interpolation.valueOf(interpolation.toUpperCase(Locale.ROOT));
         this.mean = mean.clone();
         this.std = std.clone();
     }
@@ -96,8 +103,8 @@ public final class ImagePreprocessing {
         } else if (keepAspect) {
             scaledHeight = (int) ((long) imageHeight * resizeWidth / imageWidth);
         }
-        Filter rows = Filter.ofMiddle(imageHeight, scaledHeight, height, keepAspect);
-        Filter columns = Filter.ofMiddle(imageWidth, scaledWidth, width, keepAspect);
+        Filter rows = Filter.ofMiddle(interpolation, imageHeight, scaledHeight, height, keepAspect);
+        Filter columns = Filter.ofMiddle(interpolation, imageWidth, scaledWidth, width, keepAspect);
 
         int firstRow = rows.first[0];
         int lastRow = rows.first[height - 1] + rows.weights[height - 1].length - 1;
@@ -144,11 +151,42 @@ public final class ImagePreprocessing {
         }
     }
 
+    /** What a pixel of the result takes from the picture: how much, by the distance, and from how far away. */
+    private enum Interpolation {
+        BILINEAR(1),
+        BICUBIC(2),
+        BOX(0.5),
+        NEAREST(0),
+        BILINEAR_NO_ANTIALIAS(0);
+
+        /** In pixels, of the result where it is smaller than the picture; 0: the filter does not grow with them. */
+        final double radius;
+
+        Interpolation(double radius) {
+            this.radius = radius;
+        }
+
+        double height(double distance) {
+            double x = Math.abs(distance);
+            if (this == BOX) {
+                return -0.5 < distance && distance <= 0.5 ? 1 : 0;
+            }
+            if (this == BILINEAR) {
+                return Math.max(0, 1 - x);
+            }
+            if (x < 1) {
+                return (1.5 * x - 2.5) * x * x + 1;
+            }
+            return x < 2 ? (((5 - x) * x - 8) * x + 4) * 0.5 : 0;
+        }
+    }
+
     /**
-     * The triangle filter along one side of the picture: what each pixel of the result takes from which pixels.
+     * The filter along one side of the picture: what each pixel of the result takes from which pixels.
      *
-     * <p>The triangle is as wide as two pixels of the result, or of the picture where it is enlarged, so that every
-     * pixel counts. Weights are fixed-point numbers and each pass rounds to 8 bits, as on the machine that trained.
+     * <p>An antialiased filter grows with the pixels of the result where these are larger than the picture's, so that
+     * every pixel counts. Weights are fixed-point numbers and each pass rounds to 8 bits, as on the machine that
+     * trained.
      */
     private static final class Filter {
         private static final int FRACTION_BITS = 22;
@@ -160,6 +198,7 @@ public final class ImagePreprocessing {
         final int[][] weights;
 
         /**
+         * @param interpolation the kind of filter
          * @param size pixels of the picture on this side
          * @param start where the part to scale begins, in pixels of the picture
          * @param end where it ends
@@ -167,26 +206,59 @@ public final class ImagePreprocessing {
          * @param skip pixels of them that are left out at the start
          * @param count pixels of the result
          */
-        private Filter(int size, double start, double end, int scaledSize, int skip, int count) {
+        private Filter(
+                Interpolation interpolation,
+                int size,
+                double start,
+                double end,
+                int scaledSize,
+                int skip,
+                int count) {
             first = new int[count];
             weights = new int[count][];
-            // Floats, because the training side holds the part's borders in 32 bits.
-            double scale = (double) ((float) end - (float) start) / scaledSize;
-            double radius = Math.max(scale, 1.0);
+            boolean antialias = interpolation.radius > 0;
+            // Floats, because there the training side holds the part's borders in 32 bits.
+            double begin = antialias ? (float) start : start;
+            double scale = (antialias ? (float) end - (float) start : end - start) / scaledSize;
             for (int i = 0; i < count; i++) {
-                double centre = (float) start + (skip + i + 0.5) * scale;
-                first[i] = Math.max(0, (int) Math.floor(centre - radius + 0.5));
-                int stop = Math.min(size, (int) Math.floor(centre + radius + 0.5));
-                double[] heights = new double[stop - first[i]];
-                double sum = 0;
-                for (int j = 0; j < heights.length; j++) {
-                    heights[j] = Math.max(0.0, 1.0 - Math.abs(first[i] + j + 0.5 - centre) / radius);
-                    sum += heights[j];
+                double centre = begin + (skip + i + 0.5) * scale;
+                if (antialias) {
+                    antialiased(i, interpolation, size, centre, Math.max(scale, 1.0));
+                } else if (interpolation == Interpolation.NEAREST) {
+                    set(i, Math.min(size - 1, (int) Math.floor(centre)), 1);
+                } else {
+                    double place = Math.max(0, Math.min(size - 1, centre - 0.5));
+                    int before = (int) Math.floor(place);
+                    if (before == size - 1) {
+                        set(i, before, 1);
+                    } else {
+                        set(i, before, 1 - (place - before), place - before);
+                    }
                 }
-                weights[i] = new int[heights.length];
-                for (int j = 0; j < heights.length; j++) {
-                    weights[i][j] = (int) (heights[j] / sum * (1 << FRACTION_BITS) + 0.5);
-                }
+            }
+        }
+
+        private void antialiased(int i, Interpolation interpolation, int size, double centre, double step) {
+            double radius = interpolation.radius * step;
+            int begin = Math.max(0, (int) Math.floor(centre - radius + 0.5));
+            int stop = Math.min(size, (int) Math.floor(centre + radius + 0.5));
+            double[] heights = new double[stop - begin];
+            double sum = 0;
+            for (int j = 0; j < heights.length; j++) {
+                heights[j] = interpolation.height((begin + j + 0.5 - centre) / step);
+                sum += heights[j];
+            }
+            for (int j = 0; j < heights.length; j++) {
+                heights[j] /= sum;
+            }
+            set(i, begin, heights);
+        }
+
+        private void set(int i, int begin, double... shares) {
+            first[i] = begin;
+            weights[i] = new int[shares.length];
+            for (int j = 0; j < shares.length; j++) {
+                weights[i][j] = (int) Math.round(shares[j] * (1 << FRACTION_BITS));
             }
         }
 
@@ -194,18 +266,19 @@ public final class ImagePreprocessing {
          * Returns the filter that scales a side of {@code size} pixels to {@code scaledSize} and keeps the middle
          * {@code count} of them: cut out before scaling, to a border between pixels, or after.
          */
-        static Filter ofMiddle(int size, int scaledSize, int count, boolean cutFirst) {
+        static Filter ofMiddle(
+                Interpolation interpolation, int size, int scaledSize, int count, boolean cutFirst) {
             int skip = (int) Math.rint((scaledSize - count) / 2.0);
             if (!cutFirst) {
-                return new Filter(size, 0, size, scaledSize, skip, count);
+                return new Filter(interpolation, size, 0, size, scaledSize, skip, count);
             }
             double step = (double) size / scaledSize;
-            return new Filter(size, skip * step, Math.min(size, (skip + count) * step), count, 0, count);
+            return new Filter(interpolation, size, skip * step, Math.min(size, (skip + count) * step), count, 0, count);
         }
 
         /** Rounds a weighted sum of levels to a level. */
         static byte toLevel(long sum) {
-            return (byte) Math.min(255, (sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS);
+            return (byte) Math.max(0, Math.min(255, (sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS));
         }
     }
 }
