@@ -8,10 +8,10 @@ from pathlib import Path
 
 from keras_lite.data.geometry import ImageGeometry
 from keras_lite.data.photo_tree import PhotoTree, find_photos, tell_unread
-from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
 from keras_lite.data.split_folders import find_splits, may_be_split, split_beside_train
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 
 _LAYOUT = "CLASS/photo.jpg, or train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg,"
 _MOVE_LOOSE = "Move each image into the folder of its class"
