@@ -13,10 +13,10 @@ from keras_lite.data.image_folder import list_classes, tell_left_out
 from keras_lite.data.images import open_photo
 from keras_lite.data.near_duplicates import difference_hash, near_duplicates
 from keras_lite.data.photo_tree import PhotoTree
-from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source, Subset
 from keras_lite.data.split_folders import find_splits, split_beside_train, split_of
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 
 SHARE = 0.15  # of a class, to validate with; and as much again to test
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from keras_lite.data.geometry import ImageGeometry
 from keras_lite.data.photo_tree import PhotoTree, find_photos, tell_unread
-from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
-from keras_lite.data.split_folders import find_splits, may_be_split, split_beside_train
-from keras_lite.errors import InputError
+from keras_lite.data.split_folders import find_splits, may_be_split, split_beside_train, split_of
+from keras_lite.errors import InputError, some
 
 _LAYOUT = "CLASS/photo.jpg, or train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg,"
 _MOVE_LOOSE = "Move each image into the folder of its class"
@@ -158,12 +158,16 @@ def _grouping(tree: PhotoTree) -> str:
     """Say that the classes seem to be one level deeper, if they do.
 
     So it is where all photos are deeper; where most are, in folders of the same names (2019/cat, 2020/cat); and where
-    splits are.
+    splits are, which are not to be mixed.
     """
     folders = tree.class_folders
     for folder in folders:
         if find_splits(folder, with_classes=True):
             return f" Give {folder.path}, which has such folders."
+        for inner in folder.class_folders:
+            if split_of(inner.name) in ("valid", "test"):
+                outside = tree.path / inner.name / folder.name
+                return f" Classes lie in splits, not splits in classes: move {inner.path} to {outside}, and so on."
     photos, direct = (sum(map(len, lists)) for lists in ([f.all_photos for f in folders], [f.photos for f in folders]))
     names = Counter(inner.name.lower() for folder in folders for inner in folder.class_folders)
     if not folders or (direct and (photos <= 2 * direct or max(names.values()) == 1)):

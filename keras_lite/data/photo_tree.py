@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_lite.data.photo_files import in_words, is_passed_over, is_photo
-from keras_lite.data.photos import some
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 
 
 @dataclasses.dataclass(frozen=True)

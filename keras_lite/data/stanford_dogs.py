@@ -11,9 +11,9 @@ import numpy as np
 from keras_lite.data.geometry import ImageGeometry
 from keras_lite.data.mat_file import read_mat
 from keras_lite.data.photo_tree import PhotoTree
-from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 
 _LIST_FOLDERS = ("lists", "file_list", ".")
 _LISTS = {"train": "train_list.mat", "test": "test_list.mat"}

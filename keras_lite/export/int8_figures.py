@@ -27,7 +27,7 @@ class FloatFigures:
     """What was found of the float32 file of the same network, and how both compare.
 
     Args:
-        parameters: Trainable parameters.
+        parameters: Parameters, frozen ones included.
         macs: Multiply-accumulates for one image.
         difference: Largest difference of an answer from Keras' own, as a share of the largest answer.
         partitions: Parts that XNNPACK runs.

@@ -43,7 +43,7 @@ def write_model_card(
 
     Args:
         path: The `.tflite` file; `x.tflite` has `x.json` beside it and gets `x.md`.
-        parameters: Trainable parameters of the model.
+        parameters: Parameters of the model, frozen ones included.
         macs: Multiply-accumulates for one image.
         row: Id of the published row that the model stands for.
         accuracy: From `accuracy_entry`.

@@ -109,6 +109,13 @@ def test_years_are_no_classes(write):
     refused(root, "a level deeper", "2019/cat/0.png")
 
 
+def test_splits_within_classes_are_not_mixed(write):
+    root = write("cat/Train/", "cat/Test/", "dog/Train/", "dog/Test/")
+    refused(root, f"move {root / 'cat' / 'Test'} to {root / 'Test' / 'cat'}")
+    write("cat/", "cat/more/", "dog/", "dog/more/")  # most photos lie in the classes themselves
+    refused(root, f"move {root / 'cat' / 'Test'} to {root / 'Test' / 'cat'}")
+
+
 def test_a_data_set_beside_some_samples_is_named(write):
     root = write("set/train/ant/", "set/train/bee/", "samples/")
     refused(root, f"Give {root / 'set'}")
