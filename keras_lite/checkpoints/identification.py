@@ -185,7 +185,9 @@ def _bsconv_resnets(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
         for network in ("imagenet_resnet", "imagenet_preresnet"):
             yield network, {"depth": depth} | options
         return
-    width = names.filters(f"{first}.weight") or names.filters(f"{first}.pw.weight") or names.filters(f"{first}.pw2.weight")
+    width = (
+        names.filters(f"{first}.weight") or names.filters(f"{first}.pw.weight") or names.filters(f"{first}.pw2.weight")
+    )
     if width > cifar_resnet.STAGE_FILTERS[0]:
         depth = {"depth": 6 * units[0] + 4, "width": width // cifar_resnet.STAGE_FILTERS[0]}
         yield "wide_resnet", depth | options

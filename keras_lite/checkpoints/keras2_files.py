@@ -171,7 +171,9 @@ def _build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
     except (ValueError, TypeError, KeyError) as error:
         raise _refusal(path, version, reason(error)) from error
     if not model.built:
-        raise _refusal(path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}")
+        raise _refusal(
+            path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}"
+        )
     return model
 
 
@@ -267,7 +269,11 @@ def _take_nodes(layer, config: dict[str, Any], node: _Node, refusal) -> None:
         return
     for variable in layer.weights:
         child = node.child(variable.name) or next(
-            (found for name in ("cell", "layer") if (inner := node.child(name)) and (found := inner.child(variable.name))),
+            (
+                found
+                for name in ("cell", "layer")
+                if (inner := node.child(name)) and (found := inner.child(variable.name))
+            ),
             None,
         )
         value = None if child is None else child.value()
