@@ -77,5 +77,5 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.demo
 	@echo "Installing JAX, PyTorch and the development tools (a few minutes, once) ..."
 	$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch torchvision
-	$(PIP) --editable ".[quantization,jax,torch,dev]"
+	$(PIP) --editable ".[quantization,heif,jax,torch,dev]"
 	touch $@

@@ -1,6 +1,6 @@
 """Light vision networks for phones, in Keras 3.
 
-Rooms are imported when they are first used: `import keras_lite` needs Keras and NumPy alone.
+Rooms are imported when they are first used, except for the layers: `import keras_lite` needs Keras and NumPy alone.
 """
 
 import importlib
@@ -12,6 +12,8 @@ if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras  # noqa: F401  (the first import fixes the backend)
+
+from keras_lite import layers  # noqa: F401  (registers them, so that Keras finds them in the files that it loads)
 
 __version__ = "0.1.0"
 __all__ = [

@@ -1,4 +1,4 @@
-"""The errors a user can cause, and the way to import what an extra installs."""
+"""The errors a user can cause, words for their messages, and the way to import what an extra installs."""
 
 import importlib
 from types import ModuleType
@@ -10,6 +10,11 @@ class InputError(ValueError):
 
 class MissingExtraError(ImportError):
     """A package that an optional extra of keras-lite installs is not there."""
+
+
+def some(names: list[str]) -> str:
+    """Return the first of some names, and how many there are more."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def import_extra(module: str, extra: str) -> ModuleType:

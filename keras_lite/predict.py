@@ -15,7 +15,7 @@ from absl import flags
 from keras_lite import command_line
 from keras_lite.classifier import Classifier
 from keras_lite.data import nearest_others, read_image
-from keras_lite.data.image_folder import IMAGE_EXTENSIONS
+from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
 
 _SHOWN_NUMBERS = 4
@@ -68,12 +68,9 @@ def _vector_lines(paths: list[Path], vectors: np.ndarray, top: int) -> list[str]
 
 
 def _image_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_EXTENSIONS and not p.name.startswith("."))
-    if not files:
+    if not path.exists():
         raise InputError(f"Expected an image or a folder of images, received {str(path)!r}.")
-    return files
+    return [path] if path.is_file() else find_photos(path)
 
 
 def cli() -> None:

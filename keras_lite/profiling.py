@@ -10,13 +10,15 @@ cifar100_second/ghostnet/ours. With --all comes a table of all published rows, p
 import dataclasses
 import math
 import re
+from typing import Any
 
 import keras
 from absl import flags
 
 from keras_lite import applications, checkpoints, command_line, published
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 from keras_lite.graph import flatten, with_input_shape
+from keras_lite.layer_counts import WITH_KERNEL, multiply_accumulates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +30,9 @@ class LayerProfile:
         type: Its class; `"ReLU6"` for a ReLU that ends at 6.
         input_shape: Of its first input, without the batch.
         output_shape: Without the batch.
-        parameters: Trainable parameters.
+        parameters: What training adjusts, or would if the layer were not frozen.
         macs: Multiply-accumulates for one image, without bias.
+        not_counted: What `macs` leaves out, in words; empty if nothing.
         has_bias: Whether it is a convolution or a dense layer with bias.
         is_seen: Whether the published PyTorch network has a module for it. What it computes by functions, the counter
             thop does not see.
@@ -41,6 +44,7 @@ class LayerProfile:
     output_shape: tuple[int, ...]
     parameters: int
     macs: int
+    not_counted: str = ""
     has_bias: bool = False
     is_seen: bool = True
 
@@ -52,25 +56,36 @@ class Profile:
     Attributes:
         name: The model's name.
         input_shape: Without the batch.
-        layers: One `LayerProfile` a stock layer, in order.
+        layers: One `LayerProfile` a stock layer, or operation that is no layer, in order.
+        trainable: How many of the parameters are not frozen.
     """
 
     name: str
     input_shape: tuple[int, ...]
     layers: tuple[LayerProfile, ...]
+    trainable: int
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters."""
+        """What training adjusts, frozen layers included; no statistics, such as batch normalisation's."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of convolutions and dense layers for one image, without bias.
+        """Multiply-accumulates with the weights of convolutions and dense layers for one image, without bias.
 
-        Products between activations (attention) are not counted.
+        Products between activations (attention) are not counted; `not_counted` names the layers.
         """
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def not_counted(self) -> tuple[str, ...]:
+        """What `macs` leaves out, in words: a text for each type of layer with the first names; empty if nothing."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for layer in self.layers:
+            if layer.not_counted:
+                names.setdefault((layer.not_counted, layer.type), []).append(layer.name)
+        return tuple(f"{what} in {kind} ({some(list(dict.fromkeys(of)))})" for (what, kind), of in names.items())
 
     def flops(self, counter: str) -> int:
         """Return what one of the published counters says.
@@ -103,16 +118,27 @@ class Profile:
         return sum(layer.parameters for layer in self.layers if layer.type not in hidden)
 
     def __str__(self) -> str:
-        """Return a table with one line a layer that has parameters."""
+        """Return a table with one line a layer that has parameters, and what is frozen or not counted."""
         rows = [("layer", "type", "output", "parameters", "MACs")]
         rows += [
-            (x.name, x.type, " x ".join(map(str, x.output_shape)), f"{x.parameters:,}", f"{x.macs:,}")
+            (
+                x.name,
+                x.type,
+                " x ".join(map(str, x.output_shape)),
+                f"{x.parameters:,}",
+                "-" if x.not_counted and not x.macs else f"{x.macs:,}",
+            )
             for x in self.layers
             if x.parameters
         ]
         size = " x ".join(map(str, self.input_shape))
         rows.append((self.name, "", f"input {size}", f"{self.parameters:,}", f"{self.macs:,}"))
-        return format_table(rows)
+        lines = [format_table(rows)]
+        if self.trainable != self.parameters:
+            lines.append(f"trainable: {self.trainable:,} parameters; frozen: {self.parameters - self.trainable:,}")
+        if self.not_counted:
+            lines.append(f"not counted: {'; '.join(self.not_counted)}")
+        return "\n".join(lines)
 
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D")
@@ -176,38 +202,40 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     unseen = getattr(checkpoints.family_of(model), "UNSEEN_BY_THOP", None)
     layers = tuple(
         dataclasses.replace(
-            _profile_node(layer, node, count_parameters=(index == 0)),
-            is_seen=unseen is None or not re.fullmatch(unseen, layer.name),
+            _profile_node(operation, node, count_parameters=(index == 0)),
+            is_seen=unseen is None or not re.fullmatch(unseen, operation.name),
         )
-        for layer in flat.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-        for index, node in enumerate(layer._inbound_nodes)
+        for operation in flat.operations
+        if not isinstance(operation, keras.layers.InputLayer)
+        for index, node in enumerate(operation._inbound_nodes)
     )
-    return Profile(model.name, shape, layers)
+    return Profile(model.name, shape, layers, _count(model.trainable_variables))
 
 
-def _profile_node(layer: keras.layers.Layer, node, count_parameters: bool) -> LayerProfile:
-    """Profile one use of a layer; a layer that is used twice has its parameters once."""
-    kind = type(layer).__name__
-    if isinstance(layer, keras.layers.ReLU) and layer.max_value is not None:
-        kind = f"ReLU{layer.max_value:g}"
-    output_shape = tuple(node.outputs[0].shape[1:])
-    is_linear = kind in (*_CONVOLUTIONS, "Dense", "SeparableConv2D")
+def _profile_node(operation: keras.Operation, node: Any, count_parameters: bool) -> LayerProfile:
+    """Profile one use of a layer of a flattened model; a layer that is used twice has its parameters once."""
+    kind = type(operation).__name__
+    if isinstance(operation, keras.layers.ReLU) and operation.max_value is not None:
+        kind = f"ReLU{operation.max_value:g}"
+    parameters = 0
+    if count_parameters and isinstance(operation, keras.layers.Layer):
+        operation.trainable = True  # the flattened model is a copy
+        parameters = _count(operation.trainable_variables)
+    macs, not_counted = multiply_accumulates(operation, node)
     return LayerProfile(
-        name=layer.name,
+        name=operation.name,
         type=kind,
-        input_shape=tuple(node.input_tensors[0].shape[1:]),
-        output_shape=output_shape,
-        parameters=sum(math.prod(v.shape) for v in layer.trainable_variables) if count_parameters else 0,
-        macs=_kernel_size(layer) * math.prod(output_shape[:-1]) if is_linear else 0,
-        has_bias=is_linear and layer.use_bias,
+        input_shape=tuple(node.input_tensors[0].shape[1:]) if node.input_tensors else (),
+        output_shape=tuple(node.outputs[0].shape[1:]),
+        parameters=parameters,
+        macs=macs,
+        not_counted=not_counted,
+        has_bias=isinstance(operation, WITH_KERNEL) and operation.use_bias,
     )
 
 
-def _kernel_size(layer: keras.layers.Layer) -> int:
-    if isinstance(layer, keras.layers.SeparableConv2D):
-        return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
-    return math.prod(layer.kernel.shape)
+def _count(variables: list[keras.Variable]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def format_table(rows: list[tuple[str, ...]]) -> str:

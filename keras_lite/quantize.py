@@ -77,14 +77,14 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     output_dir = Path(values.output_dir or path.parent / "quantized")
     check_writable(output_dir)
     options = QuantizationOptions(
-        values.epochs,
-        values.learning_rate,
-        values.batch_size,
-        values.distill if values.distill is not None else 1.0 if unlabelled else _DEFAULTS.distill,
-        values.freeze_batch_norm,
-        values.image_limit,
-        values.calibration_images,
-        values.seed,
+        epochs=values.epochs,
+        learning_rate=values.learning_rate,
+        batch_size=values.batch_size,
+        distill=values.distill if values.distill is not None else 1.0 if unlabelled else _DEFAULTS.distill,
+        freeze_batch_norm=values.freeze_batch_norm,
+        image_limit=values.image_limit,
+        calibration_images=values.calibration_images,
+        seed=values.seed,
     )
     geometry = info.preprocessing.geometry
     data = {} if data_dir is None else open_data(data_dir, geometry, skip_broken=values.skip_broken)

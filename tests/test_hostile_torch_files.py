@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from keras_lite import torch_pickle
+from keras_lite.checkpoints import torch_pickle
 from keras_lite.errors import InputError
-from keras_lite.torch_files import read_state_dict
+from keras_lite.checkpoints.torch_files import read_state_dict
 
 pytestmark = pytest.mark.tensorflow_only
 

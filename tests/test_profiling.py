@@ -1,3 +1,5 @@
+import math
+
 import keras
 import pytest
 
@@ -35,6 +37,32 @@ def test_a_layer_used_twice_counts_its_parameters_once():
     dense = keras.layers.Dense(4, use_bias=False)
     found = profile(keras.Model(inputs, dense(dense(inputs))))
     assert (found.parameters, found.macs) == (16, 32)
+
+
+def test_frozen_layers_count_and_are_told_apart():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(16, 3),
+            keras.layers.BatchNormalization(),
+            GroupConvBlock(8, groups=4),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2),
+        ]
+    )
+    every = sum(math.prod(v.shape) for v in model.trainable_variables)
+    free = profile(model)
+    assert (free.parameters, free.trainable) == (every, every)
+    assert "frozen" not in str(free)
+    convolution, norm, block, *_ = model.layers
+    convolution.trainable = norm.trainable = block.sublayers[0].trainable = False
+    frozen = (27 * 16 + 16) + 2 * 16 + sum(math.prod(v.shape) for v in block.sublayers[0].weights)
+    found = profile(model)
+    assert (found.parameters, found.trainable, found.macs) == (every, every - frozen, free.macs)
+    assert str(found).splitlines()[-1] == f"trainable: {every - frozen:,} parameters; frozen: {frozen:,}"
+    assert not convolution.trainable
+    model.trainable = False
+    assert (profile(model).parameters, profile(model).trainable) == (every, 0)
 
 
 def test_open_input_size():

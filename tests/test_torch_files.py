@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from keras_lite import checkpoints
+from keras_lite.checkpoints import __main__ as convert
 from keras_lite.applications import CifarResNet, EfficientResNet
 from keras_lite.errors import InputError
-from keras_lite.torch_files import read_state_dict, write_state_dict
+from keras_lite.checkpoints.torch_files import read_state_dict, write_state_dict
 
 pytestmark = pytest.mark.slow_elsewhere
 
@@ -83,9 +84,9 @@ def test_a_strict_load_into_pytorch_works(build):
 def test_convert_there_and_back(ending, target, model, tmp_path, run_tool):
     require(ending)
     model.save(tmp_path / "net.keras")
-    finished = run_tool(checkpoints, tmp_path / "net.keras", tmp_path / f"net{ending}")
+    finished = run_tool(convert, tmp_path / "net.keras", tmp_path / f"net{ending}")
     assert finished.returncode == 0, finished.stderr
-    finished = run_tool(checkpoints, *FLAGS, tmp_path / f"net{ending}", tmp_path / target)
+    finished = run_tool(convert, *FLAGS, tmp_path / f"net{ending}", tmp_path / target)
     assert finished.returncode == 0, finished.stderr
     assert "cifar_resnet8" in finished.stdout
     back = CifarResNet(**OPTIONS, weights=tmp_path / target)
@@ -162,18 +163,18 @@ def test_errors_of_the_tool(model, tmp_path, run_tool, assert_one_line_error):
     source, target = tmp_path / "net.pt", tmp_path / "net.keras"
     write_state_dict(source, checkpoints.to_torch_state_dict(model))
     absent = tmp_path / "absent.pt"
-    assert_one_line_error(run_tool(checkpoints, *FLAGS, source), "two files, FROM and TO, received 1")
-    assert_one_line_error(run_tool(checkpoints, *FLAGS, absent, target), absent, "does not exist")
-    assert_one_line_error(run_tool(checkpoints, *FLAGS, source, tmp_path / "net.txt"), "net.txt", ".weights.h5")
-    assert_one_line_error(run_tool(checkpoints, source, target), "--model")
-    assert_one_line_error(run_tool(checkpoints, "--model=vgg", source, target), "'vgg'")
-    assert_one_line_error(run_tool(checkpoints, FLAGS[0], "--options=depth", source, target), "'depth'")
-    assert_one_line_error(run_tool(checkpoints, FLAGS[0], "--options=depht=8", source, target), "CifarResNet", "depht")
-    assert_one_line_error(run_tool(checkpoints, FLAGS[0], "--options=depth=8", source, target), "missing")
+    assert_one_line_error(run_tool(convert, *FLAGS, source), "two files, FROM and TO, received 1")
+    assert_one_line_error(run_tool(convert, *FLAGS, absent, target), absent, "does not exist")
+    assert_one_line_error(run_tool(convert, *FLAGS, source, tmp_path / "net.txt"), "net.txt", ".weights.h5")
+    assert_one_line_error(run_tool(convert, "--entry=ema", source, target), "--model")
+    assert_one_line_error(run_tool(convert, "--model=vgg", source, target), "'vgg'")
+    assert_one_line_error(run_tool(convert, FLAGS[0], "--options=depth", source, target), "'depth'")
+    assert_one_line_error(run_tool(convert, FLAGS[0], "--options=depht=8", source, target), "CifarResNet", "depht")
+    assert_one_line_error(run_tool(convert, FLAGS[0], "--options=depth=8", source, target), "missing")
     assert not target.exists()
     keras_file = tmp_path / "model.keras"
     model.save(keras_file)
-    assert_one_line_error(run_tool(checkpoints, keras_file, tmp_path / "net.onnx"), "net.onnx", ".safetensors")
+    assert_one_line_error(run_tool(convert, keras_file, tmp_path / "net.onnx"), "net.onnx", ".safetensors")
 
 
 def test_convert_for_a_published_row(tmp_path, run_tool):
@@ -181,7 +182,7 @@ def test_convert_for_a_published_row(tmp_path, run_tool):
     model = CifarResNet(20, stem="hybrid", downsampling="padding_free")
     write_state_dict(tmp_path / "net.pt", checkpoints.to_torch_state_dict(model))
     flags = ("--model=cifar100_first/resnet20/ours", "--options=classifier_activation=None")
-    finished = run_tool(checkpoints, *flags, tmp_path / "net.pt", tmp_path / "net.keras")
+    finished = run_tool(convert, *flags, tmp_path / "net.pt", tmp_path / "net.keras")
     assert finished.returncode == 0, finished.stderr
     back = checkpoints.load_model(tmp_path / "net.keras")
     assert back.get_layer("predictions").activation is keras.activations.linear

@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant(
         "copies on both sides",
         "keras_lite/data/near_duplicates.py",
-        "leader[second] = first",
+        "group_of[np.isin(group_of, joined)] = joined.min()",
         "pass",
         ("tests/data/test_class_folders.py",),
     ),

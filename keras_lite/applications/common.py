@@ -135,7 +135,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
 
     Args:
         model: The model.
-        path: A `.weights.h5`, `.keras`, `.pt`, `.pth` or `.safetensors` file; or `"imagenet"`, or the name of weights
+        path: A `.weights.h5` or `.keras` file, or one of PyTorch weights of any ending; or `"imagenet"`, or the name of weights
             kept for the model (see `keras_lite.applications.list_weights`).
         load_classifier: Whether the classifier's weights are taken too. Without them a file that was trained for
             another number of classes fits.
@@ -150,19 +150,17 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
 
         path = imagenet_weights.find(model, any_classes=not load_classifier).path()
     path = Path(path)
-    if path.suffix in (".pt", ".pth", ".safetensors"):
+    if not path.is_file():
+        named = "".join(f"{name!r}, " for name in sorted({"imagenet", *kept_weights.names()}))
+        raise InputError(
+            f"Expected weights to be None, {named}or a file (.weights.h5, .keras, or PyTorch weights such as .pth), "
+            f"received {str(path)!r}, which does not exist."
+        )
+    if not path.name.endswith((".weights.h5", ".keras")):
         from keras_lite.checkpoints import load_checkpoint  # not above: it imports applications
 
         load_checkpoint(model, path, load_classifier)
         return
-    if not path.name.endswith((".weights.h5", ".keras")):
-        named = "".join(f"{name!r}, " for name in sorted({"imagenet", *kept_weights.names()}))
-        raise InputError(
-            f"Expected weights to be None, {named}or a .weights.h5, .keras, .pt, .pth or .safetensors file, received "
-            f"{str(path)!r}."
-        )
-    if not path.is_file():
-        raise InputError(f"Expected weights to be a file, received {str(path)!r}, which does not exist.")
     skipped = [layer for layer in model.layers if layer.name == CLASSIFIER and not load_classifier]
     try:
         with _weights_file(path) as file:

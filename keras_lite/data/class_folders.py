@@ -9,27 +9,26 @@ import numpy as np
 from PIL import Image
 
 from keras_lite.data.geometry import ImageGeometry
-from keras_lite.data.image_folder import SPLIT_FOLDERS, is_image, list_classes, visible
+from keras_lite.data.image_folder import list_classes, tell_left_out
 from keras_lite.data.images import open_photo
 from keras_lite.data.near_duplicates import difference_hash, near_duplicates
+from keras_lite.data.photo_tree import PhotoTree
 from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source, Subset
-from keras_lite.errors import InputError
+from keras_lite.data.split_folders import find_splits, split_beside_train, split_of
+from keras_lite.errors import InputError, some
 
 SHARE = 0.15  # of a class, to validate with; and as much again to test
 
 
-def is_class_folders(data_dir: str | os.PathLike) -> bool:
+def is_class_folders(tree: PhotoTree) -> bool:
     """Say whether a folder has photos in its subfolders, and none of these is a split with classes of its own.
 
-    A class may be called train: what counts is whether there are photos or folders in it.
+    A class may be called train: what counts is where the photos are.
     """
-    root = Path(data_dir)
-    folders = [entry for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
-    splits = {name for names in SPLIT_FOLDERS.values() for name in names}
-    if any(folder.name in splits and any(entry.is_dir() for entry in visible(folder)) for folder in folders):
+    if split_beside_train(tree.path) or find_splits(tree, with_classes=True):
         return False
-    return any(folder.name not in splits and any(map(is_image, visible(folder))) for folder in folders)
+    return any(folder.photos for folder in tree.folders if not split_of(folder.name))
 
 
 def open_class_folders(
@@ -44,7 +43,7 @@ def open_class_folders(
     Each class is divided for itself, in an order that follows from the seed and the photos' names: the same folder
     gives the same splits to every tool, and photos that are added later move few of the others. Near-duplicates (see
     `near_duplicates`) are kept in one split, whichever classes they are in, since a copy of a training photo tests
-    nothing; how many there are is said on the standard error output.
+    nothing; how many there are is said on the standard error output. Which files are photos says `open_image_folder`.
 
     Args:
         data_dir: The folder.
@@ -58,7 +57,7 @@ def open_class_folders(
 
     Raises:
         InputError: If there are fewer than two classes, a class is empty or has fewer than three photos that differ,
-            or an image is broken. The message names the place.
+            the photos lie a level deeper, or an image is broken. The message names the place.
 
     Example:
 
@@ -66,11 +65,13 @@ def open_class_folders(
     data = open_class_folders("flowers", image_size=(96, 96))
     ```
     """
-    root = Path(data_dir)
-    classes = list_classes(root, skip_broken)
+    tree = PhotoTree.read(data_dir)
+    root = tree.path
+    classes = list_classes(tree, skip_broken)
     names = sorted(classes)
     if len(names) < 2:
         raise InputError(f"Expected two or more classes in {root}, found only {names[0]!r}.")
+    tell_left_out(tree, [tree])
     hashes: dict[Path, int] = {}
 
     def read(path: Path) -> Image.Image:
@@ -94,21 +95,34 @@ def open_class_folders(
     groups = [*copies, *([index] for index in sorted(alone))]
     order = [hashlib.sha256(f"{seed}/{path.relative_to(root).as_posix()}".encode()).digest() for path in photos.paths]
     groups.sort(key=lambda group: min(order[index] for index in group))
-    split_of = _divide([photos.labels[group] for group in groups], len(names))
+    labels = [photos.labels[group] for group in groups]
+    _check_groups(labels, photos.labels, [root / name for name in names])
+    its_split = _divide(labels, len(names))
     divided = {}
     for split in ("train", "valid", "test"):
-        indices = [group for group, its_split in zip(groups, split_of, strict=True) if its_split == split]
-        divided[split] = Subset(photos, np.array(sorted(index for group in indices for index in group), "int64"))
-        missing = set(range(len(names))) - set(divided[split].labels.tolist())
+        indices = [index for group, its in zip(groups, its_split, strict=True) if its == split for index in group]
+        missing = set(range(len(names))) - set(photos.labels[indices].tolist())
         if missing:
-            name = names[min(missing)]
-            found = sum(min(missing) in photos.labels[group] for group in groups)
             raise InputError(
-                f"Expected three or more photos in {root / name} that are no near-duplicates of one another (to train, "
-                f"validate and test), found {found}."
+                f"Expected enough photos in {root / names[min(missing)]} that are no near-duplicates of one another or "
+                f"of other classes' photos, found none for the {split} split."
             )
+        divided[split] = Subset(photos, np.array(sorted(indices), "int64"))
     print(f"Splits: {', '.join(f'{len(source)} {split}' for split, source in divided.items())}", file=sys.stderr)
     return divided
+
+
+def _check_groups(groups: list[np.ndarray], labels: np.ndarray, folders: list[Path]) -> None:
+    """Refuse classes whose photos are near-duplicates of one another, or too few; `groups` are the labels in each."""
+    counts = np.bincount(labels, minlength=len(folders))
+    differ = np.bincount([label for group in groups for label in np.unique(group)], minlength=len(folders))
+    poor = np.flatnonzero(differ < 3)
+    if len(poor):
+        found = some([f"{differ[label]} among the {counts[label]} in {folders[label]}" for label in poor])
+        raise InputError(
+            f"Expected three or more photos of each class that are no near-duplicates of one another (to train, "
+            f"validate and test), found {found}: add other photos, or divide them yourself into train, valid and test."
+        )
 
 
 def _divide(groups: list[np.ndarray], classes: int) -> list[str]:

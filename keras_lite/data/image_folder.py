@@ -2,21 +2,24 @@
 
 import os
 import sys
+from collections import Counter
+from collections.abc import Iterable, Sized
 from pathlib import Path
 
 from keras_lite.data.geometry import ImageGeometry
-from keras_lite.data.images import IMAGE_EXTENSIONS
-from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.photo_tree import PhotoTree, find_photos, tell_unread
+from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
-from keras_lite.errors import InputError
+from keras_lite.data.split_folders import find_splits, may_be_split, split_beside_train, split_of
+from keras_lite.errors import InputError, some
 
-SPLIT_FOLDERS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("test",)}
 _LAYOUT = "CLASS/photo.jpg, or train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg,"
+_MOVE_LOOSE = "Move each image into the folder of its class"
 
 
-def is_image_folder(data_dir: str | os.PathLike) -> bool:
-    """Say whether a folder has a subfolder named like a split."""
-    return bool(_find_splits(Path(data_dir)))
+def is_image_folder(tree: PhotoTree) -> bool:
+    """Say whether a folder has a subfolder named like a split, or is such a folder for validation or the test."""
+    return split_beside_train(tree.path) is not None or bool(find_splits(tree))
 
 
 def open_image_folder(
@@ -27,10 +30,15 @@ def open_image_folder(
 ) -> dict[str, Source]:
     """Open a folder of photos: `train/CLASS/photo.jpg` and the like.
 
-    The validation split may be called valid, validation or val. Files with the extensions of JPEG, PNG, WebP, BMP,
-    GIF and TIFF count, in capital letters too; hidden files and folders do not. Classes are sorted by name, once for
-    all splits. Every image is decoded once before anything is returned, so that a broken file shows now and not after
-    hours of training.
+    A split's folder is called train or training; valid, validation, val or dev; test or testing: in any case, and with
+    words such as "set" or "images" beside it (`Training`, `test_images`). Such a folder for validation or the test may
+    be given itself, if that of the training photos lies beside it: then there is its split alone, and nothing to train.
+
+    Photos are JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000 and PPM files, whatever they are called, and, with the
+    extra `heif`, HEIF files. Those in folders of a class's folder count as the class's. What else lies in the folder
+    is said on the standard error output, with what to do; hidden files, and what systems leave behind (`Thumbs.db`,
+    `__MACOSX`), are passed over. Classes are sorted by name, once for all splits. Every image is decoded once before
+    anything is returned, so that a broken file shows now and not after hours of training.
 
     Args:
         data_dir: The folder.
@@ -56,14 +64,14 @@ def open_image_folder(
     ```
     """
     geometry = ImageGeometry.of(image_size)
-    root = Path(data_dir)
-    if not root.is_dir():
-        raise InputError(f"Expected a data folder at {root}, found {'a file' if root.exists() else 'nothing'}.")
-    folders = _find_splits(root)
+    tree = PhotoTree.read(data_dir)
+    itself = split_beside_train(tree.path)
+    folders = {itself: tree} if itself else find_splits(tree)
     if not folders:
-        raise InputError(f"Expected {_LAYOUT} in {root}, found {_contents(root)}.{_nested_hint(root)}")
+        raise InputError(f"Expected {_LAYOUT} in {tree.path}, found {tree.contents()}.{_hint(tree)}")
     listed = {split: list_classes(folder, skip_broken) for split, folder in folders.items()}
-    class_names = _agree_on_classes(folders, listed, skip_broken)
+    tell_left_out(tree, folders.values())
+    class_names = _agree_on_classes({split: folder.path for split, folder in folders.items()}, listed, skip_broken)
     files = {
         split: [(path, label) for label, name in enumerate(class_names) for path in classes.get(name, [])]
         for split, classes in listed.items()
@@ -94,62 +102,85 @@ def open_unlabelled(
     source = open_unlabelled("holidays", (224, 224), info.class_names)
     ```
     """
-    photos = [(path, 0) for path in find_images(folder)]
+    photos = [(path, 0) for path in find_photos(folder)]
     geometry = ImageGeometry.of(image_size)
     return load_photos({"unlabelled": photos}, class_names, geometry, skip_broken)["unlabelled"]
 
 
-def find_images(folder: str | os.PathLike) -> list[Path]:
-    """Return the image files in a folder, at any depth, sorted.
+def list_classes(tree: PhotoTree, skip_broken: bool) -> dict[str, list[Path]]:
+    """Return the photos of each class of one split, sorted: those in folders of a class's folder too.
 
     Raises:
-        InputError: If there is no such folder, or no image in it.
+        InputError: If there is no class, or the folders group classes, or, unless `skip_broken`, a class has no photo.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise InputError(f"Expected a folder of images at {root}, which does not exist.")
-    paths = sorted(path for path in root.rglob("*") if is_image(path))
-    if not paths:
-        raise InputError(f"Expected images ({', '.join(sorted(IMAGE_EXTENSIONS))}) in {root}, found none.")
-    return paths
-
-
-def _find_splits(root: Path) -> dict[str, Path]:
-    """Return the folder of each split that is there."""
-    found = {}
-    for split, names in SPLIT_FOLDERS.items():
-        folders = [root / name for name in names if (root / name).is_dir()]
-        if len(folders) > 1:
-            raise InputError(
-                f"Expected one folder for the {split} split in {root}, "
-                f"received {' and '.join(folder.name for folder in folders)}."
-            )
-        if folders:
-            found[split] = folders[0]
-    return found
-
-
-def list_classes(folder: Path, skip_broken: bool) -> dict[str, list[Path]]:
-    """Return the image files of each class of one split, classes and files sorted by name.
-
-    Raises:
-        InputError: If there is no class, or, unless `skip_broken`, one has no image.
-    """
+    if grouping := _grouping(tree):
+        raise InputError(f"Expected CLASS/photo.jpg in {tree.path}, found {tree.contents()}.{grouping}")
     classes = {}
-    for entry in visible(folder):
-        if entry.is_dir():
-            paths = [path for path in visible(entry) if is_image(path)]
-            if paths:
-                classes[entry.name] = paths
-            elif skip_broken:
-                print(f"left out: {entry} (no image)", file=sys.stderr)
-            else:
-                raise InputError(f"Expected images in {entry}, found {_contents(entry)}.")
+    for folder in tree.folders:
+        if folder.all_photos:
+            classes[folder.name] = folder.all_photos
+        elif skip_broken:
+            print(f"left out: {folder.path} (no image)", file=sys.stderr)
+        else:
+            raise InputError(f"Expected images in {folder.path}, found {folder.contents()}.{folder.unread()}")
     if not classes:
-        loose = any(is_image(path) for path in visible(folder))
-        hint = " Move each image into the folder of its class (ImageNet: of its synset)." if loose else ""
-        raise InputError(f"Expected CLASS/photo.jpg in {folder}, found {_contents(folder)}.{hint}")
+        hint = f" {_MOVE_LOOSE} (ImageNet: of its synset)." if tree.photos else tree.unread()
+        raise InputError(f"Expected CLASS/photo.jpg in {tree.path}, found {tree.contents()}.{hint}")
     return classes
+
+
+def tell_left_out(tree: PhotoTree, splits: Iterable[PhotoTree]) -> None:
+    """Say on the standard error output what of a folder is in no class, and which photos lie deeper, a line each."""
+    tell_unread(tree)
+    classes = [folder for split in splits for folder in split.class_folders]
+    used = {path for folder in classes for path in folder.all_photos}
+    loose = [path for path in tree.all_photos if path not in used]
+    if loose:
+        print(
+            f"left out of {tree.path}: {_count(loose)} in no class's folder, such as {loose[0].relative_to(tree.path)}",
+            file=sys.stderr,
+        )
+    deeper = [(folder, path) for folder in classes for path in folder.all_photos if path.parent != folder.path]
+    if deeper:
+        places = dict.fromkeys(str(folder.path.relative_to(tree.path)) for folder, _ in deeper)
+        print(
+            f"read with their class: {_count(deeper)} in subfolders of {some(list(places))}, "
+            f"such as {deeper[0][1].relative_to(tree.path)}",
+            file=sys.stderr,
+        )
+
+
+def _count(photos: Sized) -> str:
+    return f"{len(photos):,} photo{'s' if len(photos) > 1 else ''}"
+
+
+def _grouping(tree: PhotoTree) -> str:
+    """Say that the classes seem to be one level deeper, if they do.
+
+    So it is where all photos are deeper; where most are, in folders of the same names (2019/cat, 2020/cat); and where
+    splits are, which are not to be mixed.
+    """
+    folders = tree.class_folders
+    for folder in folders:
+        if find_splits(folder, with_classes=True):
+            return f" Give {folder.path}, which has such folders."
+        for inner in folder.class_folders:
+            if split_of(inner.name) in ("valid", "test"):
+                outside = tree.path / inner.name / folder.name
+                return f" Classes lie in splits, not splits in classes: move {inner.path} to {outside}, and so on."
+    photos, direct = (sum(map(len, lists)) for lists in ([f.all_photos for f in folders], [f.photos for f in folders]))
+    names = Counter(inner.name.lower() for folder in folders for inner in folder.class_folders)
+    if not folders or (direct and (photos <= 2 * direct or max(names.values()) == 1)):
+        return ""
+    [first, *_] = [path for folder in folders for path in folder.all_photos if path.parent != folder.path]
+    outer, inner = first.relative_to(tree.path).parts[:2]
+    if any(may_be_split(folder.name) for folder in folders):
+        names = some([f"{folder.name}/" for folder in folders])
+        return f" If there are splits among {names}, name them train, valid and test."
+    return (
+        f" The photos are a level deeper, such as {first.relative_to(tree.path)}: if {inner} is a class, join the "
+        f"folders of each class in {tree.path / inner}; if {outer} is one, move its photos up into {tree.path / outer}."
+    )
 
 
 def _agree_on_classes(
@@ -178,30 +209,20 @@ def _agree_on_classes(
     return class_names
 
 
-def visible(folder: Path) -> list[Path]:
-    """Return what is in a folder, sorted by name, without what is hidden."""
-    return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda p: p.name)
+def _hint(tree: PhotoTree) -> str:
+    """Say what to do with a folder that has no splits."""
+    folders = tree.class_folders
+    if not folders:
+        return f" {_MOVE_LOOSE}." if tree.photos else tree.unread()
+    # One folder alone is what an archive was unpacked into, unless it is called like a split.
+    if (inner := _only_folder(tree)) is not tree:
+        return f" Give {inner.path}, which has such folders."
+    return _grouping(tree)
 
 
-def is_image(path: Path) -> bool:
-    """Say whether a file has an image's extension."""
-    return path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file()
-
-
-def _contents(folder: Path) -> str:
-    """Say what is in a folder, in a few words."""
-    entries = visible(folder)
-    if not entries:
-        return "nothing"
-    return some([f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries])
-
-
-def _nested_hint(root: Path) -> str:
-    for entry in visible(root):
-        if entry.is_dir() and (_find_splits(entry) or any(map(_has_images, visible(entry)))):
-            return f" Give {entry}, which has such folders."
-    return ""
-
-
-def _has_images(path: Path) -> bool:
-    return path.is_dir() and any(map(is_image, visible(path)))
+def _only_folder(tree: PhotoTree) -> PhotoTree:
+    """Return the folder that all photos are in, as far as there is one at each level and folders are in it."""
+    folders = tree.class_folders
+    if len(folders) == 1 and not may_be_split(folders[0].name) and not folders[0].photos and folders[0].class_folders:
+        return _only_folder(folders[0])
+    return tree

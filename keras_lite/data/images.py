@@ -8,11 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from keras_lite.data.geometry import ImageGeometry
-from keras_lite.errors import InputError
+from keras_lite.data.photo_files import FORMATS, FORMATS_IN_WORDS, HEIF, first_bytes, format_of, load_heif
+from keras_lite.errors import InputError, MissingExtraError
 
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# By content, whatever the file's name; a page description (which Pillow hands to another program) is none of them.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -24,7 +22,8 @@ def read_image(path: str | os.PathLike, image_size: tuple[int, int] | ImageGeome
     kept, unless an `ImageGeometry` says otherwise. Of an animation the first picture is read.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP, GIF or TIFF file.
+        path: A JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000 or PPM file, whatever its ending; or, with the extra
+            `heif`, a HEIF file.
         image_size: Height and width of the result in pixels, or an `ImageGeometry`.
 
     Returns:
@@ -53,13 +52,19 @@ def open_photo(path: str | os.PathLike) -> Image.Image:
 
 def decode_photo(file: Path | BinaryIO, name: str) -> Image.Image:
     """Read an image from an open file too; `name` is what an error calls it."""
+    content = format_of(first_bytes(file))  # whatever the file is called
     try:
-        with Image.open(file, formats=_FORMATS) as image:
-            return _to_rgb(_upright(image))
+        if content == HEIF:
+            load_heif()
+        with Image.open(file, formats=(HEIF,) if content == HEIF else FORMATS) as image:
+            # Grey PPM files of more than 8 bits: Pillow spreads them over 16, in a mode for 32.
+            is_sixteen_bit = image.format == "PPM" and image.mode == "I"
+            upright = _upright(image)
+            return _sixteen_bit_to_rgb(upright) if is_sixteen_bit else _to_rgb(upright)
     except PermissionError:
         raise
     except Exception as error:  # decoders meet broken files with exceptions of every kind
-        raise InputError(f"Expected an image in {name}, which can't be read: {_reason(error)}") from error
+        raise InputError(f"Expected an image in {name}, which can't be read: {_reason(error, content)}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -90,7 +95,11 @@ def _sixteen_bit_to_rgb(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey.astype("uint8")).convert("RGB")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, content: str | None) -> str:
+    if isinstance(error, MissingExtraError):
+        return f"it is a HEIF photo. {error}; or convert it to JPEG"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "its content is no JPEG, PNG, WebP, BMP, GIF or TIFF image"
+        if content:
+            return f"it begins like a {content} file, but is broken or of a kind that Pillow can't read"
+        return f"its content is no {FORMATS_IN_WORDS} image"
     return " ".join(str(error).split()) or type(error).__name__

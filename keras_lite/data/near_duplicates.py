@@ -48,20 +48,15 @@ def near_duplicates(hashes: Sequence[int], bits: int = 4) -> list[list[int]]:
     [[0, 2]]
     """
     codes = np.array(hashes, "uint64")
-    leader = np.arange(len(codes))
-
-    def find(index: int) -> int:
-        while leader[index] != index:
-            leader[index] = leader[leader[index]]
-            index = leader[index]
-        return index
-
+    group_of = np.arange(len(codes))  # the first photo of the group
     for start in range(0, len(codes), _ROWS_AT_ONCE):
         distances = np.bitwise_count(codes[start : start + _ROWS_AT_ONCE, None] ^ codes[None, start:])
-        for row, column in np.argwhere(distances <= bits).tolist():
-            first, second = sorted((find(start + row), find(start + column)))
-            leader[second] = first
+        near = distances <= bits
+        for row in np.flatnonzero(near.sum(1) > 1):  # near to another than itself
+            joined = group_of[start:][near[row]]
+            if (joined != joined[0]).any():
+                group_of[np.isin(group_of, joined)] = joined.min()
     groups: dict[int, list[int]] = {}
-    for index in range(len(codes)):
-        groups.setdefault(find(index), []).append(index)
+    for index, first in enumerate(group_of.tolist()):
+        groups.setdefault(first, []).append(index)
     return [group for group in groups.values() if len(group) > 1]

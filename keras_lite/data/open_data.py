@@ -8,6 +8,7 @@ from keras_lite.data.cifar_download import CLASS_NAMES, download_cifar
 from keras_lite.data.class_folders import is_class_folders, open_class_folders
 from keras_lite.data.geometry import ImageGeometry
 from keras_lite.data.image_folder import is_image_folder, open_image_folder
+from keras_lite.data.photo_tree import PhotoTree
 from keras_lite.data.shapes import make_shapes
 from keras_lite.data.sources import Source
 from keras_lite.data.stanford_dogs import is_stanford_dogs, open_stanford_dogs
@@ -61,9 +62,10 @@ def open_data(
         if size != (32, 32):
             raise InputError(f"Expected image_size (32, 32) for the CIFAR images in {root}, received {size}.")
         return dict(download_cifar(name) if name in CLASS_NAMES else open_cifar(root))
-    if is_class_folders(root):
+    tree = PhotoTree.read(root)
+    if is_class_folders(tree):
         return open_class_folders(root, geometry, skip_broken)
-    if is_image_folder(root):
+    if is_image_folder(tree):
         return open_image_folder(root, geometry, skip_broken)
     if is_stanford_dogs(root):
         return open_stanford_dogs(root, geometry, skip_broken)

@@ -14,7 +14,7 @@ from PIL import Image
 from keras_lite.data.geometry import Crop, ImageGeometry, RandomCrop
 from keras_lite.data.images import open_photo
 from keras_lite.data.sources import Source
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 
 CACHE_BYTES = 4 * 2**30
 _AT_ONCE = 10_000
@@ -140,11 +140,6 @@ def load_photos(
             part = kept[good] if broken else kept[good[0] : good[-1] + 1]
         sources[split] = PhotoSource([rows[n][1] for n in good], labels, class_names, geometry, read, part)
     return sources
-
-
-def some(names: list[str]) -> str:
-    """Return the first of some names, and how many there are more."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _report_broken(errors: list[InputError], skip_broken: bool) -> None:

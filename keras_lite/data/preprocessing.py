@@ -95,17 +95,17 @@ class Preprocessing:
         rows -= offset
         return rows.reshape(images.shape)
 
-    def limits(self) -> tuple[float, float]:
-        """Return the least and the greatest number that a pixel of any channel can become.
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the greatest number that a pixel can become, for each channel.
 
         Example:
 
-        >>> Preprocessing((8, 8), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).limits()
-        (-1.0, 1.0)
+        >>> Preprocessing((8, 8), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).limits()[1].tolist()
+        [1.0, 1.0, 1.0]
         """
         height, width = self.image_size
         ends = self(np.stack([np.full((height, width, 3), level, "uint8") for level in (0, 255)]))
-        return float(ends.min()), float(ends.max())
+        return ends[0, 0, 0], ends[1, 0, 0]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain lists, ready for JSON; how photos are scaled where it is not the usual way."""

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from keras_lite.data.geometry import ImageGeometry
-from keras_lite.data.image_folder import visible
 from keras_lite.data.mat_file import read_mat
-from keras_lite.data.photos import CACHE_BYTES, load_photos, some
+from keras_lite.data.photo_tree import PhotoTree
+from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 
 _LIST_FOLDERS = ("lists", "file_list", ".")
 _LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
@@ -53,7 +53,7 @@ def open_stanford_dogs(
     """
     root = Path(data_dir)
     images = root / "Images"
-    class_names = [entry.name for entry in visible(images) if entry.is_dir()]
+    class_names = [folder.name for folder in PhotoTree.read(images).folders]
     if len(class_names) < 2:
         raise InputError(f"Expected a folder for each breed in {images}, found {len(class_names)}.")
     lists = {split: _find_list(root, name) for split, name in _LISTS.items()}

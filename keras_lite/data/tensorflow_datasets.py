@@ -14,10 +14,10 @@ from typing import Any
 from PIL import Image
 
 from keras_lite.data.geometry import ImageGeometry
-from keras_lite.data.image_folder import SPLIT_FOLDERS
 from keras_lite.data.images import decode_photo
 from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
+from keras_lite.data.split_folders import SPLITS, split_of
 from keras_lite.errors import InputError, import_extra
 
 _EXTRA = "tfds"
@@ -80,8 +80,8 @@ def open_tensorflow_datasets(
     if "image" not in features or not class_names:
         raise InputError(f"Expected image and label in the data set {name}, received {', '.join(features)}.")
     photos = {}
-    for split, names in SPLIT_FOLDERS.items():
-        for found in [found for found in names if found in info.splits]:
+    for split in SPLITS:
+        for found in [found for found in info.splits if split_of(found) == split]:
             files = [Path(file) for file in info.splits[found].filepaths]
             photos[split] = [row for file in files for row in _read_records(file, len(class_names), tensorflow)]
     if not photos:

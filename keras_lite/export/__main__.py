@@ -28,8 +28,7 @@ from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import check_classes, check_writable, to_tflite
 from keras_lite.export.trained_model import fit_input, keras_file
 from keras_lite.export.verification import THRESHOLDS
-from keras_lite.graph import flatten, in_float32, output_of
-from keras_lite.quantization import post_training
+from keras_lite.graph import flatten, output_of
 
 _OF_FLAGS = ("mean", "std", "keep_aspect", "interpolation", "output_kind")  # what an information file tells
 
@@ -88,7 +87,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     output = Path(values.output or path.with_name(f"{path.stem}_{values.precision}.tflite"))
     if output.suffix != ".tflite":
         raise InputError(f"Expected --output to end in .tflite, received {output}.")
-    given = _given_info(values, path)
+    given = given_info(values, path)
     model = load_model(path)
     info = given or read_model_info(path)
     if given:
@@ -99,17 +98,12 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
     half = (len(images) + 1) // 2
-    thresholds = THRESHOLDS[values.precision]
+    thresholds = THRESHOLDS["stock int8" if values.stock_converter else values.precision]
     if values.min_agreement is not None:
         thresholds = dataclasses.replace(thresholds, agreement=values.min_agreement)
     check_classes(model, info)
     check_writable(output.parent)
     print(f"Converting {path} to {values.precision} ...", flush=True)
-    reference = None
-    if values.precision == "int8" and not values.stock_converter:
-        reference = in_float32(model)
-        model, _ = post_training(reference, images[:half])
-        info = info.quantized()
     verification = to_tflite(
         model,
         output,
@@ -118,13 +112,13 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         samples=images[half:] if len(images) > half else images,
         info=info,
         thresholds=thresholds,
-        reference=reference,
+        stock=values.stock_converter,
     )
     write_model_card(output, row=row_of_run(positional[0]))
     print(
-        f"{output}: {output.stat().st_size:,} bytes; on {verification.images} images it agrees with the model in "
-        f"{verification.agreement:.2%} of the top-1 classes (largest difference {verification.largest_difference:.2g}, "
-        f"mean {verification.mean_difference:.2g}, largest answer {verification.largest_answer:.2g})"
+        f"{output}: {output.stat().st_size:,} bytes; {verification} (from the converted model: largest difference "
+        f"{verification.largest_difference:.2g}, mean {verification.mean_difference:.2g}, largest answer "
+        f"{verification.largest_answer:.2g})"
     )
 
 
@@ -133,7 +127,7 @@ def cli() -> NoReturn:
     command_line.run(main, FLAGS, __doc__)
 
 
-def _given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
+def given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
     """Return what the flags say about the model, or None if they leave that to its information file."""
     if values.class_names is None and values.image_size is None:
         alone = [name for name in _OF_FLAGS if not values[name].using_default_value]

@@ -1,14 +1,14 @@
 """Compare what a trained model gives at each precision: accuracy, agreement, size, latency.
 
-    python -m keras_lite.export.compare_precisions MODEL --data_dir DATA [--precisions float32,int8,quantized]
+    python -m keras_lite.export.compare_precisions MODEL --data_dir DATA [--precisions float32,stock-int8,int8]
 
 MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it. DATA has a validation or training
 split, from which the activation ranges are taken, and a test split; for a run folder it defaults to the run's own. Into
 the folder `precisions` beside the model come a .tflite file for each precision, result.json and precisions.png.
 
-float32, float16, dynamic and int8 are the stock converter's, int8 and int16 (activations) with ranges from images;
-`quantized` is int8 after this package's own preparation and post-training quantisation, which prints what it chose
-(see `keras_lite.quantization.post_training`); `trained` is the int8 file of
+`int8` is this package's, after post-training quantization, which prints what it chose (see
+`keras_lite.quantization.post_training`); float32, float16, dynamic, int16 (activations) and `stock-int8` are the stock
+converter's, the last two with ranges from images; `trained` is the int8 file of
 `python -m keras_lite.quantize`, if the model's folder has one.
 """
 
@@ -40,12 +40,12 @@ TITLES = {
     "float16": "float16 weights",
     "dynamic": "int8 weights",
     "int16": "int16 activations, int8 weights",
-    "int8": "int8, stock converter",
-    "quantized": "int8, post-training",
+    "stock-int8": "int8, stock converter",
+    "int8": "int8, post-training",
     "trained": "int8, quantisation-aware",
 }
 # A file that has lost its accuracy is to be shown, not refused.
-_ANY = Thresholds(agreement=0.0, correlation=-1.0)
+_ANY = Thresholds()
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
@@ -64,7 +64,7 @@ def compare_precisions(
     info: ModelInfo,
     data: dict[str, Source],
     output_dir: str | os.PathLike,
-    precisions: tuple[str, ...] = ("float32", "float16", "dynamic", "int8", "quantized"),
+    precisions: tuple[str, ...] = ("float32", "float16", "dynamic", "stock-int8", "int8"),
     trained: str | os.PathLike | None = None,
     threads: tuple[int, ...] = (1, 2),
     image_limit: int | None = None,
@@ -83,12 +83,12 @@ def compare_precisions(
         trained: The int8 file for the precision `"trained"`.
         threads: Numbers of threads to measure latency with.
         image_limit: At most so many test images.
-        calibration_images: Images that set the ranges; for `"quantized"` one half of them judges.
+        calibration_images: Images that set the ranges; for `"int8"` one half of them judges.
         seed: What the choice of images is drawn from.
 
     Returns:
         What `result.json` holds: the figures of `keras_lite.export.report.report`, what they were measured on, and
-        under `post_training` what was tried and chosen for the precision `"quantized"`.
+        under `post_training` what was tried and chosen for the precision `"int8"`.
 
     Raises:
         InputError: If a precision is unknown, or the model can't be had at one.
@@ -124,11 +124,12 @@ def compare_precisions(
             continue
         print(f"converting: {TITLES[name]}", flush=True)
         files[name] = folder / f"{info.name}_{name}.tflite"
-        if name == "quantized":
-            quantized, chosen = post_training(model, calibration)
-            to_tflite(quantized, files[name], "int8", samples=samples, info=info.quantized(), thresholds=_ANY)
+        if name == "int8":
+            quantized, chosen = post_training(model, calibration, preprocessing=info.preprocessing, output=info.output)
+            to_tflite(quantized, files[name], name, samples=samples, info=info, reference=model)
         else:
-            to_tflite(model, files[name], name, calibration, samples, info, _ANY)
+            stock = name == "stock-int8"
+            to_tflite(model, files[name], name.removeprefix("stock-"), calibration, samples, info, _ANY, stock=stock)
     by_title = {TITLES[name]: path for name, path in files.items()}
     figures = report(model, by_title, source, info, threads=threads)
     result = {"name": info.name, "split": test, "calibration_images": len(calibration), "seed": seed, **figures}

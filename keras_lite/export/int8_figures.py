@@ -14,7 +14,7 @@ from keras_lite.export.conversion import convert
 from keras_lite.export.inspection import inspect
 from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.runner import run_in_subprocess
-from keras_lite.export.verification import compare
+from keras_lite.export.verification import allowed_steps, compare, exactness
 from keras_lite.quantization import calibrate, quantize_aware
 from keras_lite.training.environment import environment
 
@@ -27,7 +27,7 @@ class FloatFigures:
     """What was found of the float32 file of the same network, and how both compare.
 
     Args:
-        parameters: Trainable parameters.
+        parameters: Parameters, frozen ones included.
         macs: Multiply-accumulates for one image.
         difference: Largest difference of an answer from Keras' own, as a share of the largest answer.
         partitions: Parts that XNNPACK runs.
@@ -57,7 +57,7 @@ class Figures:
             of the images that set it among them.
         within_one: Share of logits at most one step away from the quantised model's, computed in whole numbers
             (`keras_lite.export.IntegerModel`).
-        equal: Share of logits that are equal to those.
+        equal: Share of logits that are equal to those; all must be, unless there are `inexact` operators.
         floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
             halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
             much.
@@ -65,6 +65,7 @@ class Figures:
         fake_correlation: The fake-quantised model's with the float model: what 8 bits cost, whoever computes them.
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
+        inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
     """
 
     network: str
@@ -80,6 +81,7 @@ class Figures:
     fake_correlation: float
     seconds: float
     float32: FloatFigures | None = None
+    inexact: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> "Figures":
@@ -98,12 +100,17 @@ class Figures:
             f"{self.partitions} partitions": attention or (self.partitions == 1 and not self.not_delegated),
             f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation >= 8,
             f"output range {self.range_ratio:.2f} > 1.5 times the logits": self.range_ratio <= 1.5,
-            f"{self.within_one:.1%} < 99% within a step": self.within_one >= 0.99,
+            self._departure(): self.equal == 1.0 or (allowed_steps(self.inexact) and self.within_one == 1.0),
             f"correlation {self.correlation:.3f} < 0.98": self.correlation >= 0.98,
         }
         if self.float32 is not None:
             demands[f"float32 file off by {self.float32.difference:.1e} > 1e-4"] = self.float32.difference <= 1e-4
         return [text for text, met in demands.items() if not met]
+
+    def _departure(self) -> str:
+        if self.inexact:
+            return f"{1 - self.within_one:.2%} more than a step from the quantized model"
+        return f"{1 - self.equal:.2%} unequal to the quantized model"
 
     def shared_with_control(self) -> list[str]:
         """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
@@ -150,8 +157,11 @@ def convert_and_measure(
     expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
     seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
     fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
-    exact = IntegerModel(quantized, path).predict(others)
-    return measure(network, found, seen, expected, fake, exact, received, time.monotonic() - start)
+    whole = IntegerModel(quantized, path)
+    exact = whole.predict(others)
+    figures = measure(network, found, seen, expected, fake, exact, received, time.monotonic() - start)
+    inexact = exactness(exact, received, found.output["scale"], whole.inexact).inexact
+    return dataclasses.replace(figures, inexact=inexact)
 
 
 def made_with() -> str:

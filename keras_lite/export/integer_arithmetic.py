@@ -14,6 +14,8 @@ LOWEST, HIGHEST = -128, 127
 _EXACT = 2.0**24
 # XNNPACK brings int8 numbers to another scale by a factor in so many parts, halves rounded up.
 _PARTS = np.float32(256.0)
+# It leaves a leaky ReLU to LiteRT's own kernel where a factor is below one part, or beyond this.
+_LARGEST_FACTOR = np.float32(128.0)
 # XNNPACK adds int8 numbers by factors of so many bits, and not where scales differ more than this.
 _SUM_BITS, _SUM_RATIOS = 20, (2.0**-10, 2.0**8)
 
@@ -30,7 +32,8 @@ class Int8Range:
         """Return the range of all int8 numbers between two values, which float32 holds."""
         lowest, highest = float(np.float32(lowest)), float(np.float32(highest))
         step = (highest - lowest) / (HIGHEST - LOWEST)
-        return cls(np.float32(step), int(np.clip(np.rint(LOWEST - lowest / step), LOWEST, HIGHEST)))
+        zero = np.floor(LOWEST - lowest / step + 0.5)  # halves go up
+        return cls(np.float32(step), int(np.clip(zero, LOWEST, HIGHEST)))
 
     def cut_off(self, whole: np.ndarray, lowest: float | None = None, highest: float | None = None) -> "Int8Tensor":
         """Return whole numbers of steps as a tensor, those outside of the range, or of given values, cut off."""
@@ -130,11 +133,28 @@ def matrix_product(inputs: list[Int8Tensor], target: Int8Range, transposed: bool
     """Return the product of two batches of matrices, the second ones transposed if `transposed`."""
     first, second = (tensor.whole.astype("float64") for tensor in inputs)
     sums = first @ (second.swapaxes(-1, -2) if transposed else second)
-    # Not XNNPACK's, but LiteRT's own kernel: a factor of 31 bits, and what comes of it is rounded once more.
+    # Not XNNPACK's, but LiteRT's own kernel.
     steps = float(inputs[0].range.step) * float(inputs[1].range.step) / float(target.step)
-    factor, exponent = np.frexp(steps)
-    product = np.floor(sums * np.rint(np.ldexp(factor, 31)) / 2.0**31 + 0.5)
-    return target.cut_off(np.sign(product) * np.floor(np.ldexp(np.abs(product), int(exponent)) + 0.5))
+    return target.cut_off(_times(sums, steps))
+
+
+def leaky_relu(source: Int8Tensor, target: Int8Range, slope: float) -> Int8Tensor:
+    """Return a leaky ReLU.
+
+    XNNPACK's one operator has a factor in 256 parts for each side of zero, so that it errs by a quarter of a step more
+    at most below zero, and by a half above. Written out instead, as relu(x) - relu(-a x) or a x + (1 - a) relu(x), it
+    takes three operators and rounds more often: over five convolutions with slopes of 0.01, 0.1 and 0.3 the root mean
+    square error was 2 to 5% larger. Only two convolutions in place of one err less, by a sixth, at twice the work.
+    """
+    above = source.range.step / target.step
+    below = above * np.float32(slope)
+    whole = source.whole.astype("float64")
+    if all(1.0 / _PARTS <= factor <= _LARGEST_FACTOR for factor in (above, below)):
+        return target.cut_off(_in_parts(whole, np.where(whole < 0.0, below, above)))
+    # Not XNNPACK's, but LiteRT's own kernel.
+    steps = float(source.range.step) / float(target.step)
+    leaking = float(source.range.step) * float(np.float32(slope)) / float(target.step)
+    return target.cut_off(np.where(whole < 0.0, _times(whole, leaking), _times(whole, steps)))
 
 
 def softmax(source: Int8Tensor, target: Int8Range) -> Int8Tensor:
@@ -160,8 +180,7 @@ def requantized(tensor: Int8Tensor, target: Int8Range) -> Int8Tensor:
     """Return a tensor in another range; in the same one as it is."""
     if tensor.range == target:
         return tensor
-    factor = np.rint(_PARTS * (tensor.range.step / target.step))
-    return target.cut_off(np.floor((tensor.whole * factor + _PARTS / 2) / _PARTS))
+    return target.cut_off(_in_parts(tensor.whole, tensor.range.step / target.step))
 
 
 def number(value: float) -> Int8Tensor:
@@ -169,3 +188,16 @@ def number(value: float) -> Int8Tensor:
     steps = float(HIGHEST - LOWEST)
     whole = np.float32(np.sign(value) * steps)
     return Int8Tensor(whole, Int8Range(np.float32(abs(value) / steps), 0))
+
+
+def _in_parts(whole: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Multiply as XNNPACK does where it brings numbers to another scale."""
+    return np.floor((whole * np.rint(_PARTS * factor) + _PARTS / 2) / _PARTS)
+
+
+def _times(whole: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply as LiteRT's kernels do: by a factor of 31 bits, and what comes of it is rounded once more."""
+    share, exponent = np.frexp(factor)
+    whole = np.ldexp(whole, max(int(exponent), 0))
+    product = np.floor(whole * np.rint(np.ldexp(share, 31)) / 2.0**31 + 0.5)
+    return np.sign(product) * np.floor(np.ldexp(np.abs(product), min(int(exponent), 0)) + 0.5)

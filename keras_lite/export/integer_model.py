@@ -33,8 +33,10 @@ class IntegerModel:
 
     Convolutions and dense layers sum exactly and are rounded once; sums, products, means, sigmoids and what comes to
     another scale before a concatenation have XNNPACK's own factors, softmax and products of two matrices those of
-    LiteRT's kernels. Structure and ranges are the model's, and so are kernels and biases, in the whole numbers that the
-    file has for them. Other functions (GELU, tanh) are computed in floats and rounded where the model rounds them.
+    LiteRT's kernels. Structure and ranges are the model's. Kernels and biases are the model's too, but in the whole
+    numbers that the file has for them, which may differ from the model's by a step of rounding, not by more: so what is
+    proven is the file's arithmetic, not the last step of its kernels. Other functions (GELU, tanh) are computed in
+    floats and rounded where the model rounds them; `inexact` names them.
 
     On x86 processors every published network then answers as its file does, to the bit; XNNPACK's kernels for others
     round a number here and there the other way.
@@ -61,6 +63,7 @@ class IntegerModel:
     def __init__(self, quantized: Any, path: str | os.PathLike):
         self.quantized = quantized
         self._kernels = _read_kernels(path)
+        self._inexact: set[str] = set()
         # With the layers whose answers each takes, and the layer whose answers it gives.
         self._operators: list[tuple[list[str], str, Callable]] = []
         inside: set[str] = set()  # layers that the operator of one before them computes
@@ -73,8 +76,13 @@ class IntegerModel:
             self._operators.append(([_maker(each) for each in inputs], chain[-1].name, self._operator(chain)))
         self._last_use = {each: at for at, (inputs, _, _) in enumerate(self._operators) for each in inputs}
 
+    @property
+    def inexact(self) -> list[str]:
+        """The layers that are computed in floats and rounded, for want of a rule that is exact to the bit."""
+        return sorted(self._inexact)
+
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the logits, as float32.
+        """Return the answers, as float32.
 
         Args:
             images: Preprocessed float images of shape `(count, height, width, 3)`.
@@ -112,6 +120,7 @@ class IntegerModel:
         if target is None:
             target = _range_ahead(last)
         if target is None:
+            self._inexact.add(_name_of(layer))
             return lambda inputs: Int8Tensor(_in_floats(chain, inputs), UNROUNDED)
         lowest, highest = _limits(chain)
         if kind in _WEIGHTED:
@@ -122,6 +131,7 @@ class IntegerModel:
             "Add": lambda inputs: arithmetic.add(inputs, target, lowest, highest),
             "AddConstant": lambda inputs: arithmetic.add([*inputs, _constant(first)], target, lowest, highest),
             "GlobalAveragePooling2D": lambda inputs: arithmetic.mean(inputs[0], target, layer.keepdims),
+            "LeakyReLU": lambda inputs: arithmetic.leaky_relu(inputs[0], target, float(layer.alpha)),
             "Join": lambda inputs: arithmetic.join(inputs, target, layer.axis),
             "MatMul": lambda inputs: arithmetic.matrix_product(inputs, target, layer.transposed),
             "Multiply": lambda inputs: arithmetic.multiply(inputs, target, lowest, highest),
@@ -137,7 +147,10 @@ class IntegerModel:
             )
         if kind == "Activation" and layer.get_config()["activation"] == "sigmoid":
             return lambda inputs: arithmetic.sigmoid(inputs[0], target)
-        return functions.get(kind, lambda inputs: target.cut_off(np.rint(_in_floats(chain, inputs) / target.step)))
+        if kind in functions:
+            return functions[kind]
+        self._inexact.add(_name_of(layer))
+        return lambda inputs: target.cut_off(np.rint(_in_floats(chain, inputs) / target.step))
 
     def _weighted(
         self, chain: list[Any], target: Int8Range, lowest: float | None, highest: float | None
@@ -201,6 +214,11 @@ def _as_in_keras(kernel: np.ndarray, kind: str) -> np.ndarray:
     if kind == "Dense":
         return kernel.T
     return kernel.transpose(1, 2, 3, 0) if kernel.ndim == 4 else kernel
+
+
+def _name_of(layer: Any) -> str:
+    kind = type(layer).__name__
+    return f"{kind}({layer.get_config()['activation']})" if kind == "Activation" else kind
 
 
 def _maker(tensor: Any) -> str:

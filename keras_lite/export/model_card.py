@@ -8,6 +8,7 @@ from keras_lite.data import Preprocessing, model_info_path
 from keras_lite.data.scaling import IN_WORDS
 from keras_lite.export.agreement import agreement_title, format_agreement
 from keras_lite.files import read_json, write_json, write_text
+from keras_lite.quantization.closeness import AGREEMENT
 
 _SHOWN_CLASSES = 10
 _OUTPUTS_ARE = {
@@ -42,7 +43,7 @@ def write_model_card(
 
     Args:
         path: The `.tflite` file; `x.tflite` has `x.json` beside it and gets `x.md`.
-        parameters: Trainable parameters of the model.
+        parameters: Parameters of the model, frozen ones included.
         macs: Multiply-accumulates for one image.
         row: Id of the published row that the model stands for.
         accuracy: From `accuracy_entry`.
@@ -210,14 +211,30 @@ def _accuracy(entries: dict[str, Any]) -> str:
 
 def _verification(entries: dict[str, Any]) -> str:
     figures = entries["verification"]
-    classes = ""
-    if entries.get("output", "logits") in ("logits", "probabilities"):
-        classes = f"the file agreed with its model in {figures['agreement']:.2%} of the top-1 classes. Its"
-    return (
-        f"## Verification\n\nRun in LiteRT on {figures['images']:,} images, {classes or 'its'} answers' deviations "
-        f"from their mean correlate with the model's by {figures['correlation']:.4f}; the largest difference of an "
-        f"answer is {figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
-    )
+    output = figures["output"]
+    sentences = [f"Run in LiteRT on {figures['images']:,} images."]
+    if (exact := figures["exactness"]) is not None:
+        sentences.append(_exactness(exact))
+    if (found := figures["float_closeness"]) is not None:
+        sentences.append(
+            f"Compared with the float model: {AGREEMENT[output]} {found['agreement']:.2%}, divergence "
+            f"{found['divergence']:.5f} with a standard error of {found['standard_error']:.5f}."
+        )
+    elif exact is None:
+        sentences.append(
+            f"Compared with its model: {AGREEMENT[output]} {figures['agreement']:.2%}; the answers' deviations from "
+            f"their mean correlate by {figures['correlation']:.4f}; the largest difference of an answer is "
+            f"{figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
+        )
+    return "## Verification\n\n" + " ".join(sentences)
+
+
+def _exactness(exact: dict[str, Any]) -> str:
+    equal = "All answers are" if exact["equal"] == 1.0 else f"{exact['equal']:.2%} of the answers are"
+    text = f"{equal} equal to the quantized model's, computed in whole numbers"
+    if not exact["inexact"]:
+        return f"{text}."
+    return f"{text}, the others at most {exact['steps']} steps away: no exact rule for {', '.join(exact['inexact'])}."
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, answer_kind, interpret, with_classes
 from keras_lite.errors import import_extra
@@ -16,9 +17,12 @@ from keras_lite.export.samples import answers, sample
 from keras_lite.export.tflite import to_tflite
 from keras_lite.files import write_json
 from keras_lite.graph import in_float32
-from keras_lite.quantization import finetune, post_training
-from keras_lite.training.splits import first_shuffled, with_validation
+from keras_lite.quantization import post_training
+from keras_lite.quantization.finetuning_process import finetune_apart
+from keras_lite.training.splits import divide, first_shuffled, with_validation
 
+# Fewer images tell nothing of a difference.
+_LEAST_JUDGES = 8
 FLOAT32, INT8 = "TFLite float32", "TFLite int8"
 
 
@@ -33,16 +37,18 @@ class QuantizationOptions:
         distill: Share of the float model's answers in the target, the labels having the rest.
         freeze_batch_norm: Share of the epochs after which batch normalisation's statistics stay.
         image_limit: At most so many training images; None: all.
+        judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
         calibration_images: Images that post-training quantisation sets ranges and biases with, and is judged by.
         seed: Order and augmentation.
     """
 
     epochs: int = 2
-    learning_rate: float = 5e-5
+    learning_rate: float = 5e-6
     batch_size: int = 32
     distill: float = 0.9
     freeze_batch_norm: float = 0.0
     image_limit: int | None = None
+    judge_images: int = 512
     calibration_images: int = 512
     seed: int = 0
 
@@ -58,7 +64,9 @@ def quantize_run(
 ) -> dict[str, Any]:
     """Quantise a trained model, fine-tune it, export it as float32 and int8, and measure all of them.
 
-    Fine-tuning starts from what `keras_lite.quantization.post_training` gives.
+    Fine-tuning starts from what `keras_lite.quantization.post_training` gives, and an epoch takes the place of the
+    start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
+    It runs in a process of its own, whose death is survived.
 
     Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
     model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and
@@ -79,7 +87,8 @@ def quantize_run(
 
     Returns:
         What `result.json` holds: the figures of `keras_lite.export.report.report`, the options, what post-training
-        quantisation chose, the comparison of each file with its model, and the seconds it took.
+        quantization chose, what each epoch of the fine-tuning gave and which was kept, the comparison of each file with
+        its model, and the seconds it took.
 
     Raises:
         InputError: If the model can't be quantised, the data has a class that it doesn't know, or an option is wrong.
@@ -102,24 +111,35 @@ def quantize_run(
     model = in_float32(model)
     folder = Path(output_dir)
     data, test = _splits(model, info, data, options.seed)
-    train, samples = data["train"], sample(data["valid"], info.preprocessing, 200, options.seed)
+    held_out = min(options.judge_images, len(data["train"]) // 5)
+    judges, train = divide(data["train"], held_out, options.seed)
+    samples = sample(data["valid"], info.preprocessing, 200, options.seed)
     if options.image_limit is not None and options.image_limit < len(train):
         train = first_shuffled(train, options.image_limit, options.seed)
     calibration = sample(train, info.preprocessing, options.calibration_images, options.seed)
     files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: int8_file(folder, info)}
     # First what is quick: an error of conversion shows before the training.
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
-    quantized, chosen = post_training(model, calibration)
+    quantized, chosen = post_training(model, calibration, preprocessing=info.preprocessing, output=info.output)
     state = folder / "finetune.npz"
-    batches = Batches(
-        train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
-        shuffle=True, seed=options.seed, drop_remainder=True,
-    )  # fmt: skip
-    finetune(
-        quantized, batches, model, options.epochs, options.learning_rate, options.distill,
-        options.freeze_batch_norm, state,
-    )  # fmt: skip
-    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=info.quantized())
+    fine_tuning = None
+    if options.epochs and held_out < _LEAST_JUDGES:
+        print(
+            f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
+            "times as many, which tell whether it helps",
+            flush=True,
+        )
+    elif options.epochs:
+        batches = Batches(
+            train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
+            shuffle=True, seed=options.seed, drop_remainder=True,
+        )  # fmt: skip
+        fine_tuning = finetune_apart(
+            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state,
+            epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
+            freeze_batch_norm=options.freeze_batch_norm, output=info.output,
+        )  # fmt: skip
+    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=info, reference=model)
     seconds = time.monotonic() - start
     figures = report(model, files, data[test], info, quantized)
     for file in files.values():
@@ -130,6 +150,7 @@ def quantize_run(
         **figures,
         "options": dataclasses.asdict(options),
         "post_training": chosen.to_dict(),
+        "fine_tuning": None if fine_tuning is None else fine_tuning.to_dict(),
         "verification": {title: figure.to_dict() for title, figure in verification.items()},
         "seconds": round(seconds, 1),
     }

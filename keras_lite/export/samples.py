@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_lite.data import Preprocessing, Source, is_named, open_data, read_image
 from keras_lite.data.cifar import find_cifar
-from keras_lite.data.image_folder import find_images
+from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
 
 _CHUNK = 200
@@ -35,7 +35,7 @@ def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, coun
     if is_named(data_dir) or find_cifar(root):
         sources = open_data(data_dir, preprocessing.geometry)
         return sample(next(iter(sources.values())), preprocessing, count, seed)
-    paths = find_images(root)
+    paths = find_photos(root)
     chosen = _choose(len(paths), count, seed)
     return preprocessing(np.stack([read_image(paths[index], preprocessing.geometry) for index in chosen]))
 

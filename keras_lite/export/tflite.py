@@ -1,7 +1,6 @@
 """Writing a model as a TFLite file that is proven to answer like it."""
 
 import dataclasses
-import functools
 import hashlib
 import importlib.metadata
 import os
@@ -20,11 +19,21 @@ from keras_lite.export.inspection import Inspection, inspect
 from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.runner import run_in_subprocess
-from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification, VerificationError, compare
+from keras_lite.export.verification import (
+    THRESHOLDS,
+    Thresholds,
+    Verification,
+    VerificationError,
+    compare,
+    exactness,
+)
 from keras_lite.files import atomic_path, write_json, write_text
-from keras_lite.graph import in_float32
+from keras_lite.graph import flatten, in_float32, output_of
 from keras_lite.profiling import profile
 from keras_lite.quantization.calibration import check_images
+from keras_lite.quantization.closeness import as_quantized, closeness
+from keras_lite.quantization.input_range import know_input_range
+from keras_lite.quantization.post_training import judged_as, post_training
 from keras_lite.quantization.quantize_aware import is_finetuned, is_quantized
 from keras_lite.quantization.to_tf_keras import to_tf_keras
 
@@ -41,31 +50,38 @@ def to_tflite(
     info: ModelInfo | None = None,
     thresholds: Thresholds | None = None,
     reference: keras.Model | None = None,
+    stock: bool = False,
 ) -> Verification:
     """Write a model as a TFLite file, once the file has been shown to answer like the model.
 
     The converted model is run in LiteRT with XNNPACK, in another process, on `samples`, and its answers are compared
-    with those of the model: a quantisation-aware one is computed in whole numbers, rounded as XNNPACK does (see
-    `keras_lite.export.IntegerModel`). Only then is the file given its name; if it falls short, nothing is left behind.
-    Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with
-    scale and zero point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class name a
-    line) and `x.md`, the same as a card to read.
+    with those of the model. An int8 file must be equal to its quantized model to the bit, computed in whole numbers as
+    XNNPACK computes (see `keras_lite.export.IntegerModel`); where the model has operators without an exact rule, or
+    the processor is none of x86, within a step of the output: the card names them. How far it is from the float model
+    is part of the verdict, which is printed. Only then is the file given its name; if it falls short, nothing is left
+    behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with scale and zero
+    point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class name a line) and
+    `x.md`, the same as a card to read.
 
     Args:
-        model: A functional or Sequential Keras 3 model of any backend, or a quantisation-aware model from
-            `keras_lite.quantization.quantize_aware`. One of mixed precision is taken as float32.
+        model: A functional or Sequential Keras 3 model of any backend, or a quantized model from
+            `keras_lite.quantization.post_training` or `quantize_aware`. One of mixed precision is taken as float32.
         path: The file to write, `*.tflite`. Its batch is 1.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
-            `"int8"`: 8 bits throughout, input and output included; of a plain model as the stock converter does it,
-            which `keras_lite.quantization.post_training` does better. A quantised model can only be `"int8"`.
-        calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They set the activation
-            ranges of an `"int8"` or `"int16"` file of a plain model (a hundred are enough).
+            `"int8"`: 8 bits throughout, input and output included. A plain model is quantized by
+            `keras_lite.quantization.post_training` first; a softmax at its end is left out. A quantized model can only
+            be `"int8"`.
+        calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They quantize a plain
+            model for `"int8"` and `"int16"` (512 are enough).
         samples: Real images, preprocessed, to compare the answers on. Defaults to `calibration`.
-        info: Class names and preprocessing. Without it there is no labels file and the metadata lack both.
+        info: Class names and preprocessing, and what `model` answers. The range of an int8 file's input is then what
+            pixels from 0 to 255 can become; without it there is no labels file and the metadata lack all three.
         thresholds: What the file must reach. Defaults to `keras_lite.export.THRESHOLDS` of the precision.
-        reference: The float model behind a quantised one: the agreement is counted with its top-1 classes then, the
-            other figures with the answers of `model`.
+        reference: The float model behind a quantized one, for the verdict.
+        stock: Whether an int8 file of a plain model is calibrated by TensorFlow's own converter, for comparison. Its
+            ranges are partly wrong (a tensor's and those of what is computed in its memory are mixed), and activations
+            that XNNPACK lacks in int8 split the file.
 
     Returns:
         The figures of the comparison.
@@ -79,31 +95,36 @@ def to_tflite(
     Example:
 
     ```python
-    images = preprocessing(source.images(range(100)))
+    images = preprocessing(source.images(range(512)))
     to_tflite(model, "model.tflite", precision="int8", calibration=images, info=info)
     ```
     """
     path = Path(path)
     quantized = is_quantized(model)
-    _check_arguments(path, precision, quantized, calibration, samples)
+    _check_arguments(path, precision, quantized, calibration, samples, stock)
     import_extra("ai_edge_litert.interpreter", "quantization")
     check_writable(path.parent)
-    model = model if quantized else in_float32(model)
+    check_classes(model, info)
+    if not quantized:
+        model = in_float32(model)
+        if precision == "int8" and not stock:
+            known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
+            quantized, reference = True, model
+            model, _ = post_training(reference, calibration, **known)
     twin = model if quantized else to_tf_keras(model)
     samples = check_images(twin, calibration if samples is None else samples)
+    if quantized and info is not None:
+        info = info.quantized()
+        know_input_range(model, samples, info.preprocessing)
     if calibration is not None:
         calibration = check_images(twin, calibration)
-    check_classes(twin, info)
     content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
     if thresholds is None:
-        thresholds = THRESHOLDS["int8 quantisation-aware" if quantized else precision]
+        thresholds = THRESHOLDS["stock int8" if stock else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        answering = IntegerModel(model, temporary).predict if quantized else functools.partial(model.predict, verbose=0)
-        expected = np.asarray(answering(samples))
-        classes = (expected if reference is None else np.asarray(reference.predict(samples, verbose=0))).argmax(1)
-        inspection, verification = _verify(temporary, path.name, samples, expected, classes, thresholds)
-    made = "quantisation-aware" if is_finetuned(model) else "post-training"
+        inspection, verification = _verify(temporary, path.name, model, reference, samples, info, thresholds)
+    made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
     _write_beside(path, info, inspection, {
         "precision": precision,
         "quantization": made if precision in _CALIBRATED else None,
@@ -111,9 +132,12 @@ def to_tflite(
         "sha256": hashlib.sha256(content).hexdigest(),
         "verification": verification.to_dict(),
     })  # fmt: skip
-    # A quantisation-aware model has other layers; whoever made it knows the counts of the model behind it.
-    size = None if quantized else profile(model)
+    # Whoever quantized a model knows the counts of the model behind it.
+    counted = reference if quantized else model
+    size = None if counted is None else profile(counted)
     write_model_card(path, **({} if size is None else {"parameters": size.parameters, "macs": size.macs}))
+    if quantized:
+        print(f"{path.name}: {verification}", flush=True)
     return verification
 
 
@@ -132,20 +156,25 @@ def check_writable(folder: Path) -> None:
 
 
 def _check_arguments(
-    path: Path, precision: str, quantized: bool, calibration: np.ndarray | None, samples: np.ndarray | None
+    path: Path,
+    precision: str,
+    quantized: bool,
+    calibration: np.ndarray | None,
+    samples: np.ndarray | None,
+    stock: bool,
 ) -> None:
     if path.suffix != ".tflite":
         raise InputError(f"Expected a path that ends in .tflite, received {path}.")
     if precision not in PRECISIONS:
         raise InputError(f"Expected precision to be one of {PRECISIONS}, received {precision!r}.")
     if quantized and precision != "int8":
-        raise InputError(f'Expected precision "int8" for a quantisation-aware model, received {precision!r}.')
+        raise InputError(f'Expected precision "int8" for a quantized model, received {precision!r}.')
+    if stock and (quantized or precision != "int8"):
+        raise InputError('Expected stock=True with precision "int8" of a plain model only.')
     if calibration is None and samples is None:
         raise InputError("Expected real images as calibration or samples to verify the file with, received none.")
     if precision in _CALIBRATED and not quantized and calibration is None:
-        raise InputError(
-            f"Expected calibration images for the {precision} file of a model that is not quantisation-aware."
-        )
+        raise InputError(f"Expected calibration images for the {precision} file of a model that is not quantized.")
 
 
 def check_classes(model: Any, info: ModelInfo | None) -> None:
@@ -162,8 +191,15 @@ def check_classes(model: Any, info: ModelInfo | None) -> None:
 
 
 def _verify(
-    file: Path, name: str, samples: np.ndarray, expected: np.ndarray, classes: np.ndarray, thresholds: Thresholds
+    file: Path,
+    name: str,
+    model: Any,
+    reference: keras.Model | None,
+    samples: np.ndarray,
+    info: ModelInfo | None,
+    thresholds: Thresholds,
 ) -> tuple[Inspection, Verification]:
+    """Compare a file with the model that was converted, and with the float model behind a quantized one."""
     # Without XNNPACK first: it may abort the process on a scale near zero, and then name no tensor.
     scales = inspect(file, delegates=False).bad_scales
     if scales:
@@ -171,9 +207,22 @@ def _verify(
         raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
     inspection = inspect(file)
     received = run_in_subprocess(file, samples)
-    verification = dataclasses.replace(
-        compare(expected, received), agreement=float((received.argmax(1) == classes).mean())
-    )
+    output = info.output if info is not None else "logits"
+    if is_quantized(model):
+        whole = IntegerModel(model, file)
+        expected = whole.predict(samples)
+        verification = compare(expected, received, output)
+        exact = exactness(expected, received, inspection.output["scale"], whole.inexact)
+        verification = dataclasses.replace(verification, exactness=exact)
+    else:
+        verification = compare(np.asarray(model.predict(samples, verbose=0)), received, output)
+    if reference is not None:
+        output = judged_as(reference, None if info is None else info.output)
+        wanted = as_quantized(output_of(flatten(reference)), np.asarray(reference.predict(samples, verbose=0)))
+        found = closeness(output, wanted, received)
+        verification = dataclasses.replace(
+            verification, output=output, float_closeness=found, agreement=found.agreement
+        )
     missed = verification.shortcomings(thresholds)
     if missed:
         raise VerificationError(

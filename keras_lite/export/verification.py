@@ -1,13 +1,16 @@
 """Comparing the answers of a TFLite file with those of the model it came from."""
 
 import dataclasses
+import platform
 from typing import Any
 
 import numpy as np
 
 from keras_lite.errors import InputError
+from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement, correlation
 
 _ROUNDING = 1e-5
+_X86 = ("x86_64", "amd64", "i386", "i686")
 
 
 class VerificationError(InputError):
@@ -19,25 +22,82 @@ class Thresholds:
     """What a converted file must reach to be given its name.
 
     Args:
-        agreement: Least share of images with the same top-1 class as the model's.
-        correlation: Least correlation with the model's answers, both as deviations from their mean over the images:
-            a file that answers a constant has none.
+        agreement: Least agreement with the float model, or else with the model that was converted.
+        correlation: Least correlation with the answers of the model that was converted, both as deviations from their
+            mean over the images: a file that answers a constant has none.
         difference: Largest difference of an answer, as a share of the model's largest; None for no limit.
+        steps: Of the int8 file of a quantized model: largest difference of an answer from that model's, computed in
+            whole numbers, in steps of the output. None: what `allowed_steps` says.
     """
 
-    agreement: float
-    correlation: float
+    agreement: float = 0.0
+    correlation: float = -1.0
     difference: float | None = None
+    steps: int | None = None
 
 
+# Of a quantized model the file must be equal to the model; how far that is from the float model is said, not judged:
+# a file that keeps 93% of the classes may be the best there is.
 THRESHOLDS = {
     "float32": Thresholds(agreement=0.99, correlation=0.999, difference=1e-3),
     "float16": Thresholds(agreement=0.97, correlation=0.99, difference=3e-2),
     "dynamic": Thresholds(agreement=0.90, correlation=0.90),
     "int16": Thresholds(agreement=0.90, correlation=0.90),
-    "int8": Thresholds(agreement=0.85, correlation=0.80),
-    "int8 quantisation-aware": Thresholds(agreement=0.95, correlation=0.90),
+    "int8": Thresholds(),
+    "stock int8": Thresholds(agreement=0.85, correlation=0.80),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Exactness:
+    """How an int8 file compares with its quantized model, computed in whole numbers.
+
+    Args:
+        equal: Share of the answers that are equal.
+        steps: Largest difference, in steps of the output.
+        inexact: Operators without a rule that is exact to the bit, and the processor, if it is none of x86: because of
+            them a difference of one step is allowed. Empty: every answer must be equal.
+    """
+
+    equal: float
+    steps: int
+    inexact: list[str]
+
+    @property
+    def allowed(self) -> int:
+        """The largest difference that is allowed, in steps."""
+        return allowed_steps(self.inexact)
+
+    def __str__(self) -> str:
+        """Return the comparison as the end of a sentence that begins with the file."""
+        if self.equal == 1.0:
+            return "equals its quantized model to the bit"
+        reason = f" ({', '.join(self.inexact)} without an exact rule)" if self.inexact else ""
+        return f"differs from its quantized model by up to {self.steps} steps, {self.equal:.2%} equal{reason}"
+
+
+def allowed_steps(inexact: list[str]) -> int:
+    """Return by how many steps an int8 file may differ from its quantized model: none, or one where rules are missing.
+
+    Args:
+        inexact: Names of operators without an exact rule, and of a processor that is none of x86.
+    """
+    return 1 if inexact else 0
+
+
+def exactness(expected: np.ndarray, received: np.ndarray, step: float, operators: list[str]) -> Exactness:
+    """Return how an int8 file's answers compare with its quantized model's.
+
+    Args:
+        expected: The quantized model's answers, computed in whole numbers.
+        received: The file's.
+        step: Of the output: its scale.
+        operators: Names of the operators without an exact rule (see `keras_lite.export.IntegerModel.inexact`).
+    """
+    apart = np.abs(np.rint((received.astype("float64") - expected) / step))
+    machine = platform.machine()
+    inexact = [*operators, *([] if machine.lower() in _X86 else [f"processor {machine}"])]
+    return Exactness(float((apart == 0).mean()), int(apart.max()), inexact)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +106,16 @@ class Verification:
 
     Args:
         images: Number of images compared.
-        agreement: Share of images with the same top-1 class.
-        correlation: Correlation of the answers' deviations from their mean over the images.
+        agreement: Agreement with the float model, or else with the model that was converted, as
+            `keras_lite.quantization.closeness.agreement` counts it: of classes the share of the same top-1 class.
+        correlation: Correlation of the answers' deviations from their mean over the images, with the model's that was
+            converted, as the following.
         largest_difference: Of one answer.
         mean_difference: Over all answers.
         largest_answer: Largest absolute answer of the model, to judge the differences by.
+        output: What the model answers, which tells what agreement is.
+        float_closeness: How far the answers are from the float model's; None where that was not given.
+        exactness: Of the int8 file of a quantized model: how it compares with that model in whole numbers.
     """
 
     images: int
@@ -59,6 +124,22 @@ class Verification:
     largest_difference: float
     mean_difference: float
     largest_answer: float
+    output: str = "logits"
+    float_closeness: Closeness | None = None
+    exactness: Exactness | None = None
+
+    def __str__(self) -> str:
+        """Return the verdict: what the file is equal to, and what it keeps of the float model."""
+        parts = [] if self.exactness is None else [str(self.exactness)]
+        if self.float_closeness is None:
+            parts.append(f"agrees with its model: {self.agreement:.2%} ({AGREEMENT[self.output]})")
+        else:
+            found = self.float_closeness
+            parts.append(
+                f"with the float model: {found.agreement:.2%} ({AGREEMENT[self.output]}), divergence "
+                f"{found.divergence:.5f} ± {found.standard_error:.5f}"
+            )
+        return f"on {self.images} images: {'; '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, ready for JSON."""
@@ -70,25 +151,33 @@ class Verification:
         Answers that differ by no more than the rounding of float32 miss none: those of an untrained network may vary
         so little over the images that their agreement and correlation are chance.
         """
-        if self.largest_difference <= _ROUNDING * self.largest_answer:
+        if self.largest_difference <= _ROUNDING * self.largest_answer and self.float_closeness is None:
             return []
         missed = []
         if self.agreement < thresholds.agreement:
-            missed.append(f"top-1 agreement {self.agreement:.1%} < {thresholds.agreement:.1%}")
+            missed.append(f"agreement ({AGREEMENT[self.output]}) {self.agreement:.1%} < {thresholds.agreement:.1%}")
         if self.correlation < thresholds.correlation:
             missed.append(f"correlation {self.correlation:.3f} < {thresholds.correlation}")
         limit = None if thresholds.difference is None else thresholds.difference * self.largest_answer
         if limit is not None and not self.largest_difference <= limit:
             missed.append(f"largest difference {self.largest_difference:.2g} > {limit:.2g}")
+        if self.exactness is not None:
+            steps = self.exactness.allowed if thresholds.steps is None else thresholds.steps
+            if self.exactness.steps > steps:
+                missed.append(
+                    f"{self.exactness.steps} steps from the quantized model in whole numbers > {steps} "
+                    f"({self.exactness.equal:.2%} of the answers equal)"
+                )
         return missed
 
 
-def compare(expected: np.ndarray, received: np.ndarray) -> Verification:
+def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") -> Verification:
     """Compare the answers of two models to the same images.
 
     Args:
         expected: The reference's answers, float, of shape `(count, classes)`.
         received: The other's, of the same shape.
+        output: What the model answers, as `keras_lite.data.ModelInfo.output` names it.
 
     Returns:
         The figures.
@@ -106,17 +195,10 @@ def compare(expected: np.ndarray, received: np.ndarray) -> Verification:
     difference = np.abs(expected - received)
     return Verification(
         images=len(expected),
-        agreement=float((expected.argmax(1) == received.argmax(1)).mean()),
-        correlation=_correlation(expected - expected.mean(0), received - received.mean(0)),
+        agreement=agreement(output, expected, received),
+        correlation=correlation(expected, received),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         largest_answer=float(np.abs(expected).max()),
+        output=output,
     )
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    sizes = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    # Two constants agree; a constant and something else have nothing in common.
-    if sizes == 0.0:
-        return float(not first.any() and not second.any())
-    return float((first * second).sum() / sizes)

@@ -1,8 +1,10 @@
-"""Changing models as graphs: flattening to stock layers, replacing convolutions, float32 for mixed precision, heads."""
+"""Changing models as graphs: flattening, exact rewriting, replacing convolutions, float32 for mixed precision."""
 
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
 from keras_lite.graph.heads import output_of
+from keras_lite.graph.pairs import in_pairs
 from keras_lite.graph.precision import in_float32
+from keras_lite.graph.rectifiers import plain_rectifiers
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
 from keras_lite.graph.walk import walk
 
@@ -11,7 +13,9 @@ __all__ = [
     "as_functional",
     "flatten",
     "in_float32",
+    "in_pairs",
     "output_of",
+    "plain_rectifiers",
     "replace_convolutions",
     "walk",
     "with_input_shape",

@@ -163,6 +163,11 @@ def _clip(operation: keras.Operation, tensor: Any) -> _Twin | None:
     return (layers.ReLU(float(high), name=operation.name), tensor) if fits else None
 
 
+def _leaky_relu(operation: keras.Operation, tensor: Any) -> _Twin | None:
+    slope = operation.negative_slope
+    return None if slope < 0.0 else (layers.LeakyReLU(slope, name=operation.name), tensor)
+
+
 def _gelu(operation: keras.Operation, tensor: Any) -> _Twin | None:
     return None if operation.approximate else (layers.Activation("gelu", name=operation.name), tensor)
 
@@ -184,7 +189,7 @@ _TWINS: dict[str, Callable[..., _Twin | None]] = {
     "Elu": lambda operation, tensor: (layers.ELU(operation.alpha, name=operation.name), tensor),
     "ExpandDims": _reshape,
     "Gelu": _gelu,
-    "LeakyRelu": lambda operation, tensor: (layers.LeakyReLU(operation.negative_slope, name=operation.name), tensor),
+    "LeakyRelu": _leaky_relu,
     "Max": _pooled(layers.GlobalMaxPooling2D),
     "MaxPool": _window(layers.MaxPooling2D),
     "Maximum": _merged(layers.Maximum),

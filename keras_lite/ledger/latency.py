@@ -122,14 +122,13 @@ def _write(model: keras.Model, path: Path, precision: str, images: np.ndarray) -
     if precision == "float32":
         to_tflite(model, path, samples=images[:2])
         return
-    # Answers of random weights to noise are too close together to be compared.
-    anything = Thresholds(agreement=0.0, correlation=-1.0)
     if precision == _STOCK:
-        to_tflite(model, path, "int8", calibration=images, samples=images[:2], thresholds=anything)
+        # Answers of random weights to noise are too close together to be compared.
+        to_tflite(model, path, "int8", calibration=images, samples=images[:2], thresholds=Thresholds(), stock=True)
         return
     quantized = quantize_aware(model)
     calibrate(quantized, images)
-    to_tflite(quantized, path, "int8", samples=images[:2], thresholds=anything)
+    to_tflite(quantized, path, "int8", samples=images[:2])
 
 
 def _main(values: flags.FlagValues, positional: list[str]) -> None:

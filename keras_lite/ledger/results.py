@@ -44,7 +44,7 @@ class RunResult:
         best_accuracy: The best of the epochs on those images.
         best_epoch: That epoch, from 1.
         images: Number of images of each split.
-        parameters: Trainable parameters.
+        parameters: Parameters, frozen ones included.
         macs: Multiply-accumulates for one image.
         seconds: The whole run, evaluations included.
         images_per_second: Training images seen in a second of the whole run.

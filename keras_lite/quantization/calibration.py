@@ -11,6 +11,8 @@ import numpy as np
 from keras_lite.errors import InputError, import_extra
 from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
 
+# Set on a quantized model whose input has the range of some images: `keras_lite.quantization.input_range` mends it.
+INPUT_UNKNOWN = "keras_lite_input_range_unknown"
 # An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
 # It is opened this far: in narrower steps a large bias behind it would not fit into 32 bits.
 _OPENED = 1.0
@@ -42,7 +44,8 @@ class MeasuredTensor:
 def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> None:
     """Set the activation and weight ranges of a quantisation-aware model from images; its weights stay.
 
-    Each activation gets the range that rounds its values with the least squared error; it may cut off rare values.
+    Each activation gets the range that rounds its values with the least squared error; it may cut off rare values. The
+    input's is the images' own, until `keras_lite.export.to_tflite` is told what made them of pixels.
     `keras_lite.quantization.post_training` does more.
 
     Args:
@@ -54,6 +57,7 @@ def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None)
         InputError: If there are no images or their shape is not the model's.
     """
     set_ranges(quantized, measure(quantized, images, batch_size), least_error_range)
+    setattr(quantized, INPUT_UNKNOWN, True)
 
 
 def measure(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> list[MeasuredTensor]:

@@ -135,7 +135,7 @@ def correlation(expected: np.ndarray, received: np.ndarray) -> float:
 
 
 def as_quantized(output: str, answers: np.ndarray) -> np.ndarray:
-    """Return a float model's answers as its quantized model gives them: logits in place of a softmax's probabilities."""
+    """Return a float model's answers as its quantized model gives them: logits in place of probabilities."""
     return np.log(np.maximum(answers, 1e-30)) if output == "probabilities" else answers
 
 

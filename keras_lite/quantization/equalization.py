@@ -13,6 +13,7 @@ _HOMOGENEOUS = (
     "Cropping2D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
+    "LeakyReLU",
     "MaxPooling2D",
     "UpSampling2D",
     "ZeroPadding2D",

@@ -5,6 +5,7 @@ line says so, and training goes on after the last whole epoch without oneDNN; if
 was.
 """
 
+import dataclasses
 import json
 import os
 import pickle
@@ -76,8 +77,8 @@ def finetune_apart(
             )
             print(note, flush=True)
         else:
-            return Epochs("logits", len(judges), None, [], 0, note)
-        found = Epochs.from_dict(json.loads((folder / "epochs.json").read_text()))
+            return Epochs(arguments.get("output") or "logits", len(judges), None, [], 0, note)
+        found = dataclasses.replace(Epochs.from_dict(json.loads((folder / "epochs.json").read_text())), note=note)
         with np.load(folder / "end.npz") as weights:
             quantized.set_weights([weights[f"arr_{index}"] for index in range(len(weights))])
     if found.kept:

@@ -14,17 +14,17 @@ import threading
 import traceback
 from pathlib import Path
 
-import keras
 import numpy as np
 
 
 def main(folder: Path, state: Path) -> None:
     """Train as the folder says."""
+    from keras_lite.checkpoints import load_model
     from keras_lite.files import write_json
     from keras_lite.quantization import finetune, quantize_aware
 
     batches, judges, arguments = pickle.loads((folder / "training.pickle").read_bytes())
-    model = keras.models.load_model(folder / "model.keras", compile=False)
+    model = load_model(folder / "model.keras")
     quantized = quantize_aware(model)
     with np.load(folder / "start.npz") as start:
         quantized.set_weights([start[f"arr_{index}"] for index in range(len(start))])

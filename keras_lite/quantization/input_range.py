@@ -6,10 +6,13 @@ import numpy as np
 
 from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
+from keras_lite.quantization.calibration import INPUT_UNKNOWN, measure
 
-_UNKNOWN = "keras_lite_input_range_unknown"
 # Images may lie this much outside, as a share of the range: the rounding of their own arithmetic.
 _ROUNDING = 1e-4
+# Images that hold less than this share of the range, in each channel, are all dim, or bright, or pale.
+_WHOLE = 0.9
+_COPIED = 64
 
 
 def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing | None) -> None:
@@ -30,9 +33,9 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
             "what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
             flush=True,
         )
-        setattr(quantized, _UNKNOWN, True)
+        setattr(quantized, INPUT_UNKNOWN, True)
     else:
-        low, high = preprocessing.limits()
+        low, high = (float(ends) for ends in _ends(preprocessing))
         slack = _ROUNDING * (high - low)
         if lowest < low - slack or highest > high + slack:
             raise InputError(
@@ -44,11 +47,56 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
     _assign(quantized, lowest, highest)
 
 
-def know_input_range(quantized: Any, preprocessing: Preprocessing) -> None:
-    """Set the range of the input to what pixels can be, where it was only that of some images."""
-    if getattr(quantized, _UNKNOWN, False):
-        _assign(quantized, *preprocessing.limits())
-        setattr(quantized, _UNKNOWN, False)
+def know_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing) -> None:
+    """Set the range of the input to what pixels can be, where it was only that of some images.
+
+    Args:
+        quantized: What `post_training` or `calibrate` gave ranges.
+        images: Preprocessed images, for `widen_ranges`.
+        preprocessing: What made them of pixels.
+
+    Raises:
+        InputError: If the images hold what `preprocessing` can't give.
+    """
+    if getattr(quantized, INPUT_UNKNOWN, False):
+        set_input_range(quantized, images, preprocessing)
+        widen_ranges(quantized, images, preprocessing)
+        setattr(quantized, INPUT_UNKNOWN, False)
+
+
+def widen_ranges(quantized: Any, images: np.ndarray, preprocessing: Preprocessing) -> None:
+    """Widen activation ranges that come from images which hold only a part of what pixels can be, and say so.
+
+    What was seen of dim photos alone would cut off all that a bright one gives. So copies of the images, as dark and as
+    bright as can be and stretched over all levels, are measured too. Images that hold nearly all levels change nothing.
+
+    Args:
+        quantized: A quantized model with ranges, whose input's is that of `preprocessing`.
+        images: Preprocessed images that set the ranges.
+        preprocessing: What made them of pixels.
+    """
+    lows, highs = preprocessing.limits()
+    lowest, highest = images.min((0, 1, 2)), images.max((0, 1, 2))
+    share = (highest - lowest) / (highs - lows)
+    if (share >= _WHOLE).any():
+        return
+    print(
+        f"the images hold {share.max():.0%} of the levels that pixels can have: ranges are widened for darker, "
+        "brighter and stronger copies of them; photos of all kinds serve better",
+        flush=True,
+    )
+    some = images[:_COPIED]
+    stretched = (some - lowest) * ((highs - lows) / np.maximum(highest - lowest, 1e-6)) + lows
+    copies = np.concatenate([some + (lows - lowest), some + (highs - highest), stretched])
+    for tensor in measure(quantized, np.clip(copies, lows, highs).astype("float32")):
+        least, greatest = tensor.variables["min_var"], tensor.variables["max_var"]
+        least.assign(min(float(least.numpy()), float(tensor.lowest.min())))
+        greatest.assign(max(float(greatest.numpy()), float(tensor.highest.max())))
+
+
+def _ends(preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    lows, highs = preprocessing.limits()
+    return lows.min(), highs.max()
 
 
 def _assign(quantized: Any, lowest: float, highest: float) -> None:

@@ -14,7 +14,7 @@ from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibration import batches_of, check_images, measure, set_ranges, unrounded
 from keras_lite.quantization.closeness import AGREEMENT, Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
-from keras_lite.quantization.input_range import set_input_range
+from keras_lite.quantization.input_range import set_input_range, widen_ranges
 from keras_lite.quantization.quantize_aware import quantize_aware
 from keras_lite.quantization.ranges import Estimator, least_error_range, percentile_range, whole_range
 
@@ -110,7 +110,8 @@ def post_training(
         images: Preprocessed float images of shape `(count, height, width, 3)`, two or more; 512 are enough.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
         preprocessing: What made the images of pixels. The range of the input is then what pixels from 0 to 255 can
-            become. `None`: it is the images' own, and what lies outside is cut off; a line says so.
+            become, and where the images hold only a part of these levels, all ranges are widened (a line says so).
+            `None`: it is the images' own, and what lies outside is cut off; a line says so.
         output: What the model answers, as `keras_lite.data.ModelInfo.output` names it. `None`: what its last layer
             tells (see `keras_lite.graph.output_of`).
 
@@ -140,6 +141,8 @@ def post_training(
     search = _Search(quantized, output, images[::2], images[1::2], batch_size)
     search.run()
     report = search.report()
+    if preprocessing is not None:
+        widen_ranges(quantized, images, preprocessing)
     print(report, flush=True)
     return quantized, report
 

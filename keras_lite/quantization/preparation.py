@@ -3,6 +3,7 @@
 - A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
 - Any other ReLU of an image that no operator before can take in gets a 1x1 depthwise convolution that can.
+- ReLU(max_value) other than 6 is a ReLU whose range ends there: rounding cuts off, at no cost.
 - hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
   cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
 - hard_swish, x * relu6(x + 3) / 6, becomes y * (y + 3 / sqrt(6)) with y = x / sqrt(6), the sum cut off by a range from
@@ -201,6 +202,11 @@ class _Facts:
         before = self.before[layer.name]
         if before is not None and self._takes_relu(before):
             return []
+        if type(layer).__name__ == "ReLU" and (layer.threshold != 0.0 or layer.max_value == 0.0):
+            raise InputError(
+                f"Expected a ReLU with a threshold of 0 and a max_value above it, received layer {layer.name} with "
+                f"threshold {layer.threshold:g} and max_value {layer.max_value}; write ReLU() or ReLU(max_value)."
+            )
         return [*self._operator_for(layer), *twin_layer(layer)]
 
     def _operator_for(self, layer: keras.layers.Layer) -> Replacement:

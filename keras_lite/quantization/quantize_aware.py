@@ -69,6 +69,7 @@ def quantize_aware(model: keras.Model) -> Any:
                 f"{refusal(found[2])}."
             ) from error
     _round_once(quantized)
+    _cut_off_by_rounding(quantized)
     _keep_constants(quantized)
     return quantized
 
@@ -82,6 +83,15 @@ def _round_once(quantized: Any) -> None:
             maker = tensor._keras_history.layer
             if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
                 maker._output_quantizers = []
+
+
+def _cut_off_by_rounding(quantized: Any) -> None:
+    """Give a ReLU with a highest value the range that ends there: XNNPACK's operators take none but ReLU and ReLU6."""
+    for wrapper in quantized.layers:
+        layer = getattr(wrapper, "layer", None)
+        if type(layer).__name__ == "ReLU" and layer.max_value not in (None, 6.0):
+            wrapper._output_quantizers = [int8_classes().FixedRange(0.0, float(layer.max_value))]
+            layer.max_value = None
 
 
 def is_finetuned(model: Any) -> bool:

@@ -5,6 +5,8 @@
   x * sigmoid(x) becomes silu.
 - Global maximum pooling becomes maximum pooling with a window of the size of the image.
 - An activation or pooling that is computed twice of the same tensor is computed once.
+- Sums and products of many tensors, and rectifiers in all their forms: see `keras_lite.graph.in_pairs` and
+  `keras_lite.graph.plain_rectifiers`.
 - A layer without weights that is used several times becomes as many layers.
 - What scales the input goes into the first convolutions: see `keras_lite.quantization.input_scaling`.
 """
@@ -14,12 +16,13 @@ from typing import Any
 
 import keras
 
+from keras_lite.graph import in_pairs, plain_rectifiers
 from keras_lite.graph.cloning import clone, copy_layer
 from keras_lite.quantization.input_scaling import fold_input_scaling
 
 layers = keras.layers
 
-_COMPUTED_ONCE = ("Activation", "AveragePooling2D", "MaxPooling2D", "ReLU")
+_COMPUTED_ONCE = ("Activation", "AveragePooling2D", "LeakyReLU", "MaxPooling2D", "ReLU")
 
 
 def rewrite(flat: keras.Model) -> keras.Model:
@@ -32,6 +35,7 @@ def rewrite(flat: keras.Model) -> keras.Model:
         A functional model. Those of its layers that are not trainable must keep their weights: they were frozen, or
         they hold the scale of the input, for which a step of training would be far too large.
     """
+    flat = plain_rectifiers(in_pairs(flat))
     separable = {layer.name: layer for layer in flat.layers if type(layer).__name__ == "SeparableConv2D"}
     called: set[str] = set()
     computed: dict[tuple[int, str, str], Any] = {}

@@ -51,11 +51,20 @@ def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[st
         raise InputError(
             f"Expected enough training images to hold out a share of {share} for validation, received {len(train)}."
         )
-    order = np.random.default_rng((seed, len(train))).permutation(len(train))
-    return data | {
-        "train": Subset(train, np.sort(order[held_out:])),
-        "valid": Subset(train, np.sort(order[:held_out])),
-    }
+    valid, train = divide(train, held_out, seed)
+    return data | {"train": train, "valid": valid}
+
+
+def divide(source: Source, count: int, seed: int) -> tuple[Source, Source]:
+    """Return some images of a source and all others, both in their order.
+
+    Args:
+        source: The source.
+        count: How many images the first part has.
+        seed: What they are drawn from.
+    """
+    order = np.random.default_rng((seed, len(source))).permutation(len(source))
+    return Subset(source, np.sort(order[:count])), Subset(source, np.sort(order[count:]))
 
 
 def first_shuffled(source: Source, count: int, seed: int) -> Source:
@@ -76,5 +85,5 @@ def first_shuffled(source: Source, count: int, seed: int) -> Source:
 
 def _training_images(data: dict[str, Source]) -> Source:
     if "train" not in data:
-        raise InputError(f"Expected a split named train, received {', '.join(data) or 'none'}.")
+        raise InputError(f"Expected images to train on, in a split named train, received {', '.join(data) or 'none'}.")
     return data["train"]

@@ -117,8 +117,7 @@ def test_other_names_of_the_validation_split(folder, open_folder, name):
     (folder / "valid").rename(folder / name)
     assert len(open_folder(folder)["valid"]) == 6
     (folder / "valid").mkdir()
-    with pytest.raises(InputError, match=f"valid and {name}"):
-        open_folder(folder)
+    refused(lambda: open_folder(folder), "one folder for the valid split", " and ".join(sorted(["valid", name])))
 
 
 def test_extensions_in_any_case_and_nothing_else(folder, open_folder):
@@ -164,8 +163,11 @@ def test_a_missing_level_is_refused(open_folder, tmp_path):
 
 
 def test_a_level_too_many_is_refused(folder, open_folder):
-    write(folder / "train" / "dog" / "inner" / "1.png")
-    refused(lambda: open_folder(folder), folder / "train" / "dog", "found inner/")
+    for split in ("train", "valid", "test"):
+        for name in COLOURS:
+            (folder / split / "all").mkdir(exist_ok=True)
+            (folder / split / name).rename(folder / split / "all" / name)
+    refused(lambda: open_folder(folder), folder / "train", "found all/", "a level deeper", "all/Bee/1.png")
 
 
 def test_an_empty_class_is_refused(folder, open_folder, capsys):

@@ -56,6 +56,20 @@ def test_sixteen_bit_grey_with_a_transparent_value(tmp_path):
     assert colours(tmp_path / "grey.png") == ([255] * 3, [200] * 3)
 
 
+def test_sixteen_bit_grey_ppm(tmp_path):
+    pixels = halves(257 * 10, 257 * 200, "uint16").astype(">u2")
+    (tmp_path / "grey.pgm").write_bytes(b"P5\n8 8\n65535\n" + pixels.tobytes())
+    assert colours(tmp_path / "grey.pgm") == ([10] * 3, [200] * 3)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("AVIF", {"quality": 100}), ("JPEG2000", {}), ("PPM", {})])
+def test_other_formats_whatever_the_file_is_called(tmp_path, kind, options):
+    for name in ("photo.jpg", "photo", "photo.unknown"):
+        Image.fromarray(np.repeat(halves(RED, BLUE), 8, 1)).save(tmp_path / name, kind, **options)
+        left, right = colours(tmp_path / name)
+        np.testing.assert_allclose((left, right), (RED, BLUE), atol=6)
+
+
 def test_palette(tmp_path):
     image = Image.fromarray(halves(1, 0))
     image = Image.frombytes("P", image.size, image.tobytes())
@@ -189,9 +203,11 @@ def test_truncated_files_are_refused(tmp_path, extension):
 
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "photo.jpg"
-    for content in (b"", b"This is text.\nNot a photo.\n", b"\xff\xd8\xff\xe0", b"%!PS-Adobe-3.0 EPSF-3.0\n"):
+    for content in (b"", b"This is text.\nNot a photo.\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"):
         path.write_bytes(content)
-        refused(path, "no JPEG, PNG, WebP, BMP, GIF or TIFF")
+        refused(path, "no JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000 or PPM")
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    refused(path, "begins like a JPEG file")
     refused(tmp_path / "missing.jpg", "does not exist")
     refused(tmp_path, "does not exist")
 

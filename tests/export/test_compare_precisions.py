@@ -40,9 +40,12 @@ def test_every_precision_is_measured_on_the_same_images(tmp_path, monkeypatch):
         assert abs(row["drop"]) <= 5
         assert row["agreement"] >= (1.0 if name in ("float32", "trained") else 0.95)
         assert set(row["latencies_ms"]) == {"1", "2"}
-        assert row["int8_only"] == (name in ("int8", "quantized"))
+        assert row["int8_only"] == (name in ("stock-int8", "int8"))
     tried = result["post_training"]["tried"]
-    assert result["post_training"]["chosen"] == min(tried, key=lambda candidate: candidate["divergence"])
+    assert result["post_training"]["chosen"] in tried
+    assert (result["post_training"]["images"], result["post_training"]["judges"]) == (24, 24)
+    assert json.loads((folder / "small_int8.json").read_text())["verification"]["exactness"]["equal"] == 1.0
+    assert json.loads((folder / "small_stock-int8.json").read_text())["quantization"] == "stock post-training"
     table = format_report(result)
     assert "int16 activations" in table
     assert "2 threads" in table

@@ -1,3 +1,4 @@
+import importlib
 import json
 
 import keras
@@ -127,7 +128,7 @@ def test_what_keeps_the_answers_best_is_chosen(capsys):
     kernel[..., 0], bias[0] = 100.0, -1000.0
     model.get_layer("colours").set_weights([kernel, bias])
     model.get_layer("predictions").set_weights([rng.normal(0, 10, (8, 4)), np.zeros(4)])
-    images = np.clip(noise(128, 1), -4.0, 4.0)
+    images = np.clip(noise(512, 1), -4.0, 4.0)
     images[4, 3, 3] = 4.0
     weights = model.get_weights()
 
@@ -136,8 +137,8 @@ def test_what_keeps_the_answers_best_is_chosen(capsys):
     assert all(np.array_equal(old, new) for old, new in zip(weights, model.get_weights(), strict=True))
     ranges = {candidate.ranges: candidate for candidate in reversed(report.tried)}
     assert set(ranges) == set(ESTIMATORS)
-    assert ranges["99.99 %"].divergence < 0.2 * ranges["minimum and maximum"].divergence
-    assert report.chosen.divergence == min(candidate.divergence for candidate in report.tried)
+    first, third = (ranges[name].closeness.divergence for name in ("minimum and maximum", "99.99 %"))
+    assert third < 0.2 * first
     assert report.chosen.ranges == "99.99 %"
     # It would move all answers by the mean of what is cut off from one image.
     assert not report.chosen.bias_correction
@@ -145,15 +146,39 @@ def test_what_keeps_the_answers_best_is_chosen(capsys):
     judges = images[1::2]
     expected, received = (net.predict(judges, verbose=0).astype("float64") for net in (model, quantized))
     first, second = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True) for logits in (expected, received))
-    assert report.chosen.divergence == pytest.approx((first * np.log(first / second)).sum(1).mean(), rel=1e-3)
-    assert report.chosen.agreement == (expected.argmax(1) == received.argmax(1)).mean()
-    assert (report.images, report.judges) == (64, 64)
+    each = (first * np.log(first / second)).sum(1)
+    assert report.chosen.closeness.divergence == pytest.approx(each.mean(), rel=1e-3)
+    assert report.chosen.closeness.standard_error == pytest.approx(each.std(ddof=1) / 16, rel=1e-3)
+    assert report.chosen.closeness.agreement == (expected.argmax(1) == received.argmax(1)).mean()
+    assert (report.images, report.judges) == (256, 256)
     assert json.loads(json.dumps(report.to_dict()))["chosen"]["ranges"] == report.chosen.ranges
     assert f"* {report.chosen}: divergence" in capsys.readouterr().out
 
 
+def test_what_is_simpler_stays_unless_it_is_worse_beyond_noise(monkeypatch, capsys):
+    """Made-up divergences, photo by photo, in the order in which the candidates are tried."""
+    rng = np.random.default_rng(0)
+    photos = rng.gamma(1.0, 1.0, 100)  # they differ by more than all else
+    made_up = [photos, photos - 0.01 + rng.normal(0, 0.1, 100), photos - 0.05, photos - 0.06 + rng.normal(0, 0.1, 100),
+               photos - 0.2, photos - 0.1]  # fmt: skip
+    coming = iter(made_up)
+    module = importlib.import_module("keras_lite.quantization.post_training")  # the package has its function's name
+    monkeypatch.setattr(module, "divergences", lambda *arguments: next(coming))
+
+    _, report = post_training(network(), noise(8, 1))
+
+    assert report.chosen is report.tried[4]  # the third ranges took the first's place, then corrected biases theirs
+    assert (report.chosen.ranges, report.chosen.bias_correction, report.chosen.equalization) == ("99.99 %", True, False)
+    assert [each.ranges for each in report.tried] == [*ESTIMATORS, "99.99 %", "99.99 %"]
+    ratios = [(each - made_up[4]).mean() / max((each - made_up[4]).std(ddof=1) / 10, 1e-9) for each in made_up]
+    assert [each.within_noise for each in report.tried] == [abs(ratio) <= 2 for ratio in ratios]
+    printed = capsys.readouterr().out
+    assert printed.count("\n* ranges: 99.99 %, corrected biases: divergence") == 1
+    assert "what is simpler stays unless it is worse beyond noise" in printed
+
+
 def test_too_few_images_are_refused():
-    with pytest.raises(InputError, match="two or more images to quantise with, received 1"):
+    with pytest.raises(InputError, match="two or more images to quantize with, received 1"):
         post_training(network(), noise(1, 0))
 
 

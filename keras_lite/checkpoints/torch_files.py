@@ -1,7 +1,7 @@
-"""Files of PyTorch weights: .pt, .pth and .safetensors. Tensors alone are read, never objects that could run code.
+"""Files of PyTorch weights, by content: PyTorch's own, of any ending, and safetensors, in shards too.
 
-PyTorch has had two formats: a zip file, and before version 1.6 a stream of pickles. Both are read without PyTorch;
-it is needed to write one.
+Tensors alone are read, never objects that could run code. PyTorch has had two formats: a zip file, and before version
+1.6 a stream of pickles. Both are read without PyTorch; it is needed to write one.
 """
 
 import io
@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_lite.checkpoints.contents import choose_state_dict, describe
+from keras_lite.checkpoints.other_files import check_is_weights, is_index, is_safetensors, shards
+from keras_lite.checkpoints.torch_pickle import Reader
+from keras_lite.checkpoints.torch_values import STORAGE_TYPES, BrokenError, Foreign, RefusedError, Storage, Tensor
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import atomic_path
-from keras_lite.torch_pickle import STORAGE_TYPES, BrokenError, Reader, RefusedError, Storage, Tensor
-
-ENDINGS = (".pt", ".pth", ".safetensors")
-
-# Where training scripts keep the state dict in what they save.
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 # What a stream of pickles begins with.
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -32,46 +30,66 @@ _PROTOCOL = 1001
 _DAMAGE = (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError, struct.error)
 
 
-def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Read the tensors of a PyTorch file.
+def read_state_dict(path: str | os.PathLike, entry: str | None = None) -> dict[str, np.ndarray]:
+    """Read the tensors of a PyTorch file, whatever its ending.
 
-    A state dict inside another dict is found under the names `state_dict`, `model_state_dict`, `model` and `net`.
+    A state dict inside what a training script saved is found, and what lies beside it (optimizers, arguments, numbers)
+    passed over without being run. Of several, the network's own weights are taken rather than their average; one
+    printed line says so.
 
     Args:
-        path: A .pt or .pth file, of any version of PyTorch, or a .safetensors file (needs safetensors).
+        path: A file that `torch.save` wrote (.pt, .pth, .pth.tar, .ckpt, .bin, ...), of any version of PyTorch; a
+            .safetensors file (needs safetensors); or the index (.json) of a file in shards.
+        entry: What the file calls the state dict that is wanted, such as `"state_dict_ema"`, or what the names of the
+            tensors that are wanted begin with, such as `"ema_model"`.
 
     Returns:
         Name -> array in PyTorch's layout, floats as float32. Arrays may be read-only.
 
     Raises:
-        InputError: If the file does not exist, is damaged or holds anything but named tensors.
+        InputError: If the file does not exist, is damaged, or has no named tensors.
         MissingExtraError: If safetensors is not installed.
 
     Example:
 
     ```python
-    state_dict = keras_lite.torch_files.read_state_dict("carnet.pt")
+    state_dict = keras_lite.checkpoints.read_state_dict("checkpoint.pth.tar")
     keras_lite.checkpoints.load_torch_state_dict(keras_lite.applications.CARNet18(), state_dict)
     ```
     """
-    path = _checked(path)
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"Expected a file of PyTorch weights, received the folder {str(path)!r}.")
     if not path.is_file():
         raise InputError(f"Expected a file of PyTorch weights, received {str(path)!r}, which does not exist.")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    check_is_weights(path)
+    if is_index(path):
+        arrays = {}
+        for shard in shards(path):
+            arrays |= read_state_dict(shard)
+    elif is_safetensors(path):
+        arrays = _read_safetensors(path)
+    else:
+        return _read_pytorch(path, entry)
+    return arrays if entry is None else choose_state_dict(arrays, path, entry, np.ndarray)
 
 
 def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarray]) -> None:
     """Write tensors to a PyTorch file, for `torch.load(path, weights_only=True)` or safetensors.
 
     Args:
-        path: A .pt or .pth file (needs torch) or a .safetensors file (needs safetensors).
+        path: A .pt, .pth or .bin file (needs torch) or a .safetensors file (needs safetensors).
         state_dict: Name -> array in PyTorch's layout.
 
     Raises:
         InputError: If the file's ending is another.
         MissingExtraError: If torch or safetensors is not installed.
     """
-    path = _checked(path)
+    path = Path(path)
+    if path.suffix not in (".pt", ".pth", ".bin", ".safetensors"):
+        raise InputError(
+            f"Expected a file of PyTorch weights to write (.pt, .pth, .bin, .safetensors), received {str(path)!r}."
+        )
     arrays = {name: np.ascontiguousarray(value).reshape(np.shape(value)) for name, value in state_dict.items()}
     if path.suffix == ".safetensors":
         safetensors = import_extra("safetensors.numpy", "safetensors")
@@ -83,13 +101,6 @@ def write_state_dict(path: str | os.PathLike, state_dict: Mapping[str, np.ndarra
             torch.save({name: torch.tensor(value) for name, value in arrays.items()}, temporary)
 
 
-def _checked(path: str | os.PathLike) -> Path:
-    path = Path(path)
-    if path.suffix not in ENDINGS:
-        raise InputError(f"Expected a file of PyTorch weights ({', '.join(ENDINGS)}), received {str(path)!r}.")
-    return path
-
-
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     safetensors = import_extra("safetensors", "safetensors")
     numpy_files = import_extra("safetensors.numpy", "safetensors")
@@ -99,30 +110,37 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"Expected tensors in {path}, which can't be read as safetensors: {_line(error)}") from error
 
 
-def _read_pytorch(path: Path) -> dict[str, np.ndarray]:
+def _read_pytorch(path: Path, entry: str | None) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     try:
-        content, storages = _read_zip(data) if data.startswith(b"PK") else _read_stream(data)
-        state_dict = _find_state_dict(content)
-        arrays = None if state_dict is None else _arrays(state_dict, storages)
+        content, storages, left_out = _read_zip(data) if data.startswith(b"PK") else _read_stream(data)
+        state_dict = choose_state_dict(content, path, entry, Tensor)
+        if state_dict is not None:
+            return _arrays(state_dict, storages)
+        foreign = _first_foreign(content)
+        if refused := foreign.name if foreign else next(iter(left_out), None):
+            raise RefusedError(refused)
     except RefusedError as error:
         raise InputError(
             f"Expected tensors alone in {path}, received {error} too. Objects are never loaded, since they can run "
             "code; a whole saved network becomes a state dict in the code that it is from: "
             "torch.save(network.state_dict(), path)"
         ) from error
+    except InputError:
+        raise
     except (BrokenError, *_DAMAGE) as error:
         raise InputError(f"Expected PyTorch weights in {path}, which can't be read as such: {_line(error)}") from error
-    if arrays is None:
-        raise InputError(
-            f"Expected a state dict in {path}, or one under the name {', '.join(_WRAPPERS)}; "
-            f"received {_describe(content)}."
-        )
-    return arrays
+    raise InputError(f"Expected a state dict (names and tensors) in {path}, received {describe(content)}.")
 
 
-def _read_zip(data: bytes) -> tuple[Any, Callable[[Storage], memoryview]]:
-    """Return what a zip file's pickle holds, and a function that gives a storage's bytes."""
+def _first_foreign(content) -> Foreign | None:
+    """Return the content itself, or what lies directly in it, if it is an object that was not made."""
+    inside = content.values() if isinstance(content, dict) else ()
+    return next((value for value in (content, *inside) if isinstance(value, Foreign)), None)
+
+
+def _read_zip(data: bytes) -> tuple[Any, Callable[[Storage], memoryview], list[str]]:
+    """Return what a zip file's pickle holds, a function that gives a storage's bytes, and what was left out."""
     archive = zipfile.ZipFile(io.BytesIO(data))
     entries = {entry.filename: entry for entry in archive.infolist()}
     _check_entries(archive.infolist(), len(data))
@@ -139,7 +157,8 @@ def _read_zip(data: bytes) -> tuple[Any, Callable[[Storage], memoryview]]:
             raise BrokenError(f"a tensor in the storage {wanted.key[:40]!r}, which is not there")
         return memoryview(archive.read(name))
 
-    return Reader().read(io.BytesIO(archive.read(pickles[0]))), storage
+    reader = Reader()
+    return reader.read(io.BytesIO(archive.read(pickles[0]))), storage, reader.left_out
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
@@ -156,10 +175,12 @@ def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
             raise BrokenError(f"a zip file with the entry {name!r}, outside of its folder")
 
 
-def _read_stream(data: bytes) -> tuple[Any, Callable[[Storage], memoryview]]:
+def _read_stream(data: bytes) -> tuple[Any, Callable[[Storage], memoryview], list[str]]:
     """The same for the format that PyTorch wrote until 1.5: five pickles, then the storages."""
     stream, reader = io.BytesIO(data), Reader()
-    if reader.read(stream) != _MAGIC:
+    if isinstance(first := reader.read(stream), Foreign):
+        raise RefusedError(first.name)
+    if first != _MAGIC:
         raise BrokenError("a pickle that PyTorch did not write")
     if (protocol := reader.read(stream)) != _PROTOCOL:
         raise BrokenError(f"the protocol {str(protocol)[:20]}")
@@ -183,28 +204,12 @@ def _read_stream(data: bytes) -> tuple[Any, Callable[[Storage], memoryview]]:
             raise BrokenError(f"a tensor in the storage {wanted.key[:40]!r}, which is not there")
         return parts[wanted.key]
 
-    return content, storage
+    return content, storage, reader.left_out
 
 
 def _check_byte_order(little: bool) -> None:
     if not little:
         raise BrokenError("numbers in another byte order than little endian")
-
-
-def _find_state_dict(content) -> dict[str, Tensor] | None:
-    for _ in range(len(_WRAPPERS)):
-        if not isinstance(content, dict):
-            return None
-        if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-            return content
-        content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), dict)), None)
-    return None
-
-
-def _describe(content) -> str:
-    if isinstance(content, dict):
-        return f"a dict with {', '.join(str(name)[:40] for name in list(content)[:8]) or 'nothing'}"
-    return type(content).__name__
 
 
 def _arrays(tensors: dict[str, Tensor], storages: Callable[[Storage], memoryview]) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Pickles that PyTorch wrote, read without running them: tensors and plain containers come out, all else is refused.
+"""Pickles that PyTorch wrote, read without running them: tensors and plain containers come out, all else as its name.
 
 Pickle is a language for a stack machine; its `REDUCE` and `BUILD` call whatever a file names. The machine here knows
-the operations that a file of tensors is made of, and the few names below.
+the operations that a checkpoint is made of, and the few names below. In place of every other object stands a
+`Foreign`, which has the name of its class and nothing else: that class is never imported, and nothing is called.
 """
 
 import dataclasses
@@ -9,21 +10,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-import numpy as np
-
-# PyTorch's name of a storage -> the type of its numbers in the file; bfloat16 has no type in NumPy.
-STORAGE_TYPES = {
-    "FloatStorage": np.dtype("<f4"),
-    "DoubleStorage": np.dtype("<f8"),
-    "HalfStorage": np.dtype("<f2"),
-    "BFloat16Storage": np.dtype("<u2"),
-    "LongStorage": np.dtype("<i8"),
-    "IntStorage": np.dtype("<i4"),
-    "ShortStorage": np.dtype("<i2"),
-    "CharStorage": np.dtype("i1"),
-    "ByteStorage": np.dtype("u1"),
-    "BoolStorage": np.dtype("u1"),
-}
+from keras_lite.checkpoints.torch_values import STORAGE_TYPES, BrokenError, Foreign, RefusedError, Storage, Tensor
 
 # Far above what a file of weights needs (about 25 operations a tensor), and done in seconds.
 _MOST_OPERATIONS = 1_000_000
@@ -31,9 +18,12 @@ _MOST_AXES = 32  # NumPy's own limit
 
 _PUSHES_ITS_ARGUMENT = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
 }
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -41,41 +31,8 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
     "EMPTY_DICT": dict,
+    "EMPTY_SET": lambda: Foreign("set"),
 }
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-
-
-class RefusedError(Exception):
-    """A pickle holds something that is no tensor and no plain container; the text says what."""
-
-
-class BrokenError(Exception):
-    """A file contradicts itself; the text says how."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Storage:
-    """Numbers that tensors are made of, not read yet.
-
-    Attributes:
-        key: What the file calls it.
-        kind: A key of `STORAGE_TYPES`.
-        size: How many numbers it has.
-    """
-
-    key: str
-    kind: str
-    size: int
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Tensor:
-    """A tensor whose numbers are not read yet; offset and strides count numbers, not bytes."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +45,7 @@ class _View:
 
 @dataclasses.dataclass(frozen=True)
 class _Name:
-    """A class or function that a pickle names: never imported."""
+    """A class or function of `_CALLS` or a storage's type."""
 
     name: str
 
@@ -98,17 +55,22 @@ class Reader:
 
     Attributes:
         storages: Every storage that was mentioned, by its key.
+        left_out: What is not among the values that were read, because dicts can't safely have it as a key.
     """
 
     def __init__(self):
         self.storages: dict[str, Storage] = {}
+        self.left_out: list[str] = []
         self._operations = 0
 
     def read(self, file: BinaryIO) -> Any:
         """Read one pickle; the file stands behind it afterwards.
 
+        Returns:
+            Tensors, numbers, texts and plain containers of these; a `Foreign` in place of anything else.
+
         Raises:
-            RefusedError: If it holds anything but tensors, numbers, texts and plain containers.
+            RefusedError: If it calls what can't be called, or needs objects from elsewhere.
             BrokenError: If it is no valid pickle.
         """
         self._stack: list = []
@@ -178,13 +140,22 @@ class Reader:
         self._stack.append({})
         self._set(items)
 
+    def _do_frozenset(self, _) -> None:
+        self._since_mark()
+        self._stack.append(Foreign("frozenset"))
+
+    def _do_additems(self, _) -> None:
+        self._since_mark()
+
     def _do_append(self, _) -> None:
         item = self._stack.pop()
-        self._container(list).append(item)
+        if not self._is_foreign():
+            self._container(list).append(item)
 
     def _do_appends(self, _) -> None:
         items = self._since_mark()
-        self._container(list).extend(items)
+        if not self._is_foreign():
+            self._container(list).extend(items)
 
     def _do_setitem(self, _) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -198,13 +169,19 @@ class Reader:
             raise TypeError(f"an operation on a {kind.__name__}, which is none")
         return self._stack[-1]
 
+    def _is_foreign(self) -> bool:
+        return isinstance(self._stack[-1], Foreign)
+
     def _set(self, items: list) -> None:
+        if self._is_foreign():
+            return
         target = self._container(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
             # Nothing that hashes by recursion.
-            if not isinstance(key, str | int | float | bytes | None):
-                raise RefusedError(f"a dict with a {type(key).__name__} as key")
-            target[key] = value
+            if isinstance(key, str | int | float | bytes | None):
+                target[key] = value
+            else:
+                self.left_out.append(f"a dict with a {type(key).__name__} as key")
 
     def _do_memoize(self, _) -> None:
         self._memo[len(self._memo)] = self._stack[-1]
@@ -228,27 +205,57 @@ class Reader:
         self._push_name(f"{module}.{name}")
 
     def _push_name(self, name: str) -> None:
-        if name not in _CALLS and name.removeprefix("torch.") not in STORAGE_TYPES:
-            raise RefusedError(name[:100])
-        self._stack.append(_Name(name))
+        known = name in _CALLS or name.removeprefix("torch.") in STORAGE_TYPES
+        self._stack.append(_Name(name) if known else Foreign(name[:100]))
 
     def _do_reduce(self, _) -> None:
         arguments, called = self._stack.pop(), self._stack.pop()
+        if isinstance(called, Foreign):
+            self._stack.append(Foreign(called.name))
+            return
         if not isinstance(called, _Name) or called.name not in _CALLS or type(arguments) is not tuple:
             raise RefusedError("a call of something that is no function")
         self._stack.append(_CALLS[called.name](self, *arguments))
 
-    def _do_build(self, _) -> None:
-        # An OrderedDict's attributes: the versions of PyTorch's modules, which nobody needs here.
+    def _instance(self, kind) -> None:
+        """Put a `Foreign` where an object is made by its class, whatever it is made of."""
+        if not isinstance(kind, Foreign | _Name):
+            raise RefusedError("an object of something that is no class")
+        self._stack.append(Foreign(kind.name))
+
+    def _do_newobj(self, _) -> None:
         self._stack.pop()
-        self._container(dict)
+        self._instance(self._stack.pop())
+
+    def _do_newobj_ex(self, _) -> None:
+        self._stack.pop()
+        self._do_newobj(_)
+
+    def _do_obj(self, _) -> None:
+        self._instance(self._since_mark()[0])
+
+    def _do_inst(self, argument: str) -> None:
+        self._since_mark()
+        self._instance(Foreign(argument.replace(" ", ".")[:100]))
+
+    def _do_build(self, _) -> None:
+        # Of a dict: an OrderedDict's attributes, the versions of PyTorch's modules, which nobody needs here.
+        self._stack.pop()
+        if not self._is_foreign():
+            self._container(dict)
 
     def _do_binpersid(self, _) -> None:
         identity = self._stack.pop()
         kind, *rest = identity if type(identity) is tuple and identity else (None,)
+        if kind == "module" and rest and isinstance(rest[0], Foreign):
+            self._stack.append(rest[0])  # the class of a network, with its source, in files before PyTorch 1.6
+            return
         if kind != "storage" or len(rest) not in (4, 5):
-            raise RefusedError(f"a {kind}" if kind == "module" else "an object kept outside of the pickle")
+            raise RefusedError("an object kept outside of the pickle")
         name, key, _, size = rest[:4]
+        if isinstance(name, Foreign):  # numbers of a type that nothing here is made of
+            self._stack.append(name)
+            return
         if not isinstance(name, _Name) or name.name in _CALLS or not isinstance(key, str) or not _is_count(size):
             raise BrokenError("a storage without type, name or size")
         storage = Storage(key, name.name.removeprefix("torch."), size)
@@ -272,7 +279,12 @@ class Reader:
     def _size(self, sizes=()) -> tuple:
         return tuple(sizes[:_MOST_AXES])
 
-    def _tensor(self, view, offset, shape, strides, *_) -> Tensor:
+    def _default_dict(self, *_) -> dict:
+        return {}
+
+    def _tensor(self, view, offset, shape, strides, *_) -> Tensor | Foreign:
+        if isinstance(view, Foreign):
+            return view
         if not isinstance(view, _View) or type(shape) is not tuple or type(strides) is not tuple:
             raise TypeError("a tensor without storage, shape or strides")
         if len(shape) != len(strides) or len(shape) > _MOST_AXES:
@@ -281,14 +293,15 @@ class Reader:
             raise ValueError("a tensor with a negative offset, size or stride")
         return Tensor(view.storage, view.start + offset, shape, strides)
 
-    def _parameter(self, tensor, *_) -> Tensor:
-        if not isinstance(tensor, Tensor):
+    def _parameter(self, tensor, *_) -> Tensor | Foreign:
+        if not isinstance(tensor, Tensor | Foreign):
             raise TypeError("a parameter that is no tensor")
         return tensor
 
 
 _CALLS: dict[str, Callable] = {
     "collections.OrderedDict": Reader._ordered_dict,
+    "collections.defaultdict": Reader._default_dict,
     "torch.Size": Reader._size,
     "torch._utils._rebuild_tensor": Reader._tensor,
     "torch._utils._rebuild_tensor_v2": Reader._tensor,

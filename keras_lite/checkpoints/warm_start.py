@@ -7,7 +7,7 @@ import re
 import keras
 
 from keras_lite.errors import InputError
-from keras_lite.torch_mapping import leaves
+from keras_lite.checkpoints.torch_mapping import leaves
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the layers of the families are called in PyTorch, and how their weights lie there."""
 
+import collections
 import dataclasses
 import functools
 import re
@@ -49,7 +50,7 @@ class Mapping:
         names = family.torch_names(layers) if hasattr(family, "torch_names") else family.TORCH_NAMES
         modules = {}
         for name in (name for name, layer in layers.items() if layer.weights):
-            module = _torch_module(names, name)
+            module = torch_module(names, name)
             if module is None:
                 return None
             modules[name] = module
@@ -67,7 +68,7 @@ class Mapping:
         """Return PyTorch's modules that are not to be loaded: the head of a model without top, or the classifier."""
         without_top = [name for name in _HEAD if CLASSIFIER not in self.layers and name not in self.layers]
         left_out = without_top if load_classifier else [*without_top, CLASSIFIER]
-        return {module for name in left_out if (module := _torch_module(self.names, name))}
+        return {module for name in left_out if (module := torch_module(self.names, name))}
 
     def unused(self) -> dict[str, np.ndarray]:
         """Return what only PyTorch keeps."""
@@ -89,7 +90,27 @@ def find_mapping(model: keras.Model, names: Collection[str] = ()) -> Mapping:
             f"Expected a model from keras_lite.applications, received {model.name}, "
             "some layers of which no known family has."
         )
-    return max(mappings, key=lambda mapping: len(mapping.variables().keys() & set(names)))
+    return max(mappings, key=lambda mapping: max(prefixes(names, mapping.variables()).values(), default=0))
+
+
+def prefixes(names: Collection[str], known: Collection[str]) -> collections.Counter[str]:
+    """Return for each beginning of names in a file how many of a network's names follow it.
+
+    Example:
+
+    >>> prefixes(["module.conv.weight", "module.conv.bias", "loss.weight"], {"conv.weight", "conv.bias"})
+    Counter({'module.': 2})
+    """
+    counts = collections.Counter()
+    for name in names:
+        position = 0
+        while True:
+            if name[position:] in known:
+                counts[name[:position]] += 1
+            position = name.find(".", position) + 1
+            if not position:
+                break
+    return counts
 
 
 def leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -104,7 +125,8 @@ def leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
             yield name, layer
 
 
-def _torch_module(names: dict[str, str], layer_name: str) -> str | None:
+def torch_module(names: dict[str, str], layer_name: str) -> str | None:
+    """Return what a layer is called in PyTorch, or `None`; `names` are those of a `Mapping`."""
     if layer_name in names:
         return names[layer_name]
     for pattern, template in names.items():

@@ -1,0 +1,99 @@
+"""Which of the things that a training script saved is the network's state dict."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from keras_lite.checkpoints.torch_values import Foreign, RefusedError
+from keras_lite.errors import InputError
+
+Value = TypeVar("Value")
+
+# What training scripts call the state dict, the surest first.
+_NAMES = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
+
+# What has tensors and is no network.
+_NO_NETWORK = re.compile(r"optim|sched|scaler|rng|criterion|loss", re.IGNORECASE)
+_AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged?|shadow)($|[._])", re.IGNORECASE)
+_DEPTH = 4
+
+
+def is_averaged(name: str) -> bool:
+    """Whether a name speaks of averaged weights, such as `state_dict_ema` or `ema_model.module.`."""
+    return _AVERAGED.search(name) is not None
+
+
+def choose_state_dict(content: Any, path: Path, entry: str | None, kind: type[Value]) -> dict[str, Value] | None:
+    """Return the tensors of the network in what a file holds, or `None` if there are no named tensors.
+
+    Of several state dicts the one that training scripts name so is taken, else the largest; averaged weights are taken
+    where there are no others. One printed line says what was taken, if others are as large.
+
+    Args:
+        content: What the file holds.
+        path: The file, for messages.
+        entry: Which state dict is wanted, or what the wanted names begin with; `None` for the choice above.
+        kind: The class of a tensor.
+
+    Raises:
+        InputError: If there is no such entry.
+        RefusedError: If a tensor of the state dict is of a kind that can't be read.
+    """
+    found = {".".join(keys): (keys, tensors) for keys, tensors in _state_dicts(content, kind)}
+    if not found:
+        return None
+    if entry is not None:
+        return _entry(found, entry.rstrip("."), path)
+    plain = [name for name in found if not is_averaged(name)]
+    chosen = min(plain or found, key=lambda name: _rank(*found[name]))
+    others = [name for name in found if name != chosen and 2 * len(found[name][1]) >= len(found[chosen][1])]
+    if others:
+        print(
+            f"{path}: {chosen or 'the outermost state dict'} was taken; there are also {', '.join(others)} "
+            f"(entry={others[0]!r}, or --entry {others[0]}, takes that)"
+        )
+    return found[chosen][1]
+
+
+def _state_dicts(content: Any, kind: type) -> Iterator[tuple[tuple[str, ...], dict]]:
+    """Yield each dict with tensors once, and the keys that lead to it."""
+    seen, waiting = set(), [((), content)]
+    while waiting:
+        keys, value = waiting.pop(0)
+        if not isinstance(value, dict) or id(value) in seen or len(keys) > _DEPTH:
+            continue
+        seen.add(id(value))
+        named = {name: part for name, part in value.items() if isinstance(name, str)}
+        tensors = {name: part for name, part in named.items() if isinstance(part, kind)}
+        if tensors:
+            for name, part in named.items():
+                if isinstance(part, Foreign) and part.name.startswith("torch._utils._rebuild"):
+                    raise RefusedError(f"{name} as {part.name}")
+            yield keys, tensors
+        waiting += [((*keys, name), part) for name, part in named.items() if not _NO_NETWORK.search(name)]
+
+
+def _rank(keys: tuple[str, ...], tensors: dict) -> tuple[int, int, int]:
+    """The least is the network: by what it is called, how many tensors it has, and how deep it lies."""
+    named = keys[-1] in _NAMES if keys else False
+    return (_NAMES.index(keys[-1]) if named else len(_NAMES), -len(tensors), len(keys))
+
+
+def _entry(found: dict[str, tuple], entry: str, path: Path) -> dict:
+    if entry in found:
+        return found[entry][1]
+    for _, tensors in found.values():
+        below = {name.removeprefix(f"{entry}."): value for name, value in tensors.items() if name.startswith(f"{entry}.")}
+        if below:
+            return below
+    first = sorted({name.partition(".")[0] for _, tensors in found.values() for name in tensors})
+    names = ", ".join([*filter(None, found), *first][:12])
+    raise InputError(f"Expected an entry of {path}, such as {names}; received {entry!r}.")
+
+
+def describe(content: Any) -> str:
+    """Say what a file holds that has no tensors."""
+    if isinstance(content, dict):
+        return f"a dict with {', '.join(str(name)[:40] for name in list(content)[:8]) or 'nothing'}"
+    return type(content).__name__

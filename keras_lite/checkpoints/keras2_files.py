@@ -1,0 +1,313 @@
+"""Models that Keras 2 wrote, as Keras 3 models: HDF5 files, `.keras` files and TensorFlow SavedModels.
+
+A model is built from its configuration and gets its weights layer by layer; Keras 2 itself is not needed, and no code
+from a file is run.
+"""
+
+import collections
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from keras_lite.checkpoints.keras_loading import named, reason
+from keras_lite.errors import InputError, import_extra
+
+_MODELS = ("Functional", "Model", "Sequential")
+_OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+
+# What these layers have in their configurations in Keras 2, always 1, and refuse in Keras 3.
+_WITHOUT_GROUPS = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+_AGAIN = "load it where it was made and save it again, as .h5"
+
+
+def is_old(version: str) -> bool:
+    """Whether a version of Keras is one before 3."""
+    return version.partition(".")[0] in ("0", "1", "2")
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a folder is a TensorFlow SavedModel."""
+    return (path / "saved_model.pb").is_file()
+
+
+def load_h5(path: Path, config: dict[str, Any], version: str) -> keras.Model:
+    """Load an HDF5 file of Keras 2.
+
+    Args:
+        path: The file.
+        config: The model's configuration from it.
+        version: The version of Keras that wrote it.
+
+    Raises:
+        InputError: If it can't be read; the message says why.
+    """
+    if version.startswith(("0.", "1.")):
+        raise InputError(f"Expected a model of Keras 2 or 3 in {path}, received one of Keras {version}.")
+    model = _build(config, path, version)
+    try:
+        with named(path, ".h5") as file:
+            model.load_weights(file)
+    except (ValueError, KeyError, OSError) as error:
+        raise _refusal(path, version, f"its weights do not fit its layers: {_first_line(error)}") from error
+    return model
+
+
+def load_zip(path: Path, version: str) -> keras.Model:
+    """Load a `.keras` file of Keras 2; the arguments are those of `load_h5`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            weights = io.BytesIO(archive.read("model.weights.h5"))
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"Expected a Keras model in {path}, which is damaged: {_first_line(error)}") from error
+    check_layers(config, path, version)
+    model = _build(config, path, version)
+    with h5py.File(weights) as file:
+        if "layers" not in file:
+            raise _refusal(path, version, f"its weights lie in a way that only that version knows; {_AGAIN}")
+        _take_group(model, config["config"], file, lambda what: _refusal(path, version, what))
+    return model
+
+
+def load_saved_model(path: Path) -> keras.Model:
+    """Load a TensorFlow SavedModel that Keras 2 wrote. Needs TensorFlow, which reads its weights.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InputError: If it has no layers, or some that are not known here.
+        MissingExtraError: If TensorFlow is not installed.
+    """
+    metadata = path / "keras_metadata.pb"
+    if not metadata.is_file():
+        raise InputError(
+            f"Expected a model of Keras 2 in {path}, received a SavedModel without layers (no keras_metadata.pb), which "
+            "is a program of TensorFlow alone; save the Keras model that it was made from, as .keras."
+        )
+    try:
+        root = next(node for node in _nodes(metadata.read_bytes()) if node.get(3) == b"root")
+        config = json.loads(root[5])
+        config = {"class_name": config["class_name"], "config": config["config"]}
+    except (StopIteration, ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(f"Expected the layers of a model in {metadata}, which can't be read.") from error
+    if "layers" not in config["config"]:
+        what = f"it is of the class {config['class_name']}, whose Python code is not in it"
+        raise _refusal(path, "2", f"{what}; take its weights into a functional model where it was made")
+    check_layers(config, path, "2")
+    model = _build(config, path, "2")
+    tensorflow = import_extra("tensorflow", "tensorflow")
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+    reader = tensorflow.train.load_checkpoint(str(path / "variables" / "variables"))
+    graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    _take_nodes(model, config["config"], _Node(graph, 0, reader), lambda what: _refusal(path, "2", what))
+    return model
+
+
+def check_layers(config: Any, path: Path, version: str) -> None:
+    """Refuse a configuration with layers that Keras 3 has not, or that are Python code.
+
+    Raises:
+        InputError: If there is one; the message names it.
+    """
+    for part in _parts(config):
+        kind, inside = part["class_name"], part["config"]
+        name = part.get("name") or inside.get("name")
+        if kind == "Lambda":
+            raise _refusal(
+                path, version, f"its Lambda layer {name!r} is Python code, which is not run; write a layer instead"
+            )
+        if not is_old(version):
+            continue
+        if kind in _OPERATIONS:
+            operation = inside.get("function") or name
+            raise _refusal(
+                path, version, f"its operation {operation} is no layer; write it with layers such as Add or Rescaling"
+            )
+        is_layer = "inbound_nodes" in part or "name" in inside
+        if is_layer and kind not in _MODELS and not hasattr(keras.layers, kind):
+            raise _refusal(path, version, f"its layer {kind} is not known here")
+        for key in ("activation", "recurrent_activation"):
+            if _function(inside.get(key)) == "hard_sigmoid":
+                raise _refusal(
+                    path, version, f"the hard_sigmoid of its layer {name!r} is another function than Keras 3's"
+                )
+
+
+def _function(value: Any) -> Any:
+    """Return the name of an activation in any of the forms in which Keras writes it."""
+    return value.get("config") if isinstance(value, dict) and value.get("class_name") == "function" else value
+
+
+def _parts(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield whatever has a class and a configuration, at any depth."""
+    waiting = [config]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if isinstance(part.get("class_name"), str) and isinstance(part.get("config"), dict):
+                yield part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+def _build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
+    """Build the Keras 3 model of a configuration of Keras 2, with its first random weights."""
+    try:
+        if isinstance(config["config"], list):  # before Keras 2.2.3
+            config = config | {"config": {"name": "sequential", "layers": config["config"]}}
+        wanted = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+        model = wanted.from_config(_modern(config)["config"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise _refusal(path, version, reason(error)) from error
+    if not model.built:
+        raise _refusal(path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}")
+    return model
+
+
+def _modern(value: Any) -> Any:
+    """Return a configuration as Keras 3 reads it."""
+    if isinstance(value, list):
+        return [_modern(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("class_name")
+    value = {key: _modern(part) for key, part in value.items()}
+    if kind == "Policy":
+        return value["config"]["name"]
+    if isinstance(value.get("config"), dict) and (kind in _MODELS or hasattr(keras.layers, str(kind))):
+        value = {key: part for key, part in value.items() if key not in ("module", "registered_name", "build_config")}
+        inside = dict(value["config"])
+        if kind in _WITHOUT_GROUPS and inside.get("groups") == 1:
+            del inside["groups"]
+        if isinstance(inside.get("axis"), list) and len(inside["axis"]) == 1:
+            inside["axis"] = inside["axis"][0]
+        value["config"] = inside
+    return value
+
+
+def _refusal(path: Path, version: str, what: str) -> InputError:
+    return InputError(f"Expected a model that Keras 3 can build in {path}, received one of Keras {version}: {what}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _take_group(layer, config: dict[str, Any], group: h5py.Group, refusal) -> None:
+    """Assign a layer's weights, and those of its layers, from a group of a `.keras` file."""
+    if "layers" in config:
+        counts = collections.Counter()
+        for part in config["layers"]:
+            kind = _snake_case(part["class_name"])
+            key = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            counts[kind] += 1
+            inner = layer.get_layer(part["config"]["name"])
+            if inner.weights:
+                if key not in group["layers"]:
+                    raise refusal(f"the weights of its layer {inner.name!r} are missing")
+                _take_group(inner, part["config"], group["layers"][key], refusal)
+        return
+    arrays = list(_arrays(group))
+    if [array.shape for array in arrays] != [tuple(variable.shape) for variable in layer.weights]:
+        raise refusal(f"the weights of its layer {layer.name!r} do not fit it")
+    for variable, array in zip(layer.weights, arrays, strict=True):
+        variable.assign(array)
+
+
+def _arrays(group: h5py.Group) -> Iterator[np.ndarray]:
+    """Yield the arrays of a group and of those in it, which a recurrent layer's cell has."""
+    yield from (group["vars"][key][()] for key in sorted(group.get("vars", {}), key=int))
+    for name, inner in group.items():
+        if name != "vars" and isinstance(inner, h5py.Group):
+            yield from _arrays(inner)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+
+
+class _Node:
+    """An object in the graph of a SavedModel's checkpoint."""
+
+    def __init__(self, graph, index: int, reader) -> None:
+        self._graph, self._node, self._reader = graph, graph.nodes[index], reader
+
+    def child(self, name: str) -> "_Node | None":
+        for reference in self._node.children:
+            if reference.local_name == name:
+                return _Node(self._graph, reference.node_id, self._reader)
+        return None
+
+    def value(self) -> np.ndarray | None:
+        keys = [attribute.checkpoint_key for attribute in self._node.attributes]
+        return self._reader.get_tensor(keys[0]) if keys else None
+
+
+def _take_nodes(layer, config: dict[str, Any], node: _Node, refusal) -> None:
+    """Assign a layer's weights, and those of its layers, from a SavedModel."""
+    if "layers" in config:
+        inner = [(layer.get_layer(part["config"]["name"]), part["config"]) for part in config["layers"]]
+        inner = [(part, inside) for part, inside in inner if part.weights]
+        for index, (part, inside) in enumerate(inner):
+            child = node.child(f"layer_with_weights-{index}")
+            if child is None:
+                raise refusal(f"the weights of its layer {part.name!r} are missing")
+            _take_nodes(part, inside, child, refusal)
+        return
+    for variable in layer.weights:
+        child = node.child(variable.name) or next(
+            (found for name in ("cell", "layer") if (inner := node.child(name)) and (found := inner.child(variable.name))),
+            None,
+        )
+        value = None if child is None else child.value()
+        if value is None or value.shape != tuple(variable.shape):
+            raise refusal(f"the weights {variable.name!r} of its layer {layer.name!r} are missing or of another shape")
+        variable.assign(value)
+
+
+def _nodes(data: bytes) -> Iterator[dict[int, bytes | int]]:
+    """Yield the objects that a SavedModel of Keras 2 has: number of the field -> value, as protocol buffers have it."""
+    for field, value in _fields(data):
+        if field == 1:
+            yield dict(_fields(value))
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+    position = 0
+
+    def number() -> int:
+        nonlocal position
+        value, shift = 0, 0
+        while True:
+            byte = data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+            if shift > 63:
+                raise ValueError("a number of more than 64 bits")
+
+    while position < len(data):
+        tag = number()
+        if tag & 7 == 0:
+            yield tag >> 3, number()
+        elif tag & 7 == 2:
+            length = number()
+            if position + length > len(data):
+                raise ValueError("a field that is cut off")
+            yield tag >> 3, data[position : position + length]
+            position += length
+        else:
+            raise ValueError(f"a field of the type {tag & 7}")

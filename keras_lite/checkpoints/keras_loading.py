@@ -1,0 +1,32 @@
+"""What every way to load a Keras file needs: the name that Keras wants, and why it failed."""
+
+import contextlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def reason(error: Exception) -> str:
+    """Return why Keras could not load a model, in a few words, without the configurations that it quotes."""
+    text = str(error).strip() or type(error).__name__
+    if unknown := re.search(r"Could not locate class '([^']+)'|Unknown layer: '([^']+)'", text):
+        return f"its layer {unknown[1] or unknown[2]} is not known here"
+    if "`Lambda` layer" in text:
+        return "it has a Lambda layer, whose Python code is not run; write a layer of keras.layers instead"
+    if "Only input tensors may be passed" in text:
+        return "Keras does not read operations that are no layers, such as x * 2, from .h5; save it as .keras"
+    # What went wrong stands behind the configuration in which it did.
+    text = text.rpartition("Exception encountered:")[2].strip()
+    return text.splitlines()[0][:300]
+
+
+@contextlib.contextmanager
+def named(path: Path, ending: str) -> Iterator[Path]:
+    """Give a file under a name with the ending by which Keras knows it."""
+    if path.suffix == ending:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copy(path, Path(folder, f"model{ending}")))
