@@ -24,6 +24,7 @@ import numpy as np
 from absl import flags
 
 from keras_lite import applications, command_line
+from keras_lite.applications import imagenet_weights
 from keras_lite.applications.kept_weights import KeptWeights
 from keras_lite.applications.structure import structure_of
 from keras_lite.checkpoints import load_model
@@ -37,6 +38,7 @@ from keras_lite.data import (
     open_data,
     read_model_info,
 )
+from keras_lite.data.scaling import INTERPOLATIONS
 from keras_lite.errors import InputError, import_extra
 from keras_lite.evaluate import evaluate
 from keras_lite.evaluation import format_evaluation
@@ -76,6 +78,13 @@ flags.DEFINE_string(
 _OF_WEIGHTS = "of pixels from 0 to 1, one for each channel (default: the weights' if they tell, else ImageNet's)."
 flags.DEFINE_list("mean", None, f"Means {_OF_WEIGHTS}", flag_values=FLAGS)
 flags.DEFINE_list("std", None, f"Standard deviations {_OF_WEIGHTS}", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "interpolation",
+    None,
+    INTERPOLATIONS,
+    "How photos are scaled (default: as the weights' were if they tell, else bilinear).",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer(
     "epochs_head", None, f"Epochs of the new head alone (default: {_HEAD_EPOCHS}; from none: 0).", 0, flag_values=FLAGS
 )
@@ -167,6 +176,7 @@ def recipe_of(values: flags.FlagValues) -> Recipe:
         std=preprocessing.std,
         resize=preprocessing.resize,
         keep_aspect=preprocessing.keep_aspect,
+        interpolation=preprocessing.interpolation,
         # Nothing that needs the original photos again: decoding those of a camera takes longer than a training step.
         augmentation=Augmentation(
             crop_padding=max(image_size) // 12, brightness=0.2, horizontal_flip=values.flip, rotation=15.0
@@ -225,10 +235,17 @@ def _preprocessing_of(weights: str | None, options: dict[str, Any], values: flag
     """Return the preprocessing that weights were trained with, as far as it is known; flags have the last word."""
     if weights is not None and Path(weights).suffix == ".keras" and model_info_path(weights).is_file():
         own = read_model_info(weights).preprocessing
+    elif weights == "imagenet":
+        network = _builder(values.model, options, None)(_IMAGE_SIZE, 2)
+        own = Preprocessing.from_dict(imagenet_weights.find(network, any_classes=True).preprocessing)
+        # Whole photos: the middle alone is what ImageNet's accuracy is measured on.
+        own = dataclasses.replace(own, resize=None)
     else:
         kept = _kept_weights(weights, values.model, options)
         own = Preprocessing.from_dict(kept.preprocessing) if kept else Preprocessing(_IMAGE_SIZE)
     given = {name: _three_numbers(name, values[name].value) for name in ("mean", "std") if values[name].value}
+    if values.interpolation is not None:
+        given["interpolation"] = values.interpolation
     return dataclasses.replace(own, **given)
 
 

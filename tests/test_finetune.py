@@ -1,5 +1,6 @@
 """From a folder of photos to a run folder and what belongs to it, by one command."""
 
+import copy
 import csv
 import json
 
@@ -180,3 +181,18 @@ def test_evaluation_pictures_show_what_is_wrong(tmp_path):
     assert (drawn == [0, 255, 0]).all(-1).sum() > 10_000
     assert len(Image.open(files[1]).convert("L").getcolors(256)) > 10
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model=ghostnet"], "bicubic"),  # timm's
+        (["--model=shufflenet_v2", "--options=alpha=0.5"], "bilinear"),  # torchvision's
+        (["--model=ghostnet", "--interpolation=box"], "box"),
+    ],
+)
+def test_photos_are_scaled_as_the_weights_publisher_did(arguments, expected):
+    values = copy.deepcopy(finetune.FLAGS)
+    values(["finetune", *arguments])
+    preprocessing = finetune.recipe_of(values).preprocessing()
+    assert preprocessing == Preprocessing((224, 224), interpolation=expected)

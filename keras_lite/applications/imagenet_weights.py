@@ -6,6 +6,7 @@ The files stay where their publishers keep them; they are fetched into Keras' ca
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,6 +46,17 @@ class ImageNetWeights:
     interpolation: str = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """The fields of `keras_lite.data.Preprocessing` that the published accuracy was measured with."""
+        return {
+            "image_size": [self.input_size] * 2,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "resize": [self.resize_size] * 2,
+            "interpolation": self.interpolation,
+        }
 
     def path(self) -> Path:
         """Return the file in the cache, fetched if it is not there yet, its hash checked.

@@ -19,6 +19,7 @@ from keras_lite import command_line
 from keras_lite.checkpoints import load_model
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path, read_model_info
 from keras_lite.data.model_info import OUTPUTS
+from keras_lite.data.scaling import INTERPOLATIONS
 from keras_lite.errors import InputError, import_extra
 from keras_lite.evaluate import data_dir_of_run, row_of_run
 from keras_lite.export.conversion import PRECISIONS
@@ -28,6 +29,8 @@ from keras_lite.export.tflite import check_classes, check_writable, to_tflite
 from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, unscaled
 from keras_lite.export.verification import THRESHOLDS
 from keras_lite.graph import flatten, output_of
+
+_OF_FLAGS = ("mean", "std", "keep_aspect", "interpolation", "output_kind")  # what an information file tells
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
@@ -62,6 +65,20 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
+flags.DEFINE_boolean(
+    "keep_aspect",
+    True,
+    "Photos are scaled until they just cover the size, and their middle is cut out; --nokeep_aspect: each side for "
+    "itself, as Keras' image_dataset_from_directory does.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "interpolation",
+    "bilinear",
+    INTERPOLATIONS,
+    "How photos are scaled. Keras' image_dataset_from_directory and Resizing: bilinear_no_antialias.",
+    flag_values=FLAGS,
+)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -121,10 +138,9 @@ def cli() -> NoReturn:
 def given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
     """Return what the flags say about the model, or None if they leave that to its information file."""
     if values.class_names is None and values.image_size is None:
-        if any(values[name].value is not None for name in ("mean", "std", "output_kind")):
-            raise InputError(
-                "Expected --class_names and --image_size beside --mean, --std or --output_kind, received neither."
-            )
+        alone = [name for name in _OF_FLAGS if not values[name].using_default_value]
+        if alone:
+            raise InputError(f"Expected --class_names and --image_size beside --{alone[0]}, received neither.")
         if not model_info_path(path).is_file():
             raise InputError(
                 f"Expected class names and preprocessing in {model_info_path(path)}, which does not exist, "
@@ -141,6 +157,8 @@ def given_info(values: flags.FlagValues, path: Path) -> ModelInfo | None:
         tuple(size * 2 if len(size) == 1 else size),
         tuple(_numbers("mean", values.mean, float)) if values.mean is not None else IMAGENET_MEAN,
         tuple(_numbers("std", values.std, float)) if values.std is not None else IMAGENET_STD,
+        keep_aspect=values.keep_aspect,
+        interpolation=values.interpolation,
     )
     return ModelInfo(path.stem, names, preprocessing, "embedding")  # until the model is looked at
 

@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 import pytest
+import torch_networks
 from PIL import Image
 
 from keras_lite.data import ImageGeometry, RandomCrop, RandomResizedCrop
@@ -45,6 +47,53 @@ def test_both_sides_then_centre(height, width):
     geometry = ImageGeometry((56, 56), (64, 64), keep_aspect=False)
     np.testing.assert_array_equal(geometry.centre(photo), expected)
     np.testing.assert_array_equal(geometry.centre_of_kept(geometry.keep(photo)[None])[0], expected)
+
+
+def assert_alike(received, expected, interpolation):
+    """Whether images are equal to a level; of pixels that are taken or not rounding decides where the border is."""
+    share = np.mean(np.abs(received.astype(int) - expected) > 1)
+    assert share <= (0.1 if interpolation in ("box", "nearest") else 0)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "box", "nearest"])
+def test_pillow_scales_so(interpolation):
+    """Along the rows first, which Pillow 13 does not always; whole photos, and the middle that just covers a size."""
+    filter_ = Image.Resampling[interpolation.upper()]
+    stretched = ImageGeometry((56, 48), keep_aspect=False, interpolation=interpolation)
+    covering = ImageGeometry((20, 30), interpolation=interpolation)
+    for height, width in ((101, 151), (151, 101), (23, 31), (67, 199), (31, 37)):
+        photo = noise(height, width)
+        expected = np.asarray(photo.resize((48, height), filter_).resize((48, 56), filter_))
+        assert_alike(stretched.centre(photo), expected, interpolation)
+        rows, columns = covering.scaled_size(photo)
+        expected = np.asarray(photo.resize((columns, height), filter_).resize((columns, rows), filter_))
+        top, left = round((rows - 20) / 2), round((columns - 30) / 2)
+        assert_alike(covering.centre(photo), expected[top : top + 20, left : left + 30], interpolation)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_keras_resizes_so_without_antialiasing(interpolation):
+    ours = "bilinear_no_antialias" if interpolation == "bilinear" else interpolation
+    for height, width in ((100, 151), (151, 100), (20, 30), (64, 199), (31, 33), (1, 7), (57, 49)):
+        photo = noise(height, width)
+        expected = keras.layers.Resizing(57, 49, interpolation=interpolation)(np.asarray(photo, "float32")[None])
+        expected = keras.ops.convert_to_numpy(expected)[0]
+        received = ImageGeometry((57, 49), keep_aspect=False, interpolation=ours).centre(photo)
+        # Keras gives fractions of levels.
+        np.testing.assert_allclose(received, expected, atol=0.501 if interpolation == "bilinear" else 0)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "box", "nearest"])
+def test_torchvision_transforms_photos_so(interpolation):
+    torch_networks.torchvision_models()  # makes it loadable
+    from torchvision import transforms
+
+    kind = transforms.InterpolationMode(interpolation)
+    transform = transforms.Compose([transforms.Resize(64, kind), transforms.CenterCrop(56)])
+    for height, width in ((100, 151), (80, 80), (73, 128), (128, 256)):
+        photo = noise(height, width)
+        received = ImageGeometry((56, 56), (64, 64), interpolation=interpolation).centre(photo)
+        assert_alike(received, np.asarray(transform(photo)), interpolation)
 
 
 def test_without_resize_the_size_is_just_covered():
@@ -107,6 +156,7 @@ def test_random_resized_crop_cuts_then_scales():
         (lambda: ImageGeometry((8, 8), (16, 4)), r"resize to be \(8, 8\).*received \(16, 4\)"),
         (lambda: ImageGeometry((8, 8), 16), "resize"),
         (lambda: ImageGeometry((8, 8), (16, 16), 1), "keep_aspect"),
+        (lambda: ImageGeometry((8, 8), interpolation="cubic"), "one of bilinear, bicubic, .*, received 'cubic'"),
         (lambda: RandomResizedCrop(scale=(0, 1)), "scale"),
         (lambda: RandomResizedCrop(scale=(0.5, 1.5)), "scale"),
         (lambda: RandomResizedCrop(ratio=(2, 1)), "ratio"),

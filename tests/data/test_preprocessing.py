@@ -41,11 +41,21 @@ def test_how_photos_come_to_the_size_goes_along():
     assert Preprocessing((8, 8), keep_aspect=False).to_dict()["resize"] == [8, 8]
 
 
+def test_the_interpolation_goes_along_where_it_is_not_the_usual():
+    preprocessing = Preprocessing((8, 6), (0.5,) * 3, (0.5,) * 3, interpolation="bicubic")
+    fields = {"image_size": [8, 6], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
+    assert preprocessing.to_dict() == fields
+    assert Preprocessing.from_dict(fields) == preprocessing
+    assert preprocessing.geometry == ImageGeometry((8, 6), interpolation="bicubic")
+    assert preprocessing.at((16, 12)) == Preprocessing((16, 12), (0.5,) * 3, (0.5,) * 3, interpolation="bicubic")
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"resize": [90, 96]},
         {"keep_aspect": 1},
+        {"interpolation": "linear"},
         {"image_size": [0, 5]},
         {"image_size": 96},
         {"image_size": [96.5, 96]},

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, preactivation, scramble
 
-from keras_lite.data import ModelInfo, read_model_info, write_model_info
+from keras_lite.data import ImageGeometry, ModelInfo, read_model_info, write_model_info
 from keras_lite.export import LiteRTModel
 from keras_lite.export import __main__ as export_tool
 from keras_lite.export.samples import read_samples
@@ -98,6 +98,13 @@ def test_keras_file_without_information_takes_flags(run_tool, tmp_path, photos, 
     assert (info.class_names, info.output) == (CLASSES, "probabilities")
     assert info.preprocessing.to_dict() == {"image_size": [32, 32], "mean": [0.5] * 3, "std": [0.25] * 3}
 
+    keras_way = ("--nokeep_aspect", "--interpolation", "bilinear_no_antialias")
+    finished = run_tool(export_tool, path, "--data_dir", photos, "--images", 3, *flags, *keras_way)
+    assert finished.returncode == 0, finished.stderr
+    geometry = ImageGeometry((SIZE, SIZE), keep_aspect=False, interpolation="bilinear_no_antialias")
+    assert read_model_info(tmp_path / "bare_float32.tflite").preprocessing.geometry == geometry
+    assert "(bilinear without antialiasing: " in (tmp_path / "bare_float32.md").read_text()
+
 
 def test_wrong_models_end_in_one_line(run_tool, tmp_path, photos, assert_one_line_error):
     def check(path, *expected, flags=()):
@@ -157,6 +164,8 @@ def test_wrong_flags_end_in_one_line(run_tool, model_file, photos, tmp_path, ass
     check(model_file, *data, "--class_names", "a,b", expected=["both --class_names and --image_size"])
     check(model_file, *data, "--class_names", "a,b", "--image_size", "big", expected=["--image_size", "big"])
     check(model_file, *data, "--mean", "0,0,0", expected=["beside --mean"])
+    check(model_file, *data, "--interpolation", "box", expected=["beside --interpolation"])
+    check(model_file, *data, "--interpolation", "cubic", expected=["--interpolation", "bicubic"])
     (photos / "broken.jpg").write_text("a text")
     for file in photos.rglob("*.png"):
         file.unlink()

@@ -90,3 +90,16 @@ def test_file_without_metadata_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.json"):
         write_model_card(tmp_path / "none.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "words"),
+    [("bilinear", "antialiased bilinear"), ("bicubic", "antialiased bicubic"),
+     ("bilinear_no_antialias", "bilinear without antialiasing"), ("nearest", "nearest"), ("box", "mean of those")],
+)  # fmt: skip
+def test_card_says_how_photos_are_scaled(exported, tmp_path, interpolation, words):
+    _, entries, _ = exported
+    preprocessing = Preprocessing((32, 32), interpolation=interpolation).to_dict()
+    (tmp_path / "small.json").write_text(json.dumps(entries | {"preprocessing": preprocessing}))
+    write_model_card(tmp_path / "small.tflite")
+    assert f"is scaled ({words}" in (tmp_path / "small.md").read_text().replace("each pixel the ", "")
