@@ -46,7 +46,7 @@ def keras_file(path: str) -> Path:
         InputError: If there is none.
     """
     file = model_file(path)
-    if file.suffix not in (".keras", ".h5"):
+    if file.suffix == ".tflite":
         raise InputError(f"Expected a run folder, a .keras or an .h5 file, received {path}.")
     return file
 
