@@ -40,7 +40,8 @@ def test_keras_file_with_its_information(run_tool, model_file, photos):
 
     path = model_file.with_name("model_float32.tflite")
     assert finished.returncode == 0, finished.stderr
-    assert f"{path}: {path.stat().st_size:,} bytes; on 4 images it agrees with the model in 100.00%" in finished.stdout
+    verdict = "on 4 images: agrees with its model: 100.00% (same top-1 class)"
+    assert f"{path}: {path.stat().st_size:,} bytes; {verdict}" in finished.stdout
     assert read_model_info(path) == ModelInfo("small", CLASSES, PREPROCESSING, "logits")
     assert (model_file.with_name("model_float32.labels.txt")).read_text().split() == CLASSES
     # The export's information file is another than the model's.
