@@ -82,7 +82,7 @@ def test_a_head_that_does_more_is_not_merged(tmp_path):
     nn = torch.nn
     network = resnet(nn.Sequential(nn.Linear(512, 32), nn.BatchNorm1d(32), nn.Linear(32, 4)))
     torch.save(network.state_dict(), tmp_path / "net.pth")
-    with pytest.raises(InputError, match="missing: fc.bias, fc.weight; unknown: fc.0.bias"):
+    with pytest.raises(InputError, match=r"missing: fc.bias, fc.weight; unknown: fc.0.bias"):
         load_checkpoint(applications.create("imagenet_resnet", variant="torchvision", classes=4), tmp_path / "net.pth")
 
 

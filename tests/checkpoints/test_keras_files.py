@@ -194,7 +194,7 @@ def test_the_reason_is_not_the_configuration(tmp_path):
     keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(tmp_path / "net.h5")
     with h5py.File(tmp_path / "net.h5", "r+") as file:
         file.attrs["model_config"] = file.attrs["model_config"].replace('"filters"', '"phyllters"')
-    with pytest.raises(InputError, match="can't be loaded: .*(phyllters|filters)") as caught:
+    with pytest.raises(InputError, match=r"can't be loaded: .*(phyllters|filters)") as caught:
         load_model(tmp_path / "net.h5")
     assert "kernel_initializer" not in str(caught.value)
 
