@@ -182,13 +182,20 @@ def int8_classes() -> types.SimpleNamespace:
             super().__init__(**kwargs)
             self.values = np.asarray(values, "float32")
             self.rounded = True
+            # Its place among the layers of this kind. The converter makes one constant of those that are alike, and
+            # then drops the range of what several operators take: so each has a range of its own, by a hair.
+            self.place = 0
+
+        @property
+        def limit(self):
+            """The end of the range, on both sides of zero."""
+            return float(np.float32(float(self.values.max()) * 127.0 / self.steps * (1.0 + self.place * 2.0**-21)))
 
         def call(self, inputs):
             if not self.rounded:
                 return inputs * self.values
-            limit = float(self.values.max()) * 127.0 / self.steps
             return inputs * tensorflow.quantization.fake_quant_with_min_max_args(
-                self.values, -limit, limit, narrow_range=True
+                self.values, -self.limit, self.limit, narrow_range=True
             )
 
         def compute_output_shape(self, input_shape):

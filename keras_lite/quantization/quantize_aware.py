@@ -70,6 +70,7 @@ def quantize_aware(model: keras.Model) -> Any:
             ) from error
     _round_once(quantized)
     _cut_off_by_rounding(quantized)
+    _tell_constants_apart(quantized)
     _keep_constants(quantized)
     return quantized
 
@@ -99,6 +100,13 @@ def _cut_off_by_rounding(quantized: Any) -> None:
         if type(layer).__name__ == "ReLU" and layer.max_value not in (None, 6.0):
             wrapper._output_quantizers = [int8_classes().FixedRange(0.0, float(layer.max_value))]
             layer.max_value = None
+
+
+def _tell_constants_apart(quantized: Any) -> None:
+    """Number the layers that multiply by a constant, which the converter must not take for one another."""
+    constants = [wrapper.layer for wrapper in quantized.layers if hasattr(getattr(wrapper, "layer", None), "place")]
+    for place, layer in enumerate(constants):
+        layer.place = place
 
 
 def is_finetuned(model: Any) -> bool:

@@ -77,6 +77,15 @@ def arithmetic(x):
     return layers.Multiply()([layers.Subtract()([x, y]), layers.Activation("hard_sigmoid")(y)])
 
 
+def poolings(x):
+    """Of one size: their means at the edges are mended by constants that are alike."""
+    x = layers.Conv2D(6, 3)(x)
+    for _ in range(2):
+        y = layers.AveragePooling2D(3, 1, "same")(layers.Conv2D(6, 3, padding="same")(x))
+        x = layers.Add()([layers.AveragePooling2D(3, 1, "same")(x), y])
+    return layers.Concatenate()([x, layers.AveragePooling2D(5, 1, "same")(x)])
+
+
 @pytest.mark.parametrize(
     ("build", "operators"),
     [
@@ -88,6 +97,7 @@ def arithmetic(x):
         (residual, {"ADD", "MUL", "MEAN"}),
         (groups, {"LOGISTIC", "MUL", "TRANSPOSE"}),
         (arithmetic, {"ADD", "SUB", "MUL"}),
+        (poolings, {"ADD", "MUL", "DEPTHWISE_CONV_2D"}),
     ],
 )
 def test_answers_are_the_files(build, operators, tmp_path):
