@@ -58,7 +58,9 @@ flags.DEFINE_enum(
     "output_kind", None, OUTPUTS, "What the model answers, if its last layer doesn't tell.", flag_values=FLAGS
 )
 flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=FLAGS)
-flags.DEFINE_list("mean", None, "Three channel means of pixels from 0 to 1. Default: ImageNet's.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "mean", None, "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's.", flag_values=FLAGS
+)
 flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
 flags.DEFINE_boolean(
     "keep_aspect",
@@ -95,6 +97,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         if kind != "embedding" and not info.class_names:
             raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
         info = dataclasses.replace(info, output=kind)
+        if values.mean is None and values.std is None and model.inputs[0].shape[-1] == 1:
+            info = dataclasses.replace(info, preprocessing=info.preprocessing.grey())
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
     half = (len(images) + 1) // 2
