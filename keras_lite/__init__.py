@@ -13,7 +13,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 import keras  # noqa: F401  (the first import fixes the backend)
 
-from keras_lite import layers  # noqa: F401  (registers them, so that Keras finds them in the files that it loads)
+from keras_lite import layers
 
 __version__ = "0.1.0"
 __all__ = [

@@ -16,6 +16,7 @@ import keras
 from absl import flags
 
 from keras_lite import applications, checkpoints, command_line, published
+from keras_lite.checkpoints.keras_files import ENDINGS
 from keras_lite.errors import InputError, some
 from keras_lite.graph import flatten, with_input_shape
 from keras_lite.layer_counts import WITH_KERNEL, multiply_accumulates
@@ -301,7 +302,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
     name = positional[0]
     shape = None if values.image_size is None else (values.image_size, values.image_size, 3)
-    if name.endswith((".keras", ".h5")):
+    if name.endswith(ENDINGS):
         model = checkpoints.load_model(name)
     elif "/" in name:
         model = published.get(name).build(**({} if shape is None else {"input_shape": shape}))

@@ -38,6 +38,9 @@ class Mutant:
 CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
 OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
 FINE_TUNING_TESTS = ("tests/training/test_fine_tuning.py",)
+REWRITING_TESTS = ("tests/graph/test_exact_rewriting.py",)
+INTEGER_MODEL_TESTS = ("tests/export/test_integer_model.py",)
+EVERY_NUMBER = ("tests/export/test_rectifiers.py::test_leaky_relu_of_every_number",)
 
 MUTANTS = (
     Mutant(
@@ -151,6 +154,76 @@ MUTANTS = (
         "group_of[np.isin(group_of, joined)] = joined.min()",
         "pass",
         ("tests/data/test_class_folders.py",),
+    ),
+    Mutant(
+        "the odd one of a sum left out",
+        "keras_lite/graph/pairs.py",
+        "            merged += pair\n",
+        "                merged += pair\n",
+        REWRITING_TESTS,
+    ),
+    Mutant(
+        "another slope of leaky_relu",
+        "keras_lite/graph/rectifiers.py",
+        '"leaky_relu", 0.2',
+        '"leaky_relu", 0.3',
+        REWRITING_TESTS,
+    ),
+    Mutant(
+        "one minus x taken for x minus one",
+        "keras_lite/graph/operations.py",
+        "(-1.0, constant)",
+        "(1.0, -constant)",
+        ("tests/graph/test_flatten.py",),
+    ),
+    Mutant(
+        "the longer side scaled",
+        "keras_lite/data/geometry.py",
+        "if photo.height * width <= photo.width * height:",
+        "if photo.height * width >= photo.width * height:",
+        ("tests/data/test_geometry.py",),
+    ),
+    Mutant(
+        "the mean not in deviations",
+        "keras_lite/data/preprocessing.py",
+        "np.tile(np.asarray(self.mean) / np.asarray(self.std), width)",
+        "np.tile(np.asarray(self.mean), width)",
+        ("tests/data/test_preprocessing.py",),
+    ),
+    Mutant(
+        "CutMix never drawn beside mixup",
+        "keras_lite/data/mixing.py",
+        "coin < 0.5",
+        "coin < 1.5",
+        ("tests/data/test_mixing.py",),
+    ),
+    Mutant(
+        "a constant answer correlated",
+        "keras_lite/export/verification.py",
+        "_correlation(expected - expected.mean(0), received - received.mean(0))",
+        "_correlation(expected, received)",
+        ("tests/export/test_tflite.py::test_comparison",),
+    ),
+    Mutant(
+        "a zero point halfway rounded to even",
+        "keras_lite/export/integer_arithmetic.py",
+        "np.floor(LOWEST - lowest / step + 0.5)",
+        "np.rint(LOWEST - lowest / step)",
+        EVERY_NUMBER,
+    ),
+    Mutant(
+        "halves of parts rounded down",
+        "keras_lite/export/integer_arithmetic.py",
+        "np.rint(_PARTS * factor) + _PARTS / 2)",
+        "np.rint(_PARTS * factor) + _PARTS / 2 - 1)",
+        EVERY_NUMBER,
+    ),
+    Mutant(
+        "a bias that batch normalisation does not scale",
+        "keras_lite/export/integer_model.py",
+        "bias = (bias - mean) * scale",
+        "bias = bias - mean * scale",
+        INTEGER_MODEL_TESTS,
     ),
 )
 

@@ -135,8 +135,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
 
     Args:
         model: The model.
-        path: A `.weights.h5` or `.keras` file, or one of PyTorch weights of any ending; or `"imagenet"`, or the name of weights
-            kept for the model (see `keras_lite.applications.list_weights`).
+        path: A `.weights.h5` or `.keras` file, or one of PyTorch weights of any ending; or `"imagenet"`, or the name of
+            weights kept for the model (see `keras_lite.applications.list_weights`).
         load_classifier: Whether the classifier's weights are taken too. Without them a file that was trained for
             another number of classes fits.
 

@@ -84,7 +84,9 @@ def _entry(found: dict[str, tuple], entry: str, path: Path) -> dict:
     if entry in found:
         return found[entry][1]
     for _, tensors in found.values():
-        below = {name.removeprefix(f"{entry}."): value for name, value in tensors.items() if name.startswith(f"{entry}.")}
+        below = {
+            name.removeprefix(f"{entry}."): value for name, value in tensors.items() if name.startswith(f"{entry}.")
+        }
         if below:
             return below
     first = sorted({name.partition(".")[0] for _, tensors in found.values() for name in tensors})

@@ -106,15 +106,15 @@ def find_prefix(names: Collection[str], known: Collection[str]) -> tuple[str, li
     prefix = min(counts, key=lambda prefix: (-counts[prefix], is_averaged(prefix), len(prefix)))
     copies = [other for other in counts if other != prefix and 2 * counts[other] >= counts[prefix]]
     notes = [
-        f"{prefix.rstrip('.') or 'the weights without prefix'} was taken; there are also the weights {copy.rstrip('.')} "
-        f"(entry={copy.rstrip('.')!r}, or --entry {copy.rstrip('.')}, takes those)"
-        for copy in copies
+        f"the weights {prefix.rstrip('.') or 'without prefix'} were taken; there are also the weights {copy} "
+        f"(entry={copy!r}, or --entry {copy}, takes those)"
+        for copy in (copy.rstrip(".") for copy in copies)
     ]
     return prefix, copies, notes
 
 
 def merge_classifier(arrays: dict[str, np.ndarray], module: str) -> tuple[dict[str, np.ndarray], str | None]:
-    """Return arrays with one linear layer in place of a `torch.nn.Sequential` of them, and a note if there were several.
+    """Return arrays with one linear layer in place of a `torch.nn.Sequential` of them, and a note if it had several.
 
     What lies between two linear layers is not in a file if it has no weights: dropout changes no answer, an activation
     would.

@@ -45,16 +45,20 @@ class Candidate:
         return applications.create(self.network, **self.options | options)
 
     def __str__(self) -> str:
-        options = ", ".join(f"{name}={_text(value)}" for name, value in self.options.items())
-        return f"{self.network} with {options}" if options else self.network
+        return self._described(self.options)
 
-    def advice(self) -> str:
-        """Say how near it is and how to ask for it."""
-        options = ",".join(f"{name}={_text(value)}".replace(" ", "") for name, value in self.options.items())
-        command = f"--model {self.network}" + (f" --options {options}" if options else "")
+    def _described(self, options: dict[str, Any]) -> str:
+        texts = ", ".join(f"{name}={_text(value)}" for name, value in options.items())
+        return f"{self.network} with {texts}" if texts else self.network
+
+    def advice(self, with_classes: bool = True) -> str:
+        """Say how near it is and how to ask for it, with or without its number of classes."""
+        options = {name: value for name, value in self.options.items() if with_classes or name != "classes"}
+        described, texts = self._described(options), ",".join(f"{name}={_text(options[name])}" for name in options)
+        command = f"--model {self.network}" + (f" --options {texts}" if texts else "")
         if self.fits:
-            return f"It fits {self} ({command})."
-        return f"Nearest here is {self} ({command}): {self.fitting} of its {self.size} arrays fit."
+            return f"It fits {described} ({command})."
+        return f"Nearest here is {described} ({command}): {self.fitting} of its {self.size} arrays fit."
 
 
 def _text(value: Any) -> str:
@@ -123,7 +127,8 @@ def _likely(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
     if names.shape("layer1.0.conv1.weight"):
         yield from _resnets(names)
     elif names.shape("features.1.conv.0.0.weight"):
-        yield "mobilenet_v2", {"variant": "torchvision", "alpha": names.filters("features.0.0.weight") / 32}
+        for alpha in _alphas(names.filters("features.0.0.weight"), 32):
+            yield "mobilenet_v2", {"variant": "torchvision", "alpha": alpha}
     elif names.shape("features.1.block.0.0.weight"):
         size = "large" if names.count(r"features\.(\d+)\.") > 13 else "small"
         yield from ((f"mobilenet_v3_{size}", {"reduced_tail": True} if tail else {}) for tail in (False, True))
@@ -134,12 +139,12 @@ def _likely(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
         alpha = widths.get(2 * names.filters("stage2.0.branch2.0.weight"), 1.0)
         yield "shufflenet_v2", {"alpha": alpha}
     elif names.shape("blocks.0.0.ghost1.primary_conv.0.weight"):
-        yield "ghostnet", {"alpha": names.filters("conv_stem.weight") / 16}
+        yield from (("ghostnet", {"alpha": alpha}) for alpha in _alphas(names.filters("conv_stem.weight"), 16))
     elif names.shape("residual_layers.0.0.conv1.weight"):
         blocks = tuple(names.count(rf"residual_layers\.{stage}\.(\d+)\.") for stage in range(8))
         yield "efficient_resnet", {"blocks": blocks[: blocks.index(0)], "channels": names.filters("conv1.weight")}
     elif names.shape("stage1.unit1.conv_dw.conv.weight") or names.shape("stage1.unit1.conv_pw.conv.weight"):
-        yield "mobilenet_v1", {"alpha": names.filters("init_conv.conv.weight") / 32}
+        yield from (("mobilenet_v1", {"alpha": alpha}) for alpha in _alphas(names.filters("init_conv.conv.weight"), 32))
     elif names.shape("init_conv.conv.weight"):
         yield from _bsconv_mobilenets(names)
     elif names.count(r"stage1\.unit(\d+)\."):
@@ -161,12 +166,21 @@ def _resnets(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _bsconv_mobilenets(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
-    alpha, small_alpha = (names.filters("init_conv.conv.weight") / width for width in (32, 16))
+    filters = names.filters("init_conv.conv.weight")
     if names.shape("final_conv.conv.weight"):
-        yield "mobilenet_v2", {"alpha": alpha}
+        yield from (("mobilenet_v2", {"alpha": alpha}) for alpha in _alphas(filters, 32))
     else:
-        yield "bsconv_mobilenet_v3_large", {"alpha": small_alpha}
-        yield "bsconv_mobilenet_v3_small", {"alpha": small_alpha}
+        size = "small" if names.shape("stage1.unit1.se_unit.conv1.weight") else "large"
+        yield from ((f"bsconv_mobilenet_v3_{size}", {"alpha": alpha}) for alpha in _alphas(filters, 16))
+
+
+def _alphas(filters: int, of_one: int) -> list[float]:
+    """Return the width multipliers that may give a first convolution its filters, the likeliest first.
+
+    Filters are rounded to multiples of 8, so there are several.
+    """
+    usual = [alpha for alpha in (0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.4) if abs(alpha * of_one - filters) <= 8]
+    return list(dict.fromkeys(sorted([filters / of_one, *usual], key=lambda alpha: abs(alpha * of_one - filters))))
 
 
 def _bsconv_resnets(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -185,7 +199,9 @@ def _bsconv_resnets(names: _Names) -> Iterator[tuple[str, dict[str, Any]]]:
         for network in ("imagenet_resnet", "imagenet_preresnet"):
             yield network, {"depth": depth} | options
         return
-    width = names.filters(f"{first}.weight") or names.filters(f"{first}.pw.weight") or names.filters(f"{first}.pw2.weight")
+    width = (
+        names.filters(f"{first}.weight") or names.filters(f"{first}.pw.weight") or names.filters(f"{first}.pw2.weight")
+    )
     if width > cifar_resnet.STAGE_FILTERS[0]:
         depth = {"depth": 6 * units[0] + 4, "width": width // cifar_resnet.STAGE_FILTERS[0]}
         yield "wide_resnet", depth | options

@@ -5,6 +5,7 @@ from a file is run.
 """
 
 import collections
+import inspect
 import io
 import json
 import re
@@ -23,8 +24,16 @@ from keras_lite.errors import InputError, import_extra
 _MODELS = ("Functional", "Model", "Sequential")
 _OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
-# What these layers have in their configurations in Keras 2, always 1, and refuse in Keras 3.
-_WITHOUT_GROUPS = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+# What the layers inside of wrappers and recurrent layers are called.
+_PARTS = ("forward_layer", "backward_layer", "cell", "layer")
+# Where a class is from and how it was built and compiled: Keras finds its own classes by name.
+_NOT_NEEDED = ("module", "registered_name", "build_config", "compile_config")
+# Arguments that every layer takes, whatever its own are.
+_OF_EVERY_LAYER = frozenset(
+    ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shape", "batch_shape", "input_shape")
+)
+# Arguments that some layers no longer have, and that do not change the answers of a trained model.
+_WITHOUT_EFFECT = ("kernel_initializer", "rng_type")
 _AGAIN = "load it where it was made and save it again, as .h5"
 
 
@@ -90,8 +99,8 @@ def load_saved_model(path: Path) -> keras.Model:
     metadata = path / "keras_metadata.pb"
     if not metadata.is_file():
         raise InputError(
-            f"Expected a model of Keras 2 in {path}, received a SavedModel without layers (no keras_metadata.pb), which "
-            "is a program of TensorFlow alone; save the Keras model that it was made from, as .keras."
+            f"Expected a model of Keras 2 in {path}, received a SavedModel without layers (no keras_metadata.pb), a "
+            "program of TensorFlow alone; save the Keras model that it was made from, as .keras."
         )
     try:
         root = next(node for node in _nodes(metadata.read_bytes()) if node.get(3) == b"root")
@@ -134,7 +143,7 @@ def check_layers(config: Any, path: Path, version: str) -> None:
                 path, version, f"its operation {operation} is no layer; write it with layers such as Add or Rescaling"
             )
         is_layer = "inbound_nodes" in part or "name" in inside
-        if is_layer and kind not in _MODELS and not hasattr(keras.layers, kind):
+        if is_layer and kind not in (*_MODELS, "Policy") and not hasattr(keras.layers, kind):
             raise _refusal(path, version, f"its layer {kind} is not known here")
         for key in ("activation", "recurrent_activation"):
             if _function(inside.get(key)) == "hard_sigmoid":
@@ -156,7 +165,7 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
         if isinstance(part, dict):
             if isinstance(part.get("class_name"), str) and isinstance(part.get("config"), dict):
                 yield part
-            waiting += part.values()
+            waiting += [inside for key, inside in part.items() if key != "compile_config"]
         elif isinstance(part, list):
             waiting += part
 
@@ -171,7 +180,9 @@ def _build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
     except (ValueError, TypeError, KeyError) as error:
         raise _refusal(path, version, reason(error)) from error
     if not model.built:
-        raise _refusal(path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}")
+        raise _refusal(
+            path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}"
+        )
     return model
 
 
@@ -183,17 +194,37 @@ def _modern(value: Any) -> Any:
         return value
     kind = value.get("class_name")
     value = {key: _modern(part) for key, part in value.items()}
+    if kind in ("__tuple__", "TensorShape"):
+        return value["items"]
     if kind == "Policy":
         return value["config"]["name"]
     if isinstance(value.get("config"), dict) and (kind in _MODELS or hasattr(keras.layers, str(kind))):
-        value = {key: part for key, part in value.items() if key not in ("module", "registered_name", "build_config")}
-        inside = dict(value["config"])
-        if kind in _WITHOUT_GROUPS and inside.get("groups") == 1:
-            del inside["groups"]
+        value = {key: part for key, part in value.items() if key not in _NOT_NEEDED}
+        inside = value["config"] if kind in _MODELS else _without_unknown(kind, value["config"])
         if isinstance(inside.get("axis"), list) and len(inside["axis"]) == 1:
             inside["axis"] = inside["axis"][0]
+        for key in ("input_layers", "output_layers"):  # one tensor is no list of one tensor in Keras 3
+            if isinstance(inside.get(key), list) and len(inside[key]) == 1:
+                inside[key] = inside[key][0]
+        for key in _PARTS:  # read by another way than layers of a model
+            if isinstance(inside.get(key), dict):
+                inside[key] = inside[key] | {"module": "keras.layers", "registered_name": None}
         value["config"] = inside
     return value
+
+
+def _without_unknown(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Leave out arguments that a layer no longer has, where they say nothing; Keras refuses the others by name."""
+    parameters = inspect.signature(getattr(keras.layers, kind)).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    known = parameters.keys() | (_OF_EVERY_LAYER if takes_all else set())
+
+    def says_nothing(name: str, value: Any) -> bool:
+        return (
+            value in (None, False) or (name, value) in (("groups", 1), ("trainable", True)) or name in _WITHOUT_EFFECT
+        )
+
+    return {name: value for name, value in config.items() if name in known or not says_nothing(name, value)}
 
 
 def _refusal(path: Path, version: str, what: str) -> InputError:
@@ -204,33 +235,44 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
+def _inner_layers(model, config: dict[str, Any]) -> Iterator[tuple[keras.layers.Layer, dict[str, Any]]]:
+    """Yield the layers of a model with their configurations, in Keras 2's order."""
+    for part in config["layers"]:
+        if part["class_name"] != "InputLayer":
+            yield model.get_layer(part["config"]["name"]), part
+
+
 def _take_group(layer, config: dict[str, Any], group: h5py.Group, refusal) -> None:
     """Assign a layer's weights, and those of its layers, from a group of a `.keras` file."""
     if "layers" in config:
         counts = collections.Counter()
-        for part in config["layers"]:
+        for inner, part in _inner_layers(layer, config):
             kind = _snake_case(part["class_name"])
             key = f"{kind}_{counts[kind]}" if counts[kind] else kind
             counts[kind] += 1
-            inner = layer.get_layer(part["config"]["name"])
             if inner.weights:
                 if key not in group["layers"]:
                     raise refusal(f"the weights of its layer {inner.name!r} are missing")
                 _take_group(inner, part["config"], group["layers"][key], refusal)
         return
-    arrays = list(_arrays(group))
+    if parts := _parts_of(layer):
+        for name, part in parts.items():
+            if name not in group:
+                raise refusal(f"the weights of the {name} of its layer {layer.name!r} are missing")
+            _take_group(part, {}, group[name], refusal)
+        return
+    arrays = [group["vars"][key][()] for key in sorted(group["vars"], key=int)] if "vars" in group else []
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in layer.weights]:
         raise refusal(f"the weights of its layer {layer.name!r} do not fit it")
     for variable, array in zip(layer.weights, arrays, strict=True):
         variable.assign(array)
 
 
-def _arrays(group: h5py.Group) -> Iterator[np.ndarray]:
-    """Yield the arrays of a group and of those in it, which a recurrent layer's cell has."""
-    yield from (group["vars"][key][()] for key in sorted(group.get("vars", {}), key=int))
-    for name, inner in group.items():
-        if name != "vars" and isinstance(inner, h5py.Group):
-            yield from _arrays(inner)
+def _parts_of(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
+    """Return the layers inside of a wrapper or a recurrent layer, which have its weights."""
+    parts = {name: part for name in _PARTS if isinstance(part := getattr(layer, name, None), keras.layers.Layer)}
+    both = ("forward_layer", "backward_layer")
+    return {name: parts[name] for name in both} if "forward_layer" in parts else parts
 
 
 def _snake_case(name: str) -> str:
@@ -257,19 +299,21 @@ class _Node:
 def _take_nodes(layer, config: dict[str, Any], node: _Node, refusal) -> None:
     """Assign a layer's weights, and those of its layers, from a SavedModel."""
     if "layers" in config:
-        inner = [(layer.get_layer(part["config"]["name"]), part["config"]) for part in config["layers"]]
-        inner = [(part, inside) for part, inside in inner if part.weights]
-        for index, (part, inside) in enumerate(inner):
+        with_weights = [(inner, part) for inner, part in _inner_layers(layer, config) if inner.weights]
+        for index, (inner, part) in enumerate(with_weights):
             child = node.child(f"layer_with_weights-{index}")
             if child is None:
-                raise refusal(f"the weights of its layer {part.name!r} are missing")
-            _take_nodes(part, inside, child, refusal)
+                raise refusal(f"the weights of its layer {inner.name!r} are missing")
+            _take_nodes(inner, part["config"], child, refusal)
+        return
+    if parts := _parts_of(layer):
+        for name, part in parts.items():
+            if (child := node.child(name)) is None:
+                raise refusal(f"the weights of the {name} of its layer {layer.name!r} are missing")
+            _take_nodes(part, {}, child, refusal)
         return
     for variable in layer.weights:
-        child = node.child(variable.name) or next(
-            (found for name in ("cell", "layer") if (inner := node.child(name)) and (found := inner.child(variable.name))),
-            None,
-        )
+        child = node.child(variable.name) or node.child(f"depthwise_{variable.name}")
         value = None if child is None else child.value()
         if value is None or value.shape != tuple(variable.shape):
             raise refusal(f"the weights {variable.name!r} of its layer {layer.name!r} are missing or of another shape")

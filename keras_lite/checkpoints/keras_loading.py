@@ -18,8 +18,10 @@ def reason(error: Exception) -> str:
     if "Only input tensors may be passed" in text:
         return "Keras does not read operations that are no layers, such as x * 2, from .h5; save it as .keras"
     # What went wrong stands behind the configuration in which it did.
-    text = text.rpartition("Exception encountered:")[2].strip()
-    return text.splitlines()[0][:300]
+    text = re.sub(r"\x1b\[\d*m", "", text.rpartition("Exception encountered:")[2]).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    called = lines[0].startswith("Exception encountered when calling") and len(lines) > 1
+    return lines[1 if called else 0][:300].rstrip(".")
 
 
 @contextlib.contextmanager

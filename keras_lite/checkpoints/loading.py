@@ -73,19 +73,25 @@ def load_torch_state_dict(
     """
     found = fit(model, state_dict, load_classifier)
     if found.problems:
-        raise InputError(_refusal(model, state_dict, found))
+        raise InputError(_refusal(model, state_dict, found, load_classifier))
     for note in found.notes:
         print(note)
     for variable, value in found.values:
         variable.assign(value)
 
 
-def _refusal(model: keras.Model, state_dict: Mapping[str, np.ndarray], found: Fit) -> str:
-    text = f"Expected the state dict of {model.name}, received one that differs; {'; '.join(found.problems)}"
-    if found.other_classes:
-        text += " (load_classifier=False, or --noload_classifier, takes all but the classifier)"
+def _refusal(model: keras.Model, state_dict: Mapping[str, np.ndarray], found: Fit, load_classifier: bool) -> str:
     candidate = nearest(state_dict)
-    return f"{text}. {candidate.advice() if candidate else 'No network here has such names.'}"
+    advice = candidate.advice(load_classifier) if candidate else "No network here has such names and shapes."
+    if candidate and candidate.fits and not found.other_classes:
+        return (
+            f"Expected the state dict of {model.name}, received one of another network: {found.fitting} of its "
+            f"{found.size} arrays fit. {advice}"
+        )
+    text = f"Expected the state dict of {model.name}, received one that differs; {'; '.join(found.problems)}"
+    if found.other_classes and load_classifier:
+        text += " (load_classifier=False, or --noload_classifier, takes all but the classifier)"
+    return f"{text}. {advice}"
 
 
 def to_torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:

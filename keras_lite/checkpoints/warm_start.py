@@ -6,8 +6,8 @@ import re
 
 import keras
 
-from keras_lite.errors import InputError
 from keras_lite.checkpoints.torch_mapping import leaves
+from keras_lite.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

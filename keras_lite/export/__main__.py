@@ -26,7 +26,7 @@ from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import check_classes, check_writable, to_tflite
-from keras_lite.export.trained_model import fit_input, keras_file
+from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, unscaled
 from keras_lite.export.verification import THRESHOLDS
 from keras_lite.graph import flatten, output_of
 
@@ -59,7 +59,11 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=FLAGS)
 flags.DEFINE_list(
-    "mean", None, "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's.", flag_values=FLAGS
+    "mean",
+    None,
+    "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's, unless the model scales its input "
+    "itself.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
 flags.DEFINE_boolean(
@@ -97,8 +101,10 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         if kind != "embedding" and not info.class_names:
             raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
         info = dataclasses.replace(info, output=kind)
-        if values.mean is None and values.std is None and model.inputs[0].shape[-1] == 1:
-            info = dataclasses.replace(info, preprocessing=info.preprocessing.grey())
+        if values.mean is None and values.std is None:
+            own = info.preprocessing.grey() if model.inputs[0].shape[-1] == 1 else info.preprocessing
+            info = dataclasses.replace(info, preprocessing=unscaled(model, own))
+    check_scaling(model, info.preprocessing, path)
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)
     half = (len(images) + 1) // 2

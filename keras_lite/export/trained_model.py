@@ -1,15 +1,21 @@
 """The trained model that a tool's command line names."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_lite.checkpoints import load_model
-from keras_lite.data import ModelInfo, read_model_info
+from keras_lite.data import ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import with_input_shape
+from keras_lite.graph import flatten, with_input_shape
+from keras_lite.quantization.input_scaling import input_scaling
 from keras_lite.training import model_file
+
+# Scaled pixels span about 1 (from 0 to 1) to 5 (normalized): nothing that was trained lies far outside of this.
+_LEAST_SPAN, _LARGEST_SPAN = 0.2, 30.0
 
 
 def open_trained_model(positional: Sequence[str]) -> tuple[Path, keras.Model, ModelInfo]:
@@ -29,6 +35,7 @@ def open_trained_model(positional: Sequence[str]) -> tuple[Path, keras.Model, Mo
     path = keras_file(positional[0])
     info = read_model_info(path)
     model = load_model(path)
+    check_scaling(model, info.preprocessing, path)
     return path, fit_input(model, info, path), info
 
 
@@ -39,7 +46,7 @@ def keras_file(path: str) -> Path:
         InputError: If there is none.
     """
     file = model_file(path)
-    if file.suffix not in (".keras", ".h5"):
+    if file.suffix == ".tflite":
         raise InputError(f"Expected a run folder, a .keras or an .h5 file, received {path}.")
     return file
 
@@ -58,3 +65,58 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
         return with_input_shape(model, wanted)
     received = " and ".join(str(shape) for shape in shapes) or "none that is known"
     raise InputError(f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}.")
+
+
+def unscaled(model: keras.Model, preprocessing: Preprocessing) -> Preprocessing:
+    """Return the preprocessing of a model that scales its input itself, as Keras' tutorials have it, and say so.
+
+    Args:
+        model: A functional or Sequential model.
+        preprocessing: With the normalization that is taken for want of a better one.
+
+    Returns:
+        `preprocessing` for a model that does not scale its input. Else the same with pixels from 0 to 255, or from 0 to
+        1 where its `Normalization` has seen such.
+    """
+    scaling = _scaling_inside(model)
+    if scaling is None:
+        return preprocessing
+    for top, std in ((255, 1 / 255), (1, 1.0)):
+        channels = preprocessing.channels
+        pixels = dataclasses.replace(preprocessing, mean=(0.0,) * channels, std=(std,) * channels)
+        if _LEAST_SPAN <= _span(scaling, pixels) <= _LARGEST_SPAN:
+            print(f"the model scales its input itself: it gets pixels from 0 to {top}", flush=True)
+            return pixels
+    return preprocessing
+
+
+def check_scaling(model: keras.Model, preprocessing: Preprocessing, path: Path) -> None:
+    """Check that a model which scales its input itself does not get pixels that are normalized already.
+
+    Raises:
+        InputError: If it does: what comes of pixels from 0 to 255 lies so close together, or so far apart, that no
+            network was trained on it.
+    """
+    scaling = _scaling_inside(model)
+    if scaling is None:
+        return
+    span = _span(scaling, preprocessing)
+    if not _LEAST_SPAN <= span <= _LARGEST_SPAN:
+        raise InputError(
+            f"Expected preprocessing that suits the scaling inside {path} (a Rescaling or Normalization layer at its "
+            f"input), received mean {preprocessing.mean} and std {preprocessing.std}, with which all pixels come to "
+            f"lie within {span:.2g}; pixels from 0 to 255 are mean 0,0,0 and std {1 / 255:.8f} for each channel."
+        )
+
+
+def _scaling_inside(model: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
+    layers = keras.layers
+    if not any(isinstance(each, layers.Rescaling | layers.Normalization) for each in model._flatten_layers()):
+        return None  # without the time that flattening takes
+    return input_scaling(flatten(model))
+
+
+def _span(scaling: tuple[np.ndarray, np.ndarray], preprocessing: Preprocessing) -> float:
+    """Return how far the numbers lie apart that pixels from 0 to 255 become behind both scalings."""
+    lows, highs = preprocessing.limits()
+    return float((np.abs(scaling[0]) * (highs - lows)).max())

@@ -63,4 +63,6 @@ def clone(
     for original, copied in pairs:
         if original.weights:
             copied.set_weights(original.get_weights())
+            if isinstance(copied, keras.layers.Normalization):
+                copied.finalize_state()  # it computes with what was derived from its weights before
     return cloned

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_lite.graph.cloning import clone, copy_layer
+from keras_lite.graph.walk import walk
 
 layers = keras.layers
 
@@ -20,6 +21,8 @@ def plain_rectifiers(flat: keras.Model) -> keras.Model:
     - `ReLU(negative_slope=a)` and the activation `leaky_relu`, inside a layer too, become `LeakyReLU`; so does
       max(x, a x), written out. `LeakyReLU(0)` is a `ReLU`.
     - `ReLU(max_value=m, negative_slope=a)` becomes m - relu(m - leaky(x)).
+    - `ReLU(max_value=m)` that only a concatenation takes becomes relu6(6 x / m) m / 6: a range that ends at m would cut
+      off elsewhere, but an int8 file gives each part the range of the whole.
     - A `ReLU` with a threshold other than 0 stays as it is: it jumps there, which nothing else does.
 
     Args:
@@ -36,7 +39,8 @@ def plain_rectifiers(flat: keras.Model) -> keras.Model:
     >>> type(model.layers[-1]).__name__
     'LeakyReLU'
     """
-    if not any(_may_change(layer) for layer in flat.layers):
+    joined = _capped_before_joining(flat)
+    if not joined and not any(_may_change(layer) for layer in flat.layers):
         return flat
     inside = {layer.name for layer in flat.layers if type(layer).__name__ in _WEIGHTED and _is_leaky(layer)}
     # One layer in the place of one that is called several times.
@@ -50,7 +54,7 @@ def plain_rectifiers(flat: keras.Model) -> keras.Model:
     def call(layer, *args, **kwargs):
         if layer.name in inside:
             return _chain(made, _leaky(f"{layer.name}_{_LEAKY}", _SLOPE, layer))(layer(*args, **kwargs))
-        inputs, steps = _steps(layer, args[0])
+        inputs, steps = (args[0], _by_relu6(layer)) if layer.name in joined else _steps(layer, args[0])
         return _chain(made, *steps)(inputs) if steps else layer(*args, **kwargs)
 
     return clone(flat, call, copy)
@@ -61,6 +65,29 @@ def _may_change(layer: keras.layers.Layer) -> bool:
     if kind in ("LeakyReLU", "ReLU"):
         return (layer.negative_slope == 0.0) == (kind == "LeakyReLU")
     return kind == "Maximum" or _is_leaky(layer)
+
+
+def _capped_before_joining(flat: keras.Model) -> set[str]:
+    """Return the names of ReLUs with a highest value, but of ReLU6, that only a concatenation takes."""
+    users: dict[int, list[str]] = {}
+    for layer, inputs, _ in walk(flat):
+        for tensor in inputs:
+            users.setdefault(id(tensor), []).append(type(layer).__name__)
+    return {
+        layer.name
+        for layer, _, outputs in walk(flat)
+        if type(layer).__name__ == "ReLU" and layer.max_value not in (None, 0.0, 6.0)
+        and (layer.negative_slope, layer.threshold) == (0.0, 0.0) and users.get(id(outputs[0])) == ["Concatenate"]
+    }  # fmt: skip
+
+
+def _by_relu6(layer: keras.layers.ReLU) -> list[keras.layers.Layer]:
+    highest, dtype = float(layer.max_value), layer.dtype_policy
+    return [
+        layers.Rescaling(6.0 / highest, name=f"{layer.name}_as_6", dtype=dtype),
+        layers.ReLU(6.0, name=f"{layer.name}_relu6", dtype=dtype),
+        layers.Rescaling(highest / 6.0, name=layer.name, dtype=dtype),
+    ]
 
 
 def _steps(layer: keras.layers.Layer, inputs: Any) -> tuple[Any, list[keras.layers.Layer]]:

@@ -22,7 +22,7 @@ class HardSigmoidSteps(_Steps):
 
     def __init__(self, name: str):
         self.shift = _shift(f"{name}_shift", 3.0, 6.0)
-        self.sixth = rescale(f"{name}_sixth", 1.0 / 6.0, int8_classes().FixedOutputConfig(0.0, 1.0))
+        self.sixth = rescale(f"{name}_sixth", 1.0 / 6.0, int8_classes().FixedOutputConfig(0.0, 1.0, cuts_off=False))
 
     def __call__(self, inputs: Any) -> Any:
         """Build the steps behind a tensor."""
@@ -60,7 +60,7 @@ class SiluSteps(_Steps):
 def sigmoid(name: str) -> Any:
     """Return a sigmoid in steps of 1/256, as TFLite's int8 operator answers, whatever the model says."""
     sigmoid = import_extra("tf_keras", "quantization").layers.Activation("sigmoid", name=name)
-    return annotate(sigmoid, int8_classes().FixedOutputConfig(0.0, 255.0 / 256.0))
+    return annotate(sigmoid, int8_classes().FixedOutputConfig(0.0, 255.0 / 256.0, cuts_off=False))
 
 
 def _shift(name: str, value: float, highest: float) -> Any:

@@ -47,7 +47,7 @@ class _Attention:
         scores = annotate(self.layers.Rescaling(factor**-0.5, name=f"{self.name}_scale"))(scores)
         softmax = self.layers.Softmax(name=f"{self.name}_softmax")
         # TFLite's int8 softmax answers in steps of 1/256, whatever the model says.
-        weights = annotate(softmax, classes.FixedOutputConfig(0.0, 255.0 / 256.0))(self.biases(scores))
+        weights = annotate(softmax, classes.FixedOutputConfig(0.0, 255.0 / 256.0, cuts_off=False))(self.biases(scores))
         outputs = annotate(classes.MatMul(False, name=f"{self.name}_mean"))([weights, values])
         outputs = self.layers.Permute((2, 1, 3), name=f"{self.name}_join")(outputs)
         shape = (*inputs[0].shape[1:3], inputs[2].shape[-1])

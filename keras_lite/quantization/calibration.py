@@ -156,11 +156,11 @@ def _histogram(tensorflow: Any, values: Any, span: Any) -> Any:
 
 @contextlib.contextmanager
 def unrounded(quantized: Any, weights: bool = False) -> Iterator[list[tuple[str, dict[str, Any], Any]]]:
-    """Within the block no moving range is used.
+    """Within the block no moving range is used, and ranges that are given cut off but do not round.
 
     Args:
         quantized: The model.
-        weights: Whether weights and the input pass unrounded as well: the model computes as the float model does.
+        weights: Whether weights, constants and the input pass unrounded as well: the model answers as the float model.
 
     Yields:
         A list that takes, for each moving range that is met, the layer's name, the range's variables and the tensor.
@@ -184,6 +184,11 @@ def unrounded(quantized: Any, weights: bool = False) -> Iterator[list[tuple[str,
         for wrapper, holder, attribute, listed, _ in _moving_quantizers(quantized)
     ]
     for wrapper in quantized.layers:
+        fixed = [each for each in getattr(wrapper, "_output_quantizers", []) if hasattr(each, "unrounded")]
+        if fixed:
+            changes.append((wrapper, "_output_quantizers", [each.unrounded for each in fixed]))
+        if weights and hasattr(getattr(wrapper, "layer", None), "rounded"):
+            changes.append((wrapper.layer, "rounded", False))
         if weights and getattr(wrapper, "_weight_vars", []):
             kept = [(weight, passed, variables) for weight, _, variables in wrapper._weight_vars]
             changes.append((wrapper, "_weight_vars", kept))

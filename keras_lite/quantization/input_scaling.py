@@ -32,20 +32,41 @@ def fold_input_scaling(flat: keras.Model) -> keras.Model:
         InputError: If a scaling layer's numbers differ along another axis than the channels.
     """
     chain, users = _scaling_layers(flat)
-    if not any(type(layer).__name__ in _SCALING for layer in chain):
+    found = _scaling_by(chain, flat.inputs[0].shape[-1])
+    if found is None:
         return flat
-    channels = flat.inputs[0].shape[-1]
-    scale, offset = np.ones(channels), np.zeros(channels)
-    for layer in chain:
-        if type(layer).__name__ in _SCALING:
-            factor, summand = scale_and_offset(layer)
-            scale, offset = scale * factor, offset * factor + summand
+    scale, offset = found
     inside = {layer.name for layer in chain}
     if users and all(_takes(user, offset) for user in users):
         return _scale_kernels(flat, inside, {user.name: user for user in users}, scale, offset)
     if len(flat.inputs[0].shape) != 4:
         return flat
     return _scale_by_convolution(flat, chain, scale, offset)
+
+
+def input_scaling(flat: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what a model multiplies its input by and adds to it before anything else, a number a channel each.
+
+    Args:
+        flat: A flattened model with one input.
+
+    Returns:
+        Factors and summands; None if the model does not scale its input.
+
+    Raises:
+        InputError: If a scaling layer's numbers differ along another axis than the channels.
+    """
+    chain, _ = _scaling_layers(flat)
+    return _scaling_by(chain, flat.inputs[0].shape[-1])
+
+
+def _scaling_by(chain: list[keras.layers.Layer], channels: int) -> tuple[np.ndarray, np.ndarray] | None:
+    scaling = [layer for layer in chain if type(layer).__name__ in _SCALING]
+    scale, offset = np.ones(channels), np.zeros(channels)
+    for layer in scaling:
+        factor, summand = scale_and_offset(layer)
+        scale, offset = scale * factor, offset * factor + summand
+    return (scale, offset) if scaling else None
 
 
 def _scaling_layers(flat: keras.Model) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:

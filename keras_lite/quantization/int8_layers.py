@@ -25,10 +25,16 @@ def int8_classes() -> types.SimpleNamespace:
     weights_per_channel = _weights_per_channel()
 
     class FixedRange(quantization.quantizers.Quantizer):
-        """Round to 8 bits between two given numbers."""
+        """Round to 8 bits between two given numbers.
 
-        def __init__(self, lowest: float, highest: float):
-            self.lowest, self.highest = lowest, highest
+        Args:
+            lowest: What is below is cut off there.
+            highest: What is above is cut off there.
+            cuts_off: Whether that is meant; otherwise only rounding moves a number, by less than a step.
+        """
+
+        def __init__(self, lowest: float, highest: float, cuts_off: bool = True):
+            self.lowest, self.highest, self.cuts_off = lowest, highest, cuts_off
 
         def build(self, tensor_shape, name, layer):
             return {}
@@ -36,8 +42,12 @@ def int8_classes() -> types.SimpleNamespace:
         def __call__(self, inputs, training, weights, **kwargs):
             return tensorflow.quantization.fake_quant_with_min_max_args(inputs, self.lowest, self.highest)
 
+        def unrounded(self, inputs, training, weights, **kwargs):
+            """Return what would be rounded, cut off where that is meant."""
+            return tensorflow.clip_by_value(inputs, self.lowest, self.highest) if self.cuts_off else inputs
+
         def get_config(self):
-            return {"lowest": self.lowest, "highest": self.highest}
+            return {"lowest": self.lowest, "highest": self.highest, "cuts_off": self.cuts_off}
 
     class KeptConfig(quantization.QuantizeConfig):
         """Quantise nothing: the layer hands on numbers of its input."""
@@ -73,14 +83,14 @@ def int8_classes() -> types.SimpleNamespace:
     class FixedOutputConfig(KeptConfig):
         """Quantise the output, in a given range."""
 
-        def __init__(self, lowest: float, highest: float):
-            self.lowest, self.highest = lowest, highest
+        def __init__(self, lowest: float, highest: float, cuts_off: bool = True):
+            self.lowest, self.highest, self.cuts_off = lowest, highest, cuts_off
 
         def get_output_quantizers(self, layer):
-            return [FixedRange(self.lowest, self.highest)]
+            return [FixedRange(self.lowest, self.highest, self.cuts_off)]
 
         def get_config(self):
-            return {"lowest": self.lowest, "highest": self.highest}
+            return {"lowest": self.lowest, "highest": self.highest, "cuts_off": self.cuts_off}
 
     class ChannelwiseRounding(quantization.quantizers.Quantizer):
         """Round a depthwise kernel to 8 bits, each channel with its own step, as the file will have it.
@@ -171,8 +181,11 @@ def int8_classes() -> types.SimpleNamespace:
         def __init__(self, values, **kwargs):
             super().__init__(**kwargs)
             self.values = np.asarray(values, "float32")
+            self.rounded = True
 
         def call(self, inputs):
+            if not self.rounded:
+                return inputs * self.values
             limit = float(self.values.max()) * 127.0 / self.steps
             return inputs * tensorflow.quantization.fake_quant_with_min_max_args(
                 self.values, -limit, limit, narrow_range=True

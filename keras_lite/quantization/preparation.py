@@ -3,7 +3,7 @@
 - A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
 - A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
 - Any other ReLU of an image that no operator before can take in gets a 1x1 depthwise convolution that can.
-- ReLU(max_value) other than 6 is a ReLU whose range ends there: rounding cuts off, at no cost.
+- ReLU(max_value) other than 6 is a ReLU whose range ends there: rounding cuts off, which costs nothing.
 - hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
   cut off by a range from 0 to 6, is divided by 6: two elementwise operators.
 - hard_swish, x * relu6(x + 3) / 6, becomes y * (y + 3 / sqrt(6)) with y = x / sqrt(6), the sum cut off by a range from
@@ -266,7 +266,9 @@ class _Facts:
         user = self.only_user.get(layer.name)
         if type(layer).__name__ not in ("Conv2D", "Dense") or not layer.use_bias:
             return False
-        return activation_name(layer) == "hard_sigmoid" or (self._folds(user, layer) and _is_hard_sigmoid(user))
+        if activation_name(layer) == "hard_sigmoid":
+            return not _joins(user)
+        return self._folds(user, layer) and _is_hard_sigmoid(user) and not _joins(self.only_user.get(user.name))
 
     def rescaling(self, layer: keras.layers.Layer) -> Replacement:
         scale, offset = scale_and_offset(layer)
@@ -327,6 +329,11 @@ class _Facts:
 def _twin(layer: keras.layers.Layer, **changes: Any) -> Replacement:
     """Build the twin of a layer with weights; frozen ones, and those that hold the input's scale, stay in training."""
     return twin_layer(layer, trainable=layer.trainable, **changes)
+
+
+def _joins(layer: keras.layers.Layer | None) -> bool:
+    """Whether a layer gives what it takes another range, so that the one before can't cut off by its own."""
+    return type(layer).__name__ == "Concatenate"
 
 
 def _is_hard_sigmoid(layer: keras.layers.Layer) -> bool:

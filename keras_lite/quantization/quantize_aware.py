@@ -81,8 +81,15 @@ def _round_once(quantized: Any) -> None:
             continue
         for tensor in wrapper.input:
             maker = tensor._keras_history.layer
-            if len(maker._outbound_nodes) == 1 and getattr(maker, "_output_quantizers", None):
+            rounds = getattr(maker, "_output_quantizers", None)
+            if len(maker._outbound_nodes) == 1 and rounds and not _has_own_range(maker):
                 maker._output_quantizers = []
+
+
+def _has_own_range(wrapper: Any) -> bool:
+    """Whether a layer is a sigmoid, whose operator answers in steps of 1/256 wherever it stands."""
+    [quantizer] = wrapper._output_quantizers
+    return type(wrapper.layer).__name__ == "Activation" and type(quantizer).__name__ == "FixedRange"
 
 
 def _cut_off_by_rounding(quantized: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_lite.checkpoints.keras_files import ENDINGS, is_keras_model
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_bytes, write_json, write_text
 
@@ -97,20 +98,22 @@ class RunFolder:
 
 
 def model_file(path: str | os.PathLike) -> Path:
-    """Return the model file that a path stands for: the path itself, or the final model of a run folder.
+    """Return the model that a path stands for: the path itself (a file or a SavedModel), or a run folder's final one.
 
     Raises:
         InputError: If there is none.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not is_keras_model(path):
         folder = RunFolder(path)
         if not folder.model.is_file():
             raise InputError(f"Expected a finished run in {path}, received a folder without {folder.model.name}.")
         return folder.model
-    if path.suffix not in (".keras", ".h5", ".tflite"):
-        raise InputError(f"Expected a run folder, a .keras, .h5 or .tflite file, received {str(path)!r}.")
-    if not path.is_file():
+    if path.suffix not in ("", ".tflite", *ENDINGS) and not path.is_dir():
+        raise InputError(
+            f"Expected a run folder, a .keras, .h5 or .tflite file or PyTorch weights, received {str(path)!r}."
+        )
+    if not path.exists():
         raise InputError(f"Expected a model at {str(path)!r}, which does not exist.")
     return path
 

@@ -40,7 +40,8 @@ def test_keras_file_with_its_information(run_tool, model_file, photos):
 
     path = model_file.with_name("model_float32.tflite")
     assert finished.returncode == 0, finished.stderr
-    assert f"{path}: {path.stat().st_size:,} bytes; on 4 images it agrees with the model in 100.00%" in finished.stdout
+    verdict = "on 4 images: agrees with its model: 100.00% (same top-1 class)"
+    assert f"{path}: {path.stat().st_size:,} bytes; {verdict}" in finished.stdout
     assert read_model_info(path) == ModelInfo("small", CLASSES, PREPROCESSING, "logits")
     assert (model_file.with_name("model_float32.labels.txt")).read_text().split() == CLASSES
     # The export's information file is another than the model's.
@@ -156,8 +157,8 @@ def test_wrong_flags_end_in_one_line(run_tool, model_file, photos, tmp_path, ass
     data = ("--data_dir", photos)
     check(expected=["Expected one MODEL, received 0"])
     check(model_file, expected=["--data_dir", "not a run folder"])
-    check(model_file, "--data_dir", tmp_path / "nowhere", expected=["nowhere", "does not exist"])
-    check(model_file, "--data_dir", model_file.parent, expected=["found none"])
+    check(model_file, "--data_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
+    check(model_file, "--data_dir", model_file.parent, expected=["Expected photos in", "found"])
     check(model_file, *data, "--output", tmp_path / "model.bin", expected=["--output", ".tflite"])
     check(model_file, *data, "--output", photos / "blue" / "0.png" / "x.tflite", expected=["can be written to"])
     check(model_file, *data, "--precision", "int4", expected=["int4"])

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from small_classifier import colour_images, preactivation, scramble
+from small_classifier import colour_source, preactivation, scramble
 
 from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.errors import InputError
@@ -23,7 +23,7 @@ def exported(model, tmp_path_factory):
     """An int8 file, its JSON and its card."""
     path = tmp_path_factory.mktemp("card") / "model.tflite"
     preprocessing = Preprocessing((32, 32), (0.5, 0.25, 0.125), (0.5, 0.25, 0.25), resize=(40, 36))
-    images, _ = colour_images(60, seed=0)
+    images = preprocessing(colour_source(60, seed=0).images(np.arange(60)))
     to_tflite(model, path, "int8", calibration=images, info=ModelInfo("small", CLASSES, preprocessing, "logits"))
     return path, json.loads(path.with_suffix(".json").read_text()), path.with_suffix(".md").read_text()
 
@@ -44,6 +44,13 @@ def test_card_says_what_the_file_is(exported, model):
     assert "- tensorflow 2." in card
     assert "CONV_2D int8" in card
     assert "Accuracy" not in card  # nothing was measured yet
+    # The verdict: what the file is equal to, and what that keeps of the float model.
+    assert "Run in LiteRT on 60 images. All answers are equal to the quantized model's, computed in" in card
+    found = entries["verification"]["float_closeness"]
+    assert (
+        f"Compared with the float model: same top-1 class {found['agreement']:.2%}, divergence "
+        f"{found['divergence']:.5f} with a standard error of {found['standard_error']:.5f}."
+    ) in card
 
 
 def test_card_says_how_to_feed_the_file(exported):

@@ -154,6 +154,6 @@ def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line
     write_model_info(path, INFO)
     check(path, expected=["--data_dir"])
     check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
-    check(path, "--unlabelled_dir", tmp_path / "nowhere", expected=["nowhere", "does not exist"])
+    check(path, "--unlabelled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
     check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
     check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])

@@ -53,6 +53,15 @@ def capped_in_other_places(x):
     return layers.ReLU(2.5)(layers.Dense(16)(layers.Flatten()(x)))
 
 
+def joined(x):
+    """What is cut off where it ends, although the concatenation gives it another range."""
+    x = convolved(x)
+    parts = [convolved(x, activation="hard_sigmoid"), layers.ReLU(1.5)(x), layers.Activation("sigmoid")(x)]
+    x = layers.Concatenate()([*parts, layers.LeakyReLU(0.1)(x)])
+    y = layers.MaxPooling2D(2)(layers.ReLU(0.5)(x))
+    return layers.Concatenate()([y, layers.Activation("hard_sigmoid")(convolved(x, strides=2, use_bias=False))])
+
+
 def sums_of(count):
     def build(x):
         first = layers.ReLU()(convolved(x))
@@ -76,6 +85,7 @@ def products(x):
         pytest.param(operations, {"LEAKY_RELU": 3}, id="operations"),
         pytest.param(capped, {"LEAKY_RELU": 1, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 2}, id="capped"),
         pytest.param(capped_in_other_places, {"DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2}, id="capped_elsewhere"),
+        pytest.param(joined, {"CONCATENATION": 2, "LEAKY_RELU": 1, "LOGISTIC": 1}, id="joined"),
         pytest.param(sums_of(3), {"ADD": 2}, id="sum_of_3"),
         pytest.param(sums_of(5), {"ADD": 4}, id="sum_of_5"),
         pytest.param(products, {"MUL": 2}, id="product_of_3"),

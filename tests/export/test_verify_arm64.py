@@ -5,7 +5,7 @@ import pytest
 from small_classifier import CLASSES, PREPROCESSING, carnet_like, colour_images, scramble
 
 from keras_lite.data import ModelInfo
-from keras_lite.export import to_tflite
+from keras_lite.export import Thresholds, to_tflite
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -19,7 +19,8 @@ def tool(load_tool):
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("file") / "model.tflite"
     info = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
-    to_tflite(scramble(carnet_like()), path, "int8", calibration=colour_images(8, seed=0)[0], info=info)
+    model, images = scramble(carnet_like()), colour_images(8, seed=0)[0]
+    to_tflite(model, path, "int8", calibration=images, info=info, thresholds=Thresholds(), stock=True)
     return path
 
 

@@ -114,9 +114,22 @@ def test_control_explains_what_random_weights_do_and_nothing_else():
     figures = Figures(
         "net", True, 2, ["ADD"], 9.0, 1.0, 0.5, 0.0, 0.1, correlation=0.8, fake_correlation=0.8, seconds=1
     )
-    assert figures.shortcomings() == ["2 partitions", "50.0% < 99% within a step", "correlation 0.800 < 0.98"]
+    departure = "100.00% unequal to the quantized model"
+    assert figures.shortcomings() == ["2 partitions", departure, "correlation 0.800 < 0.98"]
     assert figures.shortcomings(attention=True) == figures.shortcomings()[1:]
     assert figures.shared_with_control() == figures.shortcomings()[2:]
+
+
+@pytest.mark.parametrize("inexact", ["GELU", "processor aarch64"])
+def test_a_step_is_allowed_where_a_rule_is_missing_and_no_more(inexact):
+    figures = dataclasses.replace(GOOD, equal=0.9)
+    assert figures.shortcomings() == ["10.00% unequal to the quantized model"]
+    figures = dataclasses.replace(figures, inexact=[inexact])
+    assert figures.shortcomings() == []
+    figures = dataclasses.replace(figures, within_one=0.999)
+    assert figures.shortcomings() == ["0.10% more than a step from the quantized model"]
+    assert figures.shared_with_control() == []
+    assert Figures.from_dict(json.loads(json.dumps(dataclasses.asdict(figures)))) == figures
 
 
 def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypatch, assert_one_line_error):

@@ -150,3 +150,15 @@ def test_what_can_not_be_flattened_is_named():
         flatten(keras.Model(inputs, Subclassed()(inputs)))
     with pytest.raises(InputError, match="received layer mine of type WithoutConfig"):
         flatten(keras.Model(inputs, WithoutConfig(1)(inputs)))
+
+
+def test_an_adapted_normalization_keeps_what_it_has_seen():
+    layer = keras.layers.Normalization()
+    layer.adapt(np.random.default_rng(0).uniform(0, 255, (20, 4, 4, 3)))
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, layer(inputs))
+    images = np.random.default_rng(1).uniform(0, 255, (2, 4, 4, 3)).astype("float32")
+    # Uniform levels have a standard deviation of 255 / sqrt(12) = 73.6.
+    answers = np.asarray(flatten(model).predict(images, verbose=0))
+    np.testing.assert_allclose(answers, (images - 127.5) / 73.6, atol=0.3)
+    np.testing.assert_allclose(answers, np.asarray(model.predict(images, verbose=0)), atol=1e-6)

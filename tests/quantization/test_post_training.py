@@ -104,7 +104,7 @@ def test_equalised_channels_answer_the_same_in_more_steps():
     calibrate(quantized, images)
     plain = np.abs(quantized.predict(images, verbose=0) - expected).mean()
     with unrounded(quantized, weights=True):
-        before = quantized(images).numpy()  # the gate is rounded nevertheless: its range is fixed
+        before = quantized(images).numpy()
 
     scaled = equalize(quantized, measure(quantized, images))
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from keras_lite.checkpoints import torch_pickle
-from keras_lite.errors import InputError
 from keras_lite.checkpoints.torch_files import read_state_dict
+from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -1,0 +1,91 @@
+"""Models that scale their input themselves, as Keras' tutorials and keras.applications have them."""
+
+import copy
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_lite.classifier import Classifier
+from keras_lite.data import ModelInfo, Preprocessing, read_model_info, write_model_info
+from keras_lite.errors import InputError
+from keras_lite.export import __main__ as export_tool
+from keras_lite.export.trained_model import unscaled
+
+pytestmark = pytest.mark.tensorflow_only
+layers = keras.layers
+SIZE = 16
+DEFAULT = Preprocessing((SIZE, SIZE))
+
+
+def network(*scaling):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = inputs
+    for layer in scaling:
+        x = layer(x)
+    x = layers.Conv2D(6, 3, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
+
+
+def normalization(top):
+    layer = layers.Normalization()
+    layer.adapt(np.random.default_rng(0).uniform(0, top, (50, 4, 4, 3)))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("scaling", "std"),
+    [
+        (lambda: [layers.Rescaling(1 / 255)], 1 / 255),
+        (lambda: [layers.Rescaling(1 / 127.5, offset=-1)], 1 / 255),
+        (lambda: [layers.RandomFlip("horizontal"), layers.Rescaling(1 / 255), normalization(1.0)], 1 / 255),
+        (lambda: [normalization(255.0)], 1 / 255),
+        (lambda: [normalization(1.0)], 1.0),
+        (lambda: [layers.Rescaling(2.0, offset=-1)], 1.0),
+    ],
+)
+def test_what_a_model_that_scales_takes(scaling, std, capsys):
+    found = unscaled(network(*scaling()), DEFAULT)
+    assert (found.mean, found.std) == ((0.0,) * 3, (std,) * 3)
+    assert f"pixels from 0 to {255 if std < 1 else 1}\n" in capsys.readouterr().out
+
+
+def test_without_scaling_the_default_stays(capsys):
+    assert unscaled(network(), DEFAULT) is DEFAULT
+    # Scaling behind the first convolution is no matter of the input.
+    assert unscaled(network(layers.Conv2D(3, 1), layers.Rescaling(1 / 255)), DEFAULT) is DEFAULT
+    assert capsys.readouterr().out == ""
+
+
+def photos(folder, count=24):
+    pixels = np.random.default_rng(1).integers(0, 256, (count, SIZE, SIZE, 3)).astype("uint8")
+    folder.mkdir()
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{index:02}.png")
+    return pixels
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_file_made_with_default_flags_answers_like_keras(tmp_path, precision):
+    model = network(layers.Rescaling(1 / 255))
+    model.save(tmp_path / "m.keras")
+    pixels = photos(tmp_path / "photos")
+    values = copy.deepcopy(export_tool.FLAGS)
+    flags = [f"--data_dir={tmp_path / 'photos'}", "--class_names=a,b,c", f"--image_size={SIZE}", "--images=12"]
+    positional = values(["export", str(tmp_path / "m.keras"), *flags, f"--precision={precision}"])
+
+    export_tool.main(values, positional[1:])
+
+    file = tmp_path / f"m_{precision}.tflite"
+    assert read_model_info(file).preprocessing.std == (1 / 255,) * 3
+    expected = model.predict(pixels.astype("float32"), verbose=0)
+    np.testing.assert_allclose(Classifier(file).predict(pixels), expected, atol=0.02 if precision == "int8" else 1e-5)
+
+
+def test_pixels_that_are_normalized_twice_are_refused(tmp_path):
+    network(layers.Rescaling(1 / 255)).save(tmp_path / "m.keras")
+    write_model_info(tmp_path / "m.keras", ModelInfo("m", list("abc"), DEFAULT, "probabilities"))
+    with pytest.raises(InputError, match=r"scaling inside .*m\.keras .*mean 0,0,0 and std 0\.00392157"):
+        Classifier(tmp_path / "m.keras")
