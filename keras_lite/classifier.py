@@ -69,8 +69,9 @@ class Classifier:
             yield self.predict(source.images(np.arange(start, min(start + BATCH_SIZE, len(source)))))
 
     def _open_tflite(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
+        shape = (1, *self.info.preprocessing.image_size, self.info.preprocessing.channels)
         # A file that LiteRT can't run may end the process, so its first run is in another one.
-        answers = run_in_subprocess(self.path, np.zeros((1, *self.info.preprocessing.image_size, 3), "float32"))
+        answers = run_in_subprocess(self.path, np.zeros(shape, "float32"))
         return LiteRTModel(self.path, threads=os.cpu_count() or 1).predict, answers.shape
 
     def _open_keras(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:

@@ -75,7 +75,7 @@ flags.DEFINE_string("output_dir", None, "The run folder (default: runs/finetune-
 flags.DEFINE_string(
     "image_size", None, "Pixels, or HEIGHTxWIDTH (default: the weights' if they tell, else 224).", flag_values=FLAGS
 )
-_OF_WEIGHTS = "of pixels from 0 to 1, one for each channel (default: the weights' if they tell, else ImageNet's)."
+_OF_WEIGHTS = "of pixels from 0 to 1; three, or one for grey (default: the weights' if they tell, else ImageNet's)."
 flags.DEFINE_list("mean", None, f"Means {_OF_WEIGHTS}", flag_values=FLAGS)
 flags.DEFINE_list("std", None, f"Standard deviations {_OF_WEIGHTS}", flag_values=FLAGS)
 flags.DEFINE_enum(
@@ -166,7 +166,7 @@ def recipe_of(values: flags.FlagValues) -> Recipe:
     preprocessing = own.at(image_size)
     return Recipe(
         name="finetune",
-        models={values.model: RecipeModel(_builder(values.model, options, weights))},
+        models={values.model: RecipeModel(_builder(values.model, options, weights, own.channels))},
         optimizer=keras.optimizers.Adam,
         learning_rate=values.learning_rate,
         epochs=head_epochs + values.epochs,
@@ -243,7 +243,7 @@ def _preprocessing_of(weights: str | None, options: dict[str, Any], values: flag
     else:
         kept = _kept_weights(weights, values.model, options)
         own = Preprocessing.from_dict(kept.preprocessing) if kept else Preprocessing(_IMAGE_SIZE)
-    given = {name: _three_numbers(name, values[name].value) for name in ("mean", "std") if values[name].value}
+    given = {name: _channel_numbers(name, values[name].value) for name in ("mean", "std") if values[name].value}
     if values.interpolation is not None:
         given["interpolation"] = values.interpolation
     return dataclasses.replace(own, **given)
@@ -259,7 +259,7 @@ def _kept_weights(weights: str | None, model: str, options: dict[str, Any]) -> K
     return None
 
 
-def _three_numbers(flag: str, texts: list[str]) -> tuple[float, ...]:
+def _channel_numbers(flag: str, texts: list[str]) -> tuple[float, ...]:
     try:
         return tuple(map(float, texts))
     except ValueError as error:
@@ -268,11 +268,13 @@ def _three_numbers(flag: str, texts: list[str]) -> tuple[float, ...]:
         )
 
 
-def _builder(model: str, options: dict[str, Any], weights: str | None) -> Callable[[tuple[int, int], int], keras.Model]:
+def _builder(
+    model: str, options: dict[str, Any], weights: str | None, channels: int = 3
+) -> Callable[[tuple[int, int], int], keras.Model]:
     start = {} if weights is None else {"weights": weights, "load_classifier": False}
 
     def build(image_size: tuple[int, int], classes: int) -> keras.Model:
-        shape = (*image_size, 3)
+        shape = (*image_size, channels)
         try:
             return applications.create(
                 model, input_shape=shape, classes=classes, classifier_activation=None, **options, **start

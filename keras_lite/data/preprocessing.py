@@ -22,7 +22,8 @@ class Preprocessing:
 
     Args:
         image_size: Height and width in pixels.
-        mean: Mean of each channel (red, green, blue), of pixels scaled to [0, 1]. ImageNet's by default.
+        mean: Mean of each channel (red, green, blue), of pixels scaled to [0, 1]. ImageNet's by default. A single
+            number is that of grey photos: the model takes one channel then.
         std: Standard deviation of each channel, of pixels scaled to [0, 1]. ImageNet's by default.
         resize: Height and width that a photo is scaled to before its middle is cut out. `None`: `image_size`.
         keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
@@ -30,8 +31,8 @@ class Preprocessing:
             `"bilinear_no_antialias"`.
 
     Raises:
-        InputError: If a size is not positive, `resize` is smaller than `image_size`, mean or std are not three finite
-            numbers (std positive), or there is no such interpolation.
+        InputError: If a size is not positive, `resize` is smaller than `image_size`, mean and std are not three
+            finite numbers each, or one each (std positive), or there is no such interpolation.
 
     Example:
 
@@ -42,8 +43,8 @@ class Preprocessing:
     """
 
     image_size: tuple[int, int]
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     resize: tuple[int, int] | None = None
     keep_aspect: bool = True
     interpolation: Interpolation = "bilinear"
@@ -52,10 +53,24 @@ class Preprocessing:
         geometry = self.geometry
         object.__setattr__(self, "image_size", geometry.image_size)
         object.__setattr__(self, "resize", geometry.resize)
-        object.__setattr__(self, "mean", _three_numbers(self.mean, "mean"))
-        object.__setattr__(self, "std", _three_numbers(self.std, "std"))
+        object.__setattr__(self, "mean", _channel_numbers(self.mean, "mean"))
+        object.__setattr__(self, "std", _channel_numbers(self.std, "std"))
+        if len(self.mean) != len(self.std):
+            raise InputError(
+                f"Expected three numbers for both mean and std, or one for both (grey), received {self.mean} and "
+                f"{self.std}."
+            )
         if min(self.std) <= 0:
             raise InputError(f"Expected positive numbers for std, received {self.std}.")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the model's input: 3, or 1 for grey."""
+        return len(self.mean)
+
+    def grey(self) -> "Preprocessing":
+        """Return the same for a model that takes grey photos: mean and std are the averages of the three channels'."""
+        return dataclasses.replace(self, mean=(float(np.mean(self.mean)),), std=(float(np.mean(self.std)),))
 
     @property
     def geometry(self) -> ImageGeometry:
@@ -70,13 +85,13 @@ class Preprocessing:
         return dataclasses.replace(self, image_size=image_size, resize=resize)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Normalise images.
+        """Normalise images; make them grey before, if the model takes one channel.
 
         Args:
             images: uint8 array of shape `(count, height, width, 3)`.
 
         Returns:
-            float32 array of the same shape.
+            float32 array of shape `(count, height, width, channels)`.
 
         Raises:
             InputError: If the array has another type or shape.
@@ -88,10 +103,12 @@ class Preprocessing:
                 f"Expected uint8 images of shape (count, {height}, {width}, 3), "
                 f"received {images.dtype} of shape {images.shape}."
             )
+        if self.channels == 1:
+            images = _luminance(images)
         # A row of pixels at a time: NumPy is several times slower on an innermost axis of length three.
         scale = np.tile(1 / (255 * np.asarray(self.std)), width).astype("float32")
         offset = np.tile(np.asarray(self.mean) / np.asarray(self.std), width).astype("float32")
-        rows = images.reshape(len(images), height, width * 3) * scale
+        rows = images.reshape(len(images), height, width * self.channels) * scale
         rows -= offset
         return rows.reshape(images.shape)
 
@@ -130,8 +147,14 @@ class Preprocessing:
         return cls(**fields)
 
 
-def _three_numbers(values: Any, name: str) -> tuple[float, float, float]:
-    good = isinstance(values, tuple | list | np.ndarray) and len(values) == 3
+def _luminance(images: np.ndarray) -> np.ndarray:
+    """Return grey images with one channel: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), as Pillow rounds it."""
+    red, green, blue = np.moveaxis(images.astype("int32"), -1, 0)
+    return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype("uint8")[..., None]
+
+
+def _channel_numbers(values: Any, name: str) -> tuple[float, ...]:
+    good = isinstance(values, tuple | list | np.ndarray) and len(values) in (1, 3)
     if not good or not all(isinstance(v, int | float | np.floating) and math.isfinite(v) for v in values):
-        raise InputError(f"Expected three finite numbers for {name}, received {values!r}.")
-    return float(values[0]), float(values[1]), float(values[2])
+        raise InputError(f"Expected three finite numbers for {name}, or one for grey photos, received {values!r}.")
+    return tuple(map(float, values))

@@ -61,7 +61,8 @@ flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for
 flags.DEFINE_list(
     "mean",
     None,
-    "Three channel means of pixels from 0 to 1. Default: ImageNet's, unless the model scales its input itself.",
+    "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's, unless the model scales its "
+    "input itself.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
@@ -101,7 +102,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
         info = dataclasses.replace(info, output=kind)
         if values.mean is None and values.std is None:
-            info = dataclasses.replace(info, preprocessing=unscaled(model, info.preprocessing))
+            own = info.preprocessing.grey() if model.inputs[0].shape[-1] == 1 else info.preprocessing
+            info = dataclasses.replace(info, preprocessing=unscaled(model, own))
     check_scaling(model, info.preprocessing, path)
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)

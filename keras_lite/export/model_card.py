@@ -122,13 +122,16 @@ def _head(file: str, entries: dict[str, Any]) -> str:
 
 def _input(entries: dict[str, Any]) -> str:
     tensor = entries["input_tensor"]
-    lines = ["## Input", "", f"{_tensor(tensor)}: batch, height, width, and red, green, blue."]
+    grey = tensor["shape"][-1] == 1
+    channels = "grey" if grey else "red, green, blue"
+    lines = ["## Input", "", f"{_tensor(tensor)}: batch, height, width, and {channels}."]
     if "preprocessing" in entries:
         preprocessing = Preprocessing.from_dict(entries["preprocessing"])
         steps = [
             _geometry(preprocessing),
-            "Each level from 0 to 255 becomes `(level / 255 - mean) / std`, for red, green and blue with "
-            f"mean {_numbers(preprocessing.mean)} and std {_numbers(preprocessing.std)}.",
+            *(["It is made grey: 0.299 red + 0.587 green + 0.114 blue."] if grey else []),
+            f"Each level from 0 to 255 becomes `(level / 255 - mean) / std`, {'' if grey else 'for red, green, blue '}"
+            f"with mean {_numbers(preprocessing.mean)} and std {_numbers(preprocessing.std)}.",
         ]
         if "scale" in tensor:
             step = f"round(value / {tensor['scale']}) {_signed(tensor['zero_point'])}"

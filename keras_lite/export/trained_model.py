@@ -57,11 +57,11 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
     Raises:
         InputError: If it takes something else.
     """
-    wanted = (*info.preprocessing.image_size, 3)
+    wanted = (*info.preprocessing.image_size, info.preprocessing.channels)
     shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or []]
     if shapes == [wanted]:
         return model
-    if len(shapes) == 1 and None in shapes[0] and len(shapes[0]) == 3 and shapes[0][2] in (None, 3):
+    if len(shapes) == 1 and None in shapes[0] and len(shapes[0]) == 3 and shapes[0][2] in (None, wanted[2]):
         return with_input_shape(model, wanted)
     received = " and ".join(str(shape) for shape in shapes) or "none that is known"
     raise InputError(f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}.")
@@ -82,7 +82,8 @@ def unscaled(model: keras.Model, preprocessing: Preprocessing) -> Preprocessing:
     if scaling is None:
         return preprocessing
     for top, std in ((255, 1 / 255), (1, 1.0)):
-        pixels = dataclasses.replace(preprocessing, mean=(0.0,) * 3, std=(std,) * 3)
+        channels = preprocessing.channels
+        pixels = dataclasses.replace(preprocessing, mean=(0.0,) * channels, std=(std,) * channels)
         if _LEAST_SPAN <= _span(scaling, pixels) <= _LARGEST_SPAN:
             print(f"the model scales its input itself: it gets pixels from 0 to {top}", flush=True)
             return pixels

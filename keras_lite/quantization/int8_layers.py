@@ -17,7 +17,8 @@ def int8_classes() -> types.SimpleNamespace:
     what is outside is cut off, by the rounding itself), `KeptConfig` (no range: the output has the input's),
     `ConstantConfig` (like `OutputConfig`, for `AddConstant`), `DepthwiseConfig` (for depthwise convolutions),
     `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel); the quantizer
-    of the fixed ones, `FixedRange`, and one that takes another tensor's range, `SharedRange`. Layers: `AddConstant`, `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
+    of the fixed ones, `FixedRange`, and one that takes another tensor's range, `SharedRange`. Layers: `AddConstant`,
+    `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     tf_keras = import_extra("tf_keras", "quantization")

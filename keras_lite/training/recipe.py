@@ -98,8 +98,8 @@ class Recipe:
     epochs: int
     batch_size: int
     image_size: tuple[int, int]
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     resize: tuple[int, int] | None = None
     keep_aspect: bool = True
     interpolation: Interpolation = "bilinear"

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ImageGeometry, Preprocessing
 from keras_lite.errors import InputError
@@ -84,3 +85,18 @@ def test_other_sizes_and_types_are_refused():
         preprocessing(np.zeros((1, 4, 5, 3), "uint8"))
     with pytest.raises(InputError, match="received float64"):
         preprocessing(np.zeros((1, 4, 4, 3)))
+
+
+def test_one_mean_is_that_of_grey_photos():
+    preprocessing = Preprocessing((5, 7), (0.25,), (0.5,))
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype="uint8")
+    received = preprocessing(images)
+    assert (received.shape, received.dtype, preprocessing.channels) == ((3, 5, 7, 1), np.float32, 1)
+    grey = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
+    np.testing.assert_allclose(received[..., 0], (grey / 255 - 0.25) / 0.5, atol=1e-6)
+    assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
+    assert [limit.tolist() for limit in preprocessing.limits()] == [[-0.5], [1.5]]
+    averaged = Preprocessing((5, 7), (0.1, 0.2, 0.6), (0.2, 0.2, 0.8)).grey()
+    np.testing.assert_allclose((*averaged.mean, *averaged.std), [0.3, 0.4])
+    with pytest.raises(InputError, match="three numbers for both mean and std, or one for both"):
+        Preprocessing((5, 7), (0.25,))

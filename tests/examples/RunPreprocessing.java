@@ -12,8 +12,8 @@ import java.util.List;
 
 /**
  * Runs the app's preprocessing on files. Arguments: height and width, height and width to scale to, whether to keep the
- * aspect, the interpolation, three means, three standard deviations, scale, zero point, and the files; a file holds
- * width, height and pixels as big-endian integers. Beside FILE it writes FILE.int8 and FILE.float32 (big-endian).
+ * aspect, the interpolation, how many channels, their means, their standard deviations, scale, zero point, and the
+ * files; a file holds width, height and pixels as big-endian integers. Beside FILE it writes FILE.int8 and FILE.float32 (big-endian).
  */
 public final class RunPreprocessing {
     public static void main(String[] arguments) throws IOException {
@@ -22,7 +22,7 @@ public final class RunPreprocessing {
         int[] resize = {Integer.parseInt(words.next()), Integer.parseInt(words.next())};
         boolean keepAspect = Boolean.parseBoolean(words.next());
         String interpolation = words.next();
-        double[][] numbers = new double[2][3];
+        double[][] numbers = new double[2][Integer.parseInt(words.next())];
         for (double[] triple : numbers) {
             for (int i = 0; i < triple.length; i++) {
                 triple[i] = Double.parseDouble(words.next());

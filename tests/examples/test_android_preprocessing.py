@@ -38,10 +38,19 @@ def java(tmp_path_factory):
             file.write_bytes(np.array(image.size, ">i4").tobytes() + argb.tobytes())
         sizes = (*preprocessing.image_size, *preprocessing.resize, str(preprocessing.keep_aspect).lower())
         words = map(
-            str, (*sizes, preprocessing.interpolation, *preprocessing.mean, *preprocessing.std, scale, zero_point)
+            str,
+            (
+                *sizes,
+                preprocessing.interpolation,
+                preprocessing.channels,
+                *preprocessing.mean,
+                *preprocessing.std,
+                scale,
+                zero_point,
+            ),
         )
         subprocess.run(["java", "-cp", folder, "RunPreprocessing", *words, *files], check=True)
-        shape = (*preprocessing.image_size, 3)
+        shape = (*preprocessing.image_size, preprocessing.channels)
         return [
             [np.fromfile(f"{file}.{kind}", kind if kind == "int8" else ">f4").reshape(shape) for file in files]
             for kind in ("int8", "float32")
@@ -67,6 +76,7 @@ def pictures():
         (Preprocessing((32, 48)), 0.018658, -14),
         (Preprocessing((49, 33), resize=(57, 41)), 0.0186, 3),
         (Preprocessing((33, 49), resize=(40, 57), keep_aspect=False), 0.5, -128),
+        (Preprocessing((29, 31), (0.5,), (0.25,)), 0.02, 1),
         *[
             (Preprocessing((49, 33), resize=(57, 41), keep_aspect=keep_aspect, interpolation=interpolation), 0.02, 5)
             for interpolation in INTERPOLATIONS[1:]

@@ -26,7 +26,7 @@ public final class ImagePreprocessing {
      * @param keepAspect whether it is scaled until it just covers that size, or each side for itself
      * @param interpolation how it is scaled: bilinear, bicubic or box, which take all pixels into account, nearest, or
      *     bilinear_no_antialias
-     * @param mean mean of red, green and blue, of levels scaled to [0, 1]
+     * @param mean mean of red, green and blue, of levels scaled to [0, 1]; a single number for a model that takes grey
      * @param std standard deviation of the same
      */
     public ImagePreprocessing(
@@ -45,23 +45,23 @@ public final class ImagePreprocessing {
     }
 
     /**
-     * Returns the input of a model that takes floats, of shape (height, width, 3).
+     * Returns the input of a model that takes floats, of shape (height, width, channels).
      *
      * @param argb the picture's pixels, row by row, as android.graphics.Bitmap.getPixels gives them
      * @param imageWidth the picture's width in pixels
      * @param imageHeight the picture's height in pixels
      */
     public float[] toFloat(int[] argb, int imageWidth, int imageHeight) {
-        byte[] levels = resize(argb, imageWidth, imageHeight);
+        byte[] levels = levels(argb, imageWidth, imageHeight);
         float[] values = new float[levels.length];
         for (int i = 0; i < values.length; i++) {
-            values[i] = normalise(levels[i] & 0xff, i % CHANNELS);
+            values[i] = normalise(levels[i] & 0xff, i % mean.length);
         }
         return values;
     }
 
     /**
-     * Returns the input of an int8 model, of shape (height, width, 3).
+     * Returns the input of an int8 model, of shape (height, width, channels).
      *
      * @param argb the picture's pixels, row by row
      * @param imageWidth the picture's width in pixels
@@ -70,16 +70,16 @@ public final class ImagePreprocessing {
      * @param zeroPoint the int8 level that stands for zero
      */
     public byte[] toInt8(int[] argb, int imageWidth, int imageHeight, float scale, int zeroPoint) {
-        byte[][] quantised = new byte[CHANNELS][256];
-        for (int channel = 0; channel < CHANNELS; channel++) {
+        byte[][] quantised = new byte[mean.length][256];
+        for (int channel = 0; channel < mean.length; channel++) {
             for (int level = 0; level < 256; level++) {
                 double step = Math.rint(normalise(level, channel) / scale) + zeroPoint;
                 quantised[channel][level] = (byte) Math.max(-128, Math.min(127, step));
             }
         }
-        byte[] values = resize(argb, imageWidth, imageHeight);
+        byte[] values = levels(argb, imageWidth, imageHeight);
         for (int i = 0; i < values.length; i++) {
-            values[i] = quantised[i % CHANNELS][values[i] & 0xff];
+            values[i] = quantised[i % mean.length][values[i] & 0xff];
         }
         return values;
     }
@@ -88,6 +88,22 @@ public final class ImagePreprocessing {
         float factor = (float) (1 / (255 * std[channel]));
         float offset = (float) (mean[channel] / std[channel]);
         return level * factor - offset;
+    }
+
+    /** Returns the scaled picture's middle, made grey for a model with one channel. */
+    private byte[] levels(int[] argb, int imageWidth, int imageHeight) {
+        byte[] levels = resize(argb, imageWidth, imageHeight);
+        if (mean.length == CHANNELS) {
+            return levels;
+        }
+        byte[] grey = new byte[height * width];
+        for (int i = 0; i < grey.length; i++) {
+            int red = levels[i * CHANNELS] & 0xff;
+            int green = levels[i * CHANNELS + 1] & 0xff;
+            int blue = levels[i * CHANNELS + 2] & 0xff;
+            grey[i] = (byte) ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
+        }
+        return grey;
     }
 
     /** Scales and keeps the middle, first along the rows, then along the columns; 8-bit red, green, blue, ... */
