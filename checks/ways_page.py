@@ -114,7 +114,7 @@ range and no bias, judged nothing and trained nothing. All answers are those of 
 
 {_ways_table(networks)}
 
-- **{TITLES[STOCK]}**: TensorFlow's own post-training int8, `to_tflite(..., stock=True)`, on {facts["calibration"]} photos.
+- **{TITLES[STOCK]}**: TensorFlow's own, `to_tflite(..., stock=True)`, on {facts["calibration"]} photos.
   A softmax at the end is left out first: as int8 its probabilities come in steps of 1/256, many are 0, and KL is
   infinite.
 - **{TITLES[POST_TRAINING]}**: `keras_lite.quantization.post_training` on the same photos.

@@ -10,7 +10,7 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Source, answer_kind, interpret, read_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import LiteRTModel, run_in_subprocess
-from keras_lite.export.trained_model import check_scaling
+from keras_lite.export.trained_model import check_scaling, with_own_resizing
 from keras_lite.training import model_file
 
 BATCH_SIZE = 32
@@ -76,6 +76,7 @@ class Classifier:
 
     def _open_keras(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
         model = load_model(self.path)
+        model, self.info = with_own_resizing(model, self.info)
         check_scaling(model, self.info.preprocessing, self.path)
         outputs = getattr(model, "outputs", None) or []
         if len(outputs) != 1:

@@ -26,7 +26,7 @@ from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.samples import read_samples
 from keras_lite.export.tflite import check_classes, check_writable, to_tflite
-from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, unscaled
+from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, unscaled, with_own_resizing
 from keras_lite.export.verification import THRESHOLDS
 from keras_lite.graph import flatten, output_of
 
@@ -104,6 +104,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         if values.mean is None and values.std is None:
             own = info.preprocessing.grey() if model.inputs[0].shape[-1] == 1 else info.preprocessing
             info = dataclasses.replace(info, preprocessing=unscaled(model, own))
+    model, info = with_own_resizing(model, info)
     check_scaling(model, info.preprocessing, path)
     model = fit_input(model, info, path)
     images = read_samples(data_dir, info.preprocessing, 2 * values.images, values.seed)

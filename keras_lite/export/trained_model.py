@@ -10,7 +10,7 @@ import numpy as np
 from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import flatten, with_input_shape
+from keras_lite.graph import flatten, with_input_shape, without_resizing
 from keras_lite.quantization.input_scaling import input_scaling
 from keras_lite.training import model_file
 
@@ -34,7 +34,7 @@ def open_trained_model(positional: Sequence[str]) -> tuple[Path, keras.Model, Mo
         import_extra(module, "quantization")
     path = keras_file(positional[0])
     info = read_model_info(path)
-    model = load_model(path)
+    model, info = with_own_resizing(load_model(path), info)
     check_scaling(model, info.preprocessing, path)
     return path, fit_input(model, info, path), info
 
@@ -65,6 +65,35 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
         return with_input_shape(model, wanted)
     received = " and ".join(str(shape) for shape in shapes) or "none that is known"
     raise InputError(f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}.")
+
+
+def with_own_resizing(model: keras.Model, info: ModelInfo) -> tuple[keras.Model, ModelInfo]:
+    """Return a model without the `Resizing` at its input, and its information with the same done to photos; say so.
+
+    Args:
+        model: A functional or Sequential model.
+        info: Its information.
+
+    Raises:
+        InputError: If it resizes in a way that photos can't be scaled by before it.
+    """
+    model, resized = without_resizing(model)
+    if resized is None:
+        return model, info
+    size = resized.image_size
+    print(
+        f"the model resizes its input itself: photos are scaled to {size[0]} x {size[1]} as it does "
+        f"({resized.interpolation})",
+        flush=True,
+    )
+    preprocessing = dataclasses.replace(
+        info.preprocessing,
+        image_size=size,
+        resize=size,
+        keep_aspect=resized.keep_aspect,
+        interpolation=resized.interpolation,
+    )
+    return model, dataclasses.replace(info, preprocessing=preprocessing)
 
 
 def unscaled(model: keras.Model, preprocessing: Preprocessing) -> Preprocessing:

@@ -6,10 +6,12 @@ from keras_lite.graph.pairs import in_pairs
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.rectifiers import plain_rectifiers
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
+from keras_lite.graph.resizing import Resized, without_resizing
 from keras_lite.graph.walk import walk
 
 __all__ = [
     "ReplacementReport",
+    "Resized",
     "as_functional",
     "flatten",
     "in_float32",
@@ -19,4 +21,5 @@ __all__ = [
     "replace_convolutions",
     "walk",
     "with_input_shape",
+    "without_resizing",
 ]

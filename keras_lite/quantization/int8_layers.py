@@ -16,8 +16,8 @@ def int8_classes() -> types.SimpleNamespace:
     Quantize configs: `OutputConfig` (a range that moves with the outputs), `FixedOutputConfig` (a range that is given:
     what is outside is cut off, by the rounding itself), `KeptConfig` (no range: the output has the input's),
     `ConstantConfig` (like `OutputConfig`, for `AddConstant`), `DepthwiseConfig` (for depthwise convolutions),
-    `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel); the quantizer
-    of the fixed ones, `FixedRange`, and one that takes another tensor's range, `SharedRange`. Layers: `AddConstant`,
+    `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel). Quantizers:
+    `FixedRange` (of the fixed configs), `SharedRange` (rounds in the range of another tensor). Layers: `AddConstant`,
     `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
     """
     tensorflow = import_extra("tensorflow", "quantization")

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from keras_lite.classifier import Classifier
-from keras_lite.data import ModelInfo, Preprocessing, read_model_info, write_model_info
+from keras_lite.data import ModelInfo, Preprocessing, read_image, read_model_info, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import __main__ as export_tool
 from keras_lite.export.trained_model import unscaled
+from keras_lite.graph import without_resizing
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -89,3 +90,48 @@ def test_pixels_that_are_normalized_twice_are_refused(tmp_path):
     write_model_info(tmp_path / "m.keras", ModelInfo("m", list("abc"), DEFAULT, "probabilities"))
     with pytest.raises(InputError, match=r"scaling inside .*m\.keras .*mean 0 and std 0\.00392157"):
         Classifier(tmp_path / "m.keras")
+
+
+def resizing_network(**options):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((None, None, 3))
+    x = layers.Resizing(SIZE, SIZE, **options)(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Conv2D(6, 3, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("options", [{}, {"crop_to_aspect_ratio": True}, {"interpolation": "nearest"}])
+def test_a_model_that_resizes_gets_photos_scaled_as_it_does(tmp_path, options):
+    """Photos of odd sizes, the file against the Keras model that resizes them itself."""
+    model = resizing_network(**options)
+    model.save(tmp_path / "m.keras")
+    rng = np.random.default_rng(2)
+    (tmp_path / "photos").mkdir()
+    sizes = rng.integers(20, 60, (8, 2))
+    pixels = [rng.integers(0, 256, (*size, 3)).astype("uint8") for size in sizes]
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{index}.png")
+    values = copy.deepcopy(export_tool.FLAGS)
+    flags = [f"--data_dir={tmp_path / 'photos'}", "--class_names=a,b,c", f"--image_size={2 * SIZE}", "--images=4"]
+    export_tool.main(values, values(["export", str(tmp_path / "m.keras"), *flags])[1:])
+
+    for path in (tmp_path / "m_float32.tflite", tmp_path / "m.keras"):
+        if path.suffix == ".keras":
+            pixel = Preprocessing((9, 9), (0.0,) * 3, (1 / 255,) * 3)
+            write_model_info(path, ModelInfo("m", list("abc"), pixel, "probabilities"))
+        classifier = Classifier(path)
+        assert classifier.info.preprocessing.image_size == (SIZE, SIZE)
+        for index, image in enumerate(pixels):
+            photo = read_image(tmp_path / "photos" / f"{index}.png", classifier.info.preprocessing.geometry)
+            expected = model.predict(image[None].astype("float32"), verbose=0)
+            # Photos are scaled in whole levels, the layer's own result is not rounded.
+            np.testing.assert_allclose(classifier.predict(photo[None]), expected, atol=5e-3)
+
+
+def test_resizing_that_photos_can_not_be_scaled_by_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"by bilinear or nearest, received layer resizing.*by lanczos3"):
+        without_resizing(resizing_network(interpolation="lanczos3", name="resizing"))
+    with pytest.raises(InputError, match="with padding"):
+        without_resizing(resizing_network(pad_to_aspect_ratio=True))
+    model = network()
+    assert without_resizing(model) == (model, None)
