@@ -61,8 +61,8 @@ flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for
 flags.DEFINE_list(
     "mean",
     None,
-    "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's, unless the model scales its input "
-    "itself.",
+    "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's, unless the model scales its "
+    "input itself.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
