@@ -59,6 +59,17 @@ def preactivation(activation: str | None = "softmax") -> keras.Model:
     return keras.Model(inputs, layers.Dense(3, activation=activation)(x), name="preactivation")
 
 
+def tiny(activation: str | None = "softmax") -> keras.Model:
+    """As few layers as there are kinds of convolution, for tests that convert many times."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(8, 3, strides=2, use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(3, activation=activation)(x), name="tiny")
+
+
 def scramble(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give every weight a random value, batch normalisation's statistics too, so that no mistake hides in a zero."""
     rng = np.random.default_rng(seed)

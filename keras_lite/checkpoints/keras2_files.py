@@ -179,6 +179,8 @@ def _build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
         model = wanted.from_config(_modern(config)["config"])
     except (ValueError, TypeError, KeyError) as error:
         raise _refusal(path, version, reason(error)) from error
+    if not model.built and getattr(model.layers[0], "inputs", None):  # a model that begins with another
+        model.build(model.layers[0].input_shape)
     if not model.built:
         raise _refusal(
             path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}"
@@ -193,6 +195,8 @@ def _modern(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kind = value.get("class_name")
+    if kind == "Sequential":
+        value = value | {"config": value["config"] | {"layers": _with_input(value["config"]["layers"])}}
     value = {key: _modern(part) for key, part in value.items()}
     if kind in ("__tuple__", "TensorShape"):
         return value["items"]
@@ -213,6 +217,14 @@ def _modern(value: Any) -> Any:
     return value
 
 
+def _with_input(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put an input layer in front of the layers of a sequential model whose first says its shape, as Keras 2 had it."""
+    shape = layers[0]["config"].get("batch_input_shape") if layers else None
+    if shape is None or layers[0]["class_name"] == "InputLayer":
+        return layers
+    return [{"class_name": "InputLayer", "config": {"batch_shape": shape}}, *layers]
+
+
 def _without_unknown(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """Leave out arguments that a layer no longer has, where they say nothing; Keras refuses the others by name."""
     parameters = inspect.signature(getattr(keras.layers, kind)).parameters
@@ -224,6 +236,8 @@ def _without_unknown(kind: str, config: dict[str, Any]) -> dict[str, Any]:
             value in (None, False) or (name, value) in (("groups", 1), ("trainable", True)) or name in _WITHOUT_EFFECT
         )
 
+    if kind != "InputLayer":  # which comes before the layer that says it too
+        config = {name: value for name, value in config.items() if name != "batch_input_shape"}
     return {name: value for name, value in config.items() if name in known or not says_nothing(name, value)}
 
 

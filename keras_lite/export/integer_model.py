@@ -328,7 +328,7 @@ def _constant(wrapper: Any) -> Int8Tensor:
 
 
 def _window_parts(layer: Any) -> Int8Tensor:
-    step = np.float32(float(layer.values.max()) / layer.steps)
+    step = np.float32(layer.limit / HIGHEST)
     return Int8Tensor(np.rint(layer.values / step), Int8Range(step, 0))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from keras_lite.data import Preprocessing, model_info_path
 from keras_lite.data.scaling import IN_WORDS
 from keras_lite.export.agreement import agreement_title, format_agreement
+from keras_lite.export.verification import steps_text
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.quantization.closeness import AGREEMENT
 
@@ -235,9 +236,11 @@ def _verification(entries: dict[str, Any]) -> str:
 def _exactness(exact: dict[str, Any]) -> str:
     equal = "All answers are" if exact["equal"] == 1.0 else f"{exact['equal']:.2%} of the answers are"
     text = f"{equal} equal to the quantized model's, computed in whole numbers"
-    if not exact["inexact"]:
-        return f"{text}."
-    return f"{text}, the others at most {exact['steps']} steps away: no exact rule for {', '.join(exact['inexact'])}."
+    if exact["equal"] < 1.0:
+        text += f", the others at most {steps_text(exact['steps'])} away"
+    if exact["inexact"]:
+        text += f"; a step is allowed, as there is no exact rule for {', '.join(exact['inexact'])}"
+    return f"{text}."
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

@@ -81,6 +81,7 @@ def unscaled(model: keras.Model, preprocessing: Preprocessing) -> Preprocessing:
     scaling = _scaling_inside(model)
     if scaling is None:
         return preprocessing
+    channels = len(preprocessing.mean)
     for top, std in ((255, 1 / 255), (1, 1.0)):
         channels = preprocessing.channels
         pixels = dataclasses.replace(preprocessing, mean=(0.0,) * channels, std=(std,) * channels)
@@ -105,7 +106,7 @@ def check_scaling(model: keras.Model, preprocessing: Preprocessing, path: Path) 
         raise InputError(
             f"Expected preprocessing that suits the scaling inside {path} (a Rescaling or Normalization layer at its "
             f"input), received mean {preprocessing.mean} and std {preprocessing.std}, with which all pixels come to "
-            f"lie within {span:.2g}; pixels from 0 to 255 are mean 0,0,0 and std {1 / 255:.8f} for each channel."
+            f"lie within {span:.2g}; pixels from 0 to 255 are mean 0 and std {1 / 255:.8f} for each channel."
         )
 
 

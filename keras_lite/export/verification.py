@@ -73,7 +73,7 @@ class Exactness:
         if self.equal == 1.0:
             return "equals its quantized model to the bit"
         reason = f" ({', '.join(self.inexact)} without an exact rule)" if self.inexact else ""
-        return f"differs from its quantized model by up to {self.steps} steps, {self.equal:.2%} equal{reason}"
+        return f"differs from its quantized model by up to {steps_text(self.steps)}, {self.equal:.2%} equal{reason}"
 
 
 def allowed_steps(inexact: list[str]) -> int:
@@ -165,7 +165,7 @@ class Verification:
             steps = self.exactness.allowed if thresholds.steps is None else thresholds.steps
             if self.exactness.steps > steps:
                 missed.append(
-                    f"{self.exactness.steps} steps from the quantized model in whole numbers > {steps} "
+                    f"{steps_text(self.exactness.steps)} from the quantized model in whole numbers > {steps} "
                     f"({self.exactness.equal:.2%} of the answers equal)"
                 )
         return missed
@@ -202,3 +202,8 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
         largest_answer=float(np.abs(expected).max()),
         output=output,
     )
+
+
+def steps_text(count: int) -> str:
+    """Return a number of steps as text."""
+    return f"{count} step{'' if count == 1 else 's'}"

@@ -49,7 +49,8 @@ class Epochs:
         """Return a line for the start and each epoch, the kept one marked, and one that says which it was and why."""
         if not self.judges:
             return f"fine-tuning: {self.kept} epochs, not judged"
-        rows = [("start", self.start), *((f"epoch {number}", each) for number, each in enumerate(self.epochs, 1))]
+        rows = [("start", self.start)] if self.start else []
+        rows += [(f"epoch {number}", each) for number, each in enumerate(self.epochs, 1)]
         lines = [f"{'*' if index == self.kept else ' '} {name}: {each}" for index, (name, each) in enumerate(rows)]
         if self.kept:
             gain = self.start.divergence - self.epochs[self.kept - 1].divergence

@@ -40,6 +40,9 @@ def finetune_apart(
 ) -> Epochs:
     """Fine-tune a quantized model in another process, and give it the weights that were kept.
 
+    What can't go to another process, such as a source of images that is defined in the caller's own script, is trained
+    on in this one.
+
     Args:
         quantized: What `post_training` returned for `model`.
         model: The float model, which teaches.
@@ -58,7 +61,6 @@ def finetune_apart(
     try:
         content = pickle.dumps((batches, judges, arguments))
     except (pickle.PicklingError, AttributeError, TypeError):
-        # A source of the caller's own making that can't go to another process.
         return finetune(quantized, batches, model, state_path=state_path, judges=judges, **arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -68,7 +70,10 @@ def finetune_apart(
         state = folder / "state.npz" if state_path is None else Path(state_path).resolve()
         note = ""
         for environment in ({}, {_ONEDNN: "0"}):
-            death = _run(folder, state, environment)
+            try:
+                death = _run(folder, state, environment)
+            except pickle.UnpicklingError:
+                return finetune(quantized, batches, model, state_path=state_path, judges=judges, **arguments)
             if death is None:
                 break
             note = f"fine-tuning ended without a message ({death}): "
@@ -90,7 +95,8 @@ def _run(folder: Path, state: Path, environment: dict[str, str]) -> str | None:
     """Train in another process; return None, or what it died of."""
     (folder / "error.json").unlink(missing_ok=True)
     command = [sys.executable, "-P", finetuning_worker.__file__, str(folder), str(state)]
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # The caller's modules are found there too.
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     own = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths}
     # The other end of this pipe closes with this process, however it ends, and so ends the other one.
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | own | environment) as process:
@@ -101,7 +107,7 @@ def _run(folder: Path, state: Path, environment: dict[str, str]) -> str | None:
             raise
     if (folder / "error.json").is_file():
         kind, text = json.loads((folder / "error.json").read_text())
-        raise (InputError if kind == "InputError" else RuntimeError)(text)
+        raise {"InputError": InputError, "UnpicklingError": pickle.UnpicklingError}.get(kind, RuntimeError)(text)
     if code == 0:
         return None
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -23,8 +23,12 @@ def main(folder: Path, state: Path) -> None:
     from keras_lite.files import write_json
     from keras_lite.quantization import finetune, quantize_aware
 
-    batches, judges, arguments = pickle.loads((folder / "training.pickle").read_bytes())
-    model = load_model(folder / "model.keras")
+    try:
+        batches, judges, arguments = pickle.loads((folder / "training.pickle").read_bytes())
+        model = load_model(folder / "model.keras")
+    except Exception as error:
+        # Classes and functions of the caller's own that are known in its process alone.
+        raise pickle.UnpicklingError(str(error)) from error
     quantized = quantize_aware(model)
     with np.load(folder / "start.npz") as start:
         quantized.set_weights([start[f"arr_{index}"] for index in range(len(start))])
@@ -44,7 +48,7 @@ if __name__ == "__main__":
     try:
         main(folder, Path(sys.argv[2]))
     except Exception as error:
-        if type(error).__name__ != "InputError":
+        if type(error).__name__ not in ("InputError", "UnpicklingError"):
             traceback.print_exc()
         (folder / "error.json").write_text(json.dumps([type(error).__name__, str(error)]))
         sys.exit(1)

@@ -17,7 +17,8 @@ def int8_classes() -> types.SimpleNamespace:
     what is outside is cut off, by the rounding itself), `KeptConfig` (no range: the output has the input's),
     `ConstantConfig` (like `OutputConfig`, for `AddConstant`), `DepthwiseConfig` (for depthwise convolutions),
     `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel); the quantizer
-    of the fixed ones, `FixedRange`. Layers: `AddConstant`, `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
+    of the fixed ones, `FixedRange`, and one that takes another tensor's range, `SharedRange`. Layers: `AddConstant`,
+    `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     tf_keras = import_extra("tf_keras", "quantization")
@@ -48,6 +49,22 @@ def int8_classes() -> types.SimpleNamespace:
 
         def get_config(self):
             return {"lowest": self.lowest, "highest": self.highest, "cuts_off": self.cuts_off}
+
+    class SharedRange(quantization.quantizers.Quantizer):
+        """Round to 8 bits in the range of another tensor, whose variables it reads and leaves as they are."""
+
+        def build(self, tensor_shape, name, layer):
+            return {}
+
+        def __call__(self, inputs, training, weights, **kwargs):
+            return tensorflow.quantization.fake_quant_with_min_max_vars(inputs, weights["min_var"], weights["max_var"])
+
+        def unrounded(self, inputs, training, weights, **kwargs):
+            """Return what would be rounded."""
+            return inputs
+
+        def get_config(self):
+            return {}
 
     class KeptConfig(quantization.QuantizeConfig):
         """Quantise nothing: the layer hands on numbers of its input."""
@@ -182,13 +199,20 @@ def int8_classes() -> types.SimpleNamespace:
             super().__init__(**kwargs)
             self.values = np.asarray(values, "float32")
             self.rounded = True
+            # Its place among the layers of this kind. The converter makes one constant of those that are alike, and
+            # then drops the range of what several operators take: so each has a range of its own, by a hair.
+            self.place = 0
+
+        @property
+        def limit(self):
+            """The end of the range, on both sides of zero."""
+            return float(np.float32(float(self.values.max()) * 127.0 / self.steps * (1.0 + self.place * 2.0**-21)))
 
         def call(self, inputs):
             if not self.rounded:
                 return inputs * self.values
-            limit = float(self.values.max()) * 127.0 / self.steps
             return inputs * tensorflow.quantization.fake_quant_with_min_max_args(
-                self.values, -limit, limit, narrow_range=True
+                self.values, -self.limit, self.limit, narrow_range=True
             )
 
         def compute_output_shape(self, input_shape):
@@ -262,6 +286,7 @@ def int8_classes() -> types.SimpleNamespace:
         MatMul=MatMul,
         MultiplyConstant=MultiplyConstant,
         OutputConfig=OutputConfig,
+        SharedRange=SharedRange,
     )
 
 

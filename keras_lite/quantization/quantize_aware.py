@@ -70,20 +70,32 @@ def quantize_aware(model: keras.Model) -> Any:
             ) from error
     _round_once(quantized)
     _cut_off_by_rounding(quantized)
+    _tell_constants_apart(quantized)
     _keep_constants(quantized)
     return quantized
 
 
 def _round_once(quantized: Any) -> None:
     """Leave what only goes into a concatenation to the rounding behind that: its inputs must share their range."""
-    for wrapper in quantized.layers:
-        if type(getattr(wrapper, "layer", None)).__name__ != "Join":
+    # From the end: a concatenation inside another one takes that one's range.
+    for wrapper in reversed(quantized.layers):
+        if not _is_join(wrapper):
             continue
         for tensor in wrapper.input:
             maker = tensor._keras_history.layer
             rounds = getattr(maker, "_output_quantizers", None)
-            if len(maker._outbound_nodes) == 1 and rounds and not _has_own_range(maker):
+            if len(maker._outbound_nodes) != 1 or not rounds or _has_own_range(maker):
+                continue
+            if _is_join(maker):
+                # Without one the converter would give it that of any of its inputs, and cut the others off.
+                maker._output_quantizers = [int8_classes().SharedRange()]
+                maker._output_quantizer_vars = wrapper._output_quantizer_vars
+            else:
                 maker._output_quantizers = []
+
+
+def _is_join(wrapper: Any) -> bool:
+    return type(getattr(wrapper, "layer", None)).__name__ == "Join"
 
 
 def _has_own_range(wrapper: Any) -> bool:
@@ -99,6 +111,13 @@ def _cut_off_by_rounding(quantized: Any) -> None:
         if type(layer).__name__ == "ReLU" and layer.max_value not in (None, 6.0):
             wrapper._output_quantizers = [int8_classes().FixedRange(0.0, float(layer.max_value))]
             layer.max_value = None
+
+
+def _tell_constants_apart(quantized: Any) -> None:
+    """Number the layers that multiply by a constant, which the converter must not take for one another."""
+    constants = [wrapper.layer for wrapper in quantized.layers if hasattr(getattr(wrapper, "layer", None), "place")]
+    for place, layer in enumerate(constants):
+        layer.place = place
 
 
 def is_finetuned(model: Any) -> bool:

@@ -200,3 +200,28 @@ def test_what_python_2_wrote(tmp_path):
     python_2 = python_2[:-2] + b"aa\x85R."
     (tmp_path / "net.pt").write_bytes(zipped([("net/data.pkl", python_2), ("net/data/0", bytes(16))]))
     np.testing.assert_array_equal(read_state_dict(tmp_path / "net.pt")["w"], np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        pytest.param(b"cio\nopen\n(X\x03\x00\x00\x00ranX\x01\x00\x00\x00wtR", id="a call"),
+        pytest.param(b"(X\x03\x00\x00\x00ranX\x01\x00\x00\x00wiio\nopen\n", id="an instance"),
+        pytest.param(b"(cio\nopen\nX\x03\x00\x00\x00ranX\x01\x00\x00\x00wo", id="an object"),
+        pytest.param(b"cio\nopen\n(X\x03\x00\x00\x00ranX\x01\x00\x00\x00wt\x81", id="a new object"),
+        pytest.param(b"cio\nopen\n(X\x03\x00\x00\x00ranX\x01\x00\x00\x00wt}\x92", id="with keywords"),
+        pytest.param(b"cabsent_module\nThing\n)\x81}X\x01\x00\x00\x00aK\x01sb", id="an absent class with a state"),
+        pytest.param(b"cio\nopen\n)R(K\x01K\x02e", id="items for what is no list"),
+        pytest.param(b"cio\nopen\n)RK\x01K\x02s", id="an item for what is no dict"),
+        pytest.param(b"\x8f(K\x01\x90", id="a set"),
+        pytest.param(b"(K\x01\x91", id="a frozen set"),
+    ],
+)
+def test_objects_beside_tensors_are_passed_over(asks, tmp_path, monkeypatch, capsys):
+    """None is made, and the tensors come out."""
+    together = b"\x80\x04}X\x05\x00\x00\x00extra" + asks + b"sX\x05\x00\x00\x00model" + TENSOR[2:-1] + b"s."
+    (tmp_path / "net.pth").write_bytes(zipped([("net/data.pkl", together), ("net/data/0", bytes(16))]))
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(read_state_dict("net.pth")["w"], np.zeros((2, 2)))
+    assert not (tmp_path / "ran").exists()
+    assert not capsys.readouterr().out

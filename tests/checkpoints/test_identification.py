@@ -7,15 +7,16 @@ import pytest
 import torch
 import torch_networks
 
-from keras_lite import applications
+from keras_lite import applications, finetune
 from keras_lite.checkpoints import __main__ as convert
 from keras_lite.checkpoints import load_checkpoint, load_model, load_torch_state_dict, nearest, to_torch_state_dict
+from keras_lite.data import read_model_info
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
 
 NETWORKS = {
-    "imagenet_resnet": {"depth": 34, "variant": "torchvision", "classes": 3},
+    "imagenet_resnet": {"depth": 10, "variant": "torchvision", "classes": 3},
     "imagenet_preresnet": {"depth": 10, "classes": 4},
     "cifar_resnet": {"depth": 8, "classes": 7, "convolution": "bsconv_u"},
     "cifar_preresnet": {"depth": 8, "classes": 7},
@@ -82,7 +83,7 @@ def test_a_head_that_does_more_is_not_merged(tmp_path):
     nn = torch.nn
     network = resnet(nn.Sequential(nn.Linear(512, 32), nn.BatchNorm1d(32), nn.Linear(32, 4)))
     torch.save(network.state_dict(), tmp_path / "net.pth")
-    with pytest.raises(InputError, match="missing: fc.bias, fc.weight; unknown: fc.0.bias"):
+    with pytest.raises(InputError, match=r"missing: fc.bias, fc.weight; unknown: fc.0.bias"):
         load_checkpoint(applications.create("imagenet_resnet", variant="torchvision", classes=4), tmp_path / "net.pth")
 
 
@@ -119,28 +120,26 @@ def test_networks_of_nobody(tmp_path):
         load_model(tmp_path / "net.pth")
     with pytest.raises(InputError, match=r"No network here has such names and shapes"):
         load_checkpoint(applications.create("resnet18"), tmp_path / "net.pth")
-    bottleneck = torch_networks.torchvision_models().resnet50().state_dict()
-    with pytest.raises(
-        InputError, match=r"Nearest here is imagenet_resnet .*depth=34.* of its 180 arrays fit|None comes"
-    ):
-        torch.save(bottleneck, tmp_path / "net.pth")
+    torch.save(torch_networks.torchvision_models().resnet50().state_dict(), tmp_path / "net.pth")
+    with pytest.raises(InputError, match=r"received 320 tensors .* of another"):
         load_model(tmp_path / "net.pth")
 
 
-def test_the_tool_from_a_file_to_a_described_model(weights, tmp_path, run_tool, assert_one_line_error):
+def test_the_tool_from_a_file_to_a_described_model(tmp_path, run_tool, assert_one_line_error):
     """With what it writes, the other tools need nothing else."""
-    from keras_lite.data import read_model_info
-
+    small = applications.create("efficient_resnet", blocks=(1, 1), channels=16, classes=4)
+    weights = tmp_path / "last.ckpt"
+    torch.save({name: torch.tensor(value) for name, value in to_torch_state_dict(small).items()}, weights)
     flags = ("--class_names=a,b,c,d", "--image_size=64", "--mean=0,0,0", "--std=1,1,1")
     target = tmp_path / "net.keras"
     finished = run_tool(convert, *flags, weights, target)
     assert finished.returncode == 0, finished.stderr
-    assert "imagenet_resnet with depth=18" in finished.stdout
+    assert "efficient_resnet with blocks=(1,1), channels=16, classes=4" in finished.stdout
     info = read_model_info(target)
     assert (info.class_names, info.output) == (["a", "b", "c", "d"], "logits")
     assert dataclasses.astuple(info.preprocessing)[:3] == ((64, 64), (0, 0, 0), (1, 1, 1))
     assert_one_line_error(run_tool(convert, "--class_names=a,b", "--image_size=64", weights, target), "4 --class_names")
-    network = ("--model=imagenet_resnet", "--options=variant=torchvision,classes=6")
+    network = ("--model=efficient_resnet", "--options=blocks=(1,1),channels=16,classes=6")
     assert_one_line_error(run_tool(convert, *network, weights, target), "--noload_classifier")
     finished = run_tool(convert, *network, "--noload_classifier", weights, target)
     assert finished.returncode == 0, finished.stderr
@@ -148,8 +147,6 @@ def test_the_tool_from_a_file_to_a_described_model(weights, tmp_path, run_tool, 
 
 
 def test_finetune_leaves_the_classifier_out(weights):
-    from keras_lite import finetune
-
     values = finetune.FLAGS
     values(["finetune", "--model=imagenet_resnet", "--options=variant=torchvision", f"--weights={weights}"])
     recipe = finetune.recipe_of(values)

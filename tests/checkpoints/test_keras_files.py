@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lite.applications import CARNet18
+from keras_lite.applications import EfficientResNet
 from keras_lite.checkpoints import __main__ as convert
 from keras_lite.checkpoints import load_model
 from keras_lite.errors import InputError
@@ -100,6 +100,8 @@ def old(request):
 @pytest.mark.parametrize("form", [".h5", ".hdf5", ".keras", "folder"])
 def test_models_of_keras_2_answer_alike(form, old, tmp_path):
     model, images, answers = old
+    if form == "folder" and any("lstm" in weight.name for weight in model.weights):
+        pytest.skip("TensorFlow takes 20 seconds to write a recurrent one")
     path = tmp_path / ("model" if form == "folder" else f"model{form}")
     model.save(path, **({"save_format": "tf"} if form == "folder" else {}))
     found = load_model(path)
@@ -194,7 +196,7 @@ def test_the_reason_is_not_the_configuration(tmp_path):
     keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)).save(tmp_path / "net.h5")
     with h5py.File(tmp_path / "net.h5", "r+") as file:
         file.attrs["model_config"] = file.attrs["model_config"].replace('"filters"', '"phyllters"')
-    with pytest.raises(InputError, match="can't be loaded: .*(phyllters|filters)") as caught:
+    with pytest.raises(InputError, match=r"can't be loaded: .*filters") as caught:
         load_model(tmp_path / "net.h5")
     assert "kernel_initializer" not in str(caught.value)
 
@@ -232,7 +234,7 @@ def test_the_tool_makes_models_of_keras_2_new(tmp_path, run_tool):
 
 def test_keras_alone_reads_what_the_package_wrote(tmp_path):
     """`import keras_lite` is enough to know its layers."""
-    CARNet18(input_shape=(47, 47, 3), classes=3).save(tmp_path / "net.keras")
+    EfficientResNet(blocks=(1,), channels=16, input_shape=(16, 16, 3), classes=3).save(tmp_path / "net.keras")
     program = "import sys, keras, keras_lite; print(keras.saving.load_model(sys.argv[1]).output_shape)"
     command = [sys.executable, "-c", program, str(tmp_path / "net.keras")]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -170,7 +170,8 @@ def test_errors_of_the_tool(model, tmp_path, run_tool, assert_one_line_error):
     assert_one_line_error(run_tool(convert, "--model=vgg", source, target), "'vgg'")
     assert_one_line_error(run_tool(convert, FLAGS[0], "--options=depth", source, target), "'depth'")
     assert_one_line_error(run_tool(convert, FLAGS[0], "--options=depht=8", source, target), "CifarResNet", "depht")
-    assert_one_line_error(run_tool(convert, FLAGS[0], "--options=depth=8", source, target), "missing")
+    other = run_tool(convert, FLAGS[0], "--options=depth=8", source, target)
+    assert_one_line_error(other, "--model cifar_resnet --options depth=8,convolution=bsconv_u,classes=7")
     assert not target.exists()
     keras_file = tmp_path / "model.keras"
     model.save(keras_file)

@@ -59,6 +59,13 @@ def joined_twice(x):
     return layers.Concatenate()([inner, layers.MaxPooling2D()(x)])
 
 
+def joined_in_parts(x):
+    """More than XNNPACK joins at once; the first has a range of its own, as others take it, too, and a narrow one."""
+    first = layers.Conv2D(3, 3, kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01))(x)
+    x = layers.Concatenate()([first, *(layers.Conv2D(2, 3)(x) for _ in range(5))])
+    return layers.Concatenate()([layers.ReLU()(x), first])
+
+
 def residual(x):
     x = layers.Activation("relu")(normalized(layers.Conv2D(8, 3, padding="same", use_bias=False)(x)))
     y = layers.Activation("hard_silu")(normalized(layers.Conv2D(8, 3, padding="same")(x)))
@@ -77,6 +84,15 @@ def arithmetic(x):
     return layers.Multiply()([layers.Subtract()([x, y]), layers.Activation("hard_sigmoid")(y)])
 
 
+def poolings(x):
+    """Of one size: their means at the edges are mended by constants that are alike."""
+    x = layers.Conv2D(6, 3)(x)
+    for _ in range(2):
+        y = layers.AveragePooling2D(3, 1, "same")(layers.Conv2D(6, 3, padding="same")(x))
+        x = layers.Add()([layers.AveragePooling2D(3, 1, "same")(x), y])
+    return layers.Concatenate()([x, layers.AveragePooling2D(5, 1, "same")(x)])
+
+
 @pytest.mark.parametrize(
     ("build", "operators"),
     [
@@ -85,9 +101,11 @@ def arithmetic(x):
         (wide_sums, {"CONV_2D"}),
         (joined, {"QUANTIZE", "CONCATENATION", "MAX_POOL_2D"}),
         (joined_twice, {"CONCATENATION"}),
+        (joined_in_parts, {"CONCATENATION", "QUANTIZE"}),
         (residual, {"ADD", "MUL", "MEAN"}),
         (groups, {"LOGISTIC", "MUL", "TRANSPOSE"}),
         (arithmetic, {"ADD", "SUB", "MUL"}),
+        (poolings, {"ADD", "MUL", "DEPTHWISE_CONV_2D"}),
     ],
 )
 def test_answers_are_the_files(build, operators, tmp_path):

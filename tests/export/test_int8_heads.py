@@ -1,0 +1,103 @@
+"""int8 files of models that answer something else than classes: how they are judged, trained and verified."""
+
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from small_classifier import scramble
+
+from keras_lite.data import ArraySource, Batches, ModelInfo, Preprocessing, read_model_info
+from keras_lite.export import LiteRTModel, to_tflite
+from keras_lite.quantization import finetune, post_training
+from keras_lite.quantization.post_training import judged_as
+
+pytestmark = pytest.mark.tensorflow_only
+layers = keras.layers
+SIZE = 8
+PREPROCESSING = Preprocessing((SIZE, SIZE), (0.5,) * 3, (0.5,) * 3)
+# outputs, activation, what the model answers, names
+HEADS = [
+    (1, "sigmoid", "sigmoid", ["warm"]),
+    (3, "sigmoid", "sigmoid", ["red", "green", "blue"]),
+    (1, None, "regression", ["redness"]),
+    (4, None, "embedding", []),
+]
+
+
+def network(outputs, activation):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, use_bias=False)(inputs)))
+    dense = layers.Dense(outputs, activation=activation, name="predictions")
+    return scramble(keras.Model(inputs, dense(layers.GlobalAveragePooling2D()(x))))
+
+
+def photos(count, seed):
+    """Noise on colours."""
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(0, 200, (count, 1, 1, 3))
+    return (colours + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
+
+
+def distance(output, expected, received):
+    """Mean distance of answers, by NumPy."""
+    expected, received = expected.astype("float64"), received.astype("float64")
+    if output == "sigmoid":
+        p, q = (np.clip(each, 1 / 512, 1 - 1 / 512) for each in (expected, received))
+        return (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean()
+    if output == "regression":
+        return ((expected - received) ** 2).mean() / expected.var(0).mean()
+    p, q = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (expected, received))
+    return 1 - (p * q).sum(1).mean()
+
+
+@pytest.mark.parametrize(("outputs", "activation", "output", "names"), HEADS)
+def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation, output, names, tmp_path, capsys):
+    model = network(outputs, activation)
+    info = ModelInfo("small", names, PREPROCESSING, output)
+    images, judges = PREPROCESSING(photos(64, 1)), PREPROCESSING(photos(32, 2))
+
+    quantized, report = post_training(model, images, preprocessing=PREPROCESSING, output=output)
+
+    assert report.output == output
+    tried = [each.closeness.divergence for each in report.tried]
+    assert min(tried) > 0
+    assert len(set(tried)) > 1
+    path = tmp_path / "model.tflite"
+    verification = to_tflite(quantized, path, "int8", samples=judges, info=info, reference=model)
+    assert verification.exactness.equal == 1.0
+    entries = json.loads(path.with_suffix(".json").read_text())
+    assert entries["output"] == read_model_info(path).output == output
+    expected = model.predict(judges, verbose=0)
+    found = distance(output, expected, LiteRTModel(path).predict(judges))
+    assert entries["verification"]["float_closeness"]["divergence"] == pytest.approx(found, rel=1e-3)
+
+    # From a start that is bad: the classifier's signs are wrong.
+    for variable in quantized.trainable_variables:
+        if "predictions" in variable.name:
+            variable.assign(-variable)
+    bad = distance(output, expected, quantized.predict(judges, verbose=0))
+    batches = Batches(ArraySource(photos(64, 3), np.zeros(64, int), ["any"]), 16, PREPROCESSING)
+    capsys.readouterr()
+    tuned = finetune(quantized, batches, model, 2, 2e-2, distill=1.0, judges=judges, output=output)
+    losses = [float(text) for text in re.findall(r"loss: ([\d.e+-]+)", capsys.readouterr().out)]
+    assert losses
+    assert min(losses) > 0
+    assert tuned.output == output
+    assert tuned.start.divergence == pytest.approx(bad, rel=1e-3)
+    assert tuned.kept > 0
+    found = distance(output, expected, quantized.predict(judges, verbose=0))
+    assert tuned.epochs[tuned.kept - 1].divergence == pytest.approx(found, rel=1e-3)
+    assert found < bad
+
+
+def test_what_the_last_layer_says_goes_before_what_is_said_of_it():
+    # A choice of one class is none: it is judged as the number that it is.
+    assert judged_as(network(1, "softmax"), "probabilities") == "regression"
+    assert judged_as(network(1, None), "logits") == "regression"
+    assert judged_as(network(3, "sigmoid"), "logits") == "sigmoid"
+    assert judged_as(network(3, None)) == judged_as(network(3, None), "logits") == "logits"
+    assert judged_as(network(3, None), "embedding") == "embedding"
+    assert judged_as(network(3, "softmax")) == "probabilities"

@@ -1,0 +1,122 @@
+"""An int8 file equals its quantized model to the bit; where no exact rule is known, within a step, which is named."""
+
+import platform
+
+import keras
+import pytest
+from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_images, scramble
+
+import keras_lite.export.tflite
+from keras_lite.data import ModelInfo
+from keras_lite.export import IntegerModel, Thresholds, VerificationError, inspect, run_in_subprocess, to_tflite
+from keras_lite.quantization import calibrate, quantize_aware
+
+pytestmark = pytest.mark.tensorflow_only
+layers = keras.layers
+INFO = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
+IMAGES = colour_images(24, seed=0)[0]
+
+
+def build(activation):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.Activation(activation)(layers.Conv2D(6, 3, strides=2)(inputs))
+    model = scramble(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+    quantized = quantize_aware(model)
+    calibrate(quantized, IMAGES)
+    return model, quantized
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return build("relu")
+
+
+@pytest.fixture
+def move(monkeypatch):
+    """Have one answer lie some steps from where the whole numbers put it."""
+
+    def by(steps):
+        class Moved(IntegerModel):
+            def __init__(self, quantized, path):
+                super().__init__(quantized, path)
+                self.path = path
+
+            def predict(self, images):
+                answers = run_in_subprocess(self.path, images)
+                answers[5, 1] -= steps * inspect(self.path).output["scale"]
+                return answers
+
+        monkeypatch.setattr(keras_lite.export.tflite, "IntegerModel", Moved)
+
+    return by
+
+
+def export(pair, folder, **options):
+    model, quantized = pair
+    path = folder / "model.tflite"
+    verification = to_tflite(quantized, path, "int8", samples=IMAGES, info=INFO, reference=model, **options)
+    return verification, path.with_suffix(".md").read_text()
+
+
+def assert_refused(pair, folder, text, **options):
+    with pytest.raises(VerificationError, match=rf"model\.tflite was not written: .*{text}"):
+        export(pair, folder, **options)
+    assert list(folder.iterdir()) == []
+
+
+def test_one_step_is_too_many_where_every_operator_is_exact(exact, move, tmp_path):
+    move(1)
+    share = 1 - 1 / (24 * 3)
+    text = rf" 1 step from the quantized model in whole numbers > 0 \({share:.2%} of the answers equal\)"
+    assert_refused(exact, tmp_path, text)
+    verification, card = export(exact, tmp_path, thresholds=Thresholds(steps=3))
+    assert (verification.exactness.equal, verification.exactness.steps) == (pytest.approx(share), 1)
+    assert f"{share:.2%} of the answers are equal to the quantized model's" in card
+    assert f"up to 1 step, {share:.2%} equal" in str(verification)
+
+
+def test_a_threshold_has_an_end(exact, move, tmp_path):
+    move(4)
+    assert_refused(
+        exact, tmp_path, r" 4 steps from the quantized model in whole numbers > 3", thresholds=Thresholds(steps=3)
+    )
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "arm64"])
+def test_on_another_processor_a_step_is_allowed(machine, exact, move, tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    move(2)
+    assert_refused(exact, tmp_path, " 2 steps from the quantized model in whole numbers > 1")
+    move(1)
+    verification, card = export(exact, tmp_path)
+    assert verification.exactness.inexact == [f"processor {machine}"]
+    assert (
+        f"the others at most 1 step away; a step is allowed, as there is no exact rule for processor {machine}." in card
+    )
+
+
+def test_x86_has_its_names(exact, tmp_path, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "AMD64")
+    verification, card = export(exact, tmp_path)
+    assert (verification.exactness.equal, verification.exactness.inexact) == (1.0, [])
+    assert str(verification).startswith("on 24 images: equals its quantized model to the bit; with the float model: ")
+    assert "All answers are equal to the quantized model's, computed in whole numbers. Compared" in card
+
+
+@pytest.mark.parametrize("activation", ["gelu"])
+def test_an_operator_without_an_exact_rule_is_named(activation, move, tmp_path):
+    pair = build(activation)
+    verification, card = export(pair, tmp_path / "as_it_is")
+    [name] = verification.exactness.inexact
+    assert activation in name.lower()
+    assert verification.exactness.steps <= 1
+    assert ("the others at most" in card) == (verification.exactness.equal < 1)
+    assert f"; a step is allowed, as there is no exact rule for {name}." in card
+    move(1)
+    verification, card = export(pair, tmp_path / "moved")
+    assert (verification.exactness.steps, verification.exactness.inexact) == (1, [name])
+    assert f"the others at most 1 step away; a step is allowed, as there is no exact rule for {name}." in card
+    move(2)
+    (tmp_path / "refused").mkdir()
+    assert_refused(pair, tmp_path / "refused", " 2 steps from the quantized model in whole numbers > 1")
