@@ -12,8 +12,9 @@ from keras_lite.classifier import Classifier
 from keras_lite.data import ArraySource, ModelInfo, Preprocessing, interpret, read_model_info, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import __main__ as export_tool
-from keras_lite.export import to_tflite, write_model_card
+from keras_lite.export import benchmark, to_tflite, write_model_card
 from keras_lite.export.model_card import accuracy_entry
+from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
 from keras_lite.export.report import format_report, report
 
 pytestmark = pytest.mark.tensorflow_only
@@ -292,3 +293,18 @@ def test_int8_file_of_a_sigmoid_answers_its_probability(run_tool, tmp_path):
     assert read_model_info(tmp_path / "bare_int8.tflite").output == "sigmoid"
     received = Classifier(tmp_path / "bare_int8.tflite").predict(pixels)
     assert np.abs(received - expected("sigmoid two classes", colours)).max() < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["sigmoid one label", "regression", "embedding"])
+def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
+    """The float model's answers are the target; nothing is asked of the photos' folders."""
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)
+    model, info = build(head)
+    pixels, _ = photos(60)
+    source = ArraySource(pixels, np.zeros(60, int), info.class_names or ["photo"])
+    options = QuantizationOptions(epochs=1, batch_size=16, calibration_images=32, distill=1.0)
+    result = quantize_run(model, info, {"unlabelled": source}, tmp_path, options)
+    assert [row["top1"] for row in result["rows"]] == [None] * 4
+    assert result["rows"][-1]["agreement"] >= 0.9
+    assert read_model_info(tmp_path / "small_int8.tflite") == info
