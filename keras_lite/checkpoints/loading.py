@@ -90,7 +90,7 @@ def _refusal(model: keras.Model, state_dict: Mapping[str, np.ndarray], found: Fi
         )
     text = f"Expected the state dict of {model.name}, received one that differs; {'; '.join(found.problems)}"
     if found.other_classes and load_classifier:
-        text += " (load_classifier=False, or --noload_classifier, takes all but the classifier)"
+        text += " (load_classifier=False takes all but the classifier, as --noload_classifier does)"
     return f"{text}. {advice}"
 
 
