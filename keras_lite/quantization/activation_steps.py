@@ -63,6 +63,12 @@ def sigmoid(name: str) -> Any:
     return annotate(sigmoid, int8_classes().FixedOutputConfig(0.0, 255.0 / 256.0, cuts_off=False))
 
 
+def tanh(name: str) -> Any:
+    """Return a tanh in steps of 1/128, as TFLite's int8 operator answers, whatever the model says."""
+    tanh = import_extra("tf_keras", "quantization").layers.Activation("tanh", name=name)
+    return annotate(tanh, int8_classes().FixedOutputConfig(-1.0, 127.0 / 128.0))
+
+
 def _shift(name: str, value: float, highest: float) -> Any:
     """Return a layer that adds a number and is cut off at 0 and at `highest`."""
     classes = int8_classes()

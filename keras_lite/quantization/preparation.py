@@ -25,7 +25,15 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.quantization.activation_steps import ROOT, HardSigmoidSteps, HardSwishSteps, SiluSteps, rescale, sigmoid
+from keras_lite.quantization.activation_steps import (
+    ROOT,
+    HardSigmoidSteps,
+    HardSwishSteps,
+    SiluSteps,
+    rescale,
+    sigmoid,
+    tanh,
+)
 from keras_lite.quantization.attention_preparation import position_embedding, strided_attention
 from keras_lite.quantization.int8_layers import annotate, int8_classes
 from keras_lite.quantization.pooling_preparation import average_pooling, max_pooling
@@ -249,7 +257,7 @@ class _Facts:
         if activation == "silu":
             return [(SiluSteps(name), [])]
         if activation == "tanh":
-            return [(layers.Activation(activation, name=name), [])]
+            return [(tanh(name), [])]
         if activation == "gelu":
             return [(annotate(layers.Activation("gelu", name=name)), [])]
         if activation == "hard_sigmoid":

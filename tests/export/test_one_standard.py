@@ -104,7 +104,7 @@ def test_x86_has_its_names(exact, tmp_path, monkeypatch):
     assert "All answers are equal to the quantized model's, computed in whole numbers. Compared" in card
 
 
-@pytest.mark.parametrize("activation", ["gelu"])
+@pytest.mark.parametrize("activation", ["gelu", "tanh"])
 def test_an_operator_without_an_exact_rule_is_named(activation, move, tmp_path):
     pair = build(activation)
     verification, card = export(pair, tmp_path / "as_it_is")
