@@ -23,7 +23,6 @@ from keras_lite import command_line
 from keras_lite.data import ModelInfo, Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.evaluate import data_dir_of_run
-from keras_lite.export.agreement import agreement_title
 from keras_lite.export.benchmark import thread_count
 from keras_lite.export.report import format_report, report
 from keras_lite.export.samples import sample
@@ -33,6 +32,7 @@ from keras_lite.export.verification import Thresholds
 from keras_lite.files import atomic_path, write_json
 from keras_lite.graph import in_float32
 from keras_lite.quantization import post_training
+from keras_lite.quantization.closeness import agreement_title
 from keras_lite.training.splits import first_shuffled, with_validation
 
 TITLES = {

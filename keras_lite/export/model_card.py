@@ -6,10 +6,9 @@ from typing import Any
 
 from keras_lite.data import Preprocessing, model_info_path
 from keras_lite.data.scaling import IN_WORDS
-from keras_lite.export.agreement import agreement_title, format_agreement
 from keras_lite.export.verification import steps_text
 from keras_lite.files import read_json, write_json, write_text
-from keras_lite.quantization.closeness import AGREEMENT
+from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement_title, format_agreement
 
 _SHOWN_CLASSES = 10
 _OUTPUTS_ARE = {
@@ -220,14 +219,12 @@ def _verification(entries: dict[str, Any]) -> str:
     if (exact := figures["exactness"]) is not None:
         sentences.append(_exactness(exact))
     if (found := figures["float_closeness"]) is not None:
-        sentences.append(
-            f"Compared with the float model: {AGREEMENT[output]} {found['agreement']:.2%}, divergence "
-            f"{found['divergence']:.5f} with a standard error of {found['standard_error']:.5f}."
-        )
+        sentences.append(f"Compared with the float model: {Closeness(**found).text(output)}.")
     elif exact is None:
+        kept = format_agreement(output, figures["agreement"])
         sentences.append(
-            f"Compared with its model: {AGREEMENT[output]} {figures['agreement']:.2%}; the answers' deviations from "
-            f"their mean correlate by {figures['correlation']:.4f}; the largest difference of an answer is "
+            f"Compared with its model: {AGREEMENT[output]} {kept}; the answers' deviations from their mean correlate by "
+            f"{figures['correlation']:.4f}; the largest difference of an answer is "
             f"{figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
         )
     return "## Verification\n\n" + " ".join(sentences)

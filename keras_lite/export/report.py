@@ -9,12 +9,11 @@ import keras
 import numpy as np
 
 from keras_lite.data import ModelInfo, Source, answer_kind, interpret, with_classes
-from keras_lite.export.agreement import agreement_title, format_agreement
 from keras_lite.export.benchmark import benchmark_files
 from keras_lite.export.runner import LiteRTModel
 from keras_lite.export.samples import answers
 from keras_lite.profiling import format_table, profile
-from keras_lite.quantization.closeness import agreement
+from keras_lite.quantization.closeness import agreement, agreement_title, format_agreement
 
 KERAS, FAKE_QUANTISED = "Keras float32", "Keras fake-quantised"
 

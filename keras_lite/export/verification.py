@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement, correlation
+from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement, correlation, format_agreement
 
 _ROUNDING = 1e-5
 _X86 = ("x86_64", "amd64", "i386", "i686")
@@ -132,13 +132,10 @@ class Verification:
         """Return the verdict: what the file is equal to, and what it keeps of the float model."""
         parts = [] if self.exactness is None else [str(self.exactness)]
         if self.float_closeness is None:
-            parts.append(f"agrees with its model: {self.agreement:.2%} ({AGREEMENT[self.output]})")
+            kept = format_agreement(self.output, self.agreement)
+            parts.append(f"with its model: {AGREEMENT[self.output]} {kept}")
         else:
-            found = self.float_closeness
-            parts.append(
-                f"with the float model: {found.agreement:.2%} ({AGREEMENT[self.output]}), divergence "
-                f"{found.divergence:.5f} ± {found.standard_error:.5f}"
-            )
+            parts.append(f"with the float model: {self.float_closeness.text(self.output)}")
         return f"on {self.images} images: {'; '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:

@@ -29,21 +29,39 @@ class Closeness:
 
     Args:
         divergence: Mean over the photos of `divergences`.
-        standard_error: Of that mean.
+        standard_error: Of that mean; None of a single photo.
         agreement: See `agreement`.
     """
 
     divergence: float
-    standard_error: float
+    standard_error: float | None
     agreement: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, ready for JSON."""
         return dataclasses.asdict(self)
 
-    def __str__(self) -> str:
-        """Return the figures in a line."""
-        return f"divergence {self.divergence:.5f} ± {self.standard_error:.5f}, agreement {self.agreement:.2%}"
+    def text(self, output: str) -> str:
+        """Return the figures in a line, for answers of a kind."""
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.5f}"
+        return (
+            f"divergence {self.divergence:.5f}{error}, {AGREEMENT[output]} {format_agreement(output, self.agreement)}"
+        )
+
+
+def agreement_title(output: str, other: str) -> str:
+    """Return the head of a column with agreements with another model.
+
+    Args:
+        output: What the models answer, as `keras_lite.data.ModelInfo.output` names it.
+        other: Name of the other model.
+    """
+    return f"{AGREEMENT[output]} with {other}" if output in ("regression", "embedding") else f"agrees with {other}"
+
+
+def format_agreement(output: str, value: float) -> str:
+    """Return an agreement as text: a share in percent, a correlation or cosine as it is."""
+    return f"{value:.4f}" if output in ("regression", "embedding") else f"{value:.2%}"
 
 
 def closeness(output: str, expected: np.ndarray, received: np.ndarray) -> Closeness:
@@ -55,7 +73,8 @@ def closeness(output: str, expected: np.ndarray, received: np.ndarray) -> Closen
         received: The other's.
     """
     each = divergences(output, expected, received)
-    return Closeness(float(each.mean()), standard_error(each), agreement(output, expected, received))
+    error = standard_error(each) if len(each) > 1 else None
+    return Closeness(float(each.mean()), error, agreement(output, expected, received))
 
 
 def divergences(output: str, expected: np.ndarray, received: np.ndarray) -> np.ndarray:

@@ -51,7 +51,10 @@ class Epochs:
             return f"fine-tuning: {self.kept} epochs, not judged"
         rows = [("start", self.start)] if self.start else []
         rows += [(f"epoch {number}", each) for number, each in enumerate(self.epochs, 1)]
-        lines = [f"{'*' if index == self.kept else ' '} {name}: {each}" for index, (name, each) in enumerate(rows)]
+        lines = [
+            f"{'*' if index == self.kept else ' '} {name}: {each.text(self.output)}"
+            for index, (name, each) in enumerate(rows)
+        ]
         if self.kept:
             gain = self.start.divergence - self.epochs[self.kept - 1].divergence
             verdict = f"kept: epoch {self.kept}, closer to the float model by {gain:.5f}"

@@ -12,7 +12,7 @@ from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten, output_of
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibration import batches_of, check_images, measure, set_ranges, unrounded
-from keras_lite.quantization.closeness import AGREEMENT, Closeness, closeness, divergences, is_closer
+from keras_lite.quantization.closeness import Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.input_range import set_input_range, widen_ranges
 from keras_lite.quantization.quantize_aware import quantize_aware
@@ -79,13 +79,13 @@ class PostTraining:
     def __str__(self) -> str:
         """Return a line for each candidate, the chosen one marked."""
         lines = [
-            f"{'*' if candidate is self.chosen else ' '} {candidate}: {candidate.closeness}"
+            f"{'*' if candidate is self.chosen else ' '} {candidate}: {candidate.closeness.text(self.output)}"
             + (", within noise of *" if candidate.within_noise and candidate is not self.chosen else "")
             for candidate in self.tried
         ]
         head = (
             f"post-training quantization, {self.images} images for ranges and biases, {self.judges} to judge by "
-            f"(agreement: {AGREEMENT[self.output]}); what is simpler stays unless it is worse beyond noise:"
+            "(what is simpler stays unless it is worse beyond noise):"
         )
         return "\n".join([head, *lines])
 
