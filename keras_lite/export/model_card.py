@@ -223,8 +223,8 @@ def _verification(entries: dict[str, Any]) -> str:
     elif exact is None:
         kept = format_agreement(output, figures["agreement"])
         sentences.append(
-            f"Compared with its model: {AGREEMENT[output]} {kept}; the answers' deviations from their mean correlate by "
-            f"{figures['correlation']:.4f}; the largest difference of an answer is "
+            f"Compared with its model: {AGREEMENT[output]} {kept}; the answers' deviations from their mean correlate "
+            f"by {figures['correlation']:.4f}; the largest difference of an answer is "
             f"{figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
         )
     return "## Verification\n\n" + " ".join(sentences)
