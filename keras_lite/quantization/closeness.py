@@ -12,7 +12,7 @@ import numpy as np
 # Sigmoids of an int8 file have steps of 1/256: what is closer to 0 or 1 than half of one can't be told apart.
 _LEAST_PROBABILITY = 1.0 / 512.0
 # A difference of two means is believed from this many of its standard errors on.
-_BELIEVED = 2.0
+BELIEVED = 2.0
 
 AGREEMENT = {
     "logits": "same top-1 class",
@@ -126,15 +126,16 @@ def agreement(output: str, expected: np.ndarray, received: np.ndarray) -> float:
     return float((expected.argmax(1) == received.argmax(1)).mean())
 
 
-def is_closer(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether the first answers are closer than the second beyond chance: by two standard errors, photo by photo.
+def is_closer(first: np.ndarray, second: np.ndarray, errors: float = BELIEVED) -> bool:
+    """Whether the first answers are closer than the second beyond chance, photo by photo.
 
     Args:
         first: `divergences` of some photos.
         second: Those of the same photos by another model.
+        errors: By how many standard errors of the mean difference they must be.
     """
     difference = second - first
-    return float(difference.mean()) > _BELIEVED * standard_error(difference)
+    return float(difference.mean()) > errors * standard_error(difference)
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -27,6 +27,11 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
+# What is simpler stays if the other is closer by fewer standard errors. Two, which is what one needs to believe in a
+# difference, gave worse files on images of their own: the closer candidate is the better guess.
+_SIMPLER = 1.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Candidate:
     """One way to quantize, and how far it is from the float model on the images that judge.
@@ -85,7 +90,7 @@ class PostTraining:
         ]
         head = (
             f"post-training quantization, {self.images} images for ranges and biases, {self.judges} to judge by "
-            "(what is simpler stays unless it is worse beyond noise):"
+            "(what is simpler stays unless it is worse by a standard error):"
         )
         return "\n".join([head, *lines])
 
@@ -102,7 +107,7 @@ def post_training(
     One half of the images sets ranges and biases, the other half judges, by how far a candidate's answers are from the
     float model's (see `keras_lite.quantization.closeness`). Tried are several estimators of the activation ranges; with
     the best of them, bias correction; with what is best then, equalized channels. A candidate takes the place of a
-    simpler one only if it is closer by more than two standard errors. No labels are needed.
+    simpler one only if it is closer by more than a standard error. No labels are needed.
 
     Args:
         model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
@@ -210,7 +215,7 @@ class _Search:
         each = divergences(self.output, self.expected, received)
         found = closeness(self.output, self.expected, received)
         self.tried.append((Candidate(ranges, bool(bias_correction), equalization, found, False), each))
-        if not self.best or is_closer(each, self.tried[self.chosen][1]):
+        if not self.best or is_closer(each, self.tried[self.chosen][1], _SIMPLER):
             self.chosen, self.best = len(self.tried) - 1, self.quantized.get_weights()
 
     def _answers(self, answer: Any) -> np.ndarray:
