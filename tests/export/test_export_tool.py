@@ -40,7 +40,7 @@ def test_keras_file_with_its_information(run_tool, model_file, photos):
 
     path = model_file.with_name("model_float32.tflite")
     assert finished.returncode == 0, finished.stderr
-    verdict = "on 4 images: agrees with its model: 100.00% (same top-1 class)"
+    verdict = "on 4 images: with its model: same top-1 class 100.00%"
     assert f"{path}: {path.stat().st_size:,} bytes; {verdict}" in finished.stdout
     assert read_model_info(path) == ModelInfo("small", CLASSES, PREPROCESSING, "logits")
     assert (model_file.with_name("model_float32.labels.txt")).read_text().split() == CLASSES

@@ -48,8 +48,8 @@ def test_card_says_what_the_file_is(exported, model):
     assert "Run in LiteRT on 60 images. All answers are equal to the quantized model's, computed in" in card
     found = entries["verification"]["float_closeness"]
     assert (
-        f"Compared with the float model: same top-1 class {found['agreement']:.2%}, divergence "
-        f"{found['divergence']:.5f} with a standard error of {found['standard_error']:.5f}."
+        f"Compared with the float model: divergence {found['divergence']:.5f} ± {found['standard_error']:.5f}, same "
+        f"top-1 class {found['agreement']:.2%}."
     ) in card
 
 
