@@ -29,7 +29,7 @@ python3 -m venv "$folder/venv"
   keras==3.15.1 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6 h5py==3.14.0
 cd "$folder"
 export KERAS_BACKEND=jax KERAS_HOME="$folder"
-"$folder/venv/bin/python" -I - <<'PYTHON'
+"$folder/venv/bin/python" -I - 2>log <<'PYTHON' || { tail -n 1 log >&2; exit 1; }
 import platform
 import sys
 

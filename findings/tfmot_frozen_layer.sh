@@ -27,7 +27,7 @@ python3 -m venv "$folder/venv"
   keras==3.15.1 numpy==2.4.6 h5py==3.14.0 absl-py==1.4.0 protobuf==7.36.2 ml-dtypes==0.6.0
 cd "$folder"
 export TF_CPP_MIN_LOG_LEVEL=3 KERAS_HOME="$folder" CUDA_VISIBLE_DEVICES=
-"$folder/venv/bin/python" -I - <<'PYTHON'
+"$folder/venv/bin/python" -I - 2>log <<'PYTHON' || { tail -n 1 log >&2; exit 1; }
 import importlib.metadata
 import platform
 import sys
