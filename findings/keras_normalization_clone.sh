@@ -12,14 +12,14 @@
 #     clone, load_weights                   [-1.225  0.     1.225]
 #     clone, set_weights, finalize_state()  [-1.225  0.     1.225]
 #     the first clone, finalize_state() now [100. 102. 104.]
-# Why: `mean` and `variance`, with which the layer computes, are no weights but attributes. `finalize_state()` makes them
-#   of the weights; `adapt`, `load_weights` and `load_model` call it, `set_weights` does not. The last line is a second
-#   trap: the compiled function of an earlier `predict` holds the old values as constants and keeps them.
-# Why it matters: a model is often cloned before it is shipped, to fix the batch size, to fold or to quantize. All weights
-#   compare equal, nothing warns, and the converted file takes unscaled input. In memory and after saving, the
+# Why: `mean` and `variance`, with which the layer computes, are no weights but attributes. `finalize_state()` makes
+#   them of the weights; `adapt`, `load_weights` and `load_model` call it, `set_weights` does not. The last line is a
+#   second trap: the compiled function of an earlier `predict` holds the old values as constants and keeps them.
+# Why it matters: a model is often cloned before it is shipped, to fix the batch size, to fold or to quantize. All
+#   weights compare equal, nothing warns, and the converted file takes unscaled input. In memory and after saving, the
 #   same clone answers differently. EfficientNet of `keras.applications` starts with such a layer.
-# What to do instead: copy through `save_weights` and `load_weights`, or call `finalize_state()` of each Normalization right
-#   after `set_weights`, before the first answer; and compare answers, not weights.
+# What to do instead: copy through `save_weights` and `load_weights`, or call `finalize_state()` of each Normalization
+#   right after `set_weights`, before the first answer; and compare answers, not weights.
 # Known to the library: issue 20147 of keras-team/keras mended the same for weights loaded from old .h5 files.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -37,7 +37,8 @@ import jax
 import keras
 import numpy as np
 
-print(f"Python {platform.python_version()}, keras {keras.__version__} (JAX backend), jax {jax.__version__}, numpy {np.__version__}")
+versions = f"keras {keras.__version__} (JAX backend), jax {jax.__version__}, numpy {np.__version__}"
+print(f"Python {platform.python_version()}, {versions}")
 x = np.array([[100.0], [102.0], [104.0]], "float32")
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # TF-MOT trains the kernel of a layer that says `trainable == False`.
 #
-# One would guess: freezing works as in Keras. A layer frozen before `quantize_apply` stays frozen in the quantized model,
-#   and one frozen after it does too; `layer.trainable` tells which layers are.
+# One would guess: freezing works as in Keras. A layer frozen before `quantize_apply` stays frozen in the quantized
+#   model, and one frozen after it does too; `layer.trainable` tells which layers are.
 # What happens (`moved`: the largest change of a weight in one epoch):
 #     Python 3.11.7, tensorflow-model-optimization 0.8.1, tf-keras 2.21.0,
 #     tensorflow 2.21.0, numpy 2.4.6
