@@ -108,5 +108,5 @@ def test_the_file_meets_the_one_standard(way):
 
     card = model_card_path(way).read_text()
     assert "All answers are equal to the quantized model's, computed in whole numbers." in card
-    assert f"Compared with the float model: divergence {verdict['divergence']:.5f}" in card
+    assert f"Compared with the float model: divergence {verdict['float_closeness']['divergence']:.5f}" in card
     assert f"same top-1 class {verdict['agreement']:.2%}." in card
