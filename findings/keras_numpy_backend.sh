@@ -8,10 +8,10 @@
 #     and scipy: ModuleNotFoundError: No module named 'jax'
 #     and jax: imports, backend numpy
 #     Python 3.11.7, keras 3.15.1, numpy 2.4.6, scipy 1.17.1, jax 0.10.2, jaxlib 0.10.2
-# Why: the backend takes convolutions, poolings and Fourier transforms from JAX, and linear algebra from SciPy, and imports
-#   both at the start, whatever the model needs.
-# Why it matters: who picks the NumPy backend to keep a service or an image light installs JAX all the same (jaxlib's wheel
-#   is 85 MB), and tests that have JAX beside Keras never see it.
+# Why: the backend takes convolutions, poolings and Fourier transforms from JAX, and linear algebra from SciPy, and
+#   imports both at the start, whatever the model needs.
+# Why it matters: who picks the NumPy backend to keep a service or an image light installs JAX all the same (jaxlib's
+#   wheel is 85 MB), and tests that have JAX beside Keras never see it.
 # What to do instead: list `scipy`, `jax` and `jaxlib` beside `keras` where the NumPy backend is used, and import Keras
 #   in a clean environment once. To run a small model without a framework use its .tflite file and LiteRT.
 # Known to the library: keras-team/keras issues 18840 (meant so, for speed) and 20966, for which pull request 20989,
@@ -29,7 +29,8 @@ install() {
 # Prints what importing Keras ends with; the first argument says what was installed, the second how it should end.
 check() {
   local said
-  said=$(venv/bin/python -I -c "import keras; print('imports, backend', keras.backend.backend())" 2>&1 | tail -n 1) || true
+  local code="import keras; print('imports, backend', keras.backend.backend())"
+  said=$(venv/bin/python -I -c "$code" 2>&1 | tail -n 1) || true
   echo "$1: $said"
   [[ $said == "$2" ]] || changed=yes
 }

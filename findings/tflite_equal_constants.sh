@@ -8,7 +8,7 @@
 #     numpy 2.4.6
 #     MUL, 1 use                    steps of [0.0125]                               values off by at most 0.00000
 #     MUL, 2 uses                   steps of [0.00588]                              values off by at most 0.00294
-#     MUL, 2 uses, ranges apart    steps of [0.0125]                               values off by at most 0.00000
+#     MUL, 2 uses, ranges apart     steps of [0.0125]                               values off by at most 0.00000
 #     CONV_2D, 1 use                steps of [0.0125]                               values off by at most 0.00000
 #     CONV_2D, 2 uses               steps of [0.00089 0.00266 0.00522 0.00502]      values off by at most 0.00197
 #     CONV_2D, 2 uses, ranges apart steps of [0.0125]                               values off by at most 0.00000
