@@ -16,8 +16,8 @@
 # Why: the operator writes its result into the memory of its input `y`, which nothing needs any more. Calibration
 #   reads `y` from that memory both before and after this. (An output's memory is not shared.)
 # Why it matters: the end of each residual branch and each product of two tensors of one shape is such a place. Its int8
-#   steps are wider than its values ask for: above, `y` keeps 13 of 256 levels in the sum and 32 in the product, whose
-#   error doubles. Nothing in the file shows it, and more calibration images do not help.
+#   steps are wider than its values ask for: above, `y` keeps 13 of 256 levels before the sum and 32 before the
+#   product. The product's error doubles, the sum's grows by a tenth, the difference's does not. Nothing in the file shows it, and more calibration images do not help.
 # What to do instead: compare the ranges in the file with the minimum and maximum of the float tensors. Convert with the
 #   ends of such branches as further outputs, or quantize by a tool that takes the ranges itself.
 set -euo pipefail
