@@ -15,7 +15,7 @@
 #   With `y` as a second output of the model, nothing else changed, its range is right.
 # Why: the operator writes its result into the memory of its input `y`, which nothing needs any more (the interpreter
 #   gives both one address; an output's memory is not shared). Calibration reads `y` from there before and after.
-# Why it matters: the end of a residual branch is such a place, and a product of two tensors of one shape. Its int8 steps
+# Why it matters: the end of a residual branch is such a place, and a product of two tensors of one shape. Its steps
 #   are wider than its values ask for: above, `y` keeps 13 of 256 levels before the sum and 32 before the product. The
 #   product's error doubles, the sum's grows by a tenth, the difference's does not grow. Nothing in the file shows it,
 #   and more calibration images do not help.
