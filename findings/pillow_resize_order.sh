@@ -16,8 +16,8 @@
 #     375 x 500 BILINEAR at most  0 levels apart, in 0.0% of the pixels
 #     photos are equal, and so are the results if the width is scaled first: True
 # Why: up to version 12 the width was scaled first and then the height. Version 13 scales the height first where it
-#   expects that to be faster, which the sizes decide. BICUBIC and LANCZOS overshoot at edges, and the result of each of the two
-#   passes is cut off at 0 and 255 (BILINEAR does not overshoot: one level of rounding).
+#   expects that to be faster, which the sizes decide. BICUBIC and LANCZOS overshoot at edges, and the result of each of
+#   the two passes is cut off at 0 and 255 (BILINEAR does not overshoot: one level of rounding).
 #   300 x 400 and 375 x 500 have the same proportions and are treated differently.
 # Why it matters: a network is trained, calibrated and judged with one version and served with another. Bit-exact
 #   comparisons, caches of scaled photos and an app's own scaling then differ, but for some shapes of photos only.

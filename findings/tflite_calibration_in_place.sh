@@ -13,11 +13,12 @@
 #     Multiply               y is in [-0.40, 0.00], its range in [-3.19, 0.00]   error 0.0068
 #     Multiply, y an output  y is in [-0.40, 0.00], its range in [-0.40, 0.00]   error 0.0034
 #   With `y` as a second output of the model, nothing else changed, its range is right.
-# Why: the operator writes its result into the memory of its input `y`, which nothing needs any more. Calibration
-#   reads `y` from that memory both before and after this. (An output's memory is not shared.)
-# Why it matters: the end of each residual branch and each product of two tensors of one shape is such a place. Its int8
-#   steps are wider than its values ask for: above, `y` keeps 13 of 256 levels in the sum and 32 in the product, whose
-#   error doubles. Nothing in the file shows it, and more calibration images do not help.
+# Why: the operator writes its result into the memory of its input `y`, which nothing needs any more (the interpreter
+#   gives both one address; an output's memory is not shared). Calibration reads `y` from there before and after.
+# Why it matters: the end of a residual branch is such a place, and a product of two tensors of one shape. Its steps
+#   are wider than its values ask for: above, `y` keeps 13 of 256 levels before the sum and 32 before the product. The
+#   product's error doubles, the sum's grows by a tenth, the difference's does not grow. Nothing in the file shows it,
+#   and more calibration images do not help.
 # What to do instead: compare the ranges in the file with the minimum and maximum of the float tensors. Convert with the
 #   ends of such branches as further outputs, or quantize by a tool that takes the ranges itself.
 set -euo pipefail

@@ -6,11 +6,11 @@
 # What happens (each constant has the range -127/80 to 127/80, so steps of 0.0125; its values are multiples of these):
 #     Python 3.11.7, tensorflow 2.21.0, ai-edge-litert 2.3.0,
 #     numpy 2.4.6
-#     MUL, 1 use                   steps of [0.0125]                               values off by at most 0.00000
-#     MUL, 2 uses                  steps of [0.00588]                              values off by at most 0.00294
-#     MUL, 2 uses, ranges apart    steps of [0.0125]                               values off by at most 0.00000
-#     CONV_2D, 1 use               steps of [0.0125]                               values off by at most 0.00000
-#     CONV_2D, 2 uses              steps of [0.00089 0.00266 0.00522 0.00502]      values off by at most 0.00197
+#     MUL, 1 use                    steps of [0.0125]                               values off by at most 0.00000
+#     MUL, 2 uses                   steps of [0.00588]                              values off by at most 0.00294
+#     MUL, 2 uses, ranges apart     steps of [0.0125]                               values off by at most 0.00000
+#     CONV_2D, 1 use                steps of [0.0125]                               values off by at most 0.00000
+#     CONV_2D, 2 uses               steps of [0.00089 0.00266 0.00522 0.00502]      values off by at most 0.00197
 #     CONV_2D, 2 uses, ranges apart steps of [0.0125]                               values off by at most 0.00000
 #   A second use brings other steps: between the constant's own minimum and maximum, or for each channel of a kernel.
 #   Values that were exact no longer are. Ranges that differ in the seventh digit leave all as it was.
@@ -88,7 +88,7 @@ for kind, operate, values in (("MUL", multiply, MAPS), ("CONV_2D", convolve, KER
         scales, stored = first_constant(int8_file(operate, values, uses, apart), kind)
         error = float(np.abs(stored - expected).max())
         name = f"{kind}, {uses} use" + ("s" if uses > 1 else "") + (", ranges apart" if apart else "")
-        print(f"{name:28} steps of {np.round(scales, 5)!s:38} values off by at most {error:.5f}")
+        print(f"{name:29} steps of {np.round(scales, 5)!s:38} values off by at most {error:.5f}")
         kept = len(scales) == 1 and abs(scales[0] - 0.0125) < 1e-6 and error < 1e-5
         changed |= kept != (uses == 1 or apart)
 if changed:
