@@ -5,6 +5,7 @@ import math
 import keras
 
 from keras_lite.errors import InputError
+from keras_lite.graph.flatten import flatten
 
 # Layers that do nothing when a model predicts, which may stand behind the one that tells.
 _IDLE = (
@@ -86,3 +87,28 @@ def output_of(flat: keras.Model) -> str:
     if output.shape[-1] == 1:
         return "regression"
     return "probabilities" if name == "softmax" else "logits"
+
+
+def check_output(model: keras.Model, output: str) -> None:
+    """Check that a softmax or sigmoid at the end of a model is in accord with what is said of its numbers.
+
+    A vector to compare may end in anything, and so may values.
+
+    Args:
+        model: A functional or Sequential model with one output.
+        output: What is said, as `keras_lite.data.ModelInfo.output` names it.
+
+    Raises:
+        InputError: If they contradict each other.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> check_output(keras.Model(inputs, keras.layers.Softmax()(inputs)), "probabilities")
+    """
+    found = output_of(flatten(model))
+    # One class, or what is no choice of classes by its last layer, is said where the names are compared.
+    certain = ("logits", "probabilities", "sigmoid")
+    if found in certain and output in certain and found != output:
+        ends = {"logits": "neither softmax nor sigmoid", "probabilities": "a softmax", "sigmoid": "a sigmoid"}[found]
+        raise InputError(f'Expected output "{found}" for a model that ends in {ends}, received "{output}".')
