@@ -11,6 +11,7 @@ from keras_lite.data import ModelInfo, Source, answer_kind, interpret, read_mode
 from keras_lite.errors import InputError
 from keras_lite.export import LiteRTModel, run_in_subprocess
 from keras_lite.export.trained_model import check_scaling, with_own_resizing
+from keras_lite.graph import check_output
 from keras_lite.training import model_file
 
 BATCH_SIZE = 32
@@ -81,4 +82,8 @@ class Classifier:
         outputs = getattr(model, "outputs", None) or []
         if len(outputs) != 1:
             raise InputError(f"Expected a model with one output in {self.path}, received {len(outputs)} outputs.")
+        try:
+            check_output(model, self.info.output)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
         return lambda images: keras.ops.convert_to_numpy(model.predict_on_batch(images)), tuple(outputs[0].shape)

@@ -13,21 +13,26 @@ passed over and never run. To write a .pt, .pth or .bin file needs torch, .safet
 
 Keras models are .keras, .h5 and .hdf5 files of Keras 2 and 3 and SavedModel folders of Keras 2; written are .keras
 files, or .weights.h5 for the weights alone. With --class_names and --image_size (and --mean and --std, if they are not
-ImageNet's) the information file that the other tools want is written beside a .keras file.
+ImageNet's, and the model does not scale its input itself) the information file that the other tools want is written
+beside a .keras file.
 """
 
 import ast
-import dataclasses
+from pathlib import Path
 
 import keras
 from absl import flags
 
-from keras_lite import applications, command_line
+from keras_lite import applications, command_line, model_flags
 from keras_lite.checkpoints.keras_files import is_keras_model, load_model
 from keras_lite.checkpoints.loading import load_torch_state_dict, to_torch_state_dict
 from keras_lite.checkpoints.torch_files import read_state_dict, write_state_dict
+from keras_lite.data import ModelInfo, write_model_info
+from keras_lite.data.answers import answer_kind
 from keras_lite.errors import InputError
+from keras_lite.export.trained_model import fit_input, with_own_resizing
 from keras_lite.files import atomic_path
+from keras_lite.graph import without_resizing
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("model", None, "Network, such as cifar_resnet, or id of a published row.", flag_values=FLAGS)
@@ -36,10 +41,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("entry", None, "Which state dict of several, such as state_dict_ema.", flag_values=FLAGS)
 flags.DEFINE_boolean("load_classifier", True, "Take the classifier too; else it stays random.", flag_values=FLAGS)
-flags.DEFINE_list("class_names", None, "Class names, or one text file with a name a line.", flag_values=FLAGS)
-flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=FLAGS)
-flags.DEFINE_list("mean", None, "Channel means of pixels from 0 to 1. Default: ImageNet's.", flag_values=FLAGS)
-flags.DEFINE_list("std", None, "Standard deviations likewise. Default: ImageNet's.", flag_values=FLAGS)
+model_flags.define(FLAGS)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -54,13 +56,18 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         write_state_dict(target, to_torch_state_dict(model))
         print(f"{target}: {model.name}, {model.count_params():,} values")
         return
-    info = _info(values, target)
+    described = any(not values[name].using_default_value for name in model_flags.NAMES)
+    if described and not target.endswith(".keras"):
+        raise InputError(f"Expected a .keras file to describe with --class_names, received {target!r}.")
+    info = model_flags.given_info(values, Path(target)) if described else None
     model = _open(values, source)
+    if info:
+        info = _checked(model_flags.with_own_facts(values, without_resizing(model)[0], info), model, source)
     with atomic_path(target) as temporary:
         model.save_weights(temporary) if target.endswith(".weights.h5") else model.save(temporary)
     print(f"{target}: {model.name}, {model.count_params():,} values")
     if info:
-        print(f"{_write_info(model, info, target)}: classes and preprocessing")
+        print(f"{write_model_info(target, info)}: classes and preprocessing")
 
 
 def _open(values: flags.FlagValues, source: str) -> keras.Model:
@@ -76,28 +83,11 @@ def _open(values: flags.FlagValues, source: str) -> keras.Model:
     return model
 
 
-def _info(values: flags.FlagValues, target: str):
-    """Return what the flags say of classes and preprocessing, or `None` if they say nothing."""
-    if not any((values.class_names, values.image_size, values.mean, values.std)):
-        return None
-    from pathlib import Path
-
-    from keras_lite.export.__main__ import given_info  # not above: it is to the right of what else is here
-
-    if not target.endswith(".keras"):
-        raise InputError(f"Expected a .keras file to describe with --class_names, received {target!r}.")
-    return given_info(values, Path(target))
-
-
-def _write_info(model: keras.Model, info, target: str):
-    from keras_lite.data import write_model_info
-    from keras_lite.graph import flatten
-    from keras_lite.quantization.preparation import ends_in_softmax
-
-    output = "probabilities" if ends_in_softmax(flatten(model)) else "logits"
-    if model.output_shape[-1] != len(info.class_names):
-        raise InputError(f"Expected {model.output_shape[-1]} --class_names, received {len(info.class_names)}.")
-    return write_model_info(target, dataclasses.replace(info, output=output))
+def _checked(info: ModelInfo, model: keras.Model, source: str) -> ModelInfo:
+    """Return what the flags say of a model if its input and output are so."""
+    answer_kind(info, model.output_shape[-1])
+    fit_input(*with_own_resizing(model, info), Path(source))
+    return info
 
 
 def _build(name: str, options: dict) -> keras.Model:

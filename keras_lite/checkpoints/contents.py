@@ -28,7 +28,8 @@ def choose_state_dict(content: Any, path: Path, entry: str | None, kind: type[Va
     """Return the tensors of the network in what a file holds, or `None` if there are no named tensors.
 
     Of several state dicts the one that training scripts name so is taken, else the largest; averaged weights are taken
-    where there are no others. One printed line says what was taken, if others are as large.
+    where there are no others, or only a few loose tensors. One printed line says what was taken, if others are as
+    large.
 
     Args:
         content: What the file holds.
@@ -45,7 +46,8 @@ def choose_state_dict(content: Any, path: Path, entry: str | None, kind: type[Va
         return None
     if entry is not None:
         return _entry(found, entry.rstrip("."), path)
-    plain = [name for name in found if not is_averaged(name)]
+    most = max(len(tensors) for _, tensors in found.values())
+    plain = [name for name, (_, tensors) in found.items() if not is_averaged(name) and 2 * len(tensors) >= most]
     chosen = min(plain or found, key=lambda name: _rank(*found[name]))
     others = [name for name in found if name != chosen and 2 * len(found[name][1]) >= len(found[chosen][1])]
     if others:

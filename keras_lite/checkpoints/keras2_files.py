@@ -278,8 +278,14 @@ def _take_group(layer, config: dict[str, Any], group: h5py.Group, refusal) -> No
     arrays = [group["vars"][key][()] for key in sorted(group["vars"], key=int)] if "vars" in group else []
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in layer.weights]:
         raise refusal(f"the weights of its layer {layer.name!r} do not fit it")
+    _assign(layer, arrays)
+
+
+def _assign(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
     for variable, array in zip(layer.weights, arrays, strict=True):
         variable.assign(array)
+    if isinstance(layer, keras.layers.Normalization):
+        layer.finalize_state()  # it computes with copies of its weights
 
 
 def _parts_of(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
@@ -326,12 +332,14 @@ def _take_nodes(layer, config: dict[str, Any], node: _Node, refusal) -> None:
                 raise refusal(f"the weights of the {name} of its layer {layer.name!r} are missing")
             _take_nodes(part, {}, child, refusal)
         return
+    arrays = []
     for variable in layer.weights:
         child = node.child(variable.name) or node.child(f"depthwise_{variable.name}")
         value = None if child is None else child.value()
         if value is None or value.shape != tuple(variable.shape):
             raise refusal(f"the weights {variable.name!r} of its layer {layer.name!r} are missing or of another shape")
-        variable.assign(value)
+        arrays.append(value)
+    _assign(layer, arrays)
 
 
 def _nodes(data: bytes) -> Iterator[dict[int, bytes | int]]:

@@ -1,5 +1,6 @@
 """From a tf_keras model to the bytes of a TFLite file."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,7 +69,16 @@ def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -
         if calibration is not None:
             converter.representative_dataset = lambda: _one_by_one(calibration)
             converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    return converter.convert()
+    try:
+        return converter.convert()
+    except RuntimeError as error:
+        # "Quantization to 16x8-bit not yet supported for op: 'L2_NORMALIZATION'."
+        found = re.search(r"not yet supported for op: '(\w+)'", str(error))
+        if found is None:
+            raise
+        raise InputError(
+            f"Expected operators that LiteRT has in {precision}, received {found[1]}; take another precision."
+        ) from error
 
 
 def _one_by_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:

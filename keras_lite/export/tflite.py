@@ -28,7 +28,7 @@ from keras_lite.export.verification import (
     exactness,
 )
 from keras_lite.files import atomic_path, write_json, write_text
-from keras_lite.graph import flatten, in_float32, output_of
+from keras_lite.graph import as_functional, check_output, flatten, in_float32, output_of
 from keras_lite.profiling import profile
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.closeness import as_quantized, closeness
@@ -183,11 +183,15 @@ def check_classes(model: Any, info: ModelInfo | None) -> None:
     Raises:
         InputError: If not.
     """
+    if isinstance(model, keras.Model):
+        as_functional(model)
     shape = tuple(model.outputs[0].shape)
     if len(shape) != 2:
         raise InputError(f"Expected a model with answers of shape (batch, numbers), received {shape}.")
     if info is not None:
         answer_kind(info, shape[1])
+        if isinstance(model, keras.Model) and len(model.outputs) == 1:
+            check_output(model, info.output)
 
 
 def _verify(

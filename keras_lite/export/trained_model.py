@@ -141,7 +141,10 @@ def check_scaling(model: keras.Model, preprocessing: Preprocessing, path: Path) 
 
 def _scaling_inside(model: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
     layers = keras.layers
-    if not any(isinstance(each, layers.Rescaling | layers.Normalization) for each in model._flatten_layers()):
+    inside = list(model._flatten_layers())
+    operations = [each for part in inside for each in getattr(part, "operations", [])]
+    scales = any(isinstance(each, layers.Rescaling | layers.Normalization) for each in inside)
+    if not scales and all(isinstance(each, layers.Layer) for each in operations):
         return None  # without the time that flattening takes
     return input_scaling(flatten(model))
 

@@ -1,7 +1,7 @@
 """Changing models as graphs: flattening, exact rewriting, replacing convolutions, float32 for mixed precision."""
 
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
-from keras_lite.graph.heads import output_of
+from keras_lite.graph.heads import check_output, last_operation, output_of
 from keras_lite.graph.pairs import in_pairs
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.rectifiers import plain_rectifiers
@@ -13,9 +13,11 @@ __all__ = [
     "ReplacementReport",
     "Resized",
     "as_functional",
+    "check_output",
     "flatten",
     "in_float32",
     "in_pairs",
+    "last_operation",
     "output_of",
     "plain_rectifiers",
     "replace_convolutions",

@@ -1,16 +1,63 @@
 """What the numbers at the end of a model mean, as far as its last layer tells."""
 
+import math
+
 import keras
 
 from keras_lite.errors import InputError
+from keras_lite.graph.flatten import flatten
+
+# Layers that do nothing when a model predicts, which may stand behind the one that tells.
+_IDLE = (
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+    "SpatialDropout2D",
+)
+
+
+def last_operation(flat: keras.Model) -> keras.Operation:
+    """Return the last layer, or operation, that changes the numbers which a model answers.
+
+    Dropout and the like behind it do nothing when a model predicts; neither does what only takes axes of length 1 away.
+
+    Args:
+        flat: A flattened model with one output.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> x = keras.layers.Softmax(name="shares")(inputs)
+    >>> last_operation(keras.Model(inputs, keras.layers.Dropout(0.2)(x))).name
+    'shares'
+    """
+    [tensor] = flat.outputs
+    while True:
+        history = tensor._keras_history
+        before = history.operation._inbound_nodes[history.node_index].input_tensors
+        if len(before) != 1 or not _is_idle(history.operation, before[0]):
+            return history.operation
+        [tensor] = before
+
+
+def _is_idle(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
+    kind = type(operation).__name__
+    if kind in ("Flatten", "Reshape"):
+        sizes = tensor.shape[1:]
+        return None not in sizes and math.prod(sizes) == sizes[-1]
+    return kind in _IDLE or (kind == "Activation" and operation.activation is keras.activations.linear)
 
 
 def output_of(flat: keras.Model) -> str:
     """Return what a model answers, as `keras_lite.data.ModelInfo.output` names it.
 
-    A softmax over several classes gives `"probabilities"`, a sigmoid `"sigmoid"`; several numbers without either are
-    `"logits"`, one is a `"regression"`, and so is a softmax of one class, which is always 1. A vector of length 1
-    (`UnitNormalization`) is an `"embedding"`. Other embeddings can't be told from logits: `ModelInfo` says so.
+    A softmax over several classes gives `"probabilities"`, a sigmoid, a hard one too, `"sigmoid"`; several numbers
+    without either are `"logits"`, one is a `"regression"`, and so is a softmax of one class, which is always 1. A
+    vector of length 1 (`UnitNormalization`) is an `"embedding"`. Other embeddings can't be told from logits:
+    `ModelInfo` says so.
 
     Args:
         flat: A flattened model with one output.
@@ -27,16 +74,41 @@ def output_of(flat: keras.Model) -> str:
     if len(flat.outputs) != 1:
         raise InputError(f"Expected a model with one output, received {len(flat.outputs)} outputs.")
     [output] = flat.outputs
-    last = output._keras_history.operation
+    last = last_operation(flat)
     kind = type(last).__name__
     activation = getattr(last, "activation", None)
     name = (
         "softmax" if kind == "Softmax" else "linear" if activation is None else keras.activations.serialize(activation)
     )
-    if name == "sigmoid":
+    if name in ("sigmoid", "hard_sigmoid"):
         return "sigmoid"
     if kind == "UnitNormalization":
         return "embedding"
     if output.shape[-1] == 1:
         return "regression"
     return "probabilities" if name == "softmax" else "logits"
+
+
+def check_output(model: keras.Model, output: str) -> None:
+    """Check that a softmax or sigmoid at the end of a model is in accord with what is said of its numbers.
+
+    A vector to compare may end in anything, and so may values.
+
+    Args:
+        model: A functional or Sequential model with one output.
+        output: What is said, as `keras_lite.data.ModelInfo.output` names it.
+
+    Raises:
+        InputError: If they contradict each other.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> check_output(keras.Model(inputs, keras.layers.Softmax()(inputs)), "probabilities")
+    """
+    found = output_of(flatten(model))
+    # One class, or what is no choice of classes by its last layer, is said where the names are compared.
+    certain = ("logits", "probabilities", "sigmoid")
+    if found in certain and output in certain and found != output:
+        ends = {"logits": "neither softmax nor sigmoid", "probabilities": "a softmax", "sigmoid": "a sigmoid"}[found]
+        raise InputError(f'Expected output "{found}" for a model that ends in {ends}, received "{output}".')

@@ -269,7 +269,7 @@ def check_images(model: Any, images: np.ndarray) -> np.ndarray:
     """Return images as float32.
 
     Raises:
-        InputError: If there are none or their shape is not that of the model's input.
+        InputError: If there are none, their shape is not that of the model's input, or they hold inf or nan.
     """
     images = np.asarray(images)
     expected = tuple(model.inputs[0].shape[1:])
@@ -281,6 +281,8 @@ def check_images(model: Any, images: np.ndarray) -> np.ndarray:
             f"Expected preprocessed float images of shape (count, {', '.join(map(str, expected))}), "
             f"received {images.dtype} of shape {images.shape}."
         )
+    if not np.isfinite(images).all():
+        raise InputError("Expected images of finite numbers, received inf or nan.")
     return images.astype("float32", copy=False)
 
 

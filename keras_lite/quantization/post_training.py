@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_lite.data import Preprocessing
+from keras_lite.data.model_info import OUTPUTS
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten, output_of
 from keras_lite.quantization.bias_correction import correct_biases
@@ -137,8 +138,12 @@ def post_training(
     ```
     """
     images = np.asarray(images)
+    if not images.ndim:
+        raise InputError(f"Expected an array of images to quantize with, received {type(images.item()).__name__}.")
     if len(images) < 2:
         raise InputError(f"Expected two or more images to quantize with, received {len(images)}.")
+    if output is not None and output not in OUTPUTS:
+        raise InputError(f"Expected output to be one of {OUTPUTS}, received {output!r}.")
     output = judged_as(model, output)
     quantized = quantize_aware(model)
     images = check_images(quantized, images)

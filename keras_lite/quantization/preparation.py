@@ -15,7 +15,8 @@
 - silu is x times a sigmoid: XNNPACK takes both operators in int8.
 - Rescaling and Normalization that no convolution at the input could take in become a 1x1 depthwise convolution.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
-- A softmax at the end is dropped: the quantised model answers logits.
+- A softmax at the end is dropped: the quantised model answers logits. So is a normalization of the answer to length 1:
+  the cosine of the angle between two embeddings is the same without it.
 - Layers that do nothing when a model predicts are left out; so is dropout, as fine-tuning is short.
 """
 
@@ -25,6 +26,7 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
+from keras_lite.graph import last_operation
 from keras_lite.quantization.activation_steps import (
     ROOT,
     HardSigmoidSteps,
@@ -74,19 +76,12 @@ def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
         "ReLU": facts.relu,
         "Rescaling": facts.rescaling,
         "Reshape": facts.reshape,
-        "Softmax": facts.softmax,
+        "Softmax": facts.dropped_at_end,
         "SpatialDropout2D": leave_out,
         "StridedAttention": strided_attention,
         "Subtract": facts.merged,
+        "UnitNormalization": facts.dropped_at_end,
     }
-
-
-def ends_in_softmax(flat: keras.Model) -> bool:
-    """Whether a flat model answers probabilities by a softmax."""
-    last = flat.outputs[0]._keras_history.operation
-    return type(last).__name__ == "Softmax" or (
-        getattr(last, "activation", None) is not None and activation_name(last) == "softmax"
-    )
 
 
 def concatenate(layer: keras.layers.Layer) -> Replacement:
@@ -117,7 +112,7 @@ class _Facts:
             for tensor in inputs:
                 users.setdefault(id(tensor), []).append(layer)
         last = flat.outputs[0]
-        self.last = made_by[id(last)].name
+        self.last = last_operation(flat).name
         self.only_user = {
             layer.name: users[tensor][0]
             for tensor, layer in made_by.items()
@@ -241,7 +236,7 @@ class _Facts:
         steps = self._activation(layer.name, name, layer.output.shape, self.before[layer.name])
         return [*self._operator_for(layer), *steps] if name == "relu6" else steps
 
-    def softmax(self, layer: keras.layers.Layer) -> Replacement:
+    def dropped_at_end(self, layer: keras.layers.Layer) -> Replacement:
         return [] if layer.name == self.last else twin_layer(layer)
 
     def _activation(self, name: str, activation: str, shape: tuple, before: keras.layers.Layer | None) -> Replacement:

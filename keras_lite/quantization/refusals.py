@@ -27,7 +27,7 @@ _REFUSALS = {
     "SpectralNormalization": "it changes weights while training; write the layer that it wraps",
     "Stack": "it makes a new axis; write Concatenate and Reshape",
     "TimeDistributed": _SEQUENCE,
-    "UnitNormalization": _NORM.format("BatchNormalization"),
+    "UnitNormalization": "XNNPACK has no int8 operator for it; leave it out, or put it at the model's end",
 }
 
 

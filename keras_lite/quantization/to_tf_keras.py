@@ -50,6 +50,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "Softmax": ("axis",),
     "SpatialDropout2D": ("rate",),
     "Subtract": (),
+    "UnitNormalization": ("axis",),
     "UpSampling2D": ("size", "interpolation"),
     "ZeroPadding2D": ("padding",),
 }

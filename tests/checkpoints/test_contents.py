@@ -118,6 +118,11 @@ def test_a_common_prefix_is_taken_off(prefix, trained, tensors):
     np.testing.assert_array_equal(model.get_weights()[0], trained.get_weights()[0])
 
 
+def test_a_loose_tensor_is_no_network(tensors, trained, tmp_path):
+    torch.save({"n_averaged": torch.tensor(3), "model_ema": tensors}, tmp_path / "net.pth")
+    assert_loads(tmp_path / "net.pth", trained)
+
+
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_a_loss_and_a_copy_lie_beside_it(prefix, trained, tensors, tmp_path, capsys):
     content = {prefix + name: value for name, value in tensors.items()}

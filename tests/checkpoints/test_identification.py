@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -138,7 +139,7 @@ def test_the_tool_from_a_file_to_a_described_model(tmp_path, run_tool, assert_on
     info = read_model_info(target)
     assert (info.class_names, info.output) == (["a", "b", "c", "d"], "logits")
     assert dataclasses.astuple(info.preprocessing)[:3] == ((64, 64), (0, 0, 0), (1, 1, 1))
-    assert_one_line_error(run_tool(convert, "--class_names=a,b", "--image_size=64", weights, target), "4 --class_names")
+    assert_one_line_error(run_tool(convert, "--class_names=a,b", "--image_size=64", weights, target), "4 class names")
     network = ("--model=efficient_resnet", "--options=blocks=(1,1),channels=16,classes=6")
     assert_one_line_error(run_tool(convert, *network, weights, target), "--noload_classifier")
     finished = run_tool(convert, *network, "--noload_classifier", weights, target)
@@ -166,3 +167,22 @@ def test_nothing_is_loaded_into_another_network(weights):
         load_torch_state_dict(model, torch.load(weights)["state_dict"])
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(("names", "channels"), [("cat,dog", 3), ("dog", 1)])
+def test_the_tool_describes_a_model_as_it_is(names, channels, tmp_path, run_tool, assert_one_line_error):
+    inputs = keras.Input((12, 12, channels))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs / 255.0))
+    keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(x)).save(tmp_path / "old.keras")
+    flags = (f"--class_names={names}", "--image_size=12")
+    finished = run_tool(convert, *flags, tmp_path / "old.keras", tmp_path / "new.keras")
+    assert finished.returncode == 0, finished.stderr
+    info = read_model_info(tmp_path / "new.keras")
+    assert info.output == "sigmoid"
+    assert (info.preprocessing.mean, info.preprocessing.std) == ((0.0,) * channels, (1 / 255,) * channels)
+    wrong = (tmp_path / "old.keras", tmp_path / "wrong.keras")
+    assert_one_line_error(run_tool(convert, "--class_names=a,b,c", "--image_size=12", *wrong), "one name (the label)")
+    assert_one_line_error(
+        run_tool(convert, f"--class_names={names}", "--image_size=9", *wrong), f"(12, 12, {channels})"
+    )
+    assert not list(tmp_path.glob("wrong*"))

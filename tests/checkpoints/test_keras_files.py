@@ -113,6 +113,19 @@ def test_models_of_keras_2_answer_alike(form, old, tmp_path):
         np.testing.assert_allclose(again, answers, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("form", [".h5", ".keras", "folder"])
+def test_what_a_normalization_has_seen_comes_along(form, tmp_path):
+    images = np.random.default_rng(3).uniform(0, 255, (4, *SHAPE)).astype("float32")
+    normalization = K.Normalization()
+    normalization.adapt(images)
+    model = chain(normalization)
+    path = tmp_path / ("model" if form == "folder" else f"model{form}")
+    model.save(path, **({"save_format": "tf"} if form == "folder" else {}))
+    found = load_model(path).predict(images, verbose=0)
+    np.testing.assert_allclose(found, model.predict(images, verbose=0), rtol=1e-4, atol=1e-6)
+
+
 def test_a_file_of_keras_2_0(tmp_path):
     """Sequential models were lists then, without an input layer."""
     conv = {

@@ -9,6 +9,7 @@ import pytest
 from small_classifier import scramble
 
 from keras_lite.data import ArraySource, Batches, ModelInfo, Preprocessing, read_model_info
+from keras_lite.errors import InputError
 from keras_lite.export import LiteRTModel, to_tflite
 from keras_lite.quantization import finetune, post_training
 from keras_lite.quantization.post_training import judged_as
@@ -91,6 +92,20 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
     found = distance(output, expected, quantized.predict(judges, verbose=0))
     assert tuned.epochs[tuned.kept - 1].divergence == pytest.approx(found, rel=1e-3)
     assert found < bad
+
+
+def test_an_embedding_of_length_1(tmp_path):
+    """A float file holds the normalization; an int8 file leaves it out, which no cosine notices."""
+    plain = network(4, None)
+    model = keras.Model(plain.inputs, layers.UnitNormalization()(plain.outputs[0]))
+    info = ModelInfo("small", [], PREPROCESSING, "embedding")
+    images = PREPROCESSING(photos(32, 1))
+    for precision in ("float32", "int8"):
+        to_tflite(model, tmp_path / "model.tflite", precision, calibration=images, info=info)
+        received = LiteRTModel(tmp_path / "model.tflite").predict(images)
+        assert distance("embedding", plain.predict(images, verbose=0), received) < 0.01
+    with pytest.raises(InputError, match="LiteRT has in int16, received L2_NORMALIZATION"):
+        to_tflite(model, tmp_path / "model16.tflite", "int16", calibration=images, info=info)
 
 
 def test_what_the_last_layer_says_goes_before_what_is_said_of_it():

@@ -53,6 +53,13 @@ def test_what_a_model_that_scales_takes(scaling, std, capsys):
     assert f"pixels from 0 to {255 if std < 1 else 1}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("scale", [lambda x: x / 255.0, lambda x: (x - 127.5) * (1 / 127.5)])
+def test_operations_scale_as_layers_do(scale):
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(6, 3, activation="relu")(scale(inputs)))
+    assert unscaled(keras.Model(inputs, layers.Dense(3, "softmax")(x)), DEFAULT).std == (1 / 255,) * 3
+
+
 def test_without_scaling_the_default_stays(capsys):
     assert unscaled(network(), DEFAULT) is DEFAULT
     # Scaling behind the first convolution is no matter of the input.
@@ -92,15 +99,18 @@ def test_pixels_that_are_normalized_twice_are_refused(tmp_path):
         Classifier(tmp_path / "m.keras")
 
 
-def resizing_network(**options):
+def resizing_network(scaled_first=True, **options):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 3))
-    x = layers.Resizing(SIZE, SIZE, **options)(layers.Rescaling(1 / 255)(inputs))
+    resizing, rescaling = layers.Resizing(SIZE, SIZE, **options), layers.Rescaling(1 / 255)
+    x = resizing(rescaling(inputs)) if scaled_first else rescaling(resizing(inputs))
     x = layers.Conv2D(6, 3, activation="relu")(x)
     return keras.Model(inputs, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
 
 
-@pytest.mark.parametrize("options", [{}, {"crop_to_aspect_ratio": True}, {"interpolation": "nearest"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"scaled_first": False}, {"crop_to_aspect_ratio": True}, {"interpolation": "nearest"}]
+)
 def test_a_model_that_resizes_gets_photos_scaled_as_it_does(tmp_path, options):
     """Photos of odd sizes, the file against the Keras model that resizes them itself."""
     model = resizing_network(**options)

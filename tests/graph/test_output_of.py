@@ -1,0 +1,44 @@
+"""What the end of a model says about its numbers."""
+
+import keras
+import pytest
+
+from keras_lite.graph import output_of
+
+pytestmark = pytest.mark.tensorflow_only
+layers = keras.layers
+
+
+def output_behind(*ends, size=3):
+    inputs = x = keras.Input((5,))
+    for end in (layers.Dense(size), *ends):
+        x = end(x)
+    return output_of(keras.Model(inputs, x))
+
+
+@pytest.mark.parametrize(
+    ("idle"),
+    [
+        layers.Dropout(0.5),
+        layers.Activation("linear"),
+        layers.Identity(),
+        layers.GaussianNoise(0.1),
+        layers.Reshape((1, 3)),
+        layers.ActivityRegularization(0.1),
+    ],
+)
+def test_what_does_nothing_at_the_end_is_passed_over(idle):
+    assert output_behind(layers.Softmax(), idle) == "probabilities"
+    assert output_behind(layers.Activation("sigmoid"), idle) == "sigmoid"
+    assert output_behind(layers.UnitNormalization(), idle) == "embedding"
+    assert output_behind(idle) == "logits"
+
+
+def test_a_softmax_of_several_groups_is_no_choice_of_one_class():
+    assert output_behind(layers.Reshape((2, 2)), layers.Softmax(), layers.Flatten(), size=4) == "logits"
+    assert output_behind(layers.Reshape((1, 1, 4)), layers.Softmax(), layers.Flatten(), size=4) == "probabilities"
+
+
+def test_a_hard_sigmoid_is_a_sigmoid():
+    assert output_behind(layers.Activation("hard_sigmoid")) == "sigmoid"
+    assert output_behind(layers.Activation("hard_sigmoid"), size=1) == "sigmoid"
