@@ -2,9 +2,11 @@
 
     python -m keras_lite.evaluate MODEL [--data_dir DATA] [--split test] [--output_dir FOLDER]
 
-MODEL is a run folder, a .keras, .h5 or .tflite file. DATA is a folder of photos (one folder a class, or train, valid
-and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data
-of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
+MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
+(.json), which `python -m keras_lite.checkpoints` writes, beside it. DATA is a folder of photos (one folder a class, or
+train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults
+to the data of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as
+pictures.
 
 Of a model that answers several labels, each by itself, the most probable one counts as its class; of one that answers
 an embedding, the class of the most similar other image.

@@ -2,9 +2,10 @@
 
     python -m keras_lite.predict MODEL IMAGE [IMAGE ...] [--top 5]
 
-MODEL is a run folder, a .keras, .h5 or .tflite file; IMAGE is an image file or a folder of them. Of a classifier the
-most probable classes are printed; of labels that apply each by itself those of 50% or more, or else the most probable
-ones; of a regression its values; of an embedding also the most similar of the other images.
+MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
+(.json), which `python -m keras_lite.checkpoints` writes, beside it; IMAGE is an image file or a folder of them. Of a
+classifier the most probable classes are printed; of labels that apply each by itself those of 50% or more, or else the
+most probable ones; of a regression its values; of an embedding also the most similar of the other images.
 """
 
 from pathlib import Path

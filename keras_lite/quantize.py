@@ -2,7 +2,8 @@
 
     python -m keras_lite.quantize MODEL [--data_dir DATA] [--unlabelled_dir PHOTOS] [--epochs 2]
 
-MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it. DATA is a folder of photos (one
+MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
+information file (.json) beside it, which `python -m keras_lite.checkpoints` writes. DATA is a folder of photos (one
 folder a class, or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run
 folder it defaults to the data of the run. First the post-training quantisation is chosen that keeps the answers best
 (see `keras_lite.quantization.post_training`), which is printed; with --epochs 0 that is all.

@@ -2,11 +2,12 @@
 
     python -m keras_lite.export MODEL [--precision int8] [--data_dir DATA] [--output FILE.tflite]
 
-MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it; without that file --image_size
-and --class_names tell what it would. DATA is where real images are taken from, to compare the answers on and, for int8,
-to quantise with: a folder with images at any depth, a folder with CIFAR's python files, or `shapes`; for a run folder
-it defaults to the data of the run. An int8 file is quantised without training, in the way that keeps the answers best
-on these images, and what that was is printed; `python -m keras_lite.quantize` can train as well, which keeps more.
+MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
+information file (.json) beside it; without that file --image_size and --class_names tell what it would. DATA is where
+real images are taken from, to compare the answers on and, for int8, to quantise with: a folder with images at any
+depth, a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of the run. An int8
+file is quantised without training, in the way that keeps the answers best on these images, and what that was is
+printed; `python -m keras_lite.quantize` can train as well, which keeps more.
 """
 
 import dataclasses

@@ -47,7 +47,7 @@ def keras_file(path: str) -> Path:
     """
     file = model_file(path)
     if file.suffix == ".tflite":
-        raise InputError(f"Expected a run folder, a .keras or an .h5 file, received {path}.")
+        raise InputError(f"Expected a run folder, a Keras model or PyTorch weights, received {path}.")
     return file
 
 

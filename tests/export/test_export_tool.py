@@ -131,7 +131,9 @@ def test_wrong_models_end_in_one_line(run_tool, tmp_path, photos, assert_one_lin
     features = keras.layers.Conv2D(2, 3)(image)
     check(saved("features.keras", keras.Model(image, features)), "shape (batch, numbers)")
     pooled = keras.layers.GlobalAveragePooling2D()(features)
-    check(saved("unit.keras", keras.Model(image, keras.layers.UnitNormalization(name="unit")(pooled))), "unit of type")
+    check(
+        saved("unit.keras", keras.Model(image, keras.layers.GroupNormalization(1, name="unit")(pooled))), "unit of type"
+    )
     check(saved("three.keras", carnet_like()), "Expected 3 class names", "received 2")
     check(saved("sized.keras", carnet_like()), "(16, 16, 3)", flags=("--image_size", "16"))
 

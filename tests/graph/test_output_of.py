@@ -3,7 +3,8 @@
 import keras
 import pytest
 
-from keras_lite.graph import output_of
+from keras_lite.errors import InputError
+from keras_lite.graph import check_output, output_of
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -17,7 +18,7 @@ def output_behind(*ends, size=3):
 
 
 @pytest.mark.parametrize(
-    ("idle"),
+    "idle",
     [
         layers.Dropout(0.5),
         layers.Activation("linear"),
@@ -42,3 +43,28 @@ def test_a_softmax_of_several_groups_is_no_choice_of_one_class():
 def test_a_hard_sigmoid_is_a_sigmoid():
     assert output_behind(layers.Activation("hard_sigmoid")) == "sigmoid"
     assert output_behind(layers.Activation("hard_sigmoid"), size=1) == "sigmoid"
+
+
+@pytest.mark.parametrize(
+    ("activation", "said", "right"),
+    [
+        ("softmax", "probabilities", True),
+        ("softmax", "logits", False),
+        ("softmax", "regression", True),
+        (None, "logits", True),
+        (None, "probabilities", False),
+        (None, "sigmoid", False),
+        (None, "embedding", True),
+        ("sigmoid", "sigmoid", True),
+        ("sigmoid", "logits", False),
+        ("sigmoid", "regression", True),
+    ],
+)
+def test_what_is_said_must_agree_with_the_last_layer(activation, said, right):
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, layers.Dropout(0.1)(layers.Dense(3, activation)(inputs)))
+    if right:
+        check_output(model, said)
+    else:
+        with pytest.raises(InputError, match=f'for a model that ends in .*, received "{said}"'):
+            check_output(model, said)
