@@ -66,7 +66,7 @@ def sigmoid(name: str) -> Any:
 def tanh(name: str) -> Any:
     """Return a tanh in steps of 1/128, as TFLite's int8 operator answers, whatever the model says."""
     tanh = import_extra("tf_keras", "quantization").layers.Activation("tanh", name=name)
-    return annotate(tanh, int8_classes().FixedOutputConfig(-1.0, 127.0 / 128.0))
+    return annotate(tanh, int8_classes().FixedOutputConfig(-1.0, 127.0 / 128.0, cuts_off=False))
 
 
 def _shift(name: str, value: float, highest: float) -> Any:

@@ -179,7 +179,7 @@ def test_trained_networks_have_no_excuse(run_tool, tmp_path, monkeypatch, assert
 
 def test_images_of_every_kind(tmp_path):
     assert verify_int8.read_images("shapes", Preprocessing((48, 48)), 3).shape == (3, 48, 48, 3)
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="nowhere, found nothing"):
         verify_int8.read_images(str(tmp_path / "nowhere"), Preprocessing((32, 32)), 3)
 
 

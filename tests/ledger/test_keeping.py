@@ -137,7 +137,7 @@ def test_missing_and_wrong_files_are_named(kept):
     cached.write_bytes(content[:-1])
     with pytest.raises(InputError, match=f"SHA-256 {kept.sha256}"):
         CifarResNet(20, **OURS, weights="cifar100")
-    with pytest.raises(InputError, match=r"None, 'cifar100', 'imagenet', or a .weights.h5, .* received 'cifar1000'"):
+    with pytest.raises(InputError, match=r"None, 'cifar100', 'imagenet', or a file .* received 'cifar1000'"):
         CifarResNet(20, **OURS, weights="cifar1000")
 
 
