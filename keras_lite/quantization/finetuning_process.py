@@ -69,7 +69,9 @@ def finetune_apart(
         np.savez(folder / "start.npz", *quantized.get_weights())
         state = folder / "state.npz" if state_path is None else Path(state_path).resolve()
         note = ""
-        for environment in ({}, {_ONEDNN: "0"}):
+        # Without oneDNN already, another try would be the same.
+        tries = [{}] if os.environ.get(_ONEDNN) == "0" else [{}, {_ONEDNN: "0"}]
+        for environment in tries:
             try:
                 death = _run(folder, state, environment)
             except pickle.UnpicklingError:
@@ -77,9 +79,8 @@ def finetune_apart(
             if death is None:
                 break
             note = f"fine-tuning ended without a message ({death}): "
-            note += (
-                "the model stays as it was" if environment else "it goes on after the last whole epoch, without oneDNN"
-            )
+            last = environment is tries[-1]
+            note += "the model stays as it was" if last else "it goes on after the last whole epoch, without oneDNN"
             print(note, flush=True)
         else:
             return Epochs(arguments.get("output") or "logits", len(judges), None, [], 0, note)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_classifier import scramble
+from small_classifier import DyingBatches, KilledError, scramble
 
 from keras_lite.data import ArraySource, Batches, Preprocessing
 from keras_lite.errors import InputError
@@ -157,17 +157,6 @@ def blank(quantized, weights):
     for variable in quantized.trainable_variables:
         if "predictions" in variable.name:
             variable.assign(np.zeros(variable.shape))
-
-
-class KilledError(Exception):
-    pass
-
-
-class DyingBatches(Batches):
-    def batch(self, epoch, index):
-        if epoch == 1:
-            raise KilledError
-        return super().batch(epoch, index)
 
 
 def test_a_better_epoch_is_kept_and_a_killed_training_finds_the_same(start, tmp_path, capsys):

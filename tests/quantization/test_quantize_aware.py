@@ -1,7 +1,17 @@
 import keras
 import numpy as np
 import pytest
-from small_classifier import PREPROCESSING, SIZE, carnet_like, colour_images, colour_source, preactivation, train
+from small_classifier import (
+    PREPROCESSING,
+    SIZE,
+    DyingBatches,
+    KilledError,
+    carnet_like,
+    colour_images,
+    colour_source,
+    preactivation,
+    train,
+)
 
 from keras_lite.data import Batches
 from keras_lite.errors import InputError
@@ -134,17 +144,6 @@ def test_distillation_brings_back_the_teachers_answers(trained, calibrated):
     finetune(calibrated, batches, trained, epochs=2, learning_rate=2e-3, distill=1.0)
 
     assert (calibrated.predict(images, verbose=0).argmax(1) == labels).mean() > 0.9
-
-
-class KilledError(Exception):
-    pass
-
-
-class DyingBatches(Batches):
-    def batch(self, epoch, index):
-        if epoch == 1:
-            raise KilledError
-        return super().batch(epoch, index)
 
 
 def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsys):
