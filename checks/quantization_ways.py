@@ -36,7 +36,7 @@ from keras_lite.export.int8_figures import made_with
 from keras_lite.files import atomic_path, read_json, write_json, write_text
 from keras_lite.training.environment import processor
 
-RATES = ["1e-6", "2e-6", "5e-6", "1e-5", "2e-5", "5e-5"]
+RATES = ["1e-6", "5e-6", "2e-5", "5e-5"]
 CURVE = "curve"
 WAYS = [STOCK, POST_TRAINING, DEFAULT, CURVE]
 

@@ -69,7 +69,7 @@ class Sizes:
     epochs: int = 2
 
 
-FULL, FULL_LARGE, SMOKE = Sizes(512, 2000, 1000), Sizes(512, 800, 500), Sizes(16, 64, 16, 1)
+FULL, FULL_LARGE, SMOKE = Sizes(512, 1000, 1000), Sizes(512, 288, 500), Sizes(16, 64, 16, 1)
 
 
 class Subject:
