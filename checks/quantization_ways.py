@@ -28,11 +28,11 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from checks import ways_page
+from checks.int8_figures import made_with
 from checks.ways import FULL, FULL_LARGE, KEPT, LARGE, SEED, SMOKE, Subject, kept_by_command, measure, same_start
 from checks.ways_page import DEFAULT, FLOAT, POST_TRAINING, STOCK
-from keras_lite import command_line
+from keras_lite.cli import command_line
 from keras_lite.errors import InputError
-from keras_lite.export.int8_figures import made_with
 from keras_lite.files import atomic_path, read_json, write_json, write_text
 from keras_lite.training.environment import processor
 

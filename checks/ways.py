@@ -32,14 +32,15 @@ from keras_lite.data import (
 )
 from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
-from keras_lite.export import run_in_subprocess, to_tflite
-from keras_lite.export.quantized_run import QuantizationOptions
-from keras_lite.export.samples import sample
+from keras_lite.export import to_tflite
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import atomic_path, read_json
 from keras_lite.graph import flatten
+from keras_lite.inference.samples import sample
+from keras_lite.pipelines.quantize import QuantizationOptions
 from keras_lite.profiling import profile
 from keras_lite.quantization import finetune, post_training, quantize_aware
+from keras_lite.runtime import run_in_subprocess
 from keras_lite.training.splits import divide, with_validation
 
 SEED = 0
@@ -238,7 +239,7 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
 def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Run the command that users run, with its defaults."""
     folder = subject.folder / "command"
-    command = [sys.executable, "-m", "keras_lite.quantize", str(subject.file)]
+    command = [sys.executable, "-m", "keras_lite.cli.quantize", str(subject.file)]
     command += [f"--unlabelled_dir={subject.folder / 'photos'}", f"--output_dir={folder}"]
     if subject.values.smoke:
         command += [f"--calibration_images={subject.sizes.calibration}", f"--epochs={subject.sizes.epochs}"]

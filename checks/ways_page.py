@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.quantization.closeness import divergences, standard_error
+from keras_lite.tables import markdown_table
 
 FLOAT, STOCK, POST_TRAINING, DEFAULT = "float", "stock", "post_training", "default"
 TITLES = {
@@ -118,7 +119,7 @@ range and no bias, judged nothing and trained nothing. All answers are those of 
   A softmax at the end is left out first: as int8 its probabilities come in steps of 1/256, many are 0, and KL is
   infinite.
 - **{TITLES[POST_TRAINING]}**: `keras_lite.quantization.post_training` on the same photos.
-- **{TITLES[DEFAULT]}**: `python -m keras_lite.quantize MODEL --unlabelled_dir PHOTOS`, on a folder of photos:
+- **{TITLES[DEFAULT]}**: `python -m keras_lite.cli.quantize MODEL --unlabelled_dir PHOTOS`, on a folder of photos:
   {facts["given"]:,}, or {facts["given_large"]:,} for {facts["large"]} pixels and more. It holds a tenth of them out and
   trains with the others, of which it sets ranges with the same {facts["calibration"]} as `post_training`.
 
@@ -158,7 +159,7 @@ def verdicts(networks: list[Network]) -> str:
 
 def _ways_table(networks: list[Network]) -> str:
     head = ("network", "way", "photos", "KL", "difference from `post_training`", "agreement")
-    lines = [head, ("---", "---", *["---:"] * 4)]
+    lines = [head]
     for network in networks:
         about = f"{network.name} ({network.pixels} px, {network.classes:,} classes, {network.parameters:,} parameters)"
         for way, title in TITLES.items():
@@ -167,20 +168,20 @@ def _ways_table(networks: list[Network]) -> str:
                 own = f"{found.divergence:.5f} ± {found.error:.5f}"
                 lines.append((about, title, f"{found.photos:,}", own, difference, f"{found.agreement:.1%}"))
                 about = ""
-    return _markdown(lines)
+    return markdown_table(lines, left=(0, 1))
 
 
 def _kept_table(networks: list[Network]) -> str:
-    lines = [("network", "kept", "same start"), ("---", "---", "---")]
+    lines = [("network", "kept", "same start")]
     for network in networks:
         if network.kept is not None:
             same = {True: "yes", False: "no", None: "unknown"}[network.same_start]
             lines.append((network.name, network.kept, same))
-    return _markdown(lines)
+    return markdown_table(lines, left=None)
 
 
 def _curve_table(networks: list[Network], rates: list[str]) -> str:
-    lines = [("network", "`post_training`", *rates), ("---", *["---:"] * (len(rates) + 1))]
+    lines = [("network", "`post_training`", *rates)]
     for network in networks:
         if POST_TRAINING in network.ways:
             cells = [f"{network.ways[POST_TRAINING].divergence:.5f}"]
@@ -188,7 +189,7 @@ def _curve_table(networks: list[Network], rates: list[str]) -> str:
                 found = network.ways.get(rate)
                 cells.append("" if found is None else f"{found.divergence:.5f} ({_signed(found)})")
             lines.append((network.name, *cells))
-    return _markdown(lines)
+    return markdown_table(lines)
 
 
 def _without_onednn(networks: list[Network]) -> str:
@@ -204,7 +205,3 @@ def _signed(found: Closeness) -> str:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
-
-
-def _markdown(lines: list[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -25,7 +25,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from keras_lite import command_line
+from keras_lite import tables
+from keras_lite.cli import command_line
 from keras_lite.data import Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_text
@@ -121,10 +122,10 @@ def markdown_table(seeds: list[str], accuracies: dict[str, list[float]]) -> str:
         accuracies: Way -> accuracy of each seed.
     """
     head = ("started from", *(f"seed {seed}" for seed in seeds), "mean")
-    lines = [head, ("---", *("---:" for _ in head[1:]))]
+    lines = [head]
     for way, values in accuracies.items():
         lines.append((way, *(f"{value:.2%}" for value in [*values, np.mean(values)])))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return tables.markdown_table(lines)
 
 
 def page(table: str, environment: dict[str, Any], epochs_head: int, epochs: int) -> str:

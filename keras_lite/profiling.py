@@ -1,11 +1,4 @@
-"""Parameters and multiply-accumulates of a model, layer by layer.
-
-    python -m keras_lite.profiling MODEL
-    python -m keras_lite.profiling --all
-
-MODEL is a saved model (.keras or .h5), the name of a network, such as carnet18, or the id of a published row, such as
-cifar100_second/ghostnet/ours. With --all comes a table of all published rows, published and exact figures side by side.
-"""
+"""Parameters and multiply-accumulates of a model, layer by layer."""
 
 import dataclasses
 import math
@@ -13,13 +6,12 @@ import re
 from typing import Any
 
 import keras
-from absl import flags
 
-from keras_lite import applications, checkpoints, command_line, published
-from keras_lite.checkpoints.keras_files import ENDINGS
+from keras_lite import checkpoints
 from keras_lite.errors import InputError, some
 from keras_lite.graph import flatten, with_input_shape
 from keras_lite.layer_counts import WITH_KERNEL, multiply_accumulates
+from keras_lite.tables import text_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +126,7 @@ class Profile:
         ]
         size = " x ".join(map(str, self.input_shape))
         rows.append((self.name, "", f"input {size}", f"{self.parameters:,}", f"{self.macs:,}"))
-        lines = [format_table(rows)]
+        lines = [text_table(rows)]
         if self.trainable != self.parameters:
             lines.append(f"trainable: {self.trainable:,} parameters; frozen: {self.parameters - self.trainable:,}")
         if self.not_counted:
@@ -237,87 +229,3 @@ def _profile_node(operation: keras.Operation, node: Any, count_parameters: bool)
 
 def _count(variables: list[keras.Variable]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
-
-
-def format_table(rows: list[tuple[str, ...]]) -> str:
-    """Align rows of text in columns: the first row is the head; columns of numbers are right-aligned."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = [all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows[1:]) for i in range(len(widths))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if is_right else cell.ljust(width)
-            for cell, width, is_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join(lines)
-
-
-def published_table() -> str:
-    """Return a table of all published rows: each figure as printed, and beside it the exact one of our network."""
-    head = ("printed parameters", "exact parameters", "printed FLOPs", "exact FLOPs", "counter", "MACs", "accuracy")
-    lines = [("row", *head)]
-    profiles = {}
-    rows = published.rows()
-    progress = keras.utils.Progbar(len(rows))
-    for row in rows:
-        if row.network not in profiles:
-            profiles[row.network] = profile(row.build())
-        found = profiles[row.network]
-        lines.append(
-            (
-                row.id,
-                _printed(row.published["params"]),
-                f"{found.parameters:,}",
-                _printed(row.published["flops"]),
-                f"{found.flops(row.counter):,}" if row.counter else "-",
-                row.counter or "-",
-                f"{found.macs:,}",
-                f"{row.published['accuracy']:.2f}%",
-            )
-        )
-        progress.add(1)
-    remarks = [f"{row.id}: {remark}" for row in rows for remark in row.remarks]
-    return "\n".join([format_table(lines), "", *remarks])
-
-
-def _printed(figure: float | None) -> str:
-    return "-" if figure is None else f"{figure:,.0f}"
-
-
-FLAGS = command_line.new_flags()
-flags.DEFINE_integer("image_size", None, "Height and width to count for, in pixels.", 1, flag_values=FLAGS)
-flags.DEFINE_bool("all", False, "Print a table of all published rows.", flag_values=FLAGS)
-
-
-def main(values: flags.FlagValues, positional: list[str]) -> None:
-    """Print the table of one model, or of all published rows."""
-    if values.all:
-        if positional or values.image_size is not None:
-            raise InputError("Expected --all alone, received it with a MODEL or --image_size.")
-        print(published_table())
-        return
-    if len(positional) != 1:
-        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
-    name = positional[0]
-    shape = None if values.image_size is None else (values.image_size, values.image_size, 3)
-    if name.endswith(ENDINGS):
-        model = checkpoints.load_model(name)
-    elif "/" in name:
-        model = published.get(name).build(**({} if shape is None else {"input_shape": shape}))
-    else:
-        model = applications.create(name, **({} if shape is None else {"input_shape": shape}))
-    result = profile(model, shape)
-    print(result)
-    for counter in COUNTERS:
-        print(f"as {counter} counts: {result.flops(counter):,} FLOPs, {result.parameters_by(counter):,} parameters")
-
-
-def cli() -> None:
-    """Run the command-line tool."""
-    command_line.run(main, FLAGS, __doc__)
-
-
-if __name__ == "__main__":
-    cli()

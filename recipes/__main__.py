@@ -6,7 +6,8 @@ python -m recipes --list
 from absl import flags
 
 import recipes
-from keras_lite import command_line, published
+from keras_lite import published
+from keras_lite.cli import command_line
 from keras_lite.errors import InputError
 
 FLAGS = command_line.new_flags()

@@ -12,7 +12,7 @@ Published accuracy (stem alone, downsampling alone): MobileNetV3-Large 75.9%, 76
 GhostNet 74.2%, 73.8%; ShuffleNetV2 72.0%, 70.4%.
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import second_set
 
 RECIPE = second_set(

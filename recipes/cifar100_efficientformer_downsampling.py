@@ -9,7 +9,7 @@ Hardware: one GPU. On 2 CPU cores three to six minutes an epoch.
 Published accuracy: MobileNetV3-Large 75.8%, ParC-MobileNetV2 75.7%, GhostNet 74.3%, ShuffleNetV2 70.6%.
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import second_set
 
 RECIPE = second_set(

@@ -11,7 +11,7 @@ Published accuracy: original 74.0% (76.0% in the ablation table), ours 74.1%.
 Whether of the last or the best epoch on the test images is not said.
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import second_set
 
 RECIPE = second_set(

@@ -15,7 +15,7 @@ Published accuracy: second set original 76.0%, ours 76.6%; first set original 75
 77.87%, ours 78.36% (best epoch on the test images, mean of the batches' accuracies).
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import first_set, second_set
 
 RECIPES = {

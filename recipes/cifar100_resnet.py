@@ -12,7 +12,7 @@ Published accuracy (best epoch on the test images): ResNet-20 original 68.12%, o
 original 71.58%, ours 71.62%.
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import first_set
 
 RECIPE = first_set(

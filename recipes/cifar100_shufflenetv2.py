@@ -11,7 +11,7 @@ Published accuracy: original 70.9%, ours 71.5%.
 Whether of the last or the best epoch on the test images is not said.
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import second_set
 
 RECIPE = second_set(

@@ -11,7 +11,7 @@ Published accuracy (best epoch on the test images): WRN-40-3 original 76.23%, ou
 original 77.79%, ours 78.05%.
 """
 
-from keras_lite.training import run_recipe
+from keras_lite.cli.train import run_recipe
 from keras_lite.training.protocols import first_set
 
 RECIPE = first_set(

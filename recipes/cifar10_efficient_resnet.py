@@ -13,8 +13,9 @@ trained without augmentation, normalisation and clipping, unlike the network it 
 command trains it like that one.
 """
 
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import Augmentation
-from keras_lite.training import SGD, EpochCosineDecay, Lookahead, Recipe, published_models, run_recipe
+from keras_lite.training import SGD, EpochCosineDecay, Lookahead, Recipe, published_models
 
 OURS = "cifar10_efficient_resnet/efficient_resnet/ours"
 BASELINE = "cifar10_efficient_resnet/resnet18/original"

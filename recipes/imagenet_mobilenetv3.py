@@ -11,8 +11,8 @@ Published accuracy: original 69.5%, ours 69.5%. The publication has no ImageNet 
 is its first set of hyper-parameters with the usual crops for 224 pixels, so it is ours, not theirs.
 """
 
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import Augmentation, RandomResizedCrop
-from keras_lite.training import run_recipe
 from keras_lite.training.protocols import first_set
 
 RECIPE = first_set(

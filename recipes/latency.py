@@ -15,7 +15,7 @@ Published, in milliseconds on an AMD Ryzen 5 5600H and a MediaTek Dimensity 1000
 8.5, 9.0 and 27.0, 26.3; the others stand in the table that is printed.
 """
 
-from keras_lite.ledger.latency import run_latency
+from ledger.latency import run_latency
 
 if __name__ == "__main__":
     run_latency(__doc__)

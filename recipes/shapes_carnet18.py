@@ -8,8 +8,9 @@ Hardware: 2 CPU cores. Expected time: two minutes. No published result; over 90%
 import keras
 
 from keras_lite.applications import CARNet18
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import Augmentation
-from keras_lite.training import Recipe, RecipeModel, run_recipe
+from keras_lite.training import Recipe, RecipeModel
 
 
 def _warm_up_and_cosine(learning_rate: float, epochs: int, steps_per_epoch: int):

@@ -16,8 +16,9 @@ Here validation and test images are not augmented, and the test split is read on
 
 import keras
 
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation
-from keras_lite.training import Recipe, published_models, run_recipe
+from keras_lite.training import Recipe, published_models
 
 
 def _adam(learning_rate: float) -> keras.optimizers.Optimizer:

@@ -12,8 +12,8 @@ Published accuracy (best epoch on the test images): original 51.07%, ours 54.11%
 them is not said.
 """
 
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import Augmentation, RandomCrop
-from keras_lite.training import run_recipe
 from keras_lite.training.protocols import first_set
 
 RECIPE = first_set(

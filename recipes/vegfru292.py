@@ -10,8 +10,8 @@ Published accuracy (original, ours): MobileNetV3-Large 89.2%, 89.9%; ParC-Mobile
 90.3%; ShuffleNetV2 88.4%, 87.7%, all measured on `val` after each epoch.
 """
 
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, RandomResizedCrop
-from keras_lite.training import run_recipe
 from keras_lite.training.protocols import milestones_of, second_set
 
 RECIPE = second_set(

@@ -1,7 +1,6 @@
 """What all tests share."""
 
 import dataclasses
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_lite import command_line
+from keras_lite.cli import command_line
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -71,19 +70,6 @@ def run_script():
         return Finished(finished.returncode, finished.stdout, finished.stderr)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def load_tool():
-    """Import a script of tools/ as a module, for `run_tool`."""
-
-    def load(name):
-        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tools" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import math
 import keras
 import pytest
 
-from keras_lite import profiling
 from keras_lite.applications import CARNet18, ResNet18
+from keras_lite.cli import profile as profile_tool
 from keras_lite.errors import InputError
 from keras_lite.layers import GroupConvBlock
 from keras_lite.profiling import profile
@@ -83,8 +83,8 @@ def test_tool(run_tool, run_script, assert_one_line_error, tmp_path):
     path = tmp_path / "model.keras"
     CARNet18(input_shape=(48, 48, 3), classes=10).save(path)
     # 46,170 parameters fewer: 90 classes of 512 weights and a bias.
-    assert "607,206" in run_tool(profiling, path).stdout
-    assert "Flags:" in run_tool(profiling, "--help").stdout
-    assert_one_line_error(run_tool(profiling, "vgg16"), "received 'vgg16'")
-    assert_one_line_error(run_tool(profiling), "one MODEL")
-    assert_one_line_error(run_tool(profiling, "--image_sise=3"), "image_sise")
+    assert "607,206" in run_tool(profile_tool, path).stdout
+    assert "Flags:" in run_tool(profile_tool, "--help").stdout
+    assert_one_line_error(run_tool(profile_tool, "vgg16"), "received 'vgg16'")
+    assert_one_line_error(run_tool(profile_tool), "one MODEL")
+    assert_one_line_error(run_tool(profile_tool, "--image_sise=3"), "image_sise")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measure TFLite files on an Android phone: the same as `python -m keras_lite.export.android_benchmark`."""
+"""The same as `keras-lite android`."""
 
-from keras_lite.export.android_benchmark import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("android")

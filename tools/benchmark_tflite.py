@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measure TFLite files side by side: the same as `python -m keras_lite.export.benchmark`."""
+"""The same as `keras-lite benchmark`."""
 
-from keras_lite.export.benchmark import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("benchmark")

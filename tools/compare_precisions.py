@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compare a model's precisions: the same as `python -m keras_lite.export.compare_precisions`."""
+"""The same as `keras-lite compare`."""
 
-from keras_lite.export.compare_precisions import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("compare")

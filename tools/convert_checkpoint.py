@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Convert PyTorch weights and Keras 2 models to Keras 3, or back: the same as `python -m keras_lite.checkpoints`."""
+"""The same as `keras-lite convert`."""
 
-from keras_lite.checkpoints.__main__ import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("convert")

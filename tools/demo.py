@@ -15,13 +15,13 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from keras_lite import command_line
 from keras_lite.checkpoints import load_model
+from keras_lite.cli import command_line
 from keras_lite.data import open_data, read_model_info
 from keras_lite.errors import import_extra
-from keras_lite.export.quantized_run import QuantizationOptions, quantize_run
-from keras_lite.export.report import format_report
 from keras_lite.files import read_json
+from keras_lite.inference.report import format_report
+from keras_lite.pipelines.quantize import QuantizationOptions, quantize_run
 from keras_lite.training import Options, RunFolder, fit
 from recipes.shapes_carnet18 import RECIPE
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measure how often a trained model is right: the same as `python -m keras_lite.evaluate`."""
+"""The same as `keras-lite evaluate`."""
 
-from keras_lite.evaluate import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("evaluate")

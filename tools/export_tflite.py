@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write a model as a verified TFLite file: the same as `python -m keras_lite.export`."""
+"""The same as `keras-lite export`."""
 
-from keras_lite.export.__main__ import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("export")

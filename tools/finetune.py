@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Fine-tune a network on a folder of photos: the same as `python -m keras_lite.finetune`."""
+"""The same as `keras-lite finetune`."""
 
-from keras_lite.finetune import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("finetune")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Export small random models and run the files: the same as `python -m keras_lite.export.fuzz`."""
+"""Export small random models and run the files."""
 
-from keras_lite.export.fuzz import cli
+from _repository import run
 
 if __name__ == "__main__":
-    cli()
+    run("checks.fuzz")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Classify images with a trained model: the same as `python -m keras_lite.predict`."""
+"""The same as `keras-lite predict`."""
 
-from keras_lite.predict import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("predict")

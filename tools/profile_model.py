@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Print the parameters and multiply-accumulates of a model: the same as `python -m keras_lite.profiling`."""
+"""The same as `keras-lite profile`."""
 
-from keras_lite.profiling import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("profile")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Fine-tune a model quantisation-aware and export it: the same as `python -m keras_lite.quantize`."""
+"""The same as `keras-lite quantize`."""
 
-from keras_lite.quantize import cli
+from keras_lite.cli import run
 
 if __name__ == "__main__":
-    cli()
+    run("quantize")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the result of a finished run into the ledger, `results/`."""
 
-from keras_lite.ledger.recording import cli
+from _repository import run
 
 if __name__ == "__main__":
-    cli()
+    run("ledger.recording")

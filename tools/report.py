@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make RESULTS.md and its plots from the files in `results/`."""
 
-from keras_lite.ledger.report import cli
+from _repository import run
 
 if __name__ == "__main__":
-    cli()
+    run("ledger.report")

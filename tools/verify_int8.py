@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Check the int8 files of all published networks: the same as `python -m keras_lite.export.verify_int8`."""
+"""Check the int8 files of all published networks."""
 
-from keras_lite.export.verify_int8 import cli
+from _repository import run
 
 if __name__ == "__main__":
-    cli()
+    run("checks.verify_int8")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import import_extra
-from keras_lite.export.litert_worker import to_model_type
+from keras_lite.runtime.litert_worker import to_model_type
 
 LOWEST, HIGHEST = -128, 127
 # Up to here float32 holds every whole number.

@@ -15,8 +15,8 @@ import numpy as np
 
 from keras_lite.export import integer_arithmetic as arithmetic
 from keras_lite.export.integer_arithmetic import HIGHEST, UNROUNDED, Int8Range, Int8Tensor
-from keras_lite.export.runner import call_worker
 from keras_lite.quantization.calibration import check_images
+from keras_lite.runtime.runner import call_worker
 
 _BATCH = 8  # large images fill the memory quickly
 # How many steps a bias of the file may lie from the model's: a half, and what float32 loses on the way.

@@ -9,6 +9,7 @@ from keras_lite.data.scaling import IN_WORDS
 from keras_lite.export.verification import steps_text
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement_title, format_agreement
+from keras_lite.tables import markdown_table
 
 _SHOWN_CLASSES = 10
 _OUTPUTS_ARE = {
@@ -73,7 +74,7 @@ def write_model_card(
 
 
 def accuracy_entry(figures: dict[str, Any], split: str) -> dict[str, Any]:
-    """Return the accuracies of `keras_lite.export.report.report` as a card holds them.
+    """Return the accuracies of `keras_lite.inference.report.report` as a card holds them.
 
     Args:
         figures: What `report` returned.
@@ -205,11 +206,8 @@ def _accuracy(entries: dict[str, Any]) -> str:
         (row["title"], *((f"{row['top1']:.2%}",) if labelled else ()), format_agreement(output, row["agreement"]))
         for row in rows
     ]
-    lines = [
-        f"## Accuracy\n\nOn the {accuracy['images']:,} images of the {accuracy['split']} split:\n",
-        *(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *table)),
-    ]
-    return "\n".join(lines)
+    title = f"## Accuracy\n\nOn the {accuracy['images']:,} images of the {accuracy['split']} split:\n"
+    return f"{title}\n{markdown_table([head, *table], left=None)}"
 
 
 def _verification(entries: dict[str, Any]) -> str:

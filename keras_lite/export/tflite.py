@@ -15,10 +15,8 @@ from keras_lite.data.answers import answer_kind
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.conversion import PRECISIONS, convert
-from keras_lite.export.inspection import Inspection, inspect
 from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.model_card import labels_path, write_model_card
-from keras_lite.export.runner import run_in_subprocess
 from keras_lite.export.verification import (
     THRESHOLDS,
     Thresholds,
@@ -36,6 +34,8 @@ from keras_lite.quantization.input_range import know_input_range
 from keras_lite.quantization.post_training import judged_as, post_training
 from keras_lite.quantization.quantize_aware import is_finetuned, is_quantized
 from keras_lite.quantization.to_tf_keras import to_tf_keras
+from keras_lite.runtime.inspection import Inspection, inspect
+from keras_lite.runtime.runner import run_in_subprocess
 
 _CALIBRATED = ("int16", "int8")
 _PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")

@@ -1,7 +1,7 @@
-"""The trained model that a tool's command line names."""
+"""Opening a trained model together with what its information file says."""
 
 import dataclasses
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 import keras
@@ -18,28 +18,26 @@ from keras_lite.training import model_file
 _LEAST_SPAN, _LARGEST_SPAN = 0.2, 30.0
 
 
-def open_trained_model(positional: Sequence[str]) -> tuple[Path, keras.Model, ModelInfo]:
-    """Return the one model on a command line: its file, the model, its classes and preprocessing.
+def open_trained_model(model: str | os.PathLike) -> tuple[Path, keras.Model, ModelInfo]:
+    """Return a trained model: its file, the model, its classes and preprocessing.
 
     Args:
-        positional: The arguments that are no flags.
+        model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
 
     Raises:
-        InputError: If there is not one of them, or it is no trained model with an information file that fits.
+        InputError: If it is no trained model with an information file that fits.
         MissingExtraError: If the quantization extra is not installed.
     """
-    if len(positional) != 1:
-        raise InputError(f"Expected one MODEL, received {len(positional)} (--help says more).")
     for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
         import_extra(module, "quantization")
-    path = keras_file(positional[0])
+    path = keras_file(model)
     info = read_model_info(path)
-    model, info = with_own_resizing(load_model(path), info)
-    check_scaling(model, info.preprocessing, path)
-    return path, fit_input(model, info, path), info
+    network, info = with_own_resizing(load_model(path), info)
+    check_scaling(network, info.preprocessing, path)
+    return path, fit_input(network, info, path), info
 
 
-def keras_file(path: str) -> Path:
+def keras_file(path: str | os.PathLike) -> Path:
     """Return the Keras model file that a path stands for: the path itself, or the final model of a run folder.
 
     Raises:

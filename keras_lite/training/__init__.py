@@ -1,6 +1,5 @@
 """Training: a recipe holds the facts, `fit` turns data into a complete run folder and resumes exactly."""
 
-from keras_lite.training.command import run_recipe
 from keras_lite.training.engine import fit
 from keras_lite.training.extras import Extras
 from keras_lite.training.fine_tuning import FineTuning
@@ -30,6 +29,5 @@ __all__ = [
     "milestone_decay",
     "model_file",
     "published_models",
-    "run_recipe",
     "set_callback_state",
 ]

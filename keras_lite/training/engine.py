@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_lite import published
 from keras_lite.data import (
     Augmentation,
     Batches,
@@ -23,6 +24,7 @@ from keras_lite.data import (
 )
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, write_json
+from keras_lite.profiling import profile
 from keras_lite.training import processes
 from keras_lite.training.compilation import CompiledModel
 from keras_lite.training.data_parallel import OneDevice, data_parallel
@@ -324,8 +326,6 @@ def _augmentation(recipe: Recipe, options: Options) -> Augmentation:
 
 
 def _size_of(model: keras.Model) -> dict[str, int]:
-    from keras_lite.profiling import profile
-
     counts = profile(model)
     return {"parameters": counts.parameters, "macs": counts.macs}
 
@@ -334,6 +334,4 @@ def _published(recipe: Recipe, options: Options) -> dict[str, Any] | None:
     row = recipe.models[options.model].row
     if row is None:
         return None
-    from keras_lite import published
-
     return published.get(row).published

@@ -12,15 +12,25 @@ from typing import Any
 import keras
 
 from keras_lite.checkpoints.keras_files import ENDINGS, is_keras_model
+from keras_lite.data import Augmentation, ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_bytes, write_json, write_text
 
 
 class RunFolder:
-    """The files of one run. All but `resume.npz` can be written again from what that file says.
+    """The files of one run, and what they say of it.
+
+    All files but `resume.npz` can be written again from what that one says.
 
     Args:
         path: The folder; it is made when the run begins.
+
+    Attributes:
+        model: The final model.
+        result: What came out, as JSON.
+        evaluation: The folder of an evaluation: table, confusion matrix, mistakes.
+        quantized: The folder of the int8 file.
+        android: The folder of what the example app takes.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -35,6 +45,47 @@ class RunFolder:
         self.model = self.path / "model.keras"
         self.result = self.path / "result.json"
         self.resume = self.path / "resume.npz"
+        self.evaluation = self.path / "evaluation"
+        self.quantized = self.path / "quantized"
+        self.android = self.path / "android"
+
+    @property
+    def data_dir(self) -> str:
+        """The data that the run is trained on.
+
+        Raises:
+            InputError: If the folder holds no run.
+        """
+        if not self.config.is_file():
+            raise InputError(f"Expected --data_dir, because {self.path} is not a run folder that names its data.")
+        return read_json(self.config)["data_dir"]
+
+    @property
+    def row(self) -> str | None:
+        """Id of the published row that the run stands for; `None` without one, or without a run."""
+        return self._setting("row")
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """How the run changes its training images; `None` without a run."""
+        return Augmentation.from_dict(self._setting("augmentation") or {}) if self.config.is_file() else None
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the final model: classes, preprocessing, kind of output.
+
+        Raises:
+            InputError: If the run is not finished.
+        """
+        return read_model_info(self.model)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a photo becomes the final model's input; errors as for `info`."""
+        return self.info.preprocessing
+
+    def _setting(self, name: str) -> Any:
+        return read_json(self.config).get(name) if self.config.is_file() else None
 
     def open(self, settings: dict[str, Any]) -> dict[str, Any] | None:
         """Make the folder, or make sure that the run in it is the one that is asked for.
@@ -200,3 +251,21 @@ def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
         axes.legend()
     with named_errors(path), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
+
+
+def summary(result: dict[str, Any], output_dir: str) -> str:
+    """Return a result as a few lines to read."""
+    last, best, test = result["last"], result["best"], result["test"]
+    tested = result.get("tested_epoch", "last")
+    lines = [
+        f"{result['recipe']} {result['model']}: {result['epochs']} epochs in {result['seconds']:.0f} s",
+        f"parameters {result['parameters']:,}, multiply-accumulates {result['macs']:,}",
+        f"{'test' if result['protocol'] == 'published' else 'validation'} accuracy: "
+        f"last epoch {last['val_accuracy']:.2%}, best {best['val_accuracy']:.2%} (epoch {best['epoch']:.0f})",
+    ]
+    if test is not None and result["protocol"] != "published":
+        lines.append(f"test accuracy: {test['accuracy']:.2%} ({result['images']['test']} images, {tested} epoch)")
+    if result["published"] is not None:
+        figures = ", ".join(f"{name} {value}" for name, value in result["published"].items())
+        lines.append(f"published: {figures}")
+    return "\n".join([*lines, f"run folder: {output_dir}"])

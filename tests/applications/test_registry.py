@@ -130,9 +130,9 @@ def check_bfloat16(build, model, images, expected):
 
 
 def check_tflite(flat, images, expected, folder):
-    from keras_lite.export import LiteRTModel
     from keras_lite.export.conversion import convert
     from keras_lite.quantization import to_tf_keras
+    from keras_lite.runtime import LiteRTModel
 
     path = folder / "model.tflite"
     path.write_bytes(convert(to_tf_keras(flat), "float32"))

@@ -8,11 +8,12 @@ import pytest
 import torch
 import torch_networks
 
-from keras_lite import applications, finetune
-from keras_lite.checkpoints import __main__ as convert
+from keras_lite import applications
 from keras_lite.checkpoints import load_checkpoint, load_model, load_torch_state_dict, nearest, to_torch_state_dict
+from keras_lite.cli import convert
 from keras_lite.data import read_model_info
 from keras_lite.errors import InputError
+from keras_lite.pipelines.finetune import FinetuneOptions, recipe_of
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -148,16 +149,15 @@ def test_the_tool_from_a_file_to_a_described_model(tmp_path, run_tool, assert_on
 
 
 def test_finetune_leaves_the_classifier_out(weights):
-    values = finetune.FLAGS
-    values(["finetune", "--model=imagenet_resnet", "--options=variant=torchvision", f"--weights={weights}"])
-    recipe = finetune.recipe_of(values)
+    options = {"variant": "torchvision"}
+    recipe = recipe_of(FinetuneOptions("photos", model="imagenet_resnet", options=options, weights=str(weights)))
     model = recipe.models["imagenet_resnet"].build((64, 64), 11)
     assert model.output_shape == (None, 11)
     expected = torch.load(weights)["state_dict"]["conv1.weight"].numpy().transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(model.get_weights()[0], expected)
-    values(["finetune", "--model=resnet18", "--options=", f"--weights={weights}"])
+    recipe = recipe_of(FinetuneOptions("photos", model="resnet18", weights=str(weights)))
     with pytest.raises(InputError, match=r"--model imagenet_resnet --options depth=18,variant=torchvision\)"):
-        finetune.recipe_of(values).models["resnet18"].build((64, 64), 11)
+        recipe.models["resnet18"].build((64, 64), 11)
 
 
 def test_nothing_is_loaded_into_another_network(weights):

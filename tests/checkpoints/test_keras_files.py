@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from keras_lite.applications import EfficientResNet
-from keras_lite.checkpoints import __main__ as convert
 from keras_lite.checkpoints import load_model
+from keras_lite.cli import convert
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only

@@ -6,8 +6,8 @@ import pytest
 
 from keras_lite import checkpoints
 from keras_lite.applications import CifarResNet, EfficientResNet
-from keras_lite.checkpoints import __main__ as convert
 from keras_lite.checkpoints.torch_files import read_state_dict, write_state_dict
+from keras_lite.cli import convert
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.slow_elsewhere

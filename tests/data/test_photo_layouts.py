@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite import predict
+from keras_lite.cli import predict
 from keras_lite.data import Preprocessing, open_data
 from keras_lite.data.photo_tree import PhotoTree, find_photos
 from keras_lite.data.split_folders import split_of
 from keras_lite.errors import InputError
-from keras_lite.export.samples import read_samples
+from keras_lite.inference.samples import read_samples
 
 pytestmark = pytest.mark.tensorflow_only
 

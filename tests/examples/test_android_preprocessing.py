@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_lite.data import Preprocessing, read_image
 from keras_lite.data.scaling import INTERPOLATIONS
-from keras_lite.export.litert_worker import to_model_type
+from keras_lite.runtime.litert_worker import to_model_type
 
 pytestmark = [
     pytest.mark.tensorflow_only,

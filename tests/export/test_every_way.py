@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_source, tiny, train
 
-from keras_lite import finetune, quantize
+from keras_lite.cli import export as export_tool
+from keras_lite.cli import finetune, quantize
 from keras_lite.data import ModelInfo, open_data, read_model_info, write_model_info
-from keras_lite.export import __main__ as export_tool
-from keras_lite.export import benchmark, inspect, model_card_path, to_tflite
-from keras_lite.export.compare_precisions import compare_precisions
+from keras_lite.export import model_card_path, to_tflite
+from keras_lite.pipelines.compare import CompareOptions, compare_precisions
 from keras_lite.quantization import post_training
+from keras_lite.runtime import benchmark, inspect
 
 pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("tiny", CLASSES, PREPROCESSING, "probabilities")
@@ -73,7 +74,7 @@ def way(request, model, photos, tmp_path, run_tool, monkeypatch):
 
     def comparison():
         data = open_data(photos, PREPROCESSING.geometry)
-        compare_precisions(model, INFO, data, tmp_path, ("int8",), threads=(1,), calibration_images=24)
+        compare_precisions(model, INFO, data, tmp_path, CompareOptions(("int8",), threads=(1,), calibration_images=24))
         return tmp_path / "tiny_int8.tflite"
 
     return locals()[request.param]()

@@ -10,9 +10,10 @@ from small_classifier import scramble
 
 from keras_lite.data import ArraySource, Batches, ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import LiteRTModel, to_tflite
+from keras_lite.export import to_tflite
 from keras_lite.quantization import finetune, post_training
 from keras_lite.quantization.post_training import judged_as
+from keras_lite.runtime import LiteRTModel
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers

@@ -6,10 +6,11 @@ import pytest
 from keras import layers
 
 from keras_lite.errors import InputError
-from keras_lite.export import IntegerModel, inspect, run_in_subprocess
+from keras_lite.export import IntegerModel
 from keras_lite.export.conversion import convert
 from keras_lite.layers import ChannelAttention, ChannelShuffle, GroupConvBlock, PositionEmbedding
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
 

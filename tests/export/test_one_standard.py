@@ -8,8 +8,9 @@ from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_images, scramb
 
 import keras_lite.export.tflite
 from keras_lite.data import ModelInfo
-from keras_lite.export import IntegerModel, Thresholds, VerificationError, inspect, run_in_subprocess, to_tflite
+from keras_lite.export import IntegerModel, Thresholds, VerificationError, to_tflite
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers

@@ -7,10 +7,11 @@ from keras import layers
 from small_classifier import scramble
 
 from keras_lite.errors import InputError
-from keras_lite.export import IntegerModel, inspect, run_in_subprocess
+from keras_lite.export import IntegerModel
 from keras_lite.export.conversion import convert
 from keras_lite.export.integer_arithmetic import Int8Range, Int8Tensor, leaky_relu
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite.classifier import Classifier
+from keras_lite.cli import export as export_tool
 from keras_lite.data import ModelInfo, Preprocessing, read_image, read_model_info, write_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import __main__ as export_tool
 from keras_lite.export.trained_model import unscaled
 from keras_lite.graph import without_resizing
+from keras_lite.inference.classifier import Classifier
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers

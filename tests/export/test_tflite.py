@@ -10,18 +10,9 @@ from small_classifier import CLASSES, PREPROCESSING, carnet_like, colour_images,
 import keras_lite.export.tflite
 from keras_lite.data import ModelInfo, read_model_info
 from keras_lite.errors import InputError, MissingExtraError
-from keras_lite.export import (
-    LiteRTError,
-    LiteRTModel,
-    Thresholds,
-    VerificationError,
-    compare,
-    inspect,
-    litert_worker,
-    run_in_subprocess,
-    to_tflite,
-)
+from keras_lite.export import Thresholds, VerificationError, compare, to_tflite
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.runtime import LiteRTError, LiteRTModel, inspect, litert_worker, run_in_subprocess
 
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
 once = pytest.mark.tensorflow_only

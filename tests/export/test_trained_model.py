@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_images, scramble
 
-from keras_lite.classifier import Classifier
+from keras_lite.cli import compare
 from keras_lite.data import ModelInfo, write_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import compare_precisions, to_tflite
+from keras_lite.export import to_tflite
 from keras_lite.export.trained_model import open_trained_model
+from keras_lite.inference.classifier import Classifier
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -49,7 +50,7 @@ def test_file_opens_and_goes_to_the_phone(name, size, tmp_path):
 
 def test_wrong_files_end_in_one_line(run_tool, tmp_path, assert_one_line_error):
     def check(file, *expected):
-        finished = run_tool(compare_precisions, tmp_path / file, "--data_dir", "shapes")
+        finished = run_tool(compare, tmp_path / file, "--data_dir", "shapes")
         assert_one_line_error(finished, *expected)
 
     transfer_learned().save(tmp_path / "alone.h5")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keras_lite.ledger import RunResult
+from ledger import RunResult
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from keras_lite import published
 from keras_lite.applications import CARNet18, CifarResNet, kept_weights, list_weights
 from keras_lite.data import ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
-from keras_lite.ledger import keeping
+from ledger import keeping
 
 OURS = {"stem": "hybrid", "downsampling": "padding_free"}
 ROW = "cifar100_first/resnet20/ours"

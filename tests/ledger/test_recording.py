@@ -8,9 +8,9 @@ from PIL import Image
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
-from keras_lite.ledger import read_results, record, recording
-from keras_lite.ledger.tables import results_markdown
 from keras_lite.training import Options, Recipe, RecipeModel, fit
+from ledger import read_results, record, recording
+from ledger.tables import results_markdown
 
 pytestmark = pytest.mark.tensorflow_only
 

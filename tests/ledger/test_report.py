@@ -7,8 +7,8 @@ import pytest
 from keras_lite import published
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
-from keras_lite.ledger import LatencyResult, SpeedResult, read_results, report, write_result
-from keras_lite.ledger.tables import OPEN, results_markdown
+from ledger import LatencyResult, SpeedResult, read_results, report, write_result
+from ledger.tables import OPEN, results_markdown
 
 pytestmark = pytest.mark.tensorflow_only
 REPOSITORY = Path(__file__).parents[2]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from keras_lite import profiling, published
+from keras_lite import published
+from keras_lite.cli import profile as profile_tool
 from keras_lite.errors import InputError
 from keras_lite.profiling import profile
 
@@ -125,12 +126,12 @@ def test_build_takes_the_networks_arguments():
 def test_tool(run_tool, monkeypatch, assert_one_line_error):
     chosen = [published.get("cifar100_second/shufflenetv2/ours"), published.get("cifar100_ablation/shufflenetv2/ours")]
     monkeypatch.setattr(published, "rows", lambda: chosen)
-    finished = run_tool(profiling, "--all")
+    finished = run_tool(profile_tool, "--all")
     assert finished.returncode == 0, finished.stderr
     first, second = (line.split() for line in finished.stdout.splitlines() if line.startswith("cifar100"))
     assert first[1:] == ["1,358,000", "1,357,568", "35,700,000", "35,664,584", "thop", "34,642,488", "71.50%"]
     assert second[1:] == ["-", "1,357,568", "-", "35,664,584", "thop", "34,642,488", "71.50%"]
-    assert_one_line_error(run_tool(profiling, "--all", "carnet18"), "--all alone")
+    assert_one_line_error(run_tool(profile_tool, "--all", "carnet18"), "--all alone")
 
 
 @pytest.mark.slow

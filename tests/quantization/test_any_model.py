@@ -6,11 +6,11 @@ import pytest
 from small_classifier import scramble
 
 from keras_lite.errors import InputError
-from keras_lite.export import inspect, run_in_subprocess
 from keras_lite.export.conversion import convert
 from keras_lite.graph import flatten
 from keras_lite.quantization import calibrate, quantize_aware, to_tf_keras
 from keras_lite.quantization.rewriting import rewrite
+from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
 layers, ops = keras.layers, keras.ops

@@ -9,8 +9,9 @@ from small_classifier import scramble
 
 from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.errors import InputError
-from keras_lite.export import LiteRTModel, to_tflite
+from keras_lite.export import to_tflite
 from keras_lite.quantization import calibrate, post_training, quantize_aware
+from keras_lite.runtime import LiteRTModel
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers

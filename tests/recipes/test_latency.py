@@ -5,9 +5,9 @@ import json
 import keras
 import pytest
 
-from keras_lite.export import benchmark
-from keras_lite.ledger import latency, read_results
-from keras_lite.ledger.latency import latency_table, run_latency
+from keras_lite.runtime import benchmark
+from ledger import latency, read_results
+from ledger.latency import latency_table, run_latency
 
 pytestmark = pytest.mark.tensorflow_only
 

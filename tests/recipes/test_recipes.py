@@ -11,9 +11,10 @@ import keras
 import pytest
 
 from keras_lite import published
+from keras_lite.cli.recipe_flags import options_from_flags, recipe_flags, recipe_from_flags
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import Augmentation, ImageGeometry, RandomCrop, RandomResizedCrop
-from keras_lite.training import SGD, Lookahead, run_recipe
-from keras_lite.training.options import options_from_flags, recipe_flags, recipe_from_flags
+from keras_lite.training import SGD, Lookahead
 from recipes import __main__ as listing
 from recipes import sets_of
 

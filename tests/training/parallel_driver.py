@@ -9,17 +9,23 @@ import dataclasses
 import json
 import os
 import sys
+from pathlib import Path
 
 if os.environ["KERAS_BACKEND"] != "tensorflow":
     sys.modules["tensorflow"] = None  # as where it is not installed; Keras loads it to save a model, which takes long
 
 import keras
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import tiny
 
+from keras_lite.cli.train import run_recipe
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
 from keras_lite.layers import BatchNormalization
-from keras_lite.training import SGD, Lookahead, RecipeModel, command, run_recipe
+from keras_lite.pipelines import train
+from keras_lite.training import SGD, Lookahead, RecipeModel
 
 
 def _build(image_size, classes):
@@ -84,7 +90,7 @@ def main():
         data = {
             split: Watched(split, seed, broken_after if split == "train" else None) for seed, split in enumerate(IMAGES)
         }
-        command.open_data = lambda *arguments, data=data, **options: data
+        train.open_data = lambda *arguments, data=data, **options: data
         code = None
         try:
             run_recipe(RECIPES[name], __doc__, ["--data_dir", "photos", *flags])

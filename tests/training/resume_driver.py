@@ -25,6 +25,9 @@ from pathlib import Path
 import keras
 import matplotlib.figure  # noqa: F401  (once for all starts)
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import tiny
 
 import keras_lite.profiling  # noqa: F401

@@ -6,9 +6,9 @@ import keras
 import pytest
 import tiny
 
-from keras_lite.ledger import read_results
 from keras_lite.training import Options
 from keras_lite.training.benchmark import benchmark_training
+from ledger import read_results, training_speed
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
@@ -27,12 +27,11 @@ def test_every_image_counts_once(monkeypatch, steps_per_execution):
 
 
 @pytest.mark.tensorflow_only
-def test_tool_measures_rows_with_their_recipes(run_tool, load_tool, tmp_path):
-    tool = load_tool("benchmark_training")
+def test_tool_measures_rows_with_their_recipes(run_tool, tmp_path):
     output = tmp_path / "speed.json"
     arguments = ("--steps", 1, "--rounds", 1, "--batch_size", 4, "--pytorch", "--output", output)
     arguments += ("--results_dir", tmp_path / "results", "--remark", "a test")
-    finished = run_tool(tool, "cifar100_first/resnet20/ours", *arguments)
+    finished = run_tool(training_speed, "cifar100_first/resnet20/ours", *arguments)
     assert finished.returncode == 0, finished.stderr
     [row] = [line.split() for line in finished.stdout.splitlines() if line.startswith("cifar100_first/")]
     assert row[:3] == ["cifar100_first/resnet20/ours", "4", "32x32"]
@@ -49,7 +48,6 @@ def test_tool_measures_rows_with_their_recipes(run_tool, load_tool, tmp_path):
 
 
 @pytest.mark.tensorflow_only
-def test_wrong_row_ends_in_one_line(run_tool, load_tool, assert_one_line_error):
-    tool = load_tool("benchmark_training")
-    assert_one_line_error(run_tool(tool), "received none")
-    assert_one_line_error(run_tool(tool, "cifar100_first/resnet2/ours"), "cifar100_first/resnet2/ours")
+def test_wrong_row_ends_in_one_line(run_tool, assert_one_line_error):
+    assert_one_line_error(run_tool(training_speed), "received none")
+    assert_one_line_error(run_tool(training_speed, "cifar100_first/resnet2/ours"), "cifar100_first/resnet2/ours")

@@ -1,0 +1,1 @@
+"""What proves the package and is no part of it."""

@@ -1,0 +1,214 @@
+"""What is found of an int8 file, and what is demanded of it."""
+
+import dataclasses
+import importlib.metadata
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.errors import InputError
+from keras_lite.export.conversion import convert
+from keras_lite.export.integer_model import IntegerModel
+from keras_lite.export.verification import allowed_steps, compare, exactness
+from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.runtime.inspection import inspect
+from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.training.environment import environment
+
+_PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
+_BATCH = 8  # large images fill the memory quickly
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatFigures:
+    """What was found of the float32 file of the same network, and how both compare.
+
+    Args:
+        parameters: Parameters, frozen ones included.
+        macs: Multiply-accumulates for one image.
+        difference: Largest difference of an answer from Keras' own, as a share of the largest answer.
+        partitions: Parts that XNNPACK runs.
+        latency_ms: Median time of one image, one thread.
+        int8_latency_ms: The int8 file's.
+    """
+
+    parameters: int
+    macs: int
+    difference: float
+    partitions: int
+    latency_ms: float
+    int8_latency_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What was found of one network's int8 file.
+
+    Args:
+        network: The network, `keras_lite.published.Row.network`.
+        int8_only: Whether every operator takes and gives int8 alone.
+        partitions: Parts that XNNPACK runs.
+        not_delegated: Names of the operators outside of those, each once.
+        deviation: Median over the classes of a logit's standard deviation over the images, in quantisation steps.
+        range_ratio: Width of the output's range, as a multiple of the span of the float model's logits, those
+            of the images that set it among them.
+        within_one: Share of logits at most one step away from the quantised model's, computed in whole numbers
+            (`keras_lite.export.IntegerModel`).
+        equal: Share of logits that are equal to those; all must be, unless there are `inexact` operators.
+        floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
+            halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
+            much.
+        correlation: With the float model, of the deviations from the mean answer.
+        fake_correlation: The fake-quantised model's with the float model: what 8 bits cost, whoever computes them.
+        seconds: What it took.
+        float32: Of a model of `keras.applications`, the figures of its float32 file.
+        inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
+    """
+
+    network: str
+    int8_only: bool
+    partitions: int
+    not_delegated: list[str]
+    deviation: float
+    range_ratio: float
+    within_one: float
+    equal: float
+    floats_within_one: float
+    correlation: float
+    fake_correlation: float
+    seconds: float
+    float32: FloatFigures | None = None
+    inexact: list[str] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> "Figures":
+        """Return the figures that `dataclasses.asdict` made a dictionary of."""
+        float32 = entries.get("float32")
+        return cls(**{**entries, "float32": None if float32 is None else FloatFigures(**float32)})
+
+    def shortcomings(self, attention: bool = False) -> list[str]:
+        """Return one text for each demand that the file misses.
+
+        Args:
+            attention: Whether the network has attention, which XNNPACK does not run in int8 as a whole.
+        """
+        demands = {
+            "not int8 only": self.int8_only,
+            f"{self.partitions} partitions": attention or (self.partitions == 1 and not self.not_delegated),
+            f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation >= 8,
+            f"output range {self.range_ratio:.2f} > 1.5 times the logits": self.range_ratio <= 1.5,
+            self._departure(): self.equal == 1.0 or (allowed_steps(self.inexact) and self.within_one == 1.0),
+            f"correlation {self.correlation:.3f} < 0.98": self.correlation >= 0.98,
+        }
+        if self.float32 is not None:
+            demands[f"float32 file off by {self.float32.difference:.1e} > 1e-4"] = self.float32.difference <= 1e-4
+        return [text for text, met in demands.items() if not met]
+
+    def _departure(self) -> str:
+        if self.inexact:
+            return f"{1 - self.within_one:.2%} more than a step from the quantized model"
+        return f"{1 - self.equal:.2%} unequal to the quantized model"
+
+    def shared_with_control(self) -> list[str]:
+        """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
+
+        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantised
+        model, computed in floats; for the spread a range that is no wider than the logits.
+        """
+        shared = {
+            f"correlation {self.correlation:.3f} < 0.98": self.correlation >= max(0.3, self.fake_correlation - 0.05),
+            f"logits spread over {self.deviation:.1f} < 8 steps": self.deviation > 1 and self.range_ratio <= 1.5,
+        }
+        return [text for text in self.shortcomings() if shared.get(text)]
+
+
+def convert_and_measure(
+    network: str,
+    model: keras.Model,
+    images: np.ndarray,
+    others: np.ndarray,
+    path: Path,
+    start: float,
+) -> Figures:
+    """Convert a model to int8, without training, and return what is found of the file.
+
+    Args:
+        network: The network's name.
+        model: A float Keras 3 model that answers logits.
+        images: Preprocessed images that set the ranges.
+        others: Preprocessed images to compare.
+        path: The file to write.
+        start: When the work on this network began, by `time.monotonic`.
+
+    Raises:
+        InputError: If it can't be converted or run.
+        MissingExtraError: If the quantization extra is not installed.
+    """
+    quantized = quantize_aware(model)
+    calibrate(quantized, images)
+    path.write_bytes(convert(quantized, "int8"))
+    if scales := inspect(path, delegates=False).bad_scales:
+        raise InputError(f"Expected scales that XNNPACK can run in {network}, received {scales[0]}.")
+    found = inspect(path)
+    received = run_in_subprocess(path, others)
+    expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
+    seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
+    fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
+    whole = IntegerModel(quantized, path)
+    exact = whole.predict(others)
+    figures = measure(network, found, seen, expected, fake, exact, received, time.monotonic() - start)
+    inexact = exactness(exact, received, found.output["scale"], whole.inexact).inexact
+    return dataclasses.replace(figures, inexact=inexact)
+
+
+def made_with() -> str:
+    """Return what figures were made with: versions of packages and the commit, as text."""
+    here = environment()
+    texts = [f"{package} {importlib.metadata.version(package)}" for package in _PACKAGES]
+    if here["commit"]:
+        texts.append(f"commit {here['commit'][:10]}{' with changes' if here['commit_modified'] else ''}")
+    return ", ".join(texts)
+
+
+def measure(
+    network: str,
+    found: Any,
+    seen: np.ndarray,
+    expected: np.ndarray,
+    fake: np.ndarray,
+    exact: np.ndarray,
+    received: np.ndarray,
+    seconds: float = 0.0,
+) -> Figures:
+    """Return the figures of a file from its inspection and the logits, of shape `(images, classes)`.
+
+    Args:
+        network: The network's name.
+        found: The file's `keras_lite.runtime.Inspection`.
+        seen: The float model's logits of the images that set the ranges.
+        expected: The float model's logits.
+        fake: The fake-quantised model's, computed in floats.
+        exact: The same model's, computed in whole numbers.
+        received: The file's.
+        seconds: What it took.
+    """
+    step = found.output["scale"]
+    span = max(seen.max(), expected.max()) - min(seen.min(), expected.min())
+    return Figures(
+        network=network,
+        int8_only=found.int8_only,
+        partitions=found.partitions,
+        not_delegated=sorted(set(found.not_delegated)),
+        deviation=float(np.median(received.std(axis=0)) / step),
+        range_ratio=float(255 * step / span),
+        # Both are whole numbers of steps, but for rounding.
+        within_one=float((np.abs(received - exact) <= 1.5 * step).mean()),
+        equal=float((np.abs(received - exact) <= 0.5 * step).mean()),
+        floats_within_one=float((np.abs(received - fake) <= 1.5 * step).mean()),
+        correlation=compare(expected, received).correlation,
+        fake_correlation=compare(expected, fake).correlation,
+        seconds=round(seconds, 1),
+    )

@@ -1,0 +1,276 @@
+"""Change the code in ways that would spoil a result, one at a time, and show which test catches each.
+
+    python tools/mutants.py [NAME ...]
+
+Each change is made in a scratch copy. A change that no test catches is an error.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.errors import InputError
+from keras_lite.tables import text_table
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One change: in `file`, `old` becomes `new`; `tests` are the ones to run."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
+OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
+FINE_TUNING_TESTS = ("tests/training/test_fine_tuning.py",)
+REWRITING_TESTS = ("tests/graph/test_exact_rewriting.py",)
+INTEGER_MODEL_TESTS = ("tests/export/test_integer_model.py",)
+EVERY_NUMBER = ("tests/export/test_rectifiers.py::test_leaky_relu_of_every_number",)
+
+MUTANTS = (
+    Mutant(
+        "a layer's padding",
+        "keras_lite/applications/carnet.py",
+        'padding="same"',
+        'padding="valid"',
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "a bias dropped",
+        "keras_lite/layers/group_conv_block.py",
+        '"pointwise",\n',
+        '"pointwise",\n            use_bias=False,\n',
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "two blocks swapped",
+        "keras_lite/applications/carnet.py",
+        "stage > 1 and block == 1",
+        "stage > 1 and block == 2",
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "batch norm momentum",
+        "keras_lite/layers/group_conv_block.py",
+        "momentum=0.9)",
+        "momentum=0.99)",
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "attention behind the 1x1 convolution",
+        "keras_lite/layers/group_conv_block.py",
+        "        for layer in self.sublayers:\n",
+        "        *first, attention, pointwise = self.sublayers\n        for layer in (*first, pointwise, attention):\n",
+        CARNET_TESTS,
+    ),
+    Mutant(
+        "one augmentation left out",
+        "keras_lite/data/augmentation.py",
+        "        if self.horizontal_flip:\n",
+        "        if False:\n",
+        ("tests/data/test_augmentation.py",),
+    ),
+    Mutant(
+        "the crop's padding",
+        "keras_lite/data/augmentation.py",
+        "(padding, padding), (padding, padding), (0, 0)))",
+        '(padding, padding), (padding, padding), (0, 0)), mode="edge")',
+        ("tests/data/test_augmentation.py",),
+    ),
+    Mutant(
+        "the test split read early",
+        "keras_lite/training/engine.py",
+        'run.train(batches["train"], batches["valid"], callbacks, pool)',
+        'run.train(batches["train"], batches.get("test", batches["valid"]), callbacks, pool)',
+        ("tests/training/test_engine.py",),
+    ),
+    Mutant(
+        "the seed ignored on resume",
+        "keras_lite/training/resume.py",
+        '"model": self._model.variables,',
+        '"model": self._model.weights,',  # without the states of the seed generators
+        ("tests/training/test_resume.py",),
+    ),
+    Mutant(
+        "a schedule one step late",
+        "keras_lite/training/schedules.py",
+        "epoch * steps_per_epoch - 1 for",
+        "epoch * steps_per_epoch for",
+        ("tests/training/test_schedules.py",),
+    ),
+    Mutant(
+        "weight decay decoupled",
+        "keras_lite/training/optimizers.py",
+        "gradient = ops.add(gradient, ops.multiply(variable, self.l2_regularization))",
+        "self.assign_sub(variable, ops.multiply(variable, learning_rate * self.l2_regularization))",
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "Lookahead's phase",
+        "keras_lite/training/lookahead.py",
+        "steps_per_update % period)",
+        "0)",  # after the steps 5, 10, 15
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "Nesterov momentum left out",
+        "keras_lite/training/optimizers.py",
+        "momentum=momentum, nesterov=nesterov,",
+        "momentum=momentum, nesterov=False,",
+        OPTIMIZER_TESTS,
+    ),
+    Mutant(
+        "batch normalisation fine-tuned",
+        "keras_lite/training/fine_tuning.py",
+        "if self.freeze_batch_norm:",
+        "if False:",
+        FINE_TUNING_TESTS,
+    ),
+    Mutant(
+        "the metric of the phase before",
+        "keras_lite/training/compilation.py",
+        "self.accuracy.reset_state()",
+        "pass",
+        FINE_TUNING_TESTS,
+    ),
+    Mutant(
+        "copies on both sides",
+        "keras_lite/data/near_duplicates.py",
+        "group_of[np.isin(group_of, joined)] = joined.min()",
+        "pass",
+        ("tests/data/test_class_folders.py",),
+    ),
+    Mutant(
+        "the odd one of a sum left out",
+        "keras_lite/graph/pairs.py",
+        "            merged += pair\n",
+        "                merged += pair\n",
+        REWRITING_TESTS,
+    ),
+    Mutant(
+        "another slope of leaky_relu",
+        "keras_lite/graph/rectifiers.py",
+        '"leaky_relu", 0.2',
+        '"leaky_relu", 0.3',
+        REWRITING_TESTS,
+    ),
+    Mutant(
+        "one minus x taken for x minus one",
+        "keras_lite/graph/operations.py",
+        "(-1.0, constant)",
+        "(1.0, -constant)",
+        ("tests/graph/test_flatten.py",),
+    ),
+    Mutant(
+        "the longer side scaled",
+        "keras_lite/data/geometry.py",
+        "if photo.height * width <= photo.width * height:",
+        "if photo.height * width >= photo.width * height:",
+        ("tests/data/test_geometry.py",),
+    ),
+    Mutant(
+        "the mean not in deviations",
+        "keras_lite/data/preprocessing.py",
+        "np.tile(np.asarray(self.mean) / np.asarray(self.std), width)",
+        "np.tile(np.asarray(self.mean), width)",
+        ("tests/data/test_preprocessing.py",),
+    ),
+    Mutant(
+        "CutMix never drawn beside mixup",
+        "keras_lite/data/mixing.py",
+        "coin < 0.5",
+        "coin < 1.5",
+        ("tests/data/test_mixing.py",),
+    ),
+    Mutant(
+        "a constant answer correlated",
+        "keras_lite/export/verification.py",
+        "_correlation(expected - expected.mean(0), received - received.mean(0))",
+        "_correlation(expected, received)",
+        ("tests/export/test_tflite.py::test_comparison",),
+    ),
+    Mutant(
+        "a zero point halfway rounded to even",
+        "keras_lite/export/integer_arithmetic.py",
+        "np.floor(LOWEST - lowest / step + 0.5)",
+        "np.rint(LOWEST - lowest / step)",
+        EVERY_NUMBER,
+    ),
+    Mutant(
+        "halves of parts rounded down",
+        "keras_lite/export/integer_arithmetic.py",
+        "np.rint(_PARTS * factor) + _PARTS / 2)",
+        "np.rint(_PARTS * factor) + _PARTS / 2 - 1)",
+        EVERY_NUMBER,
+    ),
+    Mutant(
+        "a bias that batch normalisation does not scale",
+        "keras_lite/export/integer_model.py",
+        "bias = (bias - mean) * scale",
+        "bias = bias - mean * scale",
+        INTEGER_MODEL_TESTS,
+    ),
+)
+
+FLAGS = command_line.new_flags()
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Try the named changes, or all."""
+    names = [mutant.name for mutant in MUTANTS]
+    if unknown := [name for name in positional if name not in names]:
+        raise InputError(f"Expected names out of: {'; '.join(names)}; received {unknown[0]!r}.")
+    chosen = [mutant for mutant in MUTANTS if not positional or mutant.name in positional]
+    rows = []
+    for number, mutant in enumerate(chosen, start=1):
+        print(f"{number}/{len(chosen)} {mutant.name} ...", flush=True)
+        rows.append((mutant.name, find_catcher(mutant) or "NOT CAUGHT"))
+    print(text_table([("change", "caught by"), *rows]))
+    survivors = [name for name, catcher in rows if catcher == "NOT CAUGHT"]
+    if survivors:
+        raise InputError(f"Expected every change to be caught by a test; these are not: {', '.join(survivors)}.")
+
+
+def find_catcher(mutant: Mutant) -> str | None:
+    """Return the test that fails first in a copy with the change, or `None` if all pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("keras_lite", "tests", "recipes", "tools"):
+            shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(REPOSITORY / "pyproject.toml", copy)
+        _change(copy / mutant.file, mutant)
+        finished = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--no-header", *mutant.tests],
+            cwd=copy,
+            env=os.environ | {"PYTHONPATH": str(copy), "KERAS_BACKEND": "tensorflow"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if finished.returncode == 0:
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", finished.stdout, re.MULTILINE)
+    if finished.returncode != 1 or not failed:
+        raise InputError(f"Expected the tests to run on {mutant.name!r}, received: {finished.stdout[-500:]}")
+    return failed[1]
+
+
+def _change(path: Path, mutant: Mutant) -> None:
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise InputError(f"Expected {mutant.old!r} once in {mutant.file}, received {text.count(mutant.old)} times.")
+    path.write_text(text.replace(mutant.old, mutant.new))

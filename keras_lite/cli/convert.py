@@ -1,0 +1,66 @@
+"""Convert weights: from PyTorch to Keras and back, and Keras 2 models to Keras 3.
+
+    keras-lite convert net.pth net.keras
+    keras-lite convert --model=cifar_resnet --options=depth=20,classes=100 net.ckpt net.keras
+    keras-lite convert --model=cifar100_first/resnet20/ours net.pt net.weights.h5
+    keras-lite convert net.keras net.safetensors
+    keras-lite convert keras_model.h5 net.keras
+
+PyTorch weights are read from any file that torch.save wrote, whatever its ending (.pth.tar, .ckpt, .bin, ...), from
+.safetensors files and from the index (.json) of one in shards; what a training script saved beside the weights is
+passed over and never run. To write a .pt, .pth or .bin file needs torch, .safetensors needs safetensors. Without
+--model the names and shapes in the file tell the network, whose output is then logits.
+
+Keras models are .keras, .h5 and .hdf5 files of Keras 2 and 3 and SavedModel folders of Keras 2; written are .keras
+files, or .weights.h5 for the weights alone. With --class_names and --image_size (and --mean and --std, if they are not
+ImageNet's, and the model does not scale its input itself) the information file that the other tools want is written
+beside a .keras file.
+"""
+
+import ast
+
+from absl import flags
+
+from keras_lite.cli import command_line, model_flags
+from keras_lite.errors import InputError
+from keras_lite.pipelines.convert import ConvertOptions, convert_checkpoint
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("model", None, "Network, such as cifar_resnet, or id of a published row.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "options", "", "Arguments of the network's function, such as depth=20,stem=hybrid.", flag_values=FLAGS
+)
+flags.DEFINE_string("entry", None, "Which state dict of several, such as state_dict_ema.", flag_values=FLAGS)
+flags.DEFINE_boolean("load_classifier", True, "Take the classifier too; else it stays random.", flag_values=FLAGS)
+model_flags.define(FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Convert one file."""
+    source, target = command_line.expect(positional, "FROM", "TO")
+    converted = convert_checkpoint(
+        ConvertOptions(
+            source=source,
+            target=target,
+            model=values.model,
+            options=_parse_options(values.options),
+            entry=values.entry,
+            load_classifier=values.load_classifier,
+            description=model_flags.description(values),
+        )
+    )
+    print(converted)
+
+
+def _parse_options(text: str) -> dict:
+    """Turn `depth=20,stem=hybrid,blocks=(2,2,2)` into arguments; a bare word is a string."""
+    try:
+        call = ast.parse(f"options({text})", mode="eval").body
+        if call.args or not all(keyword.arg for keyword in call.keywords):
+            raise ValueError
+        return {
+            keyword.arg: keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
+            for keyword in call.keywords
+        }
+    except (ValueError, SyntaxError, AttributeError) as error:
+        raise InputError(f"Expected --options to be NAME=VALUE,NAME=VALUE,..., received {text!r}.") from error

@@ -1,0 +1,128 @@
+"""Fine-tune a network on a folder of photos, and go on to a phone's files.
+
+    keras-lite finetune --data_dir PHOTOS --model mobilenet_v3_large --weights imagenet [--quantize]
+
+PHOTOS has one folder of photos a class, which are divided into images to train, validate and test with (the same
+folder always in the same way, near-duplicates together); or it has train, valid and test with such folders. WEIGHTS is
+a name that the network's function knows, a file of weights, a .keras file, a run folder, or none. First a new head is
+trained, then all layers but batch normalisation, at a smaller rate; with none everything is trained from the start.
+
+The run folder gets what a recipe's run leaves (model.keras, result.json, metrics.csv, ...), and in `evaluation` a table
+of the classes, the confusion matrix and the worst mistakes. With --quantize `quantized` gets verified .tflite files,
+and `android` the int8 one under the names that the example app in examples/android has for its assets. Killed and
+started again with the same command it goes on where it was.
+"""
+
+import ast
+import dataclasses
+from typing import Any
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.cli.recipe_flags import parse_size
+from keras_lite.data.scaling import INTERPOLATIONS
+from keras_lite.errors import InputError
+from keras_lite.pipelines.finetune import HEAD_EPOCHS, SET_HERE, FinetuneOptions, finetune_model
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("data_dir", None, "The photos.", flag_values=FLAGS)
+flags.DEFINE_string("model", "mobilenet_v3_large", "A network of keras_lite.applications.", flag_values=FLAGS)
+flags.DEFINE_list("options", [], "Arguments of its function, NAME=VALUE,NAME=VALUE.", flag_values=FLAGS)
+flags.DEFINE_string("weights", "imagenet", "What to start from: a name, a path or none.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "The run folder (default: runs/finetune-PHOTOS-MODEL).", flag_values=FLAGS)
+flags.DEFINE_string(
+    "image_size", None, "Pixels, or HEIGHTxWIDTH (default: the weights' if they tell, else 224).", flag_values=FLAGS
+)
+_OF_WEIGHTS = "of pixels from 0 to 1; three, or one for grey (default: the weights' if they tell, else ImageNet's)."
+flags.DEFINE_list("mean", None, f"Means {_OF_WEIGHTS}", flag_values=FLAGS)
+flags.DEFINE_list("std", None, f"Standard deviations {_OF_WEIGHTS}", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "interpolation",
+    None,
+    INTERPOLATIONS,
+    "How photos are scaled (default: as the weights' were if they tell, else bilinear).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "epochs_head", None, f"Epochs of the new head alone (default: {HEAD_EPOCHS}; from none: 0).", 0, flag_values=FLAGS
+)
+flags.DEFINE_integer("epochs", 20, "Epochs of all layers, after those of the head.", 1, flag_values=FLAGS)
+flags.DEFINE_float("learning_rate_head", 1e-2, "Of the head alone.", flag_values=FLAGS)
+flags.DEFINE_float("learning_rate", 1e-3, "Of all layers, falling to 0.", flag_values=FLAGS)
+flags.DEFINE_integer("batch_size", 32, "Photos in a training step.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "patience", 5, "Epochs without a better validation accuracy, after which it ends; 0: never.", 0, flag_values=FLAGS
+)
+flags.DEFINE_boolean("class_weights", True, "Have rare classes count as much as others.", flag_values=FLAGS)
+flags.DEFINE_boolean("train_batch_norm", False, "Train batch normalisation too.", flag_values=FLAGS)
+flags.DEFINE_boolean("flip", True, "Mirror photos at random; --noflip if left and right differ.", flag_values=FLAGS)
+flags.DEFINE_integer("seed", 0, "Initial weights, order, augmentation and dropout.", 0, flag_values=FLAGS)
+flags.DEFINE_boolean("skip_broken", False, "List unreadable photos and go on without them.", flag_values=FLAGS)
+flags.DEFINE_boolean("quantize", False, "Go on to an int8 file and an app's assets.", flag_values=FLAGS)
+flags.DEFINE_integer("quantize_epochs", 2, "Passes over the photos for the int8 file.", 0, flag_values=FLAGS)
+flags.DEFINE_float("max_minutes", None, "Stop after so long; the same command goes on.", flag_values=FLAGS)
+flags.DEFINE_integer("save_every_steps", 500, "Save the state so often within an epoch.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("workers", 2, "Threads that prepare batches.", 1, flag_values=FLAGS)
+
+
+command_line.hide(
+    FLAGS,
+    "mean",
+    "std",
+    "interpolation",
+    "learning_rate_head",
+    "train_batch_norm",
+    "class_weights",
+    "save_every_steps",
+    "workers",
+)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Fine-tune one network."""
+    command_line.expect(positional)
+    finetune_model(options_of(values), verbose=1)
+
+
+def options_of(values: flags.FlagValues) -> FinetuneOptions:
+    """Return what a command line asks for.
+
+    Raises:
+        InputError: If a flag's value makes no sense.
+    """
+    if values.data_dir is None:
+        raise InputError("Expected --data_dir with the folder of the photos, received none.")
+    parsed = {
+        "options": _network_options(values.options),
+        "weights": None if values.weights == "none" else values.weights,
+        "image_size": parse_size(values.image_size) if values.image_size else None,
+        "mean": _channel_numbers("mean", values.mean),
+        "std": _channel_numbers("std", values.std),
+    }
+    given = {field.name: values[field.name].value for field in dataclasses.fields(FinetuneOptions)}
+    return FinetuneOptions(**(given | parsed))
+
+
+def _network_options(texts: list[str]) -> dict[str, Any]:
+    options = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name or name in SET_HERE:
+            raise InputError(
+                f"Expected --options as NAME=VALUE of arguments not set by other flags, received {text!r}."
+            )
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
+
+
+def _channel_numbers(flag: str, texts: list[str] | None) -> tuple[float, ...] | None:
+    try:
+        return tuple(map(float, texts)) if texts else None
+    except ValueError as error:
+        raise InputError(f"Expected three numbers with commas between for --{flag}, received {','.join(texts)}.") from (
+            error
+        )

@@ -1,0 +1,85 @@
+"""Flags that tell of a model what its information file would: class names, image size, preprocessing, output."""
+
+from pathlib import Path
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.data.model_info import OUTPUTS
+from keras_lite.data.scaling import INTERPOLATIONS
+from keras_lite.errors import InputError
+from keras_lite.pipelines.description import Description
+
+
+def define(values: command_line.Flags) -> None:
+    """Add the flags to those of a command."""
+    flags.DEFINE_list(
+        "class_names",
+        None,
+        "Names of the classes (of one sigmoid: the label's, or both classes', the output being the second one's "
+        "probability), labels or values; or one text file with a name a line; if no .json has them.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "output_kind", None, OUTPUTS, "What the model answers, if its last layer doesn't tell.", flag_values=values
+    )
+    flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=values)
+    flags.DEFINE_list(
+        "mean",
+        None,
+        "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's, unless the model scales its "
+        "input itself.",
+        flag_values=values,
+    )
+    flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=values)
+    flags.DEFINE_boolean(
+        "keep_aspect",
+        True,
+        "Photos are scaled until they just cover the size, and their middle is cut out; --nokeep_aspect: each side for "
+        "itself, as Keras' image_dataset_from_directory does.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "interpolation",
+        "bilinear",
+        INTERPOLATIONS,
+        "How photos are scaled. Keras' image_dataset_from_directory and Resizing: bilinear_no_antialias.",
+        flag_values=values,
+    )
+
+
+def description(values: flags.FlagValues) -> Description:
+    """Return what the flags say of the model.
+
+    Raises:
+        InputError: If a flag's value makes no sense.
+    """
+    names = values.class_names
+    if names is not None and len(names) == 1 and (Path(names[0]).is_file() or Path(names[0]).suffix):
+        names = _read_lines(Path(names[0]))
+    size = _numbers("image_size", values.image_size, int)
+    return Description(
+        class_names=None if names is None else tuple(names),
+        image_size=size * 2 if size is not None and len(size) == 1 else size,
+        mean=_numbers("mean", values.mean, float),
+        std=_numbers("std", values.std, float),
+        keep_aspect=values.keep_aspect,
+        interpolation=values.interpolation,
+        output_kind=values.output_kind,
+    )
+
+
+def _read_lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"Expected --class_names as names or a text file, received {path}.")
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"Expected a text file for --class_names, received {path}.") from error
+
+
+def _numbers(flag: str, texts: list[str] | None, kind: type) -> tuple | None:
+    try:
+        return None if texts is None else tuple(kind(text) for text in texts)
+    except ValueError as error:
+        raise InputError(f"Expected numbers with commas between for --{flag}, received {','.join(texts)}.") from error

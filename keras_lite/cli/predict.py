@@ -1,0 +1,26 @@
+"""Say what a trained model gives for photos.
+
+    keras-lite predict MODEL PHOTO [PHOTO ...] [--top 5]
+
+MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
+(.json), which `keras-lite convert` writes, beside it; PHOTO is an image file or a folder of them. Of a classifier the
+most probable classes are printed; of labels that apply each by itself those of 50% or more, or else the most probable
+ones; of a regression its values; of an embedding also the most similar of the other photos.
+"""
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.errors import InputError
+from keras_lite.pipelines.predict import predict_photos
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_integer("top", 5, "Number of classes, or of similar photos, to print for a photo.", 1, flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Print what the model says of the photos, one line each."""
+    if len(positional) < 2:
+        raise InputError("Expected MODEL and at least one PHOTO (--help says more).")
+    for prediction in predict_photos(positional[0], positional[1:], values.top):
+        print(prediction)

@@ -1,0 +1,86 @@
+"""Quantise a trained model, fine-tune it quantisation-aware, and write verified int8 and float32 TFLite files.
+
+    keras-lite quantize MODEL [--data_dir DATA] [--unlabelled_dir PHOTOS] [--epochs 2]
+
+MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
+information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one
+folder a class, or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run
+folder it defaults to the data of the run. First the post-training quantisation is chosen that keeps the answers best
+(see `keras_lite.quantization.post_training`), which is printed; with --epochs 0 that is all.
+
+PHOTOS is a folder of photos without classes, at any depth: no labels are needed, as the float model's answers teach.
+Given, they train in place of DATA's training images; without --data_dir some of them are held out to measure on, and
+top-1 then means agreement with the float model.
+
+Into the folder `quantized` beside the model come two .tflite files, each
+with class names, preprocessing and a model card beside it, and result.json; the accuracy of all is printed as a table.
+Killed and started again with the same command it goes on after the last complete epoch.
+"""
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.inference.report import format_report
+from keras_lite.pipelines.quantize import QuantizationOptions, QuantizeOptions, quantize_model
+
+_DEFAULTS = QuantizationOptions()
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
+flags.DEFINE_string("output_dir", None, "Where to write. Default: `quantized` beside the model.", flag_values=FLAGS)
+flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: post-training only.", 0, flag_values=FLAGS)
+flags.DEFINE_string("unlabelled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
+flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
+flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)
+flags.DEFINE_float(
+    "distill",
+    None,
+    f"Share of the float model's answers in the target. Default: {_DEFAULTS.distill}; of --unlabelled_dir, 1.",
+    0.0,
+    1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "freeze_batch_norm",
+    _DEFAULTS.freeze_batch_norm,
+    "Share of the epochs after which batch normalisation's statistics stay.",
+    0.0,
+    1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("image_limit", None, "At most so many training images.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "calibration_images",
+    _DEFAULTS.calibration_images,
+    "Images for the post-training quantisation.",
+    2,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("seed", _DEFAULTS.seed, "Order and augmentation.", 0, flag_values=FLAGS)
+flags.DEFINE_boolean("augment", True, "Augment the images as the run did.", flag_values=FLAGS)
+flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Quantize one model."""
+    [model] = command_line.expect(positional, "MODEL")
+    distill = 1.0 if values.unlabelled_dir is not None else _DEFAULTS.distill
+    options = QuantizeOptions(
+        model=model,
+        data_dir=values.data_dir,
+        unlabelled_dir=values.unlabelled_dir,
+        output_dir=values.output_dir,
+        augment=values.augment,
+        skip_broken=values.skip_broken,
+        quantization=QuantizationOptions(
+            epochs=values.epochs,
+            learning_rate=values.learning_rate,
+            batch_size=values.batch_size,
+            distill=distill if values.distill is None else values.distill,
+            freeze_batch_norm=values.freeze_batch_norm,
+            image_limit=values.image_limit,
+            calibration_images=values.calibration_images,
+            seed=values.seed,
+        ),
+    )
+    output_dir, result = quantize_model(options)
+    print(f"\n{format_report(result)}\nfiles: {output_dir}")

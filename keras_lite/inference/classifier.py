@@ -1,0 +1,89 @@
+"""One way to use a trained model, whatever file it is in."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+
+from keras_lite.checkpoints import load_model
+from keras_lite.data import ModelInfo, Source, answer_kind, interpret, read_model_info
+from keras_lite.errors import InputError
+from keras_lite.export.trained_model import check_scaling, with_own_resizing
+from keras_lite.graph import check_output
+from keras_lite.runtime import LiteRTModel, run_in_subprocess
+from keras_lite.training import model_file
+
+BATCH_SIZE = 32
+
+
+class Classifier:
+    """A trained model with what belongs to it: preprocessing, class names, and what its numbers mean.
+
+    Args:
+        path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder.
+
+    Attributes:
+        path: The model file.
+        info: The `keras_lite.data.ModelInfo` of the model.
+        kind: What it says of an image, see `keras_lite.data.answer_kind`.
+
+    Raises:
+        InputError: If there is no such model, it has no information file or one that doesn't fit, or LiteRT can't run
+            it.
+
+    Example:
+
+    ```python
+    classifier = Classifier("runs/photos")
+    probabilities = classifier.predict(images)  # uint8 images of classifier.info.preprocessing.image_size
+    ```
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = model_file(path)
+        self.info: ModelInfo = read_model_info(self.path)
+        self._run, shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras()
+        if len(shape) != 2 or shape[1] is None:
+            raise InputError(f"Expected answers of shape (batch, outputs) from {self.path}, received {shape}.")
+        try:
+            self.kind = answer_kind(self.info, shape[1])
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return what the model says of images: probabilities, values or vectors.
+
+        Args:
+            images: uint8 RGB images of shape `(count, height, width, 3)`, in the size of the model's preprocessing.
+
+        Returns:
+            float32 array of shape `(count, outputs)`, see `keras_lite.data.interpret`. For the kind `"classes"` it has
+            a column for each class, and each row sums to 1; for `"label"` and `"labels"` each number is a probability
+            by itself; those of `"values"` and `"vector"` are the model's own.
+        """
+        return interpret(self._run(self.info.preprocessing(images)), self.info)
+
+    def predict_source(self, source: Source) -> Iterator[np.ndarray]:
+        """Yield what `predict` returns for the images of a data source, batch by batch, in order."""
+        for start in range(0, len(source), BATCH_SIZE):
+            yield self.predict(source.images(np.arange(start, min(start + BATCH_SIZE, len(source)))))
+
+    def _open_tflite(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
+        shape = (1, *self.info.preprocessing.image_size, self.info.preprocessing.channels)
+        # A file that LiteRT can't run may end the process, so its first run is in another one.
+        answers = run_in_subprocess(self.path, np.zeros(shape, "float32"))
+        return LiteRTModel(self.path, threads=os.cpu_count() or 1).predict, answers.shape
+
+    def _open_keras(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
+        model = load_model(self.path)
+        model, self.info = with_own_resizing(model, self.info)
+        check_scaling(model, self.info.preprocessing, self.path)
+        outputs = getattr(model, "outputs", None) or []
+        if len(outputs) != 1:
+            raise InputError(f"Expected a model with one output in {self.path}, received {len(outputs)} outputs.")
+        try:
+            check_output(model, self.info.output)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
+        return lambda images: keras.ops.convert_to_numpy(model.predict_on_batch(images)), tuple(outputs[0].shape)

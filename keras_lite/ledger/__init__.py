@@ -1,6 +1,0 @@
-"""The ledger: one small file for each finished run, and the report that is made from them."""
-
-from keras_lite.ledger.recording import record
-from keras_lite.ledger.results import LatencyResult, RunResult, SpeedResult, read_results, write_result
-
-__all__ = ["LatencyResult", "RunResult", "SpeedResult", "read_results", "record", "write_result"]

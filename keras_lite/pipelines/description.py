@@ -1,0 +1,98 @@
+"""What is said of a model in place of an information file: class names, image size, preprocessing, kind of output."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+
+from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path
+from keras_lite.data.scaling import Interpolation
+from keras_lite.errors import InputError
+from keras_lite.export.trained_model import unscaled
+from keras_lite.graph import flatten, output_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What is said of a model.
+
+    Args:
+        class_names: Names of the classes, labels or values; of one sigmoid the label's, or both classes', the output
+            being the second one's probability.
+        image_size: Height and width in pixels.
+        mean: Channel means of pixels from 0 to 1; `None`: ImageNet's, unless the model scales its input itself.
+        std: Standard deviations, likewise.
+        keep_aspect: Whether photos are scaled until they just cover the size, and their middle is cut out; else each
+            side is scaled for itself.
+        interpolation: How photos are scaled.
+        output_kind: What the output is, if the last layer doesn't tell; see `keras_lite.data.ModelInfo`.
+    """
+
+    class_names: tuple[str, ...] | None = None
+    image_size: tuple[int, int] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    keep_aspect: bool = True
+    interpolation: Interpolation = "bilinear"
+    output_kind: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said."""
+        return self == Description()
+
+    def info(self, path: Path) -> ModelInfo | None:
+        """Return what is said as information of the model, without what only the model itself can tell.
+
+        Args:
+            path: The model's file.
+
+        Returns:
+            The information, or `None` if an information file beside the model has it.
+
+        Raises:
+            InputError: If neither tells enough.
+        """
+        if self.class_names is None and self.image_size is None:
+            if not self.is_empty:
+                own, default = dataclasses.asdict(self), dataclasses.asdict(Description())
+                alone = next(name for name in own if own[name] != default[name])
+                raise InputError(f"Expected --class_names and --image_size beside --{alone}, received neither.")
+            if not model_info_path(path).is_file():
+                raise InputError(
+                    f"Expected class names and preprocessing in {model_info_path(path)}, which does not exist, "
+                    "or --class_names and --image_size."
+                )
+            return None
+        if self.image_size is None:
+            raise InputError("Expected both --class_names and --image_size, received only the names.")
+        preprocessing = Preprocessing(
+            self.image_size,
+            IMAGENET_MEAN if self.mean is None else self.mean,
+            IMAGENET_STD if self.std is None else self.std,
+            keep_aspect=self.keep_aspect,
+            interpolation=self.interpolation,
+        )
+        names = list(self.class_names or ())
+        return ModelInfo(path.stem, names, preprocessing, "embedding")  # until the model is looked at
+
+    def completed(self, model: keras.Model, info: ModelInfo) -> ModelInfo:
+        """Return what is said of a model, with what it says itself where that is silent.
+
+        That is what its numbers mean, whether it takes grey photos, and what its own scaling makes of pixels.
+
+        Args:
+            model: A functional or Sequential model without a `Resizing` at its input.
+            info: What `info` returned.
+
+        Raises:
+            InputError: If names are missing, or the model is none of images.
+        """
+        kind = self.output_kind or output_of(flatten(model))
+        if kind != "embedding" and not info.class_names:
+            raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
+        info = dataclasses.replace(info, output=kind)
+        if self.mean is None and self.std is None:
+            own = info.preprocessing.grey() if model.inputs[0].shape[-1] == 1 else info.preprocessing
+            info = dataclasses.replace(info, preprocessing=unscaled(model, own))
+        return info

@@ -1,0 +1,102 @@
+"""From a trained model to one verified `.tflite` file."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from keras_lite.checkpoints import load_model
+from keras_lite.data import read_model_info
+from keras_lite.errors import InputError, import_extra
+from keras_lite.export.model_card import write_model_card
+from keras_lite.export.tflite import check_classes, check_writable, to_tflite
+from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, with_own_resizing
+from keras_lite.export.verification import THRESHOLDS, Verification
+from keras_lite.inference.samples import read_samples
+from keras_lite.pipelines.description import Description
+from keras_lite.training import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What to export, and how.
+
+    Args:
+        model: A run folder, a Keras model or PyTorch weights of a network that is here.
+        precision: One of `keras_lite.export.PRECISIONS`.
+        output: The file to write; `None`: `MODEL_PRECISION.tflite`.
+        data_dir: Real images; `None`: those of the run.
+        images: How many to compare outputs on, and as many to quantize with.
+        stock_converter: Whether int8 is to be as TensorFlow's own converter does it.
+        min_agreement: Least share of images with the same top-1 class; `None`: as the precision demands.
+        seed: What the choice of images is drawn from.
+        description: What the model's information file would say, where it has none.
+    """
+
+    model: str | os.PathLike
+    precision: str = "float32"
+    output: str | os.PathLike | None = None
+    data_dir: str | os.PathLike | None = None
+    images: int = 200
+    stock_converter: bool = False
+    min_agreement: float | None = None
+    seed: int = 0
+    description: Description = dataclasses.field(default_factory=Description)
+
+
+def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verification]:
+    """Write a trained model as a TFLite file that is verified to answer like it.
+
+    Args:
+        options: What to export, and how.
+        verbose: 1 prints what is done.
+
+    Returns:
+        The file, and how it compares with the model.
+
+    Raises:
+        InputError: If there is no such model or data, or the model can't be exported.
+        VerificationError: If the file does not answer like the model.
+        MissingExtraError: If the quantization extra is not installed.
+
+    Example:
+
+    ```python
+    path, verification = export_model(ExportOptions("runs/photos", "int8"))
+    ```
+    """
+    import_extra("tf_keras", "quantization")
+    import_extra("ai_edge_litert.interpreter", "quantization")
+    path, run = keras_file(options.model), RunFolder(options.model)
+    data_dir = options.data_dir or run.data_dir
+    output = Path(options.output or path.with_name(f"{path.stem}_{options.precision}.tflite"))
+    if output.suffix != ".tflite":
+        raise InputError(f"Expected --output to end in .tflite, received {output}.")
+    given = options.description.info(path)
+    model = load_model(path)
+    info = given or read_model_info(path)
+    model, info = with_own_resizing(model, info)
+    if given:
+        info = options.description.completed(model, info)
+    check_scaling(model, info.preprocessing, path)
+    model = fit_input(model, info, path)
+    images = read_samples(data_dir, info.preprocessing, 2 * options.images, options.seed)
+    half = (len(images) + 1) // 2
+    thresholds = THRESHOLDS["stock int8" if options.stock_converter else options.precision]
+    if options.min_agreement is not None:
+        thresholds = dataclasses.replace(thresholds, agreement=options.min_agreement)
+    check_classes(model, info)
+    check_writable(output.parent)
+    if verbose:
+        print(f"Converting {path} to {options.precision} ...", flush=True)
+    verification = to_tflite(
+        model,
+        output,
+        options.precision,
+        calibration=images[:half],
+        samples=images[half:] if len(images) > half else images,
+        info=info,
+        thresholds=thresholds,
+        stock=options.stock_converter,
+    )
+    write_model_card(output, row=run.row)
+    return output, verification

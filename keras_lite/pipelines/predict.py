@@ -1,0 +1,95 @@
+"""What a trained model says of single photos."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_lite.data import nearest_others, read_image
+from keras_lite.data.photo_tree import find_photos
+from keras_lite.errors import InputError
+from keras_lite.inference.classifier import Classifier
+
+_SHOWN_NUMBERS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a model says of one photo; printing it gives a line.
+
+    Attributes:
+        path: The photo.
+        outputs: What `Classifier.predict` returns of it.
+        text: What that means: the most probable classes, the labels that apply, values, or the most similar photos.
+    """
+
+    path: Path
+    outputs: np.ndarray
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike], top: int = 5) -> list[Prediction]:
+    """Return what a trained model says of photos.
+
+    Args:
+        model: A run folder or a model file with its information file beside it.
+        photos: Photos, or folders of them at any depth.
+        top: Number of classes, or of similar photos, to name for one.
+
+    Raises:
+        InputError: If there is no such model or photo, or a photo can't be read.
+
+    Example:
+
+    ```python
+    for prediction in predict_photos("runs/photos", ["cat.jpg"]):
+        print(prediction)
+    ```
+    """
+    paths = [path for photo in photos for path in _image_files(Path(photo))]
+    classifier = Classifier(model)
+    geometry = classifier.info.preprocessing.geometry
+    outputs = [classifier.predict(read_image(path, geometry)[None])[0] for path in paths]
+    if classifier.kind == "vector":
+        lines = _vector_lines(paths, np.stack(outputs), top)
+    else:
+        lines = [_line(classifier, output, top) for output in outputs]
+    return [Prediction(*each) for each in zip(paths, outputs, lines, strict=True)]
+
+
+def _line(classifier: Classifier, output: np.ndarray, top: int) -> str:
+    names = classifier.info.class_names
+    if classifier.kind == "values":
+        return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, output, strict=True))
+    best = np.argsort(-output, kind="stable")
+    applying = best[output[best] >= 0.5]
+    several = classifier.kind == "labels"
+    chosen = applying if several and len(applying) else best[:top]
+    line = ", ".join(f"{names[i]} {output[i]:.1%}" for i in chosen)
+    return f"no label reaches 50%; {line}" if several and not len(applying) else line
+
+
+def _vector_lines(paths: list[Path], vectors: np.ndarray, top: int) -> list[str]:
+    """Return a line for each image: its vector's length, norm and beginning, and the images most like it."""
+    lines = []
+    for vector in vectors:
+        first = ", ".join(f"{value:.4g}" for value in vector[:_SHOWN_NUMBERS])
+        more = ", ..." if len(vector) > _SHOWN_NUMBERS else ""
+        lines.append(f"{len(vector)} numbers of norm {np.linalg.norm(vector):.4g} ({first}{more})")
+    if len(paths) < 2:
+        return lines
+    return [
+        f"{line}; cosine with " + ", ".join(f"{paths[i]} {cosine:.3f}" for i, cosine in zip(others, near, strict=True))
+        for line, others, near in zip(lines, *nearest_others(vectors, top), strict=True)
+    ]
+
+
+def _image_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"Expected an image or a folder of images, received {str(path)!r}.")
+    return [path] if path.is_file() else find_photos(path)

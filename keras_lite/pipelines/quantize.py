@@ -1,0 +1,240 @@
+"""From a trained float model to verified TFLite files, by post-training quantisation and fine-tuning."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.data import Augmentation, Batches, ModelInfo, Source, answer_kind, interpret, open_data, with_classes
+from keras_lite.data.image_folder import open_unlabelled
+from keras_lite.errors import import_extra
+from keras_lite.export.model_card import accuracy_entry, write_model_card
+from keras_lite.export.tflite import check_writable, to_tflite
+from keras_lite.export.trained_model import open_trained_model
+from keras_lite.files import write_json
+from keras_lite.graph import in_float32
+from keras_lite.inference.report import report
+from keras_lite.inference.samples import answers, sample
+from keras_lite.quantization import post_training
+from keras_lite.quantization.finetuning_process import finetune_apart
+from keras_lite.training import RunFolder
+from keras_lite.training.splits import divide, first_shuffled, with_validation
+
+# Fewer images tell nothing of a difference.
+_LEAST_JUDGES = 8
+FLOAT32, INT8 = "TFLite float32", "TFLite int8"
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizationOptions:
+    """How to fine-tune; the arguments of `keras_lite.quantization.finetune`, and what it is fed.
+
+    Args:
+        epochs: Passes over the training images; 0: post-training quantisation only.
+        learning_rate: At the first step.
+        batch_size: Images in a step.
+        distill: Share of the float model's answers in the target, the labels having the rest.
+        freeze_batch_norm: Share of the epochs after which batch normalisation's statistics stay.
+        image_limit: At most so many training images; None: all.
+        judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
+        calibration_images: Images that post-training quantisation sets ranges and biases with, and is judged by.
+        seed: Order and augmentation.
+    """
+
+    epochs: int = 2
+    learning_rate: float = 5e-6
+    batch_size: int = 32
+    distill: float = 0.9
+    freeze_batch_norm: float = 0.0
+    image_limit: int | None = None
+    judge_images: int = 512
+    calibration_images: int = 512
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizeOptions:
+    """Which trained model to quantize, with which photos.
+
+    Args:
+        model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
+        data_dir: The data, as `keras_lite.data.open_data` takes it; `None`: that of the run, unless there are photos in
+            `unlabelled_dir`.
+        unlabelled_dir: Photos without classes, which train in place of the data's training images.
+        output_dir: The folder to write to; `None`: `quantized` beside the model.
+        augment: Whether training images are changed as the run did.
+        skip_broken: Whether unreadable photos are left out; else they are an error.
+        quantization: How to quantize.
+    """
+
+    model: str | os.PathLike
+    data_dir: str | os.PathLike | None = None
+    unlabelled_dir: str | os.PathLike | None = None
+    output_dir: str | os.PathLike | None = None
+    augment: bool = True
+    skip_broken: bool = False
+    quantization: QuantizationOptions = dataclasses.field(default_factory=QuantizationOptions)
+
+
+def quantize_model(options: QuantizeOptions) -> tuple[Path, dict[str, Any]]:
+    """Quantize a trained model that is in a file, as `quantize_run` does.
+
+    Returns:
+        The folder that was written to, and what `quantize_run` returns.
+
+    Raises:
+        InputError: If there is no such model or data, or what `quantize_run` raises.
+
+    Example:
+
+    ```python
+    folder, result = quantize_model(QuantizeOptions("model.keras", unlabelled_dir="photos"))
+    ```
+    """
+    path, model, info = open_trained_model(options.model)
+    run, unlabelled = RunFolder(options.model), options.unlabelled_dir is not None
+    data_dir = options.data_dir or (None if unlabelled else run.data_dir)
+    output_dir = Path(options.output_dir or path.parent / run.quantized.name)
+    check_writable(output_dir)
+    geometry = info.preprocessing.geometry
+    data = {} if data_dir is None else open_data(data_dir, geometry, skip_broken=options.skip_broken)
+    if unlabelled:
+        names = info.class_names or ["photo"]  # an embedding has none
+        data["unlabelled"] = open_unlabelled(options.unlabelled_dir, geometry, names, options.skip_broken)
+    augmentation = run.augmentation if options.augment else None
+    return output_dir, quantize_run(
+        model, info, data, output_dir, options.quantization, augmentation=augmentation, row=run.row
+    )
+
+
+def quantize_run(
+    model: keras.Model,
+    info: ModelInfo,
+    data: dict[str, Source],
+    output_dir: str | os.PathLike,
+    options: QuantizationOptions | None = None,
+    augmentation: Augmentation | None = None,
+    row: str | None = None,
+) -> dict[str, Any]:
+    """Quantise a trained model, fine-tune it, export it as float32 and int8, and measure all of them.
+
+    Fine-tuning starts from what `keras_lite.quantization.post_training` gives, and an epoch takes the place of the
+    start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
+    It runs in a process of its own, whose death is survived.
+
+    Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
+    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and
+    called again with the same arguments, it goes on there.
+
+    Args:
+        model: A trained Keras 3 model of any backend.
+        info: Its class names and preprocessing.
+        data: Sources of some of the model's classes, in any order: `"train"`; `"valid"`, taken from the training images
+            where it is missing; `"test"`, for which the validation images stand in where it is missing. `"unlabelled"`
+            images, if any, train in place of `"train"`: their labels are not looked at, the float model's answers stand
+            in for them. They may come alone; then some of them are held out to measure on, and top-1 means agreement
+            with the float model.
+        output_dir: The folder to write to.
+        options: How to fine-tune. Defaults to `QuantizationOptions()`.
+        augmentation: Random changes to the training images.
+        row: Id of the published row that the model stands for, for its card.
+
+    Returns:
+        What `result.json` holds: the figures of `keras_lite.inference.report.report`, the options, what post-training
+        quantization chose, what each epoch of the fine-tuning gave and which was kept, the comparison of each file with
+        its model, and the seconds it took.
+
+    Raises:
+        InputError: If the model can't be quantised, the data has a class that it doesn't know, or an option is wrong.
+        VerificationError: If a file does not answer like its model.
+        MissingExtraError: If the quantization extra is not installed.
+
+    Example:
+
+    ```python
+    result = quantize_run(model, info, open_data("shapes", (64, 64)), "runs/shapes/quantized")
+    print(format_report(result))
+    ```
+    """
+    import_extra("tensorflow_model_optimization", "quantization")
+    options = options or QuantizationOptions()
+    kind = answer_kind(info, model.outputs[0].shape[-1])
+    if kind in ("classes", "labels"):
+        data = {split: with_classes(source, info.class_names) for split, source in data.items()}
+    start = time.monotonic()
+    model = in_float32(model)
+    folder = Path(output_dir)
+    data, test = _splits(model, info, data, options.seed)
+    held_out = min(options.judge_images, len(data["train"]) // 5)
+    judges, train = divide(data["train"], held_out, options.seed)
+    samples = sample(data["valid"], info.preprocessing, 200, options.seed)
+    if options.image_limit is not None and options.image_limit < len(train):
+        train = first_shuffled(train, options.image_limit, options.seed)
+    calibration = sample(train, info.preprocessing, options.calibration_images, options.seed)
+    files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: int8_file(folder, info)}
+    # First what is quick: an error of conversion shows before the training.
+    verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
+    quantized, chosen = post_training(model, calibration, preprocessing=info.preprocessing, output=info.output)
+    state = folder / "finetune.npz"
+    fine_tuning = None
+    if options.epochs and held_out < _LEAST_JUDGES:
+        print(
+            f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
+            "times as many, which tell whether it helps",
+            flush=True,
+        )
+    elif options.epochs:
+        batches = Batches(
+            train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
+            shuffle=True, seed=options.seed, drop_remainder=True,
+        )  # fmt: skip
+        fine_tuning = finetune_apart(
+            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state,
+            epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
+            freeze_batch_norm=options.freeze_batch_norm, output=info.output,
+        )  # fmt: skip
+    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=info, reference=model)
+    seconds = time.monotonic() - start
+    figures = report(model, files, data[test], info, quantized)
+    for file in files.values():
+        write_model_card(file, figures["parameters"], figures["macs"], row, accuracy_entry(figures, test))
+    result = {
+        "name": info.name,
+        "split": test,
+        **figures,
+        "options": dataclasses.asdict(options),
+        "post_training": chosen.to_dict(),
+        "fine_tuning": None if fine_tuning is None else fine_tuning.to_dict(),
+        "verification": {title: figure.to_dict() for title, figure in verification.items()},
+        "seconds": round(seconds, 1),
+    }
+    write_json(folder / "result.json", result)
+    state.unlink(missing_ok=True)
+    return result
+
+
+def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: int) -> tuple[dict[str, Source], str]:
+    """Return the splits `"train"`, `"valid"` and the one to measure on, and the name of that one."""
+    labelled = {split: source for split, source in data.items() if split != "unlabelled"}
+    if labelled:
+        labelled = with_validation(labelled, 0.1, seed)
+    test = "test" if "test" in labelled else "valid"
+    if "unlabelled" not in data:
+        return labelled, test
+    photos = data["unlabelled"]
+    found = answers(lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's")
+    if answer_kind(info, found.shape[1]) in ("classes", "labels"):
+        photos.labels = interpret(found, info).argmax(1)
+    if labelled:
+        return labelled | {"train": photos}, test
+    held_out = with_validation({"train": photos}, 0.1, seed)
+    return held_out | {"unlabelled": held_out["valid"]}, "unlabelled"
+
+
+def int8_file(output_dir: Path, info: ModelInfo) -> Path:
+    """Return where `quantize_run` writes the int8 file of a model."""
+    return output_dir / f"{info.name}_int8.tflite"

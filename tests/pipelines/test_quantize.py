@@ -1,0 +1,160 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, train
+
+from keras_lite.cli import quantize as tool
+from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
+from keras_lite.errors import InputError
+from keras_lite.inference.report import format_report
+from keras_lite.pipelines import quantize
+from keras_lite.pipelines.quantize import QuantizationOptions, quantize_run
+from keras_lite.runtime import benchmark, inspect
+
+pytestmark = pytest.mark.tensorflow_only
+INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")
+CHANGES = {"epochs": 7, "learning_rate": 0.25, "batch_size": 9, "freeze_batch_norm": 0.75, "image_limit": 44,
+           "calibration_images": 55, "seed": 66}  # fmt: skip
+OTHERS = [text for name, value in CHANGES.items() for text in (f"--{name}", str(value))]
+
+
+def in_order(source, numbers):
+    """The images of the classes with these numbers, which are numbered anew in this order."""
+    chosen = np.flatnonzero(np.isin(source.labels, numbers))
+    labels = np.array([numbers.index(label) for label in source.labels[chosen]])
+    return ArraySource(source.images(chosen), labels, [source.class_names[number] for number in numbers])
+
+
+def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
+    model = train(carnet_like(activation="softmax"))
+    # Data of the model's classes in another order, and of only two of them to measure on.
+    data = {"train": in_order(colour_source(120, 1), [2, 0, 1]), "test": in_order(colour_source(135, 3), [2, 1])}
+    options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
+
+    result = quantize_run(
+        model, INFO, data, tmp_path, options, Augmentation(horizontal_flip=True), row="sports100/carnet18/ours"
+    )
+
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    names = sorted(path.name for path in tmp_path.iterdir())
+    stems = ("small_float32", "small_int8")
+    assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "md", "tflite"))]
+    rows = {row["title"]: row for row in result["rows"]}
+    images = PREPROCESSING(data["test"].images(np.arange(90)))
+    names = np.array(data["test"].class_names)[data["test"].labels]
+    top1 = float((np.array(CLASSES)[model.predict(images, verbose=0).argmax(1)] == names).mean())
+    assert rows["Keras float32"]["top1"] == top1
+    assert rows["TFLite float32"]["top1"] == top1
+    int8 = rows["TFLite int8"]
+    assert abs(int8["top1"] - top1) <= 0.03
+    assert int8["agreement_fake_quantised"] >= 0.97
+    assert int8["int8_only"]
+    assert int8["partitions"] == 1
+    assert int8["latency_ms"] > 0
+    assert int8["bytes"] == (tmp_path / "small_int8.tflite").stat().st_size
+    assert inspect(tmp_path / "small_int8.tflite").int8_only
+    # The quantised model answers logits, the float file what the model answers.
+    outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
+    assert outputs == ["probabilities", "logits"]
+    card = (tmp_path / "small_int8.md").read_text()
+    assert "`sports100/carnet18/ours`" in card
+    assert "On the 90 images of the test split" in card
+    for row in rows.values():
+        assert f"| {row['title']} | {row['top1']:.2%} | {row['agreement']:.2%} |" in card
+    # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
+    tuned = result["fine_tuning"]
+    assert (tuned["judges"], len(tuned["epochs"]), tuned["note"]) == (21, 1, "")  # a fifth of 108
+    assert f"| Precision | int8 ({'quantization-aware' if tuned['kept'] else 'post-training'}) |" in card
+    assert "All answers are equal to the quantized model's, computed in whole numbers." in card
+    assert result["verification"]["TFLite int8"]["exactness"] == {"equal": 1.0, "steps": 0, "inexact": []}
+    assert len(result["post_training"]["tried"]) >= 5
+    assert result["post_training"]["chosen"] in result["post_training"]["tried"]
+    assert (result["post_training"]["images"], result["post_training"]["judges"]) == (24, 24)
+    table = format_report(result)
+    assert f"{top1:.2%}" in table
+    trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    assert f"{trainable:,} parameters" in table
+    assert f"| Parameters | {trainable:,} |" in card
+
+
+def write_photos(folder, count):
+    """Photos without classes, some in the folder and some deeper."""
+    for index, image in enumerate(colour_source(count, 1).images(np.arange(count))):
+        file = folder / ("some" if index % 2 else "") / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+
+
+def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypatch):
+    received = {}
+    monkeypatch.setattr(quantize, "quantize_run", lambda *arguments, **_: received.update(arguments=arguments))
+    monkeypatch.setattr(tool, "format_report", str)
+    write_photos(tmp_path / "photos", 6)
+    info = ModelInfo("small", make_shapes(1, 0, SIZE).class_names, PREPROCESSING, "logits")
+    carnet_like().save(tmp_path / "model.keras")
+    write_model_info(tmp_path / "model.keras", info)
+    command = ["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos")]
+
+    for flags, splits, distill in (
+        ([], {"unlabelled"}, 1.0),
+        (["--data_dir", "shapes", "--distill", "0.5", *OTHERS], {"train", "valid", "test", "unlabelled"}, 0.5),
+    ):
+        values = copy.deepcopy(tool.FLAGS)
+        tool.main(values, values([*command, *flags])[1:])
+        _, _, data, _, options, *_ = received["arguments"]
+        assert set(data) == splits
+        assert len(data["unlabelled"]) == 6
+        assert data["unlabelled"].class_names == info.class_names
+        assert options == QuantizationOptions(distill=distill, **(CHANGES if "--seed" in flags else {}))
+
+
+@pytest.mark.slow
+def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)
+    model = train(carnet_like())
+    model.save(tmp_path / "model.keras")
+    write_model_info(tmp_path / "model.keras", ModelInfo("small", CLASSES, PREPROCESSING, "logits"))
+    write_photos(tmp_path / "photos", 80)
+    values = copy.deepcopy(tool.FLAGS)
+    positional = values(["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos"),
+                         "--epochs", "1", "--batch_size", "16"])  # fmt: skip
+
+    tool.main(values, positional[1:])
+
+    result = json.loads((tmp_path / "quantized" / "result.json").read_text())
+    assert result["options"]["distill"] == 1.0
+    assert (result["split"], result["images"]) == ("unlabelled", 8)
+    # Without labels accuracy is agreement with the float model.
+    assert result["rows"][0]["top1"] == 1.0
+    assert all(row["top1"] == row["agreement"] >= 0.8 for row in result["rows"])
+    assert result["post_training"]["images"] + result["post_training"]["judges"] == 58  # 14 judge epochs
+    assert "* ranges: " in capsys.readouterr().out
+
+
+def test_classes_of_the_data_must_be_the_models(tmp_path):
+    with pytest.raises(
+        InputError, match=r"3 classes that the model knows \('blue', 'green', 'red'\), received 10 others"
+    ):
+        quantize_run(carnet_like(), INFO, {"train": make_shapes(20, 0, SIZE)}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line_error):
+    path = tmp_path / "model.keras"
+    carnet_like().save(path)
+
+    def check(*arguments, expected):
+        assert_one_line_error(run_tool(tool, *arguments), *expected)
+
+    check(expected=["Expected one MODEL"])
+    check(path, "--data_dir", "shapes", expected=["model.json", "does not exist"])
+    write_model_info(path, INFO)
+    check(path, expected=["--data_dir"])
+    check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
+    check(path, "--unlabelled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
+    check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
+    check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])
