@@ -18,7 +18,7 @@ from keras_lite.export.tflite import to_tflite
 from keras_lite.files import write_json
 from keras_lite.graph import in_float32
 from keras_lite.quantization import post_training
-from keras_lite.quantization.finetuning_process import finetune_apart
+from keras_lite.quantization.aware.finetuning_process import finetune_apart
 from keras_lite.training.splits import divide, first_shuffled, with_validation
 
 # Fewer images tell nothing of a difference.

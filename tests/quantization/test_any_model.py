@@ -9,8 +9,8 @@ from keras_lite.errors import InputError
 from keras_lite.export import inspect, run_in_subprocess
 from keras_lite.export.conversion import convert
 from keras_lite.graph import flatten
+from keras_lite.graph.rewriting import rewrite
 from keras_lite.quantization import calibrate, quantize_aware, to_tf_keras
-from keras_lite.quantization.rewriting import rewrite
 
 pytestmark = pytest.mark.tensorflow_only
 layers, ops = keras.layers, keras.ops
