@@ -156,7 +156,7 @@ MUTANTS = (
     ),
     Mutant(
         "the odd one of a sum left out",
-        "keras_lite/graph/pairs.py",
+        "keras_lite/graph/rewriting.py",
         "            merged += pair\n",
         "                merged += pair\n",
         REWRITING_TESTS,

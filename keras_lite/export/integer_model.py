@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_lite.export import integer_arithmetic as arithmetic
 from keras_lite.export.integer_arithmetic import HIGHEST, UNROUNDED, Int8Range, Int8Tensor
+from keras_lite.graph.view import WEIGHTED, is_relu
 from keras_lite.quantization.calibration import check_images
 from keras_lite.runtime.runner import call_worker
 
@@ -23,7 +24,6 @@ _BATCH = 8  # large images fill the memory quickly
 _NEAR = 0.6
 # How many a kernel's number: it is rounded already, and another way where it lay halfway between two steps.
 _ROUNDED = 1.01
-_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 # Layers that hand on numbers of their input as they are.
 _HANDING_ON = ("ChannelRange", "Cropping2D", "Flatten", "MaxPooling2D", "Permute", "Reshape", "ZeroPadding2D")
 
@@ -123,7 +123,7 @@ class IntegerModel:
             self._inexact.add(_name_of(layer))
             return lambda inputs: Int8Tensor(_in_floats(chain, inputs), UNROUNDED)
         lowest, highest = _limits(chain)
-        if kind in _WEIGHTED:
+        if kind in WEIGHTED:
             if getattr(last, "_quantize_activations", []):
                 target = _range_ahead(last) or target  # TF-MOT rounds it twice, the file once
             return self._weighted(chain, target, lowest, highest)
@@ -236,15 +236,10 @@ def _chain(wrapper: Any) -> list[Any]:
     while _range_of(chain[-1]) is None and type(getattr(wrapper, "layer", None)).__name__ not in _HANDING_ON:
         user = _only_user(chain[-1])
         layer = getattr(user, "layer", None)
-        if not _is_relu(layer) and type(layer).__name__ != "BatchNormalization":
+        if not is_relu(layer) and type(layer).__name__ != "BatchNormalization":
             break
         chain.append(user)
     return chain
-
-
-def _is_relu(layer: Any) -> bool:
-    kind = type(layer).__name__
-    return kind == "ReLU" or (kind == "Activation" and layer.get_config()["activation"] == "relu")
 
 
 def _range_of(wrapper: Any) -> Int8Range | None:
@@ -289,7 +284,7 @@ def _limits(chain: list[Any]) -> tuple[float | None, float | None]:
         activations = [activation.activation for activation in getattr(wrapper, "_quantize_activations", [])]
         if any(getattr(activation, "__name__", "") == "relu" for activation in activations):
             lowest = 0.0
-        if _is_relu(layer):
+        if is_relu(layer):
             lowest = 0.0
             limit = getattr(layer, "max_value", None)
             highest = highest if limit is None else float(limit)

@@ -28,12 +28,11 @@ from keras_lite.export.verification import (
 from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import as_functional, check_output, flatten, in_float32, output_of
 from keras_lite.profiling import profile
+from keras_lite.quantization import is_quantized, post_training, to_tf_keras
+from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.calibration import check_images
-from keras_lite.quantization.closeness import as_quantized, closeness
+from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
 from keras_lite.quantization.input_range import know_input_range
-from keras_lite.quantization.post_training import judged_as, post_training
-from keras_lite.quantization.quantize_aware import is_finetuned, is_quantized
-from keras_lite.quantization.to_tf_keras import to_tf_keras
 from keras_lite.runtime.inspection import Inspection, inspect
 from keras_lite.runtime.runner import run_in_subprocess
 

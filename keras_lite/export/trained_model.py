@@ -11,7 +11,7 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten, with_input_shape, without_resizing
-from keras_lite.quantization.input_scaling import input_scaling
+from keras_lite.graph.input_scaling import input_scaling
 from keras_lite.training import model_file
 
 # Scaled pixels span about 1 (from 0 to 1) to 5 (normalized): nothing that was trained lies far outside of this.

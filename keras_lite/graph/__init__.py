@@ -1,19 +1,24 @@
-"""Changing models as graphs: flattening, exact rewriting, replacing convolutions, float32 for mixed precision."""
+"""Models as graphs: viewing, counting, flattening, exact rewriting, replacing convolutions, float32 throughout."""
 
+from keras_lite.graph.counts import Counts, LayerCounts, count
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
 from keras_lite.graph.heads import check_output, last_operation, output_of
-from keras_lite.graph.pairs import in_pairs
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.rectifiers import plain_rectifiers
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
 from keras_lite.graph.resizing import Resized, without_resizing
-from keras_lite.graph.walk import walk
+from keras_lite.graph.rewriting import in_pairs
+from keras_lite.graph.view import View, walk
 
 __all__ = [
+    "Counts",
+    "LayerCounts",
     "ReplacementReport",
     "Resized",
+    "View",
     "as_functional",
     "check_output",
+    "count",
     "flatten",
     "in_float32",
     "in_pairs",

@@ -6,17 +6,10 @@ import keras
 
 from keras_lite.errors import InputError
 from keras_lite.graph.flatten import flatten
+from keras_lite.graph.view import NOISE, producer, sources
 
 # Layers that do nothing when a model predicts, which may stand behind the one that tells.
-_IDLE = (
-    "ActivityRegularization",
-    "AlphaDropout",
-    "Dropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Identity",
-    "SpatialDropout2D",
-)
+_IDLE = (*NOISE, "Dropout", "SpatialDropout2D")
 
 
 def last_operation(flat: keras.Model) -> keras.Operation:
@@ -36,10 +29,9 @@ def last_operation(flat: keras.Model) -> keras.Operation:
     """
     [tensor] = flat.outputs
     while True:
-        history = tensor._keras_history
-        before = history.operation._inbound_nodes[history.node_index].input_tensors
-        if len(before) != 1 or not _is_idle(history.operation, before[0]):
-            return history.operation
+        operation, before = producer(tensor), sources(tensor)
+        if len(before) != 1 or not _is_idle(operation, before[0]):
+            return operation
         [tensor] = before
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import keras
 
 from keras_lite.graph.cloning import clone, copy_layer
-from keras_lite.graph.walk import walk
+from keras_lite.graph.view import WEIGHTED, View, producer, sources
 
 layers = keras.layers
 
 # The slope of Keras' activation of that name.
 _LEAKY, _SLOPE = "leaky_relu", 0.2
-_WEIGHTED = ("Conv2D", "Dense", "DepthwiseConv2D", "SeparableConv2D")
+_WITH_ACTIVATION = (*WEIGHTED, "SeparableConv2D")
 
 
 def plain_rectifiers(flat: keras.Model) -> keras.Model:
@@ -42,7 +42,7 @@ def plain_rectifiers(flat: keras.Model) -> keras.Model:
     joined = _capped_before_joining(flat)
     if not joined and not any(_may_change(layer) for layer in flat.layers):
         return flat
-    inside = {layer.name for layer in flat.layers if type(layer).__name__ in _WEIGHTED and _is_leaky(layer)}
+    inside = {layer.name for layer in flat.layers if type(layer).__name__ in _WITH_ACTIVATION and _is_leaky(layer)}
     # One layer in the place of one that is called several times.
     made: dict[str, keras.layers.Layer] = {}
 
@@ -69,15 +69,13 @@ def _may_change(layer: keras.layers.Layer) -> bool:
 
 def _capped_before_joining(flat: keras.Model) -> set[str]:
     """Return the names of ReLUs with a highest value, but of ReLU6, that only a concatenation takes."""
-    users: dict[int, list[str]] = {}
-    for layer, inputs, _ in walk(flat):
-        for tensor in inputs:
-            users.setdefault(id(tensor), []).append(type(layer).__name__)
+    view = View(flat)
     return {
         layer.name
-        for layer, _, outputs in walk(flat)
+        for layer, _, outputs in view.calls
         if type(layer).__name__ == "ReLU" and layer.max_value not in (None, 0.0, 6.0)
-        and (layer.negative_slope, layer.threshold) == (0.0, 0.0) and users.get(id(outputs[0])) == ["Concatenate"]
+        and (layer.negative_slope, layer.threshold) == (0.0, 0.0)
+        and [type(call.operation).__name__ for call in view.consumers(outputs[0])] == ["Concatenate"]
     }  # fmt: skip
 
 
@@ -134,9 +132,8 @@ def _is_leaky(layer: keras.layers.Layer) -> bool:
 
 def _factor(scaled: Any, tensor: Any) -> float | None:
     """Return the number that one tensor is another's multiple by, or None if it is no multiple."""
-    history = scaled._keras_history
-    maker = history.operation
+    maker = producer(scaled)
     if type(maker).__name__ != "Rescaling" or isinstance(maker.scale, list) or maker.offset != 0.0:
         return None
-    [source] = maker._inbound_nodes[history.node_index].input_tensors
+    [source] = sources(scaled)
     return float(maker.scale) if source is tensor else None

@@ -1,18 +1,16 @@
 """Putting blueprint separable convolutions in the place of a model's convolutions."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import keras
 
 from keras_lite.errors import InputError
 from keras_lite.graph.cloning import clone, copy_layer
+from keras_lite.graph.counts import Counts, count
 from keras_lite.graph.flatten import as_functional, flatten
 from keras_lite.layers import CompositeLayer, Conv2D
 from keras_lite.layers.bsconv import convolution_class
-
-if TYPE_CHECKING:
-    from keras_lite.profiling import Profile
+from keras_lite.tables import text_table
 
 REPLACEMENTS = ("bsconv_u", "bsconv_s")
 
@@ -23,25 +21,23 @@ class ReplacementReport:
 
     Attributes:
         replaced: Names of the layers that were replaced; they are the new layers' names too.
-        before: The `keras_lite.profiling.Profile` of the model as it was.
+        before: The `keras_lite.graph.Counts` of the model as it was.
         after: The one of the new model.
     """
 
     replaced: tuple[str, ...]
-    before: "Profile"
-    after: "Profile"
+    before: Counts
+    after: Counts
 
     def __str__(self) -> str:
         """Return a table with one line a replaced layer and the whole model's counts last."""
-        from keras_lite.profiling import format_table
-
         rows = [("layer", "parameters", "after", "MACs", "after")]
         for name in self.replaced:
             before, after = _of_layer(self.before, name), _of_layer(self.after, name)
             rows.append((name, *(f"{n:,}" for n in (before[0], after[0], before[1], after[1]))))
         counts = (self.before.parameters, self.after.parameters, self.before.macs, self.after.macs)
         rows.append((f"{self.before.name}, all layers", *(f"{n:,}" for n in counts)))
-        return format_table(rows)
+        return text_table(rows)
 
 
 def replace_convolutions(
@@ -79,8 +75,6 @@ def replace_convolutions(
     >>> report.before.parameters, report.after.parameters
     (14714688, 1676736)
     """
-    from keras_lite.profiling import profile
-
     if convolution not in REPLACEMENTS:
         raise InputError(f"Expected convolution to be one of {REPLACEMENTS}, received {convolution!r}.")
     model = as_functional(model)
@@ -93,7 +87,7 @@ def replace_convolutions(
             f"Expected a model with ungrouped {sizes} convolutions, received {model.name}, which has none."
         )
     new = _rebuild(model, set(replaced), convolution, options)
-    return new, ReplacementReport(replaced, profile(model, input_shape), profile(new, input_shape))
+    return new, ReplacementReport(replaced, count(model, input_shape), count(new, input_shape))
 
 
 def _is_replaceable(layer: keras.layers.Layer, kernel_sizes: tuple[int, ...]) -> bool:
@@ -137,9 +131,9 @@ def _rebuild(model: keras.Model, replaced: set[str], convolution: str, options: 
     return clone(model, call, copy, new=replaced)
 
 
-def _of_layer(profile: "Profile", name: str) -> tuple[int, int]:
+def _of_layer(counts: Counts, name: str) -> tuple[int, int]:
     """Return the parameters and multiply-accumulates of a layer, or of the stock layers that it was flattened into."""
     layers = [
-        x for x in profile.layers if x.name == name or x.name.startswith((f"{name}_pointwise", f"{name}_depthwise"))
+        x for x in counts.layers if x.name == name or x.name.startswith((f"{name}_pointwise", f"{name}_depthwise"))
     ]
     return sum(x.parameters for x in layers), sum(x.macs for x in layers)

@@ -7,7 +7,7 @@ import keras
 from keras_lite.errors import InputError
 from keras_lite.graph.cloning import clone
 from keras_lite.graph.flatten import flatten
-from keras_lite.graph.walk import walk
+from keras_lite.graph.view import walk
 
 # Keras' own kinds that a photo can be scaled by before the model, and what they are called there.
 _INTERPOLATIONS = {"bilinear": "bilinear_no_antialias", "nearest": "nearest"}

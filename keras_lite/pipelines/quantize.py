@@ -20,7 +20,7 @@ from keras_lite.graph import in_float32
 from keras_lite.inference.report import report
 from keras_lite.inference.samples import answers, sample
 from keras_lite.quantization import post_training
-from keras_lite.quantization.finetuning_process import finetune_apart
+from keras_lite.quantization.aware.finetuning_process import finetune_apart
 from keras_lite.training import RunFolder
 from keras_lite.training.splits import divide, first_shuffled, with_validation
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import import_extra
+from keras_lite.graph.view import WEIGHTED
 from keras_lite.quantization.calibration import batches_of, check_images, replaced, unrounded
-
-_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 
 def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> int:
@@ -72,7 +71,7 @@ def biased_layers(quantized: Any) -> Iterator[tuple[Any, Any, Any]]:
         kind = type(layer).__name__
         if kind == "BatchNormalization" and layer.center:
             yield wrapper, layer, layer.beta
-        elif kind in _WEIGHTED and layer.use_bias and not _normalized(wrapper):
+        elif kind in WEIGHTED and layer.use_bias and not _normalized(wrapper):
             yield wrapper, layer, layer.bias
 
 

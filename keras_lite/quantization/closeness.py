@@ -7,7 +7,10 @@ part of a quantized model, and otherwise what the float model answers.
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
+
+from keras_lite.graph import flatten, output_of
 
 # Sigmoids of an int8 file have steps of 1/256: what is closer to 0 or 1 than half of one can't be told apart.
 _LEAST_PROBABILITY = 1.0 / 512.0
@@ -157,6 +160,15 @@ def correlation(expected: np.ndarray, received: np.ndarray) -> float:
 def as_quantized(output: str, answers: np.ndarray) -> np.ndarray:
     """Return a float model's answers as its quantized model gives them: logits in place of probabilities."""
     return np.log(np.maximum(answers, 1e-30)) if output == "probabilities" else answers
+
+
+def judged_as(model: keras.Model, output: str | None = None) -> str:
+    """Return what a model answers, for its closeness: what is said of it, unless its last layer leaves no choice.
+
+    A sigmoid or a single number is no choice of classes, whatever it is called.
+    """
+    found = output_of(flatten(model))
+    return found if output is None or found in ("sigmoid", "regression") else output
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

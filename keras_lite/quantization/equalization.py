@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_lite.graph.view import WEIGHTED, is_plain_relu
 from keras_lite.quantization.calibration import MeasuredTensor
 
-_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 # Layers that hand each channel on by itself, and scaled input as scaled output.
 _HOMOGENEOUS = (
     "AveragePooling2D",
@@ -101,13 +101,13 @@ class _Groups:
         quantizers = getattr(wrapper, "_output_quantizers", [])
         if quantizers and type(quantizers[0]).__name__ != "MovingAverageQuantizer":
             self.fixed.update([wrapper.name, *sources])  # cut off where it is
-        elif kind in _WEIGHTED and getattr(layer, "depth_multiplier", 1) == 1:
+        elif kind in WEIGHTED and getattr(layer, "depth_multiplier", 1) == 1:
             self.readers.append((sources[0], wrapper))
             self._write(wrapper, _activation_name(layer) in ("linear", "relu", "NoOpActivation"))
         elif kind == "BatchNormalization":
             self.fixed.update(sources)
             self._write(wrapper, layer.center and layer.scale)
-        elif kind in _HOMOGENEOUS or _is_relu(layer) or (kind == "Reshape" and _keeps_channels(wrapper)):
+        elif kind in _HOMOGENEOUS or is_plain_relu(layer) or (kind == "Reshape" and _keeps_channels(wrapper)):
             self._join(wrapper.name, sources[0])
         elif kind == "Add" and len({tuple(tensor.shape) for tensor in tensors}) == 1:
             for source in sources:
@@ -139,12 +139,6 @@ def _activation_name(layer: Any) -> str:
     # TF-MOT's stand-in holds the activation itself.
     activation = getattr(layer.activation, "activation", layer.activation)
     return getattr(activation, "__name__", type(activation).__name__)
-
-
-def _is_relu(layer: Any) -> bool:
-    if type(layer).__name__ == "Activation":
-        return _activation_name(layer) == "relu"
-    return type(layer).__name__ == "ReLU" and layer.max_value is None and not layer.negative_slope + layer.threshold
 
 
 def _keeps_channels(wrapper: Any) -> bool:

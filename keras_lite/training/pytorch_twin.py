@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import flatten, walk
+from keras_lite.graph import View, flatten
 
 # From tensors to a tensor, and the PyTorch module behind it, if it has weights.
 _Step = tuple[Callable, Any]
@@ -46,11 +46,10 @@ def pytorch_twin(model: keras.Model) -> Any:
     padding: dict[int, tuple[int, int]] = {}  # of tensors that only a convolution pads
     sources: dict[int, int] = {}
     steps, modules = [], []
-    calls = list(walk(flat))
-    convolved = _convolved(calls)
-    for layer, inputs, [output] in calls:
+    view = View(flat)
+    for layer, inputs, [output] in view.calls:
         keys = [sources.get(id(tensor), id(tensor)) for tensor in inputs]
-        if type(layer).__name__ == "ZeroPadding2D" and id(output) in convolved:
+        if type(layer).__name__ == "ZeroPadding2D" and _only_convolved(view, output):
             padding[id(output)] = _symmetric(layer.padding)
             sources[id(output)] = keys[0]
             continue
@@ -140,14 +139,11 @@ def _serve(path: str, batch_size: int, optimizer: str) -> None:
         print(int(line) * batch_size / (time.perf_counter() - start), flush=True)
 
 
-def _convolved(calls: list) -> set[int]:
-    """Return the tensors, by identity, that convolutions alone take."""
-    users: dict[int, list[keras.Operation]] = {}
-    for layer, inputs, _ in calls:
-        for tensor in inputs:
-            users.setdefault(id(tensor), []).append(layer)
+def _only_convolved(view: View, tensor: keras.KerasTensor) -> bool:
+    """Whether convolutions, and nothing else, take a tensor."""
+    calls = view.consumers(tensor)
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-    return {key for key, layers in users.items() if all(isinstance(layer, kinds) for layer in layers)}
+    return bool(calls) and all(isinstance(call.operation, kinds) for call in calls)
 
 
 def _symmetric(padding: tuple) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from keras_lite.data import ArraySource, Batches, ModelInfo, Preprocessing, read
 from keras_lite.errors import InputError
 from keras_lite.export import to_tflite
 from keras_lite.quantization import finetune, post_training
-from keras_lite.quantization.post_training import judged_as
+from keras_lite.quantization.closeness import judged_as
 from keras_lite.runtime import LiteRTModel
 
 pytestmark = pytest.mark.tensorflow_only

@@ -8,8 +8,8 @@ from small_classifier import scramble
 from keras_lite.errors import InputError
 from keras_lite.export.conversion import convert
 from keras_lite.graph import flatten
+from keras_lite.graph.rewriting import rewrite
 from keras_lite.quantization import calibrate, quantize_aware, to_tf_keras
-from keras_lite.quantization.rewriting import rewrite
 from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only

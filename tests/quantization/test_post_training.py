@@ -1,4 +1,3 @@
-import importlib
 import json
 
 import keras
@@ -6,12 +5,12 @@ import numpy as np
 import pytest
 
 from keras_lite.errors import InputError
-from keras_lite.quantization import calibrate, post_training, quantize_aware
+from keras_lite.quantization import calibrate, post_training, quantize_aware, search
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibration import batches_of, measure, set_ranges, unrounded
 from keras_lite.quantization.equalization import equalize
-from keras_lite.quantization.post_training import ESTIMATORS
 from keras_lite.quantization.ranges import least_error_range, percentile_range, whole_range
+from keras_lite.quantization.search import ESTIMATORS
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -162,8 +161,7 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
     made_up = [photos, photos - 0.01 + rng.normal(0, 0.1, 100), photos - 0.05, photos - 0.04 + rng.normal(0, 0.1, 100),
                photos - 0.2, photos - 0.1]  # fmt: skip
     coming = iter(made_up)
-    module = importlib.import_module("keras_lite.quantization.post_training")  # the package has its function's name
-    monkeypatch.setattr(module, "divergences", lambda *arguments: next(coming))
+    monkeypatch.setattr(search, "divergences", lambda *arguments: next(coming))
 
     _, report = post_training(network(), noise(8, 1))
 

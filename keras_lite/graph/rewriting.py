@@ -8,7 +8,7 @@
 - Sums and products of many tensors, and rectifiers in all their forms: see `keras_lite.graph.in_pairs` and
   `keras_lite.graph.plain_rectifiers`.
 - A layer without weights that is used several times becomes as many layers.
-- What scales the input goes into the first convolutions: see `keras_lite.quantization.input_scaling`.
+- What scales the input goes into the first convolutions: see `keras_lite.graph.input_scaling`.
 """
 
 import json
@@ -16,13 +16,15 @@ from typing import Any
 
 import keras
 
-from keras_lite.graph import in_pairs, plain_rectifiers
 from keras_lite.graph.cloning import clone, copy_layer
-from keras_lite.quantization.input_scaling import fold_input_scaling
+from keras_lite.graph.input_scaling import fold_input_scaling
+from keras_lite.graph.rectifiers import plain_rectifiers
+from keras_lite.graph.view import activation_name, producer, sources, walk
 
 layers = keras.layers
 
 _COMPUTED_ONCE = ("Activation", "AveragePooling2D", "LeakyReLU", "MaxPooling2D", "ReLU")
+_MERGING = ("Add", "Multiply")
 
 
 def rewrite(flat: keras.Model) -> keras.Model:
@@ -71,6 +73,53 @@ def rewrite(flat: keras.Model) -> keras.Model:
     return fold_input_scaling(rewritten)
 
 
+def in_pairs(flat: keras.Model) -> keras.Model:
+    """Return a model with the same answers in which each Add and Multiply takes two tensors.
+
+    Of many tensors those side by side are merged first, then what came of them: in int8 each merging rounds, and this
+    way the most that a tensor goes through are as few as can be. The last merging keeps the layer's name, the others
+    are called `NAME_part1`, `NAME_part2`, ....
+
+    Args:
+        flat: A flattened model, on any backend. It is not changed.
+
+    Returns:
+        A functional model; `flat` itself where no layer takes more than two tensors.
+
+    Example:
+
+    >>> inputs = [keras.Input((4,)) for _ in range(3)]
+    >>> model = in_pairs(keras.Model(inputs, keras.layers.Add(name="sum")(inputs)))
+    >>> [layer.name for layer in model.layers if type(layer).__name__ == "Add"]
+    ['sum_part1', 'sum']
+    """
+    if not any(len(inputs) > 2 for layer, inputs, _ in walk(flat) if type(layer).__name__ in _MERGING):
+        return flat
+    # One layer for each part of a layer that is called several times.
+    made: dict[str, keras.layers.Layer] = {}
+
+    def call(layer, *args, **kwargs):
+        if type(layer).__name__ in _MERGING and len(args[0]) > 2:
+            return _merge(layer, list(args[0]), made)
+        return layer(*args, **kwargs)
+
+    return clone(flat, call)
+
+
+def _merge(layer: keras.layers.Layer, tensors: list[Any], made: dict[str, keras.layers.Layer]) -> Any:
+    number = 0
+    while len(tensors) > 2:
+        merged = []
+        for pair in (tensors[at : at + 2] for at in range(0, len(tensors), 2)):
+            if len(pair) == 2:
+                number += 1
+                name = f"{layer.name}_part{number}"
+                pair = [made.setdefault(name, type(layer)(name=name, dtype=layer.dtype_policy))(pair)]
+            merged += pair
+        tensors = merged
+    return layer(tensors)
+
+
 def _halves(layer: keras.layers.SeparableConv2D) -> tuple[keras.layers.Layer, keras.layers.Layer]:
     depthwise = layers.DepthwiseConv2D(
         layer.kernel_size,
@@ -116,13 +165,13 @@ def _written_out(layer: keras.layers.Layer, *args: Any) -> tuple[str, Any] | Non
     if kind == "Rescaling" and _is_number(layer, 1.0 / 6.0, 0.0):
         if _is_shifted(args[0]):
             return "hard_sigmoid", _source(_source(args[0]))
-        if type(_maker(args[0])).__name__ == "Multiply":
-            for gate, tensor in _both_ways(_sources(args[0])):
+        if type(producer(args[0])).__name__ == "Multiply":
+            for gate, tensor in _both_ways(sources(args[0])):
                 if _is_shifted(gate) and _source(_source(gate)) is tensor:
                     return "hard_silu", tensor
     if kind == "Multiply" and len(args[0]) == 2:
         for gate, tensor in _both_ways(args[0]):
-            name = _activation_of(_maker(gate))
+            name = _activation_of(producer(gate))
             if name in ("hard_sigmoid", "sigmoid") and _source(gate) is tensor:
                 return {"hard_sigmoid": "hard_silu", "sigmoid": "silu"}[name], tensor
     return None
@@ -134,11 +183,11 @@ def _both_ways(pair: list[Any]) -> list[tuple[Any, Any]]:
 
 def _is_shifted(tensor: Any) -> bool:
     """Whether a tensor is relu6(x + 3)."""
-    maker = _maker(tensor)
+    maker = producer(tensor)
     cut_off = _activation_of(maker) == "relu6" or (
         type(maker).__name__ == "ReLU" and (maker.max_value, maker.negative_slope, maker.threshold) == (6.0, 0.0, 0.0)
     )
-    return cut_off and _is_number(_maker(_source(tensor)), 1.0, 3.0)
+    return cut_off and _is_number(producer(_source(tensor)), 1.0, 3.0)
 
 
 def _is_number(layer: keras.layers.Layer, scale: float, offset: float) -> bool:
@@ -148,18 +197,9 @@ def _is_number(layer: keras.layers.Layer, scale: float, offset: float) -> bool:
 
 
 def _activation_of(layer: keras.layers.Layer) -> str | None:
-    return keras.activations.serialize(layer.activation) if type(layer).__name__ == "Activation" else None
-
-
-def _maker(tensor: Any) -> keras.layers.Layer:
-    return tensor._keras_history.operation
-
-
-def _sources(tensor: Any) -> list[Any]:
-    history = tensor._keras_history
-    return list(history.operation._inbound_nodes[history.node_index].input_tensors)
+    return activation_name(layer) if type(layer).__name__ == "Activation" else None
 
 
 def _source(tensor: Any) -> Any:
-    sources = _sources(tensor)
-    return sources[0] if sources else None
+    before = sources(tensor)
+    return before[0] if before else None

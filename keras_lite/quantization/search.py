@@ -1,22 +1,16 @@
-"""Post-training quantisation: the int8 model closest to the float model, without training and without labels."""
+"""The search for the way of post-training quantization that keeps a model's answers best."""
 
 import dataclasses
 import functools
 from typing import Any
 
-import keras
 import numpy as np
 
-from keras_lite.data import Preprocessing
-from keras_lite.data.model_info import OUTPUTS
-from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import flatten, output_of
+from keras_lite.errors import import_extra
 from keras_lite.quantization.bias_correction import correct_biases
-from keras_lite.quantization.calibration import batches_of, check_images, measure, set_ranges, unrounded
+from keras_lite.quantization.calibration import batches_of, measure, set_ranges, unrounded
 from keras_lite.quantization.closeness import Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
-from keras_lite.quantization.input_range import set_input_range, widen_ranges
-from keras_lite.quantization.quantize_aware import quantize_aware
 from keras_lite.quantization.ranges import Estimator, least_error_range, percentile_range, whole_range
 
 # How an activation's range is taken from its values; the first is what most converters do.
@@ -62,7 +56,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class PostTraining:
-    """What `post_training` chose, and from what.
+    """What `keras_lite.quantization.post_training` chose, and from what.
 
     Args:
         output: What the float model answers, by which the candidates were judged.
@@ -96,78 +90,16 @@ class PostTraining:
         return "\n".join([head, *lines])
 
 
-def post_training(
-    model: keras.Model,
-    images: np.ndarray,
-    batch_size: int | None = None,
-    preprocessing: Preprocessing | None = None,
-    output: str | None = None,
-) -> tuple[Any, PostTraining]:
-    """Quantize a trained model without training, in the way that keeps its answers best, and print what was chosen.
-
-    One half of the images sets ranges and biases, the other half judges, by how far a candidate's answers are from the
-    float model's (see `keras_lite.quantization.closeness`). Tried are several estimators of the activation ranges; with
-    the best of them, bias correction; with what is best then, equalized channels. A candidate takes the place of a
-    simpler one only if it is closer by more than a standard error. No labels are needed.
+class Search:
+    """The candidates, tried one after the other on one model whose weights are put back in between.
 
     Args:
-        model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
-            changed.
-        images: Preprocessed float images of shape `(count, height, width, 3)`, two or more; 512 are enough.
+        quantized: A quantized model whose input has its range, and whose weights are still those of the float model.
+        output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it.
+        images: Preprocessed images that set ranges and biases.
+        judges: Others, by which the candidates are judged.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
-        preprocessing: What made the images of pixels. The range of the input is then what pixels from 0 to 255 can
-            become, and where the images hold only a part of these levels, all ranges are widened (a line says so).
-            `None`: it is the images' own, and what lies outside is cut off; a line says so.
-        output: What the model answers, as `keras_lite.data.ModelInfo.output` names it. `None`: what its last layer
-            tells (see `keras_lite.graph.output_of`).
-
-    Returns:
-        The quantized model, as `quantize_aware` returns it, with ranges; it can be exported, or trained further with
-        `finetune`. And what was chosen, to be printed or stored.
-
-    Raises:
-        InputError: If a layer can't be quantized, there are fewer than two images, their shape is not the model's, or
-            they hold what `preprocessing` can't give.
-        MissingExtraError: If TF-MOT or tf_keras is not installed.
-
-    Example:
-
-    ```python
-    quantized, report = post_training(model, preprocessing(photos), preprocessing=preprocessing)
-    to_tflite(quantized, "model.tflite", precision="int8", samples=preprocessing(photos))
-    ```
     """
-    images = np.asarray(images)
-    if not images.ndim:
-        raise InputError(f"Expected an array of images to quantize with, received {type(images.item()).__name__}.")
-    if len(images) < 2:
-        raise InputError(f"Expected two or more images to quantize with, received {len(images)}.")
-    if output is not None and output not in OUTPUTS:
-        raise InputError(f"Expected output to be one of {OUTPUTS}, received {output!r}.")
-    output = judged_as(model, output)
-    quantized = quantize_aware(model)
-    images = check_images(quantized, images)
-    set_input_range(quantized, images, preprocessing)
-    search = _Search(quantized, output, images[::2], images[1::2], batch_size)
-    search.run()
-    report = search.report()
-    if preprocessing is not None:
-        widen_ranges(quantized, images, preprocessing)
-    print(report, flush=True)
-    return quantized, report
-
-
-def judged_as(model: keras.Model, output: str | None = None) -> str:
-    """Return what a model answers, for its closeness: what is said of it, unless its last layer leaves no choice.
-
-    A sigmoid or a single number is no choice of classes, whatever it is called.
-    """
-    found = output_of(flatten(model))
-    return found if output is None or found in ("sigmoid", "regression") else output
-
-
-class _Search:
-    """The candidates, tried one after the other on one model whose weights are put back in between."""
 
     def __init__(self, quantized: Any, output: str, images: np.ndarray, judges: np.ndarray, batch_size: int | None):
         tensorflow = import_extra("tensorflow", "quantization")
@@ -185,6 +117,7 @@ class _Search:
         self.answer = tensorflow.function(lambda batch: quantized(batch, training=False))
 
     def run(self) -> None:
+        """Try all candidates; the model is then the closest one."""
         start = self.quantized.get_weights()
         measured = measure(self.quantized, self.images, self.batch_size)
         for ranges, estimator in ESTIMATORS.items():
@@ -203,6 +136,7 @@ class _Search:
         self.quantized.set_weights(self.best)
 
     def report(self) -> PostTraining:
+        """Return what was chosen, and from what."""
         _, best = self.tried[self.chosen]
         tried = [
             dataclasses.replace(candidate, within_noise=not is_closer(best, each) and not is_closer(each, best))

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.quantization.to_tf_keras import calls
+from keras_lite.graph.view import WEIGHTED, View
 
-_WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Dense")
 # A channel is dead if its weights are below this share of the layer's largest, or of its own offset, which must fit
 # into 32 bits in steps as wide as theirs; mended, it has one weight of the other share.
 _DEAD, _MENDED = 1e-5, 1e-4
@@ -39,18 +38,12 @@ def _check_finite(flat: keras.Model) -> None:
 
 def _weighted_layers(flat: keras.Model):
     """Yield each convolution or dense layer, and the batch normalisation that alone takes its output, or None."""
-    users: dict[int, list[keras.layers.Layer]] = {}
-    made_by = {}
-    for layer, inputs, output in calls(flat):
-        made_by[id(output)] = layer
-        for tensor in inputs:
-            users.setdefault(id(tensor), []).append(layer)
-    for tensor, layer in made_by.items():
-        if type(layer).__name__ in _WEIGHTED:
-            behind = users.get(tensor, [])
+    view = View(flat, layers_only=True)
+    for layer, _, [output] in view.calls:
+        if type(layer).__name__ in WEIGHTED:
+            behind = view.only_consumer(output)
             linear = layer.activation is None or layer.activation is keras.activations.linear
-            normalized = len(behind) == 1 and type(behind[0]).__name__ == "BatchNormalization" and linear
-            yield layer, behind[0] if normalized else None
+            yield layer, behind if type(behind).__name__ == "BatchNormalization" and linear else None
 
 
 def _mend(layer: keras.layers.Layer, norm: keras.layers.Layer | None) -> str | None:

@@ -22,10 +22,10 @@ import numpy as np
 from keras_lite.data import Batches
 from keras_lite.errors import InputError
 from keras_lite.graph import flatten
-from keras_lite.quantization import finetuning_worker
-from keras_lite.quantization.epoch_judge import Epochs
-from keras_lite.quantization.finetuning import finetune
-from keras_lite.quantization.quantize_aware import mark_finetuned
+from keras_lite.quantization.aware import finetuning_worker
+from keras_lite.quantization.aware.epoch_judge import Epochs
+from keras_lite.quantization.aware.finetuning import finetune
+from keras_lite.quantization.aware.quantize_aware import mark_finetuned
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
@@ -97,7 +97,7 @@ def _run(folder: Path, state: Path, environment: dict[str, str]) -> str | None:
     (folder / "error.json").unlink(missing_ok=True)
     command = [sys.executable, "-P", finetuning_worker.__file__, str(folder), str(state)]
     # The caller's modules are found there too.
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    paths = os.pathsep.join([str(Path(__file__).parents[3]), *filter(None, sys.path)])
     own = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths}
     # The other end of this pipe closes with this process, however it ends, and so ends the other one.
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | own | environment) as process:

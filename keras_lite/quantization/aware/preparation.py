@@ -10,8 +10,8 @@
   0 to sqrt(6): two elementwise operators, as the layer before takes in the factor. XNNPACK does not take the operator
   of that name in int8.
 - Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
-- Pooling: see `keras_lite.quantization.pooling_preparation`; position embeddings and attention: see
-  `keras_lite.quantization.attention_preparation`.
+- Pooling: see `keras_lite.quantization.aware.pooling_preparation`; position embeddings and attention: see
+  `keras_lite.quantization.aware.attention_preparation`.
 - silu is x times a sigmoid: XNNPACK takes both operators in int8.
 - Rescaling and Normalization that no convolution at the input could take in become a 1x1 depthwise convolution.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
@@ -26,8 +26,9 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import last_operation
-from keras_lite.quantization.activation_steps import (
+from keras_lite.graph.input_scaling import scale_and_offset
+from keras_lite.graph.view import WEIGHTED, activation_name, is_relu
+from keras_lite.quantization.aware.activation_steps import (
     ROOT,
     HardSigmoidSteps,
     HardSwishSteps,
@@ -36,51 +37,48 @@ from keras_lite.quantization.activation_steps import (
     sigmoid,
     tanh,
 )
-from keras_lite.quantization.attention_preparation import position_embedding, strided_attention
-from keras_lite.quantization.int8_layers import annotate, int8_classes
-from keras_lite.quantization.pooling_preparation import average_pooling, max_pooling
-from keras_lite.quantization.to_tf_keras import (
+from keras_lite.quantization.aware.attention_preparation import position_embedding, strided_attention
+from keras_lite.quantization.aware.int8_layers import annotate, int8_classes
+from keras_lite.quantization.aware.neighbors import Neighbors
+from keras_lite.quantization.aware.pooling_preparation import average_pooling, max_pooling
+from keras_lite.quantization.aware.to_tf_keras import (
     Builder,
     Concatenation,
     Replacement,
-    activation_name,
-    calls,
     leave_out,
-    scale_and_offset,
     twin_layer,
 )
 
-_FOLDING = ("Conv2D", "DepthwiseConv2D", "Dense")
 # Layers whose int8 operator can cut its answers off. XNNPACK takes no ReLU that stands alone.
-_TAKING_RELU = (*_FOLDING, "Add", "BatchNormalization", "Multiply", "Normalization", "Rescaling", "Subtract")
+_TAKING_RELU = (*WEIGHTED, "Add", "BatchNormalization", "Multiply", "Normalization", "Rescaling", "Subtract")
 _KEPT_INSIDE = ("linear", "relu")
 
 
 def preparation_builders(flat: keras.Model) -> dict[str, Builder]:
     """Return the builders, by layer type, that rebuild `flat` annotated for TF-MOT."""
-    facts = _Facts(flat)
+    builders = _Builders(flat)
     return {
-        "Activation": facts.activation,
+        "Activation": builders.activation,
         "AveragePooling2D": average_pooling,
-        "BatchNormalization": facts.batch_normalization,
+        "BatchNormalization": builders.batch_normalization,
         "Concatenate": concatenate,
-        "Conv2D": facts.weighted,
-        "Cropping2D": facts.cropping,
-        "Dense": facts.weighted,
-        "DepthwiseConv2D": facts.depthwise,
+        "Conv2D": builders.weighted,
+        "Cropping2D": builders.cropping,
+        "Dense": builders.weighted,
+        "DepthwiseConv2D": builders.depthwise,
         "Dropout": leave_out,
         "MaxPooling2D": max_pooling,
-        "Multiply": facts.merged,
-        "Normalization": facts.rescaling,
+        "Multiply": builders.merged,
+        "Normalization": builders.rescaling,
         "PositionEmbedding": position_embedding,
-        "ReLU": facts.relu,
-        "Rescaling": facts.rescaling,
-        "Reshape": facts.reshape,
-        "Softmax": facts.dropped_at_end,
+        "ReLU": builders.relu,
+        "Rescaling": builders.rescaling,
+        "Reshape": builders.reshape,
+        "Softmax": builders.dropped_at_end,
         "SpatialDropout2D": leave_out,
         "StridedAttention": strided_attention,
-        "Subtract": facts.merged,
-        "UnitNormalization": facts.dropped_at_end,
+        "Subtract": builders.merged,
+        "UnitNormalization": builders.dropped_at_end,
     }
 
 
@@ -93,47 +91,18 @@ def concatenate(layer: keras.layers.Layer) -> Replacement:
     return [(Concatenation(layer.name, make), [])]
 
 
-class _Facts:
-    """What the rewriting of one layer must know about its neighbours."""
+class _Builders:
+    """How each layer is built, given its neighbors."""
 
     def __init__(self, flat: keras.Model):
         self.tf_keras = import_extra("tf_keras", "quantization")
-        self.before: dict[str, keras.layers.Layer | None] = {}
-        users: dict[int, list[keras.layers.Layer]] = {}
-        made_by: dict[int, keras.layers.Layer] = {}
-        for layer, inputs, output in calls(flat):
-            if layer.name in self.before:
-                raise InputError(
-                    f"Expected each layer with weights to be used once in a model to quantise, received "
-                    f"{layer.name} used twice; write as many layers, and give them the same weights."
-                )
-            self.before[layer.name] = made_by.get(id(inputs[0]))
-            made_by[id(output)] = layer
-            for tensor in inputs:
-                users.setdefault(id(tensor), []).append(layer)
-        last = flat.outputs[0]
-        self.last = last_operation(flat).name
-        self.only_user = {
-            layer.name: users[tensor][0]
-            for tensor, layer in made_by.items()
-            if len(users.get(tensor, [])) == 1 and tensor != id(last)
-        }
-
-    def _folds(self, layer: keras.layers.Layer | None, into: keras.layers.Layer | None) -> bool:
-        """Whether `layer` can be computed inside the convolution `into` that stands before it."""
-        return (
-            layer is not None
-            and into is not None
-            and type(into).__name__ in _FOLDING
-            and activation_name(into) == "linear"
-            and self.only_user.get(into.name) is layer
-        )
+        self.near = Neighbors(flat)
 
     def batch_normalization(self, layer: keras.layers.Layer) -> Replacement:
-        before = self.before[layer.name]
-        if self._folds(layer, before):
+        before = self.near.before[layer.name]
+        if self.near.folds(layer, before):
             [(twin, weights)] = _twin(layer)
-            if self._feeds_hard_swish(layer):
+            if self.near.feeds_hard_swish(layer):
                 gamma, beta, *statistics = weights
                 weights = [gamma / ROOT, beta / ROOT, *statistics]
             if type(before).__name__ != "DepthwiseConv2D":
@@ -150,7 +119,7 @@ class _Facts:
         bias = -np.asarray(layer.moving_mean) * kernel
         if layer.center:
             bias += np.asarray(layer.beta)
-        if self._feeds_hard_swish(layer):
+        if self.near.feeds_hard_swish(layer):
             kernel, bias = kernel / ROOT, bias / ROOT
         return [self._channelwise(layer, kernel, bias)]
 
@@ -166,24 +135,24 @@ class _Facts:
 
     def weighted(self, layer: keras.layers.Layer) -> Replacement:
         name = activation_name(layer)
-        if name == "softmax" and layer.name == self.last:
+        if name == "softmax" and layer.name == self.near.last:
             return _twin(layer, activation="linear")
-        if self._takes_hard_sigmoid(layer):
+        if self.near.takes_hard_sigmoid(layer):
             return self._saturating(layer)
         if name not in _KEPT_INSIDE:
             return [
                 *_twin(layer, activation="linear"),
                 *self._activation(f"{layer.name}_{name}", name, layer.output.shape, None),
             ]
-        if self._takes_relu(layer):
+        if self.near.takes_relu(layer):
             return _twin(layer, activation="relu")
         [(twin, weights)] = _twin(layer)
-        return [(twin, [values / ROOT for values in weights] if self._feeds_hard_swish(layer) else weights)]
+        return [(twin, [values / ROOT for values in weights] if self.near.feeds_hard_swish(layer) else weights)]
 
     def depthwise(self, layer: keras.layers.Layer) -> Replacement:
         [(twin, weights), *rest] = self.weighted(layer)
-        user = self.only_user.get(layer.name)
-        normalized = type(user).__name__ == "BatchNormalization" and self._folds(user, layer)
+        user = self.near.only_user.get(layer.name)
+        normalized = type(user).__name__ == "BatchNormalization" and self.near.folds(user, layer)
         return [(annotate(twin, int8_classes().DepthwiseConfig(not normalized)), weights), *rest]
 
     def _saturating(self, layer: keras.layers.Layer) -> Replacement:
@@ -199,11 +168,11 @@ class _Facts:
     def _output_config(self, layer: keras.layers.Layer) -> Any:
         """Return how a layer's output is quantised: not before a ReLU, which the operator takes in."""
         classes = int8_classes()
-        return classes.KeptConfig() if _cuts_off(self.only_user.get(layer.name)) else classes.OutputConfig()
+        return classes.KeptConfig() if is_relu(self.near.only_user.get(layer.name)) else classes.OutputConfig()
 
     def relu(self, layer: keras.layers.Layer) -> Replacement:
-        before = self.before[layer.name]
-        if before is not None and self._takes_relu(before):
+        before = self.near.before[layer.name]
+        if before is not None and self.near.takes_relu(before):
             return []
         if type(layer).__name__ == "ReLU" and (layer.threshold != 0.0 or layer.max_value == 0.0):
             raise InputError(
@@ -214,30 +183,26 @@ class _Facts:
 
     def _operator_for(self, layer: keras.layers.Layer) -> Replacement:
         """Return a convolution by 1 for a ReLU of an image that no operator before can take in."""
-        before, shape = self.before[layer.name], layer.input.shape
-        taken = type(before).__name__ in _TAKING_RELU and self.only_user.get(before.name) is layer
-        if taken or len(shape) != 4 or not _cuts_off(layer):
+        before, shape = self.near.before[layer.name], layer.input.shape
+        taken = type(before).__name__ in _TAKING_RELU and self.near.only_user.get(before.name) is layer
+        if taken or len(shape) != 4 or not is_relu(layer):
             return []
         convolution = self.tf_keras.layers.DepthwiseConv2D(
             1, use_bias=False, name=f"{layer.name}_operator", dtype="float32", trainable=False
         )
         return [(annotate(convolution, int8_classes().KeptConfig()), [np.ones((1, 1, shape[-1], 1), "float32")])]
 
-    def _takes_relu(self, layer: keras.layers.Layer) -> bool:
-        user = self.only_user.get(layer.name)
-        return type(layer).__name__ in _FOLDING and self._folds(user, layer) and _is_relu(user)
-
     def activation(self, layer: keras.layers.Layer) -> Replacement:
         name = activation_name(layer)
-        if name == "softmax" and layer.name == self.last:
+        if name == "softmax" and layer.name == self.near.last:
             return []
         if name == "relu":
             return self.relu(layer)
-        steps = self._activation(layer.name, name, layer.output.shape, self.before[layer.name])
+        steps = self._activation(layer.name, name, layer.output.shape, self.near.before[layer.name])
         return [*self._operator_for(layer), *steps] if name == "relu6" else steps
 
     def dropped_at_end(self, layer: keras.layers.Layer) -> Replacement:
-        return [] if layer.name == self.last else twin_layer(layer)
+        return [] if layer.name == self.near.last else twin_layer(layer)
 
     def _activation(self, name: str, activation: str, shape: tuple, before: keras.layers.Layer | None) -> Replacement:
         layers = self.tf_keras.layers
@@ -256,22 +221,14 @@ class _Facts:
         if activation == "gelu":
             return [(annotate(layers.Activation("gelu", name=name)), [])]
         if activation == "hard_sigmoid":
-            taken = before is not None and self._takes_hard_sigmoid(before) and activation_name(before) == "linear"
+            taken = before is not None and self.near.takes_hard_sigmoid(before) and activation_name(before) == "linear"
             return [] if taken else [(HardSigmoidSteps(name), [])]
         if activation == "hard_silu":
-            return [(HardSwishSteps(name, scaled=before is not None and self._feeds_hard_swish(before)), [])]
+            return [(HardSwishSteps(name, scaled=before is not None and self.near.feeds_hard_swish(before)), [])]
         raise InputError(
             "Expected an activation that int8 models can compute (relu, relu6, sigmoid, silu, hard_sigmoid, hard_silu, "
             f"gelu, tanh), received {activation} in layer {name}."
         )
-
-    def _takes_hard_sigmoid(self, layer: keras.layers.Layer) -> bool:
-        user = self.only_user.get(layer.name)
-        if type(layer).__name__ not in ("Conv2D", "Dense") or not layer.use_bias:
-            return False
-        if activation_name(layer) == "hard_sigmoid":
-            return not _joins(user)
-        return self._folds(user, layer) and _is_hard_sigmoid(user) and not _joins(self.only_user.get(user.name))
 
     def rescaling(self, layer: keras.layers.Layer) -> Replacement:
         scale, offset = scale_and_offset(layer)
@@ -291,17 +248,8 @@ class _Facts:
             steps.append((annotate(shift), []))
         return steps
 
-    def _feeds_hard_swish(self, layer: keras.layers.Layer) -> bool:
-        """Whether a layer gives x / sqrt(6) to the hard_swish that alone takes its output."""
-        user = self.only_user.get(layer.name)
-        if type(user).__name__ != "Activation" or activation_name(user) != "hard_silu":
-            return False
-        if type(layer).__name__ == "BatchNormalization":
-            return layer.scale and layer.center
-        return type(layer).__name__ in _FOLDING and activation_name(layer) == "linear"
-
     def cropping(self, layer: keras.layers.Layer) -> Replacement:
-        if not self._crops_channels(layer):
+        if not self.near.crops_channels(layer):
             return twin_layer(layer)
         [_, (start, rest)] = layer.cropping
         classes = int8_classes()
@@ -309,49 +257,10 @@ class _Facts:
         return [(annotate(crop, classes.KeptConfig()), [])]
 
     def reshape(self, layer: keras.layers.Layer) -> Replacement:
-        around = (self.before[layer.name], self.only_user.get(layer.name))
-        return [] if any(map(self._crops_channels, around)) else twin_layer(layer)
-
-    def _crops_channels(self, layer: keras.layers.Layer | None) -> bool:
-        """Whether a layer is the crop in `keras_lite.layers.ChannelSlice`."""
-        if type(layer).__name__ != "Cropping2D":
-            return False
-        before, behind = self.before[layer.name], self.only_user.get(layer.name)
-        if type(before).__name__ != "Reshape" or type(behind).__name__ != "Reshape":
-            return False
-        shape = before.input.shape
-        return (
-            len(shape) == 4
-            and self.only_user.get(before.name) is layer
-            and tuple(before.output.shape[1:]) == (shape[1] * shape[2], shape[3], 1)
-            and tuple(behind.output.shape[1:3]) == tuple(shape[1:3])
-            and tuple(layer.cropping[0]) == (0, 0)
-        )
+        around = (self.near.before[layer.name], self.near.only_user.get(layer.name))
+        return [] if any(map(self.near.crops_channels, around)) else twin_layer(layer)
 
 
 def _twin(layer: keras.layers.Layer, **changes: Any) -> Replacement:
     """Build the twin of a layer with weights; frozen ones, and those that hold the input's scale, stay in training."""
     return twin_layer(layer, trainable=layer.trainable, **changes)
-
-
-def _joins(layer: keras.layers.Layer | None) -> bool:
-    """Whether a layer gives what it takes another range, so that the one before can't cut off by its own."""
-    return type(layer).__name__ == "Concatenate"
-
-
-def _is_hard_sigmoid(layer: keras.layers.Layer) -> bool:
-    return type(layer).__name__ == "Activation" and activation_name(layer) == "hard_sigmoid"
-
-
-def _cuts_off(layer: keras.layers.Layer | None) -> bool:
-    """Whether a layer is a ReLU of any kind, which an operator before it takes in."""
-    return type(layer).__name__ == "ReLU" or (
-        type(layer).__name__ == "Activation" and activation_name(layer) in ("relu", "relu6")
-    )
-
-
-def _is_relu(layer: keras.layers.Layer) -> bool:
-    if type(layer).__name__ == "Activation":
-        return activation_name(layer) == "relu"
-    plain = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
-    return type(layer).__name__ == "ReLU" and all(getattr(layer, name) == value for name, value in plain.items())

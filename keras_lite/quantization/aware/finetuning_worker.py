@@ -1,4 +1,4 @@
-"""The process that `keras_lite.quantization.finetuning_process` trains in.
+"""The process that `keras_lite.quantization.aware.finetuning_process` trains in.
 
     python finetuning_worker.py FOLDER STATE.npz
 

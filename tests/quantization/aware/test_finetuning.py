@@ -8,7 +8,7 @@ from small_classifier import DyingBatches, KilledError, scramble
 from keras_lite.data import ArraySource, Batches, Preprocessing
 from keras_lite.errors import InputError
 from keras_lite.quantization import calibrate, finetune, quantize_aware
-from keras_lite.quantization.quantize_aware import is_finetuned
+from keras_lite.quantization.aware.quantize_aware import is_finetuned
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers

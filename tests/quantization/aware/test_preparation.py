@@ -3,14 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from small_classifier import SIZE, carnet_like, colour_images, scramble
+from small_classifier import SIZE, colour_images, scramble
 
-from keras_lite.errors import InputError
-from keras_lite.graph import flatten
 from keras_lite.layers import AttentionDownsampling, ChannelShuffle, ChannelSlice, PositionAwareCircularConv
 from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.quantization.calibration import least_error_range
-from keras_lite.quantization.dead_channels import mend_dead_channels
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -70,54 +66,3 @@ def test_depthwise_kernel_is_rounded_channel_by_channel():
     rounded = np.asarray(quantizer(kernel, False, {}))
     steps = np.abs(kernel).max(axis=(0, 1), keepdims=True) / 127
     np.testing.assert_allclose(rounded, np.rint(kernel / steps) * steps, rtol=1e-4)
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
-def test_range_of_least_error(scale):
-    """Against a search by brute force over values themselves."""
-    rng = np.random.default_rng(0)
-    values = np.append(rng.normal(size=200_000), [8.0, -3.0]).astype("float32") * scale
-    counts = np.histogram(values, 2048, (values.min(), values.max()))[0]
-
-    low, high = least_error_range(counts, float(values.min()), float(values.max()))
-
-    def error(low, high):
-        step = (high - low) / 255
-        return np.square(np.clip(np.rint((values - low) / step), 0, 255) * step + low - values).mean()
-
-    best = min(error(a, b) for a in values.min() * np.linspace(0.6, 1, 9) for b in np.linspace(3, 8, 30) * scale)
-    assert error(low, high) < 1.1 * best
-    assert error(low, high) < error(values.min(), values.max())
-    assert high < 7 * scale  # the one value out there is cut off
-    assert least_error_range(counts, 0.0, 0.0) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize("what", ["kernel", "gamma", "layer"])
-def test_dead_channels_are_mended_without_changing_an_answer(what):
-    model = flatten(carnet_like())
-    scramble(model)
-    stem = model.get_layer("stem")
-    norm = next(layer for layer in model.layers if type(layer).__name__ == "BatchNormalization")
-    if what == "gamma":
-        norm.gamma.assign(np.where(np.arange(8) == 3, 1e-20, norm.gamma))
-    else:
-        [kernel] = stem.get_weights()
-        kernel[..., slice(None) if what == "layer" else 3] = 0.0
-        stem.set_weights([kernel])
-    images, _ = colour_images(8, seed=1)
-    before = model.predict(images, verbose=0)
-
-    [text] = mend_dead_channels(model)
-
-    assert text == f"stem (channels {'0, 1, 2, 3, 4, 5, 6, 7' if what == 'layer' else 3})"
-    after = model.predict(images, verbose=0)
-    assert np.abs(after - before).max() < 2e-3 * np.abs(before).max()
-    assert np.abs(stem.get_weights()[0]).max(axis=(0, 1, 2)).min() > 0
-    assert mend_dead_channels(model) == []
-
-
-def test_weights_that_are_no_numbers_are_named():
-    model = carnet_like()
-    model.get_layer("stem").set_weights([np.full((3, 3, 3, 8), np.nan)])
-    with pytest.raises(InputError, match="inf or nan in layer stem"):
-        quantize_aware(model)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import import_extra
-from keras_lite.quantization.int8_layers import annotate, int8_classes
+from keras_lite.quantization.aware.int8_layers import annotate, int8_classes
 
 ROOT = 6.0**0.5
 

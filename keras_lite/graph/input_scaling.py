@@ -6,13 +6,14 @@ nothing: padding is zero behind the scaling, not before. Otherwise the scaling b
 both cases the file takes the pixels themselves, and its input's scale and zero point are theirs.
 """
 
-from typing import Any
+import collections
 
 import keras
 import numpy as np
 
+from keras_lite.errors import InputError
 from keras_lite.graph.cloning import clone, copy_layer
-from keras_lite.quantization.to_tf_keras import LEFT_OUT, calls, scale_and_offset
+from keras_lite.graph.view import IDLE, View
 
 layers = keras.layers
 
@@ -60,6 +61,26 @@ def input_scaling(flat: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
     return _scaling_by(chain, flat.inputs[0].shape[-1])
 
 
+def scale_and_offset(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a Rescaling or Normalization multiplies by and adds: two numbers, or two for each channel.
+
+    Raises:
+        InputError: If the numbers differ along another axis than the channels.
+    """
+    if type(layer).__name__ == "Rescaling":
+        scale, offset = (np.asarray(value, "float64") for value in (layer.scale, layer.offset))
+    else:
+        mean, variance = (np.asarray(keras.ops.convert_to_numpy(x), "float64") for x in (layer.mean, layer.variance))
+        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+        scale, offset = (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)
+    if any(values.size not in (1, values.shape[-1]) for values in (scale, offset) if values.ndim):
+        raise InputError(
+            f"Expected numbers for the whole image or for each channel, received layer {layer.name} "
+            f"({type(layer).__name__}) with an array of shape {scale.shape}."
+        )
+    return tuple(values.reshape(-1) if values.size > 1 else values.reshape(()) for values in (scale, offset))
+
+
 def _scaling_by(chain: list[keras.layers.Layer], channels: int) -> tuple[np.ndarray, np.ndarray] | None:
     scaling = [layer for layer in chain if type(layer).__name__ in _SCALING]
     scale, offset = np.ones(channels), np.zeros(channels)
@@ -71,22 +92,18 @@ def _scaling_by(chain: list[keras.layers.Layer], channels: int) -> tuple[np.ndar
 
 def _scaling_layers(flat: keras.Model) -> tuple[list[keras.layers.Layer], list[keras.layers.Layer]]:
     """Return the layers between the input and the first that is more than scaling, and the layers behind those."""
-    users: dict[int, list[tuple[keras.layers.Layer, Any]]] = {}
-    uses: dict[str, int] = {}
-    for layer, inputs, output in calls(flat):
-        uses[layer.name] = uses.get(layer.name, 0) + 1
-        for tensor in inputs:
-            users.setdefault(id(tensor), []).append((layer, output))
+    view = View(flat, layers_only=True)
+    uses = collections.Counter(call.operation.name for call in view.calls)
     chain: list[keras.layers.Layer] = []
     tensor = flat.inputs[0]
     while tensor is not flat.outputs[0]:
-        behind = users.get(id(tensor), [])
-        passes = len(behind) == 1 and type(behind[0][0]).__name__ in (*_SCALING, *LEFT_OUT)
-        if not passes or uses[behind[0][0].name] > 1:
+        behind = view.consumers(tensor)
+        passes = len(behind) == 1 and type(behind[0].operation).__name__ in (*_SCALING, *IDLE)
+        if not passes or uses[behind[0].operation.name] > 1:
             break
-        [(layer, tensor)] = behind
+        [(layer, _, [tensor])] = behind
         chain.append(layer)
-    last = [layer for layer, _ in users.get(id(tensor), [])]
+    last = [call.operation for call in view.consumers(tensor)]
     return chain, last if all(uses[layer.name] == 1 for layer in last) and tensor is not flat.outputs[0] else []
 
 

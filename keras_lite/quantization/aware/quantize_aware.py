@@ -7,12 +7,12 @@ import keras
 
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
-from keras_lite.quantization.dead_channels import mend_dead_channels
-from keras_lite.quantization.int8_layers import int8_classes
-from keras_lite.quantization.preparation import preparation_builders
-from keras_lite.quantization.refusals import refusal
-from keras_lite.quantization.rewriting import rewrite
-from keras_lite.quantization.to_tf_keras import default_builders, rebuild
+from keras_lite.graph.dead_channels import mend_dead_channels
+from keras_lite.graph.refusals import refusal
+from keras_lite.graph.rewriting import rewrite
+from keras_lite.quantization.aware.int8_layers import int8_classes
+from keras_lite.quantization.aware.preparation import preparation_builders
+from keras_lite.quantization.aware.to_tf_keras import default_builders, rebuild
 
 _FINETUNED = "keras_lite_finetuned"
 
@@ -20,11 +20,11 @@ _FINETUNED = "keras_lite_finetuned"
 def quantize_aware(model: keras.Model) -> Any:
     """Return a model for quantisation-aware training: `model` with weights and activations rounded to 8 bits.
 
-    The model is flattened and rewritten (see `keras_lite.quantization.rewriting`), its dead channels are mended (and
-    printed; see `keras_lite.quantization.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
-    would be missing (see `keras_lite.quantization.preparation`), and given fake quantisation by TF-MOT. Its activation
-    ranges mean nothing until `calibrate` has seen images; then `finetune` trains it, and `keras_lite.export.to_tflite`
-    writes it.
+    The model is flattened and rewritten (see `keras_lite.graph.rewriting`), its dead channels are mended (and
+    printed; see `keras_lite.graph.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
+    would be missing (see `keras_lite.quantization.aware.preparation`), and given fake quantisation by TF-MOT. Its
+    activation ranges mean nothing until `calibrate` has seen images; then `finetune` trains it, and
+    `keras_lite.export.to_tflite` writes it.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", CVPR 2018 (arXiv:1712.05877).

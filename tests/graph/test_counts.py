@@ -3,8 +3,8 @@
 import keras
 import pytest
 
+from keras_lite.graph import count
 from keras_lite.layers import StridedAttention
-from keras_lite.profiling import profile
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -33,7 +33,7 @@ layers = keras.layers
     ids=lambda value: getattr(value, "name", None),
 )
 def test_by_hand(shape, layer, macs):
-    found = profile(keras.Sequential([keras.Input(shape), layer]))
+    found = count(keras.Sequential([keras.Input(shape), layer]))
     assert found.macs == macs
     assert found.not_counted == ()
     assert found.parameters == layer.count_params()
@@ -41,12 +41,12 @@ def test_by_hand(shape, layer, macs):
 
 def test_channels_first():
     model = keras.Sequential([keras.Input((4, 9, 8)), layers.Conv2D(6, 3, data_format="channels_first")])
-    assert profile(model).macs == 7 * 6 * 9 * 4 * 6
+    assert count(model).macs == 7 * 6 * 9 * 4 * 6
 
 
 def attention(layer, *shapes):
     inputs = [keras.Input(shape) for shape in shapes]
-    return profile(keras.Model(inputs, layer(*inputs)))
+    return count(keras.Model(inputs, layer(*inputs)))
 
 
 def test_attention_is_counted_as_far_as_weights_go():
@@ -68,7 +68,7 @@ def test_attention_is_counted_as_far_as_weights_go():
     ],
 )
 def test_what_is_not_counted_is_named(layer, text):
-    found = profile(keras.Sequential([keras.Input((5, 4)), layer, layers.Flatten(), layers.Dense(2, use_bias=False)]))
+    found = count(keras.Sequential([keras.Input((5, 4)), layer, layers.Flatten(), layers.Dense(2, use_bias=False)]))
     assert found.not_counted == (text,)
     assert str(found).splitlines()[-1] == f"not counted: {text}"
     for line in str(found).splitlines():
@@ -80,15 +80,15 @@ def test_products_of_activations_are_named():
     turned = keras.ops.matmul(inputs, keras.ops.transpose(inputs, (0, 2, 1)))
     attended = layers.Attention(name="first")([turned, inputs])
     attended = layers.Attention(name="second")([attended, inputs])
-    texts = profile(keras.Model(inputs, layers.Dot(2, name="dot")([attended, inputs]))).not_counted
+    texts = count(keras.Model(inputs, layers.Dot(2, name="dot")([attended, inputs]))).not_counted
     assert "products between activations in Attention (first, second)" in texts
     assert "products between activations in Dot (dot)" in texts
     assert any(text.startswith("products between activations in Matmul") for text in texts)
     images = [keras.Input(shape) for shape in ((2, 2, 16), (4, 4, 16), (4, 4, 32))]
-    found = profile(keras.Model(images, StridedAttention(name="strided")(images)))
+    found = count(keras.Model(images, StridedAttention(name="strided")(images)))
     assert found.not_counted == ("products between activations in StridedAttention (strided)",)
 
 
 @pytest.mark.parametrize("build", [keras.applications.MobileNetV3Small, keras.applications.ConvNeXtTiny])
 def test_nothing_is_left_out_of_common_networks(build):
-    assert profile(build(weights=None, input_shape=(64, 64, 3))).not_counted == ()
+    assert count(build(weights=None, input_shape=(64, 64, 3))).not_counted == ()

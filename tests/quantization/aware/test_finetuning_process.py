@@ -11,9 +11,10 @@ from small_classifier import scramble
 
 from keras_lite.data import ArraySource, Batches, Preprocessing
 from keras_lite.errors import InputError
-from keras_lite.quantization import calibrate, finetune, finetuning_worker, quantize_aware
-from keras_lite.quantization.finetuning_process import finetune_apart
-from keras_lite.quantization.quantize_aware import is_finetuned
+from keras_lite.quantization import calibrate, finetune, quantize_aware
+from keras_lite.quantization.aware import finetuning_worker
+from keras_lite.quantization.aware.finetuning_process import finetune_apart
+from keras_lite.quantization.aware.quantize_aware import is_finetuned
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -149,7 +150,7 @@ def test_a_source_that_no_other_process_knows_trains_here(start, monkeypatch):
 
 PARENT = """
 import pathlib, sys
-from keras_lite.quantization import finetuning_process, finetuning_worker
+from keras_lite.quantization.aware import finetuning_process, finetuning_worker
 finetuning_worker.__file__ = sys.argv[1]
 finetuning_process._run(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[2], "state.npz"), {})
 """

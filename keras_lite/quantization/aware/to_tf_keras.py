@@ -1,16 +1,18 @@
 """Carrying a Keras 3 model of any backend over to tf_keras, which TF-MOT and the TFLite converter understand."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import flatten, walk
-from keras_lite.quantization.own_layers import own_builders
-from keras_lite.quantization.refusals import refusal
+from keras_lite.graph import flatten
+from keras_lite.graph.input_scaling import scale_and_offset
+from keras_lite.graph.refusals import refusal
+from keras_lite.graph.view import IDLE, activation_name, layer_calls
+from keras_lite.quantization.aware.own_layers import own_builders
 
 # What stands in the tf_keras model for one Keras 3 layer: tf_keras layers, called one after the other, each with its
 # weights in the order of `get_weights`. An empty list leaves the layer out.
@@ -54,26 +56,6 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "UpSampling2D": ("size", "interpolation"),
     "ZeroPadding2D": ("padding",),
 }
-
-# Layers that do nothing when a model predicts.
-LEFT_OUT = (
-    "ActivityRegularization",
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Identity",
-    "RandomBrightness",
-    "RandomColorJitter",
-    "RandomContrast",
-    "RandomFlip",
-    "RandomGrayscale",
-    "RandomHue",
-    "RandomRotation",
-    "RandomSaturation",
-    "RandomShear",
-    "RandomTranslation",
-    "RandomZoom",
-)
 
 # More inputs XNNPACK leaves to the built-in kernels.
 _JOINED_AT_ONCE = 4
@@ -130,7 +112,7 @@ def rebuild(flat: keras.Model, builders: dict[str, Builder], tf_keras: Any) -> A
     first = tensors[id(source)]
     weights = []
     replacements: dict[str, Replacement] = {}
-    for layer, inputs, output in calls(flat):
+    for layer, inputs, [output] in layer_calls(flat):
         if layer.name not in replacements:
             replacements[layer.name] = _replacement(layer, builders)
             weights += replacements[layer.name]
@@ -145,27 +127,10 @@ def rebuild(flat: keras.Model, builders: dict[str, Builder], tf_keras: Any) -> A
     return twin
 
 
-def calls(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, list[Any], Any]]:
-    """Yield each call of a layer in a functional model: the layer, its input tensors, its output; inputs first.
-
-    Raises:
-        InputError: If a call is of an operation that is no layer, or answers with several tensors.
-    """
-    for layer, inputs, outputs in walk(model):
-        is_layer = isinstance(layer, keras.layers.Layer)
-        if not is_layer or len(outputs) != 1:
-            why = "it has several outputs" if is_layer else refusal(type(layer).__name__, is_layer)
-            raise InputError(
-                "Expected every step of the model to be a layer with one output, "
-                f"received {layer.name} ({type(layer).__name__}): {why}."
-            )
-        yield layer, inputs, outputs[0]
-
-
 def default_builders() -> dict[str, Builder]:
     """Return what to build in tf_keras for each known layer type, by the type's name."""
     builders: dict[str, Builder] = dict.fromkeys(_ARGUMENTS, twin_layer)
-    builders |= dict.fromkeys(LEFT_OUT, leave_out)
+    builders |= dict.fromkeys(IDLE, leave_out)
     return {**builders, "Concatenate": _concatenate, "LeakyReLU": _leaky_relu, "Normalization": _normalization}
 
 
@@ -237,31 +202,6 @@ def _normalization(layer: keras.layers.Layer) -> Replacement:
     scale, offset = scale_and_offset(layer)
     tf_keras = import_extra("tf_keras", "quantization")
     return [(tf_keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=layer.name, dtype="float32"), [])]
-
-
-def scale_and_offset(layer: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a Rescaling or Normalization multiplies by and adds: two numbers, or two for each channel.
-
-    Raises:
-        InputError: If the numbers differ along another axis than the channels.
-    """
-    if type(layer).__name__ == "Rescaling":
-        scale, offset = (np.asarray(value, "float64") for value in (layer.scale, layer.offset))
-    else:
-        mean, variance = (np.asarray(keras.ops.convert_to_numpy(x), "float64") for x in (layer.mean, layer.variance))
-        deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
-        scale, offset = (deviation, mean) if layer.invert else (1.0 / deviation, -mean / deviation)
-    if any(values.size not in (1, values.shape[-1]) for values in (scale, offset) if values.ndim):
-        raise InputError(
-            f"Expected numbers for the whole image or for each channel, received layer {layer.name} "
-            f"({type(layer).__name__}) with an array of shape {scale.shape}."
-        )
-    return tuple(values.reshape(-1) if values.size > 1 else values.reshape(()) for values in (scale, offset))
-
-
-def activation_name(layer: keras.layers.Layer) -> str:
-    """Return the Keras 3 name of a layer's activation."""
-    return keras.activations.serialize(layer.activation) if layer.activation else "linear"
 
 
 def hard_sigmoid(inputs: Any) -> Any:
