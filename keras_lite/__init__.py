@@ -1,6 +1,7 @@
 """Light vision networks for phones, in Keras 3.
 
-Rooms are imported when they are first used, except for the layers: `import keras_lite` needs Keras and NumPy alone.
+Rooms are imported when they are first used, except for the layers and the networks: their files register the families
+that `keras_lite.checkpoints` knows. `import keras_lite` needs Keras and NumPy alone.
 """
 
 import importlib
@@ -13,7 +14,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 import keras  # noqa: F401  (the first import fixes the backend)
 
-from keras_lite import layers
+from keras_lite import applications, layers
 
 __version__ = "0.1.0"
 __all__ = [

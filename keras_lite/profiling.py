@@ -200,7 +200,8 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     shape = tuple(flat.inputs[0].shape[1:])
     if None in shape:
         raise InputError(f"Expected input_shape, because the input of {model.name} has the open shape {shape}.")
-    unseen = getattr(checkpoints.family_of(model), "UNSEEN_BY_THOP", None)
+    family = checkpoints.family_of(model)
+    unseen = family.unseen_by_thop if family else None
     layers = tuple(
         dataclasses.replace(
             _profile_node(operation, node, count_parameters=(index == 0)),
