@@ -15,7 +15,10 @@ if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
-__all__ = [
+# Modules that register families of networks, see `keras_lite.checkpoints.register`; they are imported when the first is
+# asked for. A module of your own may be added.
+FAMILY_MODULES = ["keras_lite.applications"]
+_ROOMS = [
     "applications",
     "checkpoints",
     "data",
@@ -30,10 +33,11 @@ __all__ = [
     "runtime",
     "training",
 ]
+__all__ = ["FAMILY_MODULES", *_ROOMS]
 
 
 def __getattr__(name: str):
-    if name in __all__:
+    if name in _ROOMS:
         return importlib.import_module(f"keras_lite.{name}")
     raise AttributeError(f"module 'keras_lite' has no attribute {name!r}")
 

@@ -108,6 +108,7 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     1600720576
     """
     counts = count(model, input_shape)
-    unseen = getattr(checkpoints.family_of(model), "UNSEEN_BY_THOP", None)
+    family = checkpoints.family_of(model)
+    unseen = family.unseen_by_thop if family else None
     names = (layer.name for layer in counts.layers if unseen is not None and re.fullmatch(unseen, layer.name))
     return Profile(counts.name, counts.input_shape, counts.layers, counts.trainable, frozenset(names))

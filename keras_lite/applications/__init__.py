@@ -1,9 +1,10 @@
-"""Networks, each a function that returns a functional `keras.Model`, as in `keras.applications`."""
+"""Networks, each a function that returns a functional `keras.Model`, as in `keras.applications`.
 
-import fnmatch
-import inspect
+Each file with a family of networks registers it, see `keras_lite.checkpoints.register`; importing this package fills
+the registry.
+"""
 
-import keras
+from fnmatch import fnmatchcase
 
 from keras_lite.applications import (
     bsconv_mobilenet_v3,
@@ -34,7 +35,9 @@ from keras_lite.applications.mobilenet_v3 import MobileNetV3Large, MobileNetV3Sm
 from keras_lite.applications.parc_mobilenet_v2 import ParCMobileNetV2
 from keras_lite.applications.preactivation_resnet import ResNet18
 from keras_lite.applications.shufflenet_v2 import ShuffleNetV2
-from keras_lite.errors import InputError
+from keras_lite.applications.structure import network_of
+from keras_lite.checkpoints import registry
+from keras_lite.checkpoints.registry import create
 
 __all__ = [
     "BSConvMobileNetV3Large",
@@ -73,77 +76,29 @@ __all__ = [
     "shufflenet_v2",
 ]
 
-FAMILIES = (
-    carnet,
-    preactivation_resnet,
-    mobilenet_v3,
-    ghostnet,
-    parc_mobilenet_v2,
-    shufflenet_v2,
-    bsconv_mobilenet_v3,
-    cifar_resnet,
-    efficient_resnet,
-    imagenet_resnet,
-    mobilenet_v1,
-    mobilenet_v2,
-)
 
-_MODELS = {
-    "bsconv_mobilenet_v3_large": BSConvMobileNetV3Large,
-    "bsconv_mobilenet_v3_small": BSConvMobileNetV3Small,
-    "carnet18": CARNet18,
-    "cifar_preresnet": CifarPreResNet,
-    "cifar_resnet": CifarResNet,
-    "efficient_resnet": EfficientResNet,
-    "ghostnet": GhostNet,
-    "imagenet_preresnet": ImageNetPreResNet,
-    "imagenet_resnet": ImageNetResNet,
-    "mobilenet_v1": MobileNetV1,
-    "mobilenet_v2": MobileNetV2,
-    "mobilenet_v3_large": MobileNetV3Large,
-    "mobilenet_v3_small": MobileNetV3Small,
-    "parc_mobilenet_v2": ParCMobileNetV2,
-    "resnet18": ResNet18,
-    "shufflenet_v2": ShuffleNetV2,
-    "wide_resnet": WideResNet,
-}
-
-
-def list_models(pattern: str = "*") -> list[str]:
-    """Return the sorted names of the networks that match a pattern.
+def list_models(pattern: str = "*", family: str = "*", weights: str | None = None) -> list[str]:
+    """Return the sorted names of the networks that match patterns, in which `*` stands for any text.
 
     Args:
-        pattern: A name in which `*` stands for any text.
+        pattern: Of the network's name.
+        family: Of the name of its family: that of its file, such as `"mobilenet_v3"`.
+        weights: Of the name of weights that the network can be made with, if it gets the arguments they are for:
+            `"imagenet"` or a data set's, such as `"cifar100"`. `None`: networks without any too.
 
     Example:
 
     >>> keras_lite.applications.list_models("*18")
     ['carnet18', 'resnet18']
+    >>> keras_lite.applications.list_models(family="cifar_resnet")
+    ['cifar_preresnet', 'cifar_resnet', 'wide_resnet']
+    >>> keras_lite.applications.list_models("mobilenet*", weights="imagenet")
+    ['mobilenet_v2', 'mobilenet_v3_large', 'mobilenet_v3_small']
     """
-    return sorted(fnmatch.filter(_MODELS, pattern))
-
-
-def create(name: str, **options) -> keras.Model:
-    """Build a network by its name.
-
-    Args:
-        name: One of `list_models()`.
-        **options: Arguments of the network's function.
-
-    Returns:
-        A functional `keras.Model`.
-
-    Raises:
-        InputError: If there is no network of that name, or it has no such argument.
-
-    Example:
-
-    >>> keras_lite.applications.create("carnet18", classes=10).output_shape
-    (None, 10)
-    """
-    if name not in _MODELS:
-        raise InputError(f"Expected a network's name, one of {', '.join(list_models())}; received {name!r}.")
-    unknown = sorted(options.keys() - inspect.signature(_MODELS[name]).parameters.keys())
-    if unknown:
-        raise InputError(f"Expected arguments of {_MODELS[name].__name__}, received {', '.join(unknown)}.")
-    return _MODELS[name](**options)
+    found = {network for known in registry.families() if fnmatchcase(known.name, family) for network in known.builders}
+    if weights is not None:
+        with_weights = {network_of(kept.network) for kept in list_weights(name=weights)}
+        if fnmatchcase("imagenet", weights):
+            with_weights |= {network_of(published.network) for published in imagenet_weights.WEIGHTS}
+        found &= with_weights
+    return sorted(network for network in found if fnmatchcase(network, pattern))

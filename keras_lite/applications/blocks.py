@@ -165,6 +165,20 @@ def rounded(value: float, divisor: int = 8) -> int:
     return nearest + divisor if nearest < 0.9 * value else nearest
 
 
+def likely_widths(filters: int, of_one: int) -> list[dict[str, float]]:
+    """Return the arguments `alpha` that may give a first convolution its filters, the likeliest first; 1 is left out.
+
+    Filters are rounded to multiples of 8, so there are several.
+
+    Args:
+        filters: The convolution's.
+        of_one: What it has with `alpha=1`.
+    """
+    usual = [alpha for alpha in (0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 1.4) if abs(alpha * of_one - filters) <= 8]
+    alphas = sorted(dict.fromkeys([filters / of_one, *usual]), key=lambda alpha: abs(alpha * of_one - filters))
+    return [{} if alpha == 1 else {"alpha": alpha} for alpha in alphas]
+
+
 def check_options(stem: str, downsampling: str) -> None:
     """Raise InputError unless both are known."""
     for argument, value, known in (("stem", stem, STEMS), ("downsampling", downsampling, DOWNSAMPLINGS)):

@@ -6,6 +6,7 @@ Source: Haase and Amthor, "Rethinking Depthwise Separable Convolutions", CVPR 20
 import keras
 
 from keras_lite.applications import common
+from keras_lite.checkpoints.registry import CLASSIFIER, HIDDEN, Names
 from keras_lite.errors import InputError
 from keras_lite.layers import BatchNormalization
 from keras_lite.layers.bsconv import CONVOLUTIONS
@@ -26,12 +27,17 @@ _PARTS = {
 }
 
 # Dense layers here and 1x1 convolutions in PyTorch.
-TORCH_CONVOLUTIONS = (common.CLASSIFIER, "hidden")
+TORCH_CONVOLUTIONS = (CLASSIFIER, HIDDEN)
 
 
 def torch_names_of_convolution(name: str, module: str) -> dict[str, str]:
-    """Return the entries of `TORCH_NAMES` for a convolution of any kind."""
+    """Return a family's `torch_names` of a convolution of any kind."""
     return {name + part: module + torch_part for part, torch_part in _PARTS.items()}
+
+
+def has_separable_units(names: Names) -> bool:
+    """Whether a state dict has units of a depthwise and a 1x1 convolution, as MobileNetV1 alone."""
+    return any(names.shape(f"stage1.unit1.conv_{part}.conv.weight") for part in ("dw", "pw"))
 
 
 def check_options(convolution: str, convolution_options: dict | None, known: tuple[str, ...], why: str) -> None:

@@ -8,22 +8,17 @@ Depthwise Separable Convolutions", CVPR 2020 (arXiv:2003.13549).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 
 from keras_lite.applications import blocks, bsconv_library, common, inverted_residuals
 from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
 from keras_lite.applications.inverted_residuals import Network, Stage
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.layers.initializers import kaiming_uniform
 
-__all__ = [
-    "TORCH_CONVOLUTIONS",
-    "BSConvMobileNetV3Large",
-    "BSConvMobileNetV3Small",
-    "preprocess_input",
-    "torch_names",
-]
+__all__ = ["BSConvMobileNetV3Large", "BSConvMobileNetV3Small", "preprocess_input"]
 
 # Output channels, channels between, stride for large images, stride for small ones, kernel, activation, attention.
 LARGE = (
@@ -239,3 +234,25 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
         "last_attention_excite": "backbone.final_se.conv2",
         "hidden": "backbone.final_conv2.conv",
     }
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if inverted_residuals.is_likely(names) and not names.shape("final_conv.conv.weight"):
+        size = "small" if names.shape("stage1.unit1.se_unit.conv1.weight") else "large"
+        for options in blocks.likely_widths(names.filters("init_conv.conv.weight"), 16):
+            yield Call(f"bsconv_mobilenet_v3_{size}", options)
+
+
+register(
+    Family(
+        "bsconv_mobilenet_v3",
+        {
+            "bsconv_mobilenet_v3_large": BSConvMobileNetV3Large,
+            "bsconv_mobilenet_v3_small": BSConvMobileNetV3Small,
+        },
+        torch_names,
+        TORCH_CONVOLUTIONS,
+        guess=_guess,
+        member=Call("bsconv_mobilenet_v3_small"),
+    )
+)

@@ -4,17 +4,19 @@ Source: CARNet, whose table on 100 sports classes gives 0.65M parameters and 1.6
 """
 
 import os
+from collections.abc import Iterator
 
 import keras
 
 from keras_lite.applications import common
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.layers import BatchNormalization, GroupConvBlock
 from keras_lite.layers.initializers import pytorch_uniform
 
 STAGE_FILTERS = (64, 128, 256, 512)
 
-# For keras_lite.checkpoints: the flattened layer's name -> the module's name in the PyTorch network.
-TORCH_NAMES = {
+# The flattened layer's name -> the module's name in the PyTorch network.
+_TORCH_NAMES = {
     r"stem_convolution": "conv1",
     r"stem_batch_norm": "bn1",
     r"stage(?P<stage>\d)_block(?P<block>\d)_convolution": "layer{stage}.{block_from_0}.conv1",
@@ -120,3 +122,19 @@ def preprocess_input(x):
     2.2489082969432315
     """
     return keras.applications.imagenet_utils.preprocess_input(x, data_format="channels_last", mode="torch")
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("layer1.0.attn.fc1.weight"):
+        yield Call("carnet18")
+
+
+register(
+    Family(
+        "carnet",
+        {"carnet18": CARNet18},
+        _TORCH_NAMES,
+        guess=_guess,
+        member=Call("carnet18", {"input_shape": (48, 48, 3)}),
+    )
+)

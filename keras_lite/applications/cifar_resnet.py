@@ -8,6 +8,7 @@ Networks", ECCV 2016 (arXiv:1603.05027); Zagoruyko and Komodakis, "Wide Residual
 """
 
 import os
+from collections.abc import Iterator
 
 import keras
 
@@ -15,9 +16,10 @@ from keras_lite.applications import bsconv_library, common, residual_units
 from keras_lite.applications.bsconv_library import preprocess_input
 from keras_lite.applications.residual_units import Units, torch_names
 from keras_lite.applications.torchvision_form import torch_convolutions
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.errors import InputError
 
-__all__ = ["CifarPreResNet", "CifarResNet", "WideResNet", "preprocess_input", "torch_convolutions", "torch_names"]
+__all__ = ["CifarPreResNet", "CifarResNet", "WideResNet", "preprocess_input"]
 
 STAGE_FILTERS = (16, 32, 64)
 
@@ -253,3 +255,28 @@ def _stages(x, unit, stage_filters, units_per_stage: int):
         for index in range(1, units_per_stage + 1):
             x = unit(x, filters, 2 if stage > 1 and index == 1 else 1, f"stage{stage}_unit{index}")
     return x
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    guessed = residual_units.guess_options(names)
+    if guessed is None or guessed[0][3]:
+        return
+    units, filters, options = guessed
+    if filters > STAGE_FILTERS[0]:
+        yield Call("wide_resnet", {"depth": 6 * units[0] + 4, "width": filters // STAGE_FILTERS[0]} | options)
+        return
+    for downsampling in ({}, {"downsampling": "padding_free"}):
+        for network in ("cifar_resnet", "cifar_preresnet"):
+            yield Call(network, {"depth": 6 * units[0] + 2} | options | downsampling)
+
+
+register(
+    Family(
+        "cifar_resnet",
+        {"cifar_preresnet": CifarPreResNet, "cifar_resnet": CifarResNet, "wide_resnet": WideResNet},
+        torch_names,
+        torch_convolutions,
+        guess=_guess,
+        member=Call("cifar_resnet", {"depth": 8}),
+    )
+)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import keras
 
-from keras_lite.applications import kept_weights
+from keras_lite.applications import imagenet_weights, kept_weights
+from keras_lite.checkpoints import load_checkpoint
+from keras_lite.checkpoints.registry import CLASSIFIER
 from keras_lite.errors import InputError
 from keras_lite.layers.initializers import pytorch_uniform
-
-CLASSIFIER = "predictions"
 
 
 def image_input(
@@ -146,8 +146,6 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
     if path in kept_weights.names():
         path = kept_weights.find(path, model, any_classes=not load_classifier).path()
     elif path == "imagenet":
-        from keras_lite.applications import imagenet_weights  # not above: it imports the families
-
         path = imagenet_weights.find(model, any_classes=not load_classifier).path()
     path = Path(path)
     if not path.is_file():
@@ -157,8 +155,6 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
             f"received {str(path)!r}, which does not exist."
         )
     if not path.name.endswith((".weights.h5", ".keras")):
-        from keras_lite.checkpoints import load_checkpoint  # not above: it imports applications
-
         load_checkpoint(model, path, load_classifier)
         return
     skipped = [layer for layer in model.layers if layer.name == CLASSIFIER and not load_classifier]

@@ -3,19 +3,21 @@
 Source: Efficient ResNet, whose table on CIFAR-10 has a network of 4,697,742 parameters beside a ResNet18 of 11,173,962.
 """
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 
 from keras_lite.applications import common
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.errors import InputError
 from keras_lite.layers import BatchNormalization, ChannelAttention
 from keras_lite.layers.initializers import pytorch_uniform
 
-# For keras_lite.checkpoints: the flattened layer's name -> the module's name in the PyTorch network.
+# The flattened layer's name -> the module's name in the PyTorch network.
 _BLOCK, _MODULE = r"layer(?P<layer>\d)_block(?P<block>\d+)", "residual_layers.{layer_from_0}.{block_from_0}"
-TORCH_NAMES = {
+_TORCH_NAMES = {
     "stem_convolution": "conv1",
     "stem_batch_norm": "bn1",
     "stem_attention_squeeze": "seblock.conv1",
@@ -183,3 +185,21 @@ def _convolution(x, filters: int, kernel_size: int, strides: int, name: str):
         kernel_initializer=pytorch_uniform(kernel_size**2 * x.shape[-1]),
         name=name,
     )(x)
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("residual_layers.0.0.conv1.weight"):
+        counts = (names.count(rf"residual_layers\.{layer}\.(\d+)\.") for layer in range(8))
+        blocks = tuple(itertools.takewhile(bool, counts))
+        yield Call("efficient_resnet", {"blocks": blocks, "channels": names.filters("conv1.weight")})
+
+
+register(
+    Family(
+        "efficient_resnet",
+        {"efficient_resnet": EfficientResNet},
+        _TORCH_NAMES,
+        guess=_guess,
+        member=Call("efficient_resnet", {"blocks": (1, 1), "channels": 16, "dropout_rate": 0.1}),
+    )
+)

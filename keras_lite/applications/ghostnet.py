@@ -5,13 +5,14 @@ Source: Han et al., "GhostNet: More Features from Cheap Operations", CVPR 2020 (
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
 from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.applications.blocks import rounded
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.errors import InputError
 from keras_lite.layers import Conv2D, GhostModule
 from keras_lite.layers.initializers import pytorch_uniform
@@ -236,3 +237,21 @@ def torch_unused(layers: Mapping[str, keras.layers.Layer]) -> dict[str, np.ndarr
             "bn1.num_batches_tracked": np.array(0, "int64"),
         }
     return unused
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("blocks.0.0.ghost1.primary_conv.0.weight"):
+        for options in blocks.likely_widths(names.filters("conv_stem.weight"), 16):
+            yield Call("ghostnet", options)
+
+
+register(
+    Family(
+        "ghostnet",
+        {"ghostnet": GhostNet},
+        torch_names,
+        torch_unused=torch_unused,
+        guess=_guess,
+        member=Call("ghostnet"),
+    )
+)

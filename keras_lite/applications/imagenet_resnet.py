@@ -8,6 +8,7 @@ Networks", ECCV 2016 (arXiv:1603.05027); Haase and Amthor, "Rethinking Depthwise
 """
 
 import os
+from collections.abc import Iterator
 
 import keras
 
@@ -15,16 +16,10 @@ from keras_lite.applications import blocks, bsconv_library, common, residual_uni
 from keras_lite.applications.imagenet_weights import decode_predictions
 from keras_lite.applications.residual_units import Units, torch_names
 from keras_lite.applications.torchvision_form import preprocess_input, torch_convolutions
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.errors import InputError
 
-__all__ = [
-    "ImageNetPreResNet",
-    "ImageNetResNet",
-    "decode_predictions",
-    "preprocess_input",
-    "torch_convolutions",
-    "torch_names",
-]
+__all__ = ["ImageNetPreResNet", "ImageNetResNet", "decode_predictions", "preprocess_input"]
 
 STAGE_FILTERS = (64, 128, 256, 512)
 
@@ -196,3 +191,33 @@ def _stages(x, unit, units_per_stage: tuple[int, ...]):
         for index in range(1, units + 1):
             x = unit(x, filters, 2 if stage > 1 and index == 1 else 1, f"stage{stage}_unit{index}")
     return x
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("layer1.0.conv1.weight") and not names.shape("layer1.0.attn.fc1.weight"):
+        units = tuple(names.count(rf"layer{stage}\.(\d+)\.") for stage in range(1, 5))
+        # A shortcut is the pre-activation ResNet18's.
+        is_likely = names.shape("layer2.0.shortcut.0.weight") is None
+        yield Call("imagenet_resnet", {"depth": _depth(units, 34), "variant": "torchvision"}, is_likely)
+        return
+    guessed = residual_units.guess_options(names)
+    if guessed and guessed[0][3]:
+        units, _, options = guessed
+        for network in ("imagenet_resnet", "imagenet_preresnet"):
+            yield Call(network, {"depth": _depth(units, 18)} | options)
+
+
+def _depth(units: tuple[int, ...], default: int) -> int:
+    return next((depth for depth, numbers in UNITS.items() if numbers == units), default)
+
+
+register(
+    Family(
+        "imagenet_resnet",
+        {"imagenet_preresnet": ImageNetPreResNet, "imagenet_resnet": ImageNetResNet},
+        torch_names,
+        torch_convolutions,
+        guess=_guess,
+        member=Call("imagenet_resnet", {"depth": 10, "input_shape": (64, 64, 3)}),
+    )
+)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import keras
 
 from keras_lite.applications import blocks, bsconv_library, torchvision_form
+from keras_lite.checkpoints.registry import Names
 from keras_lite.errors import InputError
 from keras_lite.layers import Conv2D, OrthonormalRegularizer
 from keras_lite.layers.initializers import convolution_initializers
@@ -181,3 +182,8 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
         return _TORCH_NAMES
     pair = ("conv", "bn")
     return _TORCH_NAMES | blocks.hybrid_stem_torch_names("backbone.init_conv", pair, pair)
+
+
+def is_likely(names: Names) -> bool:
+    """Whether a state dict may be of a network of these units."""
+    return names.shape("init_conv.conv.weight") is not None and not bsconv_library.has_separable_units(names)

@@ -8,12 +8,13 @@ import functools
 import hashlib
 import json
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_lite.applications.structure import structure_of
+from keras_lite.applications.structure import network_of, structure_of
 from keras_lite.errors import InputError
 
 INDEX = Path(__file__).with_name("kept_weights.json")
@@ -75,17 +76,22 @@ class KeptWeights:
         return found
 
 
-def list_weights() -> list[KeptWeights]:
-    """Return the weights that the networks can be made with by name.
+def list_weights(network: str = "*", name: str = "*") -> list[KeptWeights]:
+    """Return the weights of networks trained here, which the networks can be made with by name.
+
+    Args:
+        network: Pattern of the network's name in `keras_lite.applications.list_models()`; `*` stands for any text.
+        name: Pattern of what to give as `weights`.
 
     Example:
 
-    ```python
-    for kept in keras_lite.applications.list_weights():
-        print(f"{kept.network[:-1]}, weights={kept.name!r})  # {kept.test_accuracy:.2%}")
-    ```
+    >>> for kept in keras_lite.applications.list_weights("carnet*"):
+    ...     print(f"{kept.network[:-1]}, weights={kept.name!r})")
+    CARNet18(input_shape=(96, 96, 3), weights='sports100')
     """
-    return list(_index())
+    return [
+        kept for kept in _index() if fnmatchcase(kept.name, name) and fnmatchcase(network_of(kept.network), network)
+    ]
 
 
 def names() -> set[str]:

@@ -5,16 +5,17 @@ Convolutions", CVPR 2020 (arXiv:2003.13549).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 
 from keras_lite.applications import blocks, bsconv_library, common
 from keras_lite.applications.bsconv_library import TORCH_CONVOLUTIONS, preprocess_input
 from keras_lite.applications.inverted_residuals import scaled
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.layers import BSConvU, PaddingFreeDownsampling
 
-__all__ = ["TORCH_CONVOLUTIONS", "MobileNetV1", "preprocess_input", "torch_names"]
+__all__ = ["MobileNetV1", "preprocess_input"]
 
 STEM_FILTERS = 32
 STAGE_FILTERS = ((64,), (128, 128), (256, 256), (512, 512, 512, 512, 512, 512), (1024, 1024))
@@ -156,3 +157,21 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
         return _TORCH_NAMES
     pair = ("conv", "bn")
     return _TORCH_NAMES | blocks.hybrid_stem_torch_names("backbone.init_conv", pair, pair)
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if bsconv_library.has_separable_units(names):
+        for options in blocks.likely_widths(names.filters("init_conv.conv.weight"), 32):
+            yield Call("mobilenet_v1", options)
+
+
+register(
+    Family(
+        "mobilenet_v1",
+        {"mobilenet_v1": MobileNetV1},
+        torch_names,
+        TORCH_CONVOLUTIONS,
+        guess=_guess,
+        member=Call("mobilenet_v1"),
+    )
+)

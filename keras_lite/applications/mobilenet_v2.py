@@ -6,7 +6,7 @@ Convolutions", CVPR 2020 (arXiv:2003.13549).
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 
@@ -14,8 +14,9 @@ from keras_lite.applications import blocks, bsconv_library, common, inverted_res
 from keras_lite.applications.imagenet_weights import decode_predictions
 from keras_lite.applications.inverted_residuals import Network, Stage
 from keras_lite.applications.torchvision_form import preprocess_input, torch_convolutions
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 
-__all__ = ["MobileNetV2", "decode_predictions", "preprocess_input", "torch_convolutions", "torch_names"]
+__all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 
 # Output channels, channels between, stride for large images, stride for small ones.
 STAGES = (
@@ -142,3 +143,24 @@ def _torchvision_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, st
         names |= blocks.pair_torch_names(f"{unit}_project", module, (str(depthwise + 1), str(depthwise + 2)))
     names |= blocks.pair_torch_names("final", f"features.{len(units) + 1}", ("0", "1"))
     return names | {"predictions": "classifier.1"}
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("features.1.conv.0.0.weight"):
+        for options in blocks.likely_widths(names.filters("features.0.0.weight"), 32):
+            yield Call("mobilenet_v2", {"variant": "torchvision"} | options)
+    elif inverted_residuals.is_likely(names) and names.shape("final_conv.conv.weight"):
+        for options in blocks.likely_widths(names.filters("init_conv.conv.weight"), 32):
+            yield Call("mobilenet_v2", options)
+
+
+register(
+    Family(
+        "mobilenet_v2",
+        {"mobilenet_v2": MobileNetV2},
+        torch_names,
+        torch_convolutions,
+        guess=_guess,
+        member=Call("mobilenet_v2"),
+    )
+)

@@ -8,13 +8,14 @@ Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244)
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
 from keras_lite.applications import blocks, carnet, common, imagenet_weights
 from keras_lite.applications.blocks import rounded
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.errors import InputError
 
 # Kernel, expanded, out, squeeze-excite, activation, stride for large images, stride for small ones.
@@ -48,9 +49,6 @@ SMALL = (
     (5, 576, 96, True, "hard_silu", 1, 1),
     (5, 576, 96, True, "hard_silu", 1, 1),
 )
-
-# What the PyTorch network computes by functions, not modules, so that the counter thop does not see it.
-UNSEEN_BY_THOP = r"block\d+_attention_pool"
 
 preprocess_input = carnet.preprocess_input
 decode_predictions = imagenet_weights.decode_predictions
@@ -293,3 +291,23 @@ def _has(layers: Mapping[str, keras.layers.Layer], part: str) -> bool:
 def torch_unused(layers: Mapping[str, keras.layers.Layer]) -> dict[str, np.ndarray]:
     """Return what the published network keeps and does not use: the attention's index buffers."""
     return blocks.attention_torch_unused(layers, torch_names(layers))
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("features.1.block.0.0.weight"):
+        size = "large" if names.count(r"features\.(\d+)\.") > 13 else "small"
+        for options in ({}, {"reduced_tail": True}):
+            yield Call(f"mobilenet_v3_{size}", options)
+
+
+register(
+    Family(
+        "mobilenet_v3",
+        {"mobilenet_v3_large": MobileNetV3Large, "mobilenet_v3_small": MobileNetV3Small},
+        torch_names,
+        torch_unused=torch_unused,
+        guess=_guess,
+        unseen_by_thop=r"block\d+_attention_pool",
+        member=Call("mobilenet_v3_small", {"input_shape": (64, 64, 3)}),
+    )
+)

@@ -5,12 +5,13 @@ Source: Zhang et al., "ParC-Net: Position Aware Circular Convolution with Merits
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
 from keras_lite.applications import blocks, carnet, common
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.layers import ChannelSplit, PositionAwareCircularConv
 
 # Expansion, out, blocks, how many of these are MobileNetV2's, stride for large images, stride for small ones.
@@ -23,9 +24,6 @@ ROWS = (
     (6, 160, 3, 2, 2, 2),
     (6, 320, 1, 1, 1, 1),
 )
-
-# What the PyTorch network computes by functions, not modules, so that the counter thop does not see it.
-UNSEEN_BY_THOP = r"average_pool"
 
 _BLOCKS = blocks.Blocks("kaiming_normal")
 
@@ -187,3 +185,21 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
 def torch_unused(layers: Mapping[str, keras.layers.Layer]) -> dict[str, np.ndarray]:
     """Return what the published network keeps and does not use: the attention's index buffers."""
     return blocks.attention_torch_unused(layers, torch_names(layers))
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("features.1.conv.0.conv.weight"):
+        yield Call("parc_mobilenet_v2")
+
+
+register(
+    Family(
+        "parc_mobilenet_v2",
+        {"parc_mobilenet_v2": ParCMobileNetV2},
+        torch_names,
+        torch_unused=torch_unused,
+        guess=_guess,
+        unseen_by_thop="average_pool",
+        member=Call("parc_mobilenet_v2"),
+    )
+)

@@ -5,17 +5,19 @@ compares itself with.
 """
 
 import os
+from collections.abc import Iterator
 
 import keras
 
 from keras_lite.applications import carnet, common
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.layers import BatchNormalization
 from keras_lite.layers.initializers import pytorch_uniform
 
 STAGE_FILTERS = (64, 128, 256, 512)
 
-# For keras_lite.checkpoints: the flattened layer's name -> the module's name in the PyTorch network.
-TORCH_NAMES = {
+# The flattened layer's name -> the module's name in the PyTorch network.
+_TORCH_NAMES = {
     r"stem_convolution": "conv1",
     r"stem_batch_norm": "bn1",
     r"stage(?P<stage>\d)_block(?P<block>\d)_batch_norm(?P<unit>\d)": "layer{stage}.{block_from_0}.bn{unit}",
@@ -117,3 +119,20 @@ def _convolution(x, filters: int, kernel_size: int, strides: int, name: str):
         kernel_initializer=pytorch_uniform(kernel_size**2 * x.shape[-1]),
         name=name,
     )(x)
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("layer1.0.conv1.weight") and not names.shape("layer1.0.attn.fc1.weight"):
+        # Without a shortcut torchvision's ResNet is likelier.
+        yield Call("resnet18", is_likely=names.shape("layer2.0.shortcut.0.weight") is not None)
+
+
+register(
+    Family(
+        "preactivation_resnet",
+        {"resnet18": ResNet18},
+        _TORCH_NAMES,
+        guess=_guess,
+        member=Call("resnet18"),
+    )
+)

@@ -8,6 +8,7 @@ import keras
 
 from keras_lite.applications import bsconv_library, torchvision_form
 from keras_lite.applications.bsconv_library import INITIALIZATION, batch_norm, torch_names_of_convolution
+from keras_lite.checkpoints.registry import Names
 from keras_lite.errors import InputError
 from keras_lite.layers import Conv2D, DepthwiseConv2D, HybridStem, PaddingFreeDownsampling
 from keras_lite.layers.bsconv import CONVOLUTIONS, convolution_class
@@ -210,3 +211,23 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
         layers: The flattened model's layers by name.
     """
     return _TORCHVISION_NAMES if torchvision_form.is_torchvision(layers) else _TORCH_NAMES
+
+
+def guess_options(names: Names) -> tuple[tuple[int, ...], int, dict[str, str]] | None:
+    """Return what a state dict says of a network of the BSConv library's units, or `None` if it is of no such network.
+
+    Returns:
+        The units of each of four stages, 0 of one that is not there; the filters of the first unit; and the arguments
+        `convolution` and `stem` where they are not the default.
+    """
+    units = tuple(names.count(rf"stage{stage}\.unit(\d+)\.") for stage in range(1, 5))
+    if not units[0] or names.shape("init_conv.conv.weight") or bsconv_library.has_separable_units(names):
+        return None
+    first, options = "stage1.unit1.conv1.conv", {}
+    for part, convolution in (("pw", "bsconv_u"), ("pw1", "bsconv_s")):
+        if names.shape(f"{first}.{part}.weight"):
+            options["convolution"] = convolution
+    if names.shape("init_unit.stem_1.0.weight"):
+        options["stem"] = "hybrid"
+    filters = next(filter(None, (names.filters(f"{first}{part}.weight") for part in ("", ".pw", ".pw2"))), 0)
+    return units, filters, options

@@ -5,12 +5,13 @@ Source: Ma et al., "ShuffleNet V2: Practical Guidelines for Efficient CNN Archit
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
 from keras_lite.applications import blocks, carnet, common, imagenet_weights
+from keras_lite.checkpoints.registry import Call, Family, Names, register
 from keras_lite.errors import InputError
 from keras_lite.layers import ChannelInterleave, ChannelSplit
 
@@ -23,9 +24,6 @@ WIDTHS = {
 }
 STEM_FILTERS = 24
 REPEATS = (4, 8, 4)
-
-# What the PyTorch network computes by functions, not modules, so that the counter thop does not see it.
-UNSEEN_BY_THOP = r"average_pool"
 
 _BLOCKS = blocks.Blocks()
 
@@ -187,3 +185,23 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
 def torch_unused(layers: Mapping[str, keras.layers.Layer]) -> dict[str, np.ndarray]:
     """Return what the published network keeps and does not use: the attention's index buffers."""
     return blocks.attention_torch_unused(layers, torch_names(layers))
+
+
+def _guess(names: Names) -> Iterator[Call]:
+    if names.shape("stage2.0.branch1.0.weight"):
+        channels = 2 * names.filters("stage2.0.branch2.0.weight")
+        alpha = next((alpha for alpha, widths in WIDTHS.items() if widths[0] == channels), 1.0)
+        yield Call("shufflenet_v2", {} if alpha == 1.0 else {"alpha": alpha})
+
+
+register(
+    Family(
+        "shufflenet_v2",
+        {"shufflenet_v2": ShuffleNetV2},
+        torch_names,
+        torch_unused=torch_unused,
+        guess=_guess,
+        unseen_by_thop="average_pool",
+        member=Call("shufflenet_v2"),
+    )
+)

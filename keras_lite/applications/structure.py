@@ -5,6 +5,7 @@ import json
 
 import keras
 
+from keras_lite.checkpoints import registry
 from keras_lite.layers.activations import HardSwish
 
 # What may differ: a model can have another head, or none.
@@ -24,3 +25,18 @@ def structure_of(model: keras.Model) -> str:
         if layer.name not in _HEAD and (layer.weights or facts or isinstance(layer, HardSwish)):
             layers.append([layer.name, type(layer).__name__, facts, [list(w.shape) for w in layer.weights]])
     return hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:16]
+
+
+def network_of(call: str) -> str:
+    """Return the name of the network that a call makes.
+
+    Args:
+        call: A call of a network's function, such as `"CARNet18(classes=10)"`.
+
+    Example:
+
+    >>> network_of("CARNet18(classes=10)")
+    'carnet18'
+    """
+    function = call.partition("(")[0]
+    return next(name for name, builder in registry.builders().items() if builder.__name__ == function)

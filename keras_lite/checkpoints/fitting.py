@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 import keras
 import numpy as np
 
-from keras_lite.applications.common import CLASSIFIER
 from keras_lite.checkpoints.contents import is_averaged
+from keras_lite.checkpoints.registry import CLASSIFIER
 from keras_lite.checkpoints.torch_mapping import find_mapping, prefixes, to_keras_layout, torch_module
 
 # What PyTorch or a FLOP counter keeps in a state dict and a Keras model has no use for.

@@ -1,4 +1,4 @@
-"""Models that Keras 2 wrote, as Keras 3 models: HDF5 files, `.keras` files and TensorFlow SavedModels.
+"""Models that Keras 2 wrote, as Keras 3 models: HDF5 files and `.keras` files; SavedModels are read beside this.
 
 A model is built from its configuration and gets its weights layer by layer; Keras 2 itself is not needed, and no code
 from a file is run.
@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from keras_lite.checkpoints.keras_loading import named, reason
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError
 
 _MODELS = ("Functional", "Model", "Sequential")
 _OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
@@ -42,11 +42,6 @@ def is_old(version: str) -> bool:
     return version.partition(".")[0] in ("0", "1", "2")
 
 
-def is_saved_model(path: Path) -> bool:
-    """Whether a folder is a TensorFlow SavedModel."""
-    return (path / "saved_model.pb").is_file()
-
-
 def load_h5(path: Path, config: dict[str, Any], version: str) -> keras.Model:
     """Load an HDF5 file of Keras 2.
 
@@ -60,12 +55,12 @@ def load_h5(path: Path, config: dict[str, Any], version: str) -> keras.Model:
     """
     if version.startswith(("0.", "1.")):
         raise InputError(f"Expected a model of Keras 2 or 3 in {path}, received one of Keras {version}.")
-    model = _build(config, path, version)
+    model = build(config, path, version)
     try:
         with named(path, ".h5") as file:
             model.load_weights(file)
     except (ValueError, KeyError, OSError) as error:
-        raise _refusal(path, version, f"its weights do not fit its layers: {_first_line(error)}") from error
+        raise refusal(path, version, f"its weights do not fit its layers: {_first_line(error)}") from error
     return model
 
 
@@ -78,47 +73,11 @@ def load_zip(path: Path, version: str) -> keras.Model:
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"Expected a Keras model in {path}, which is damaged: {_first_line(error)}") from error
     check_layers(config, path, version)
-    model = _build(config, path, version)
+    model = build(config, path, version)
     with h5py.File(weights) as file:
         if "layers" not in file:
-            raise _refusal(path, version, f"its weights lie in a way that only that version knows; {_AGAIN}")
-        _take_group(model, config["config"], file, lambda what: _refusal(path, version, what))
-    return model
-
-
-def load_saved_model(path: Path) -> keras.Model:
-    """Load a TensorFlow SavedModel that Keras 2 wrote. Needs TensorFlow, which reads its weights.
-
-    Args:
-        path: The folder.
-
-    Raises:
-        InputError: If it has no layers, or some that are not known here.
-        MissingExtraError: If TensorFlow is not installed.
-    """
-    metadata = path / "keras_metadata.pb"
-    if not metadata.is_file():
-        raise InputError(
-            f"Expected a model of Keras 2 in {path}, received a SavedModel without layers (no keras_metadata.pb), a "
-            "program of TensorFlow alone; save the Keras model that it was made from, as .keras."
-        )
-    try:
-        root = next(node for node in _nodes(metadata.read_bytes()) if node.get(3) == b"root")
-        config = json.loads(root[5])
-        config = {"class_name": config["class_name"], "config": config["config"]}
-    except (StopIteration, ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"Expected the layers of a model in {metadata}, which can't be read.") from error
-    if "layers" not in config["config"]:
-        what = f"it is of the class {config['class_name']}, whose Python code is not in it"
-        raise _refusal(path, "2", f"{what}; take its weights into a functional model where it was made")
-    check_layers(config, path, "2")
-    model = _build(config, path, "2")
-    tensorflow = import_extra("tensorflow", "tensorflow")
-    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
-    reader = tensorflow.train.load_checkpoint(str(path / "variables" / "variables"))
-    graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
-    _take_nodes(model, config["config"], _Node(graph, 0, reader), lambda what: _refusal(path, "2", what))
+            raise refusal(path, version, f"its weights lie in a way that only that version knows; {_AGAIN}")
+        _take_group(model, config["config"], file, lambda what: refusal(path, version, what))
     return model
 
 
@@ -132,22 +91,22 @@ def check_layers(config: Any, path: Path, version: str) -> None:
         kind, inside = part["class_name"], part["config"]
         name = part.get("name") or inside.get("name")
         if kind == "Lambda":
-            raise _refusal(
+            raise refusal(
                 path, version, f"its Lambda layer {name!r} is Python code, which is not run; write a layer instead"
             )
         if not is_old(version):
             continue
         if kind in _OPERATIONS:
             operation = inside.get("function") or name
-            raise _refusal(
+            raise refusal(
                 path, version, f"its operation {operation} is no layer; write it with layers such as Add or Rescaling"
             )
         is_layer = "inbound_nodes" in part or "name" in inside
         if is_layer and kind not in (*_MODELS, "Policy") and not hasattr(keras.layers, kind):
-            raise _refusal(path, version, f"its layer {kind} is not known here")
+            raise refusal(path, version, f"its layer {kind} is not known here")
         for key in ("activation", "recurrent_activation"):
             if _function(inside.get(key)) == "hard_sigmoid":
-                raise _refusal(
+                raise refusal(
                     path, version, f"the hard_sigmoid of its layer {name!r} is another function than Keras 3's"
                 )
 
@@ -170,7 +129,7 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
             waiting += part
 
 
-def _build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
+def build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
     """Build the Keras 3 model of a configuration of Keras 2, with its first random weights."""
     try:
         if isinstance(config["config"], list):  # before Keras 2.2.3
@@ -178,13 +137,11 @@ def _build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
         wanted = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
         model = wanted.from_config(_modern(config)["config"])
     except (ValueError, TypeError, KeyError) as error:
-        raise _refusal(path, version, reason(error)) from error
+        raise refusal(path, version, reason(error)) from error
     if not model.built and getattr(model.layers[0], "inputs", None):  # a model that begins with another
         model.build(model.layers[0].input_shape)
     if not model.built:
-        raise _refusal(
-            path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}"
-        )
+        raise refusal(path, version, f"it does not say the shape of its input; build it where it was made and {_AGAIN}")
     return model
 
 
@@ -241,7 +198,8 @@ def _without_unknown(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name in known or not says_nothing(name, value)}
 
 
-def _refusal(path: Path, version: str, what: str) -> InputError:
+def refusal(path: Path, version: str, what: str) -> InputError:
+    """Return the error that says why a model can't be built."""
     return InputError(f"Expected a model that Keras 3 can build in {path}, received one of Keras {version}: {what}.")
 
 
@@ -249,46 +207,47 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _inner_layers(model, config: dict[str, Any]) -> Iterator[tuple[keras.layers.Layer, dict[str, Any]]]:
+def inner_layers(model, config: dict[str, Any]) -> Iterator[tuple[keras.layers.Layer, dict[str, Any]]]:
     """Yield the layers of a model with their configurations, in Keras 2's order."""
     for part in config["layers"]:
         if part["class_name"] != "InputLayer":
             yield model.get_layer(part["config"]["name"]), part
 
 
-def _take_group(layer, config: dict[str, Any], group: h5py.Group, refusal) -> None:
+def _take_group(layer, config: dict[str, Any], group: h5py.Group, refuse) -> None:
     """Assign a layer's weights, and those of its layers, from a group of a `.keras` file."""
     if "layers" in config:
         counts = collections.Counter()
-        for inner, part in _inner_layers(layer, config):
+        for inner, part in inner_layers(layer, config):
             kind = _snake_case(part["class_name"])
             key = f"{kind}_{counts[kind]}" if counts[kind] else kind
             counts[kind] += 1
             if inner.weights:
                 if key not in group["layers"]:
-                    raise refusal(f"the weights of its layer {inner.name!r} are missing")
-                _take_group(inner, part["config"], group["layers"][key], refusal)
+                    raise refuse(f"the weights of its layer {inner.name!r} are missing")
+                _take_group(inner, part["config"], group["layers"][key], refuse)
         return
-    if parts := _parts_of(layer):
+    if parts := parts_of(layer):
         for name, part in parts.items():
             if name not in group:
-                raise refusal(f"the weights of the {name} of its layer {layer.name!r} are missing")
-            _take_group(part, {}, group[name], refusal)
+                raise refuse(f"the weights of the {name} of its layer {layer.name!r} are missing")
+            _take_group(part, {}, group[name], refuse)
         return
     arrays = [group["vars"][key][()] for key in sorted(group["vars"], key=int)] if "vars" in group else []
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in layer.weights]:
-        raise refusal(f"the weights of its layer {layer.name!r} do not fit it")
-    _assign(layer, arrays)
+        raise refuse(f"the weights of its layer {layer.name!r} do not fit it")
+    assign(layer, arrays)
 
 
-def _assign(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
+def assign(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
+    """Give a layer its weights."""
     for variable, array in zip(layer.weights, arrays, strict=True):
         variable.assign(array)
     if isinstance(layer, keras.layers.Normalization):
         layer.finalize_state()  # it computes with copies of its weights
 
 
-def _parts_of(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
+def parts_of(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
     """Return the layers inside of a wrapper or a recurrent layer, which have its weights."""
     parts = {name: part for name in _PARTS if isinstance(part := getattr(layer, name, None), keras.layers.Layer)}
     both = ("forward_layer", "backward_layer")
@@ -297,83 +256,3 @@ def _parts_of(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
-
-
-class _Node:
-    """An object in the graph of a SavedModel's checkpoint."""
-
-    def __init__(self, graph, index: int, reader) -> None:
-        self._graph, self._node, self._reader = graph, graph.nodes[index], reader
-
-    def child(self, name: str) -> "_Node | None":
-        for reference in self._node.children:
-            if reference.local_name == name:
-                return _Node(self._graph, reference.node_id, self._reader)
-        return None
-
-    def value(self) -> np.ndarray | None:
-        keys = [attribute.checkpoint_key for attribute in self._node.attributes]
-        return self._reader.get_tensor(keys[0]) if keys else None
-
-
-def _take_nodes(layer, config: dict[str, Any], node: _Node, refusal) -> None:
-    """Assign a layer's weights, and those of its layers, from a SavedModel."""
-    if "layers" in config:
-        with_weights = [(inner, part) for inner, part in _inner_layers(layer, config) if inner.weights]
-        for index, (inner, part) in enumerate(with_weights):
-            child = node.child(f"layer_with_weights-{index}")
-            if child is None:
-                raise refusal(f"the weights of its layer {inner.name!r} are missing")
-            _take_nodes(inner, part["config"], child, refusal)
-        return
-    if parts := _parts_of(layer):
-        for name, part in parts.items():
-            if (child := node.child(name)) is None:
-                raise refusal(f"the weights of the {name} of its layer {layer.name!r} are missing")
-            _take_nodes(part, {}, child, refusal)
-        return
-    arrays = []
-    for variable in layer.weights:
-        child = node.child(variable.name) or node.child(f"depthwise_{variable.name}")
-        value = None if child is None else child.value()
-        if value is None or value.shape != tuple(variable.shape):
-            raise refusal(f"the weights {variable.name!r} of its layer {layer.name!r} are missing or of another shape")
-        arrays.append(value)
-    _assign(layer, arrays)
-
-
-def _nodes(data: bytes) -> Iterator[dict[int, bytes | int]]:
-    """Yield the objects that a SavedModel of Keras 2 has: number of the field -> value, as protocol buffers have it."""
-    for field, value in _fields(data):
-        if field == 1:
-            yield dict(_fields(value))
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    position = 0
-
-    def number() -> int:
-        nonlocal position
-        value, shift = 0, 0
-        while True:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-            if shift > 63:
-                raise ValueError("a number of more than 64 bits")
-
-    while position < len(data):
-        tag = number()
-        if tag & 7 == 0:
-            yield tag >> 3, number()
-        elif tag & 7 == 2:
-            length = number()
-            if position + length > len(data):
-                raise ValueError("a field that is cut off")
-            yield tag >> 3, data[position : position + length]
-            position += length
-        else:
-            raise ValueError(f"a field of the type {tag & 7}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import keras
 
-from keras_lite.checkpoints import keras2_files
+from keras_lite.checkpoints import keras2_files, saved_models
 from keras_lite.checkpoints.identification import nearest
 from keras_lite.checkpoints.keras_loading import named, reason
 from keras_lite.checkpoints.loading import load_torch_state_dict
@@ -43,9 +43,9 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     """
     path = Path(path)
     if path.is_dir():
-        if not keras2_files.is_saved_model(path):
+        if not saved_models.is_saved_model(path):
             raise InputError(f"Expected a model, received the folder {str(path)!r} without a saved_model.pb.")
-        return keras2_files.load_saved_model(path)
+        return saved_models.load_saved_model(path)
     if not path.is_file():
         raise InputError(f"Expected a model file ({', '.join(ENDINGS)}), received {str(path)!r}, which does not exist.")
     if h5py.is_hdf5(path):
@@ -65,7 +65,7 @@ def is_keras_model(path: str | os.PathLike) -> bool:
     """Whether a path is a Keras model, of any age, by its content."""
     path = Path(path)
     if path.is_dir():
-        return keras2_files.is_saved_model(path)
+        return saved_models.is_saved_model(path)
     return path.is_file() and (h5py.is_hdf5(path) or _zip_version(path) is not None)
 
 

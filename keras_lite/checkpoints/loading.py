@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from types import ModuleType
 
 import keras
 import numpy as np
 
 from keras_lite.checkpoints.fitting import Fit, fit
 from keras_lite.checkpoints.identification import nearest
+from keras_lite.checkpoints.registry import Family
 from keras_lite.checkpoints.torch_files import read_state_dict
 from keras_lite.checkpoints.torch_mapping import find_mapping, to_torch_layout
 from keras_lite.errors import InputError
@@ -126,8 +126,14 @@ def to_torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
     return arrays | mapping.unused()
 
 
-def family_of(model: keras.Model) -> ModuleType | None:
-    """Return the module of `keras_lite.applications` that a model is from, flattened or not, or `None`."""
+def family_of(model: keras.Model) -> Family | None:
+    """Return the registered family that a model is from, flattened or not, or `None`.
+
+    Example:
+
+    >>> keras_lite.checkpoints.family_of(keras_lite.applications.CARNet18()).name
+    'carnet'
+    """
     try:
         return find_mapping(model).family
     except InputError:

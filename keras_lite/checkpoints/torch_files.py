@@ -15,10 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from keras_lite.checkpoints.contents import choose_state_dict, describe
+from keras_lite.checkpoints.contents import (
+    STORAGE_TYPES,
+    BrokenError,
+    Foreign,
+    RefusedError,
+    Storage,
+    Tensor,
+    choose_state_dict,
+    describe,
+)
 from keras_lite.checkpoints.other_files import check_is_weights, is_index, is_safetensors, shards
 from keras_lite.checkpoints.torch_pickle import Reader
-from keras_lite.checkpoints.torch_values import STORAGE_TYPES, BrokenError, Foreign, RefusedError, Storage, Tensor
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import atomic_path
 

@@ -5,18 +5,17 @@ import dataclasses
 import functools
 import re
 from collections.abc import Collection, Iterator
-from types import ModuleType
 
 import keras
 import numpy as np
 
-from keras_lite import applications
-from keras_lite.applications.common import CLASSIFIER
+from keras_lite.checkpoints import registry
+from keras_lite.checkpoints.registry import CLASSIFIER, HIDDEN, Family, Layers
 from keras_lite.errors import InputError
 from keras_lite.layers import CompositeLayer
 
 # Dense layers of the classifier: what a model without top lacks.
-_HEAD = ("hidden", CLASSIFIER)
+_HEAD = (HIDDEN, CLASSIFIER)
 
 # Variables of our own layers -> PyTorch's name.
 _HELD_DIRECTLY = {"embedding": "pe", "biases": "attention_biases"}
@@ -33,21 +32,22 @@ _BATCH_NORM = {
 class Mapping:
     """How the layers of a model are named in PyTorch.
 
-    `family` is a module of keras_lite.applications with `TORCH_NAMES` (the flattened layer's name as a regular
-    expression -> the PyTorch module's) or `torch_names(layers)` (which returns the same for the layers of a flattened
-    model), and, where it needs them, `TORCH_CONVOLUTIONS` (names of dense layers that are 1x1 convolutions in PyTorch)
-    or `torch_convolutions(layers)`, and `torch_unused(layers)` (name -> array of what only PyTorch keeps).
+    Attributes:
+        family: The family that knows them.
+        layers: The layers of the flattened model by name.
+        names: What the family calls layers in PyTorch; see `Family.torch_names`.
+        modules: The name of each layer that has weights -> its module's in PyTorch.
     """
 
-    family: ModuleType
-    layers: dict[str, keras.layers.Layer]
-    names: dict[str, str]
+    family: Family
+    layers: Layers
+    names: collections.abc.Mapping[str, str]
     modules: dict[str, str]
 
     @classmethod
-    def of(cls, family: ModuleType, layers: dict[str, keras.layers.Layer]) -> "Mapping | None":
+    def of(cls, family: Family, layers: Layers) -> "Mapping | None":
         """Return the mapping of a family, or `None` if it does not know all layers that have weights."""
-        names = family.torch_names(layers) if hasattr(family, "torch_names") else family.TORCH_NAMES
+        names = family.torch_names(layers) if callable(family.torch_names) else family.torch_names
         modules = {}
         for name in (name for name, layer in layers.items() if layer.weights):
             module = torch_module(names, name)
@@ -72,19 +72,21 @@ class Mapping:
 
     def unused(self) -> dict[str, np.ndarray]:
         """Return what only PyTorch keeps."""
-        return getattr(self.family, "torch_unused", lambda layers: {})(self.layers)
+        return self.family.torch_unused(self.layers)
 
     def is_convolution(self, layer: keras.layers.Layer) -> bool:
         """Whether a dense layer is a 1x1 convolution in PyTorch."""
-        if hasattr(self.family, "torch_convolutions"):
-            return layer.name in self.family.torch_convolutions(self.layers)
-        return layer.name in getattr(self.family, "TORCH_CONVOLUTIONS", ())
+        names = self.family.torch_convolutions
+        return layer.name in (names(self.layers) if callable(names) else names)
 
 
 def find_mapping(model: keras.Model, names: Collection[str] = ()) -> Mapping:
-    """Return the mapping of the family that knows all layers; of several, the one that fits most of PyTorch's names."""
+    """Return the mapping of the family that knows all layers.
+
+    Of several, it is the one that fits most of PyTorch's names; of those, the first that was registered.
+    """
     layers = dict(leaves(model))
-    mappings = [mapping for family in applications.FAMILIES if (mapping := Mapping.of(family, layers))]
+    mappings = [mapping for family in registry.families() if (mapping := Mapping.of(family, layers))]
     if not mappings:
         raise InputError(
             f"Expected a model from keras_lite.applications, received {model.name}, "
@@ -125,7 +127,7 @@ def leaves(model: keras.Model) -> Iterator[tuple[str, keras.layers.Layer]]:
             yield name, layer
 
 
-def torch_module(names: dict[str, str], layer_name: str) -> str | None:
+def torch_module(names: collections.abc.Mapping[str, str], layer_name: str) -> str | None:
     """Return what a layer is called in PyTorch, or `None`; `names` are those of a `Mapping`."""
     if layer_name in names:
         return names[layer_name]

@@ -10,7 +10,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from keras_lite.checkpoints.torch_values import STORAGE_TYPES, BrokenError, Foreign, RefusedError, Storage, Tensor
+from keras_lite.checkpoints.contents import STORAGE_TYPES, BrokenError, Foreign, RefusedError, Storage, Tensor
 
 # Far above what a file of weights needs (about 25 operations a tensor), and done in seconds.
 _MOST_OPERATIONS = 1_000_000

@@ -6,6 +6,7 @@ import re
 
 import keras
 
+from keras_lite.checkpoints.keras_files import load_model
 from keras_lite.checkpoints.torch_mapping import leaves
 from keras_lite.errors import InputError
 
@@ -60,8 +61,6 @@ def warm_start(model: keras.Model, source: keras.Model | str | os.PathLike) -> W
     ```
     """
     if not isinstance(source, keras.Model):
-        from keras_lite.checkpoints import load_model  # which offers this function
-
         source = load_model(source)
     available = {_role(name): layer for name, layer in leaves(source) if layer.weights}
     pairs, anew = {}, {}

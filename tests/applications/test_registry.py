@@ -7,33 +7,16 @@ import numpy as np
 import pytest
 
 from keras_lite import applications
+from keras_lite.checkpoints import registry
 from keras_lite.graph import flatten
 
-# What makes a member of a family small, or lets it be built at all.
-SMALLER = {
-    "carnet18": {"input_shape": (48, 48, 3)},
-    "cifar_preresnet": {"depth": 8},
-    "cifar_resnet": {"depth": 8},
-    "efficient_resnet": {"blocks": (1, 1), "channels": 16, "dropout_rate": 0.1},
-    "imagenet_preresnet": {"depth": 10, "input_shape": (64, 64, 3)},
-    "imagenet_resnet": {"depth": 10, "input_shape": (64, 64, 3)},
-    "mobilenet_v3_small": {"input_shape": (64, 64, 3)},
-    "wide_resnet": {"depth": 10, "width": 2},
-}
 # One of each family: what JAX and PyTorch run in `make test`.
-MEMBERS = {
-    "bsconv_mobilenet_v3_small",
-    "carnet18",
-    "cifar_resnet",
-    "efficient_resnet",
-    "ghostnet",
-    "imagenet_resnet",
-    "mobilenet_v1",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "parc_mobilenet_v2",
-    "resnet18",
-    "shufflenet_v2",
+MEMBERS = {family.member.network: dict(family.member.options) for family in registry.families()}
+# What makes the others small.
+SMALLER = MEMBERS | {
+    "cifar_preresnet": {"depth": 8},
+    "imagenet_preresnet": {"depth": 10, "input_shape": (64, 64, 3)},
+    "wide_resnet": {"depth": 10, "width": 2},
 }
 CLASSES = 10
 
@@ -139,5 +122,11 @@ def check_tflite(flat, images, expected, folder):
     assert_close(LiteRTModel(path).predict(images), expected, 1e-4)
 
 
-def test_members_are_of_all_families():
-    assert len(MEMBERS) == len(applications.FAMILIES)
+def test_each_file_with_a_network_registers_it():
+    """The functions that `keras_lite.applications` offers under a class-like name are the networks."""
+    offered = {name for name in applications.__all__ if name[0].isupper()}
+    assert {builder.__name__ for builder in registry.builders().values()} == offered
+    assert {f"keras_lite.applications.{family.name}" for family in registry.families()} == {
+        getattr(applications, name).__module__ for name in offered
+    }
+    assert all(family.member.network in family.builders for family in registry.families())
