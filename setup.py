@@ -28,10 +28,6 @@ class BuildPackages(build_py):
 setup(
     packages=[*find_packages(include=["keras_lite*"]), "keras_lite.recipes", "keras_lite.weights"],
     package_dir={"keras_lite.recipes": "recipes", "keras_lite.weights": "weights"},
-    package_data={
-        "keras_lite.applications": ["*.json"],
-        "keras_lite.published": ["*.json"],
-        "keras_lite.weights": ["*.h5"],
-    },
+    package_data={"": ["*.json"], "keras_lite.weights": ["*.h5"]},
     cmdclass={"build_py": BuildPackages},
 )
