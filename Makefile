@@ -68,7 +68,7 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Expected Python 3.11 or later, received " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+$(VENV)/.demo: $(BIN)/python pyproject.toml setup.py constraints.txt
 	@echo "Installing TensorFlow and the quantisation tools (a few minutes, once) ..."
 	$(PIP) --editable ".[quantization]"
 	touch $@

@@ -1,14 +1,18 @@
 """List the recipes: one command for each published row.
 
-python -m recipes --list
+    python -m recipes --list                in the repository
+    python -m keras_lite.recipes --list     with the installed wheel
+
+The commands of the latency table work in the repository alone.
 """
 
 from absl import flags
 
-import recipes
 from keras_lite import published
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
+
+from . import places
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_boolean(
@@ -21,7 +25,7 @@ def commands() -> dict[str, str]:
 
     Rows of two tables that stand for one and the same run have one command.
     """
-    by_row = {row_id: place.command(row_id) for row_id, place in recipes.places().items()}
+    by_row = {row_id: place.command(row_id) for row_id, place in places().items()}
     return by_row | {latency.id: "python recipes/latency.py" for latency in published.latencies()}
 
 

@@ -5,13 +5,13 @@ The files stay where their publishers keep them; they are fetched into Keras' ca
 
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_lite.applications import kept_weights
 from keras_lite.applications.structure import structure_of
 from keras_lite.errors import InputError
 
@@ -64,7 +64,7 @@ class ImageNetWeights:
         Raises:
             InputError: If it can't be fetched, or is another file; that one is removed.
         """
-        folder = kept_weights.cache_folder()
+        folder = cache_folder()
         path = folder / f"imagenet-{self.sha256[:8]}{Path(self.url).suffix}"
         if path.is_file():
             self._check(path)
@@ -151,6 +151,12 @@ def find(model: keras.Model, any_classes: bool = False) -> ImageNetWeights:
             "(load_classifier=False takes all but the classifier)."
         )
     return found
+
+
+def cache_folder() -> Path:
+    """Return where the fetched files lie: in Keras' own cache."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "models" / "keras_lite"
 
 
 def decode_predictions(predictions, top: int = 5) -> list[list[tuple]]:

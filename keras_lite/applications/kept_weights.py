@@ -1,13 +1,12 @@
-"""Weights of networks that were trained with the recipes, kept as float16 files in the project's folder `weights/`.
+"""Weights of networks that were trained with the recipes, kept as float16 files.
 
-`kept_weights.json` lists them. A wheel has the list and not the files: it finds them in the cache folder.
+`kept_weights.json` lists them. The files lie in the repository's folder `weights/`, and come with the wheel.
 """
 
 import dataclasses
 import functools
 import hashlib
 import json
-import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from keras_lite.applications.structure import network_of, structure_of
 from keras_lite.errors import InputError
 
 INDEX = Path(__file__).with_name("kept_weights.json")
-FOLDER = Path(__file__).resolve().parents[2] / "weights"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# The wheel has the folder within the package, the repository beside it.
+FOLDER = (_PACKAGE if (_PACKAGE / "weights").is_dir() else _PACKAGE.parent) / "weights"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,22 +59,21 @@ class KeptWeights:
     commit: str | None
 
     def path(self) -> Path:
-        """Return the file, from the project's folder or the cache, after checking its hash.
+        """Return the file, after checking its hash.
 
         Raises:
-            InputError: If it is in neither, or is another file of that name.
+            InputError: If it is missing, or is another file of that name.
         """
-        folders = [FOLDER, cache_folder()]
-        found = next((folder / self.file for folder in folders if (folder / self.file).is_file()), None)
-        if found is None:
+        path = FOLDER / self.file
+        if not path.is_file():
             raise InputError(
-                f"Expected {self.file} (the weights {self.name!r} of {self.network}) in {folders[-1]}, which has none: "
-                "put the file of that name from the project's folder weights/ there."
+                f"Expected {path} (the weights {self.name!r} of {self.network}), received no such file: "
+                "it comes with keras-lite, so install keras-lite or check out the repository anew."
             )
-        received = hashlib.sha256(found.read_bytes()).hexdigest()
+        received = hashlib.sha256(path.read_bytes()).hexdigest()
         if received != self.sha256:
-            raise InputError(f"Expected {found} with SHA-256 {self.sha256}, received a file with {received}.")
-        return found
+            raise InputError(f"Expected {path} with SHA-256 {self.sha256}, received a file with {received}.")
+        return path
 
 
 def list_weights(network: str = "*", name: str = "*") -> list[KeptWeights]:
@@ -135,12 +135,6 @@ def input_shape(name: Any, model_name: str) -> tuple[int, int, int] | None:
         tuple(kept.input_shape) for kept in _index() if kept.name == name and kept.network.startswith(f"{model_name}(")
     }
     return shapes.pop() if len(shapes) == 1 else None
-
-
-def cache_folder() -> Path:
-    """Return where files of weights are looked for besides the project's own folder."""
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "models" / "keras_lite"
 
 
 @functools.cache

@@ -14,9 +14,10 @@ from keras_lite import published
 from keras_lite.cli.recipe_flags import options_from_flags, recipe_flags, recipe_from_flags
 from keras_lite.cli.train import run_recipe
 from keras_lite.data import Augmentation, ImageGeometry, RandomCrop, RandomResizedCrop
+from keras_lite.errors import InputError
 from keras_lite.training import SGD, Lookahead
 from recipes import __main__ as listing
-from recipes import sets_of
+from recipes import find, sets_of
 
 MODULES = sorted({re.search(r"recipes/(\w+)\.py", command)[1] for command in listing.commands().values()} - {"latency"})
 ON_ALL_BACKENDS = {
@@ -64,6 +65,36 @@ def test_command_trains_its_row_as_published(row):
     assert trained.network == row.network
     assert (*options.image_size, 3) == row.input
     assert options.changes(recipe) == {}
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize(
+    ("name", "arguments", "trains"),
+    [
+        ("cifar100_first/resnet110_bsconvu/ours", [], "cifar100_first/resnet110_bsconvu/ours"),
+        ("cifar100_first/mobilenetv3_large/original", [], "cifar100_first/mobilenetv3_large/original"),
+        ("cifar100_first/resnet20/ours", ["--model", "resnet20/original"], "cifar100_first/resnet20/original"),
+        ("cifar100_ablation/ghostnet/ours", [], "cifar100_second/ghostnet/ours"),  # two tables, one run
+        ("cifar100_mobilenetv3", [], "cifar100_second/mobilenetv3_large/ours"),
+        ("cifar100_mobilenetv3", ["--hyperparameters", "first"], "cifar100_first/mobilenetv3_large/ours"),
+        ("cifar100_mobilenetv3_first", [], "cifar100_first/mobilenetv3_large/ours"),
+        ("sports100_carnet", ["--model", "resnet18/original"], "sports100/resnet18/original"),
+    ],
+)
+def test_a_row_or_a_recipe_is_found_by_its_name(name, arguments, trains):
+    script = find(name)
+    values = recipe_flags(script.recipes)
+    values([name, *script.arguments, "--data_dir", "shapes", *arguments])
+    recipe = recipe_from_flags(script.recipes, values)
+    assert recipe.models[options_from_flags(recipe, values).model].row == trains
+    assert "Published accuracy" in script.usage
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize("name", ["cifar100_first/resnet20/theirs", "latency", "__main__", ""])
+def test_unknown_names_are_refused(name):
+    with pytest.raises(InputError, match=rf"such as 'cifar.*vegfru292.*received '{name}'"):
+        find(name)
 
 
 @pytest.mark.tensorflow_only
