@@ -41,14 +41,15 @@ class Place:
 
     def command(self, row_id: str) -> str:
         """Return the command that trains the row."""
-        script = f"python recipes/{self.module}.py" if IN_REPOSITORY else f"python -m {__name__}.{self.module}"
         data = [] if self.recipe.download else ["--data_dir", published.get(row_id).dataset.upper()]
-        return " ".join([script, *data, *self.arguments])
+        if not IN_REPOSITORY:
+            return " ".join(["keras-lite train", row_id, *data])
+        return " ".join([f"python recipes/{self.module}.py", *data, *self.arguments])
 
 
 @dataclasses.dataclass(frozen=True)
 class Script:
-    """A recipe's script, as `keras_lite.training.run_recipe` takes it.
+    """A recipe's script, as `keras_lite.cli.train.run_recipe` takes it.
 
     Args:
         recipes: The script's sets of hyper-parameters by name, the first of which is the default.

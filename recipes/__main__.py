@@ -1,7 +1,7 @@
 """List the recipes: one command for each published row.
 
     python -m recipes --list                in the repository
-    python -m keras_lite.recipes --list     with the installed wheel
+    python -m keras_lite.recipes --list     with the installed wheel: `keras-lite train ROW`
 
 The commands of the latency table work in the repository alone.
 """

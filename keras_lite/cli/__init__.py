@@ -52,5 +52,7 @@ def run(name: str, arguments: list[str] | None = None) -> NoReturn:
         arguments: What stands behind the command. Defaults to `sys.argv[1:]`.
     """
     command = importlib.import_module(f"keras_lite.cli.{name}")
+    if hasattr(command, "run"):  # its flags depend on what it is to run
+        command.run(arguments)
     command_line = importlib.import_module("keras_lite.cli.command_line")
     command_line.run(command.main, command.FLAGS, command.__doc__, arguments)

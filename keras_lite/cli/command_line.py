@@ -23,13 +23,13 @@ class Flags(flags.FlagValues):
     """The flags of a command.
 
     Attributes:
-        seldom: Names of those that only `--help-all` explains.
+        _hidden: Names of those that only `--help-all` explains.
     """
 
     def __init__(self) -> None:
         super().__init__()
         # FlagValues takes attributes for flags.
-        self.__dict__["seldom"] = set()
+        self.__dict__["_hidden"] = set()
 
 
 def new_flags() -> Flags:
@@ -48,7 +48,7 @@ def hide(values: Flags, *names: str) -> None:
         values: The flags, from `new_flags`.
         *names: Names of flags that are seldom needed.
     """
-    values.seldom.update(names)
+    values._hidden.update(names)
 
 
 def expect(positional: list[str], *names: str) -> list[str]:
@@ -119,7 +119,7 @@ def _help(values: Flags, usage: str, everything: bool) -> str:
         flag = values[name]
         if name != flag.name:  # a short name
             continue
-        if name in values.seldom and not everything:
+        if name in values._hidden and not everything:
             hidden.append(name)
             continue
         default = "" if flag.default in (None, False, []) else f" (default: {flag.default_as_str.strip(chr(39))})"

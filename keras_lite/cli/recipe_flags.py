@@ -15,8 +15,18 @@ from keras_lite.training.extras import AUGMENTATION_POLICIES, PRECISIONS, SCHEDU
 from keras_lite.training.options import PROTOCOLS, Options
 from keras_lite.training.recipe import Recipe
 
+_SELDOM = (
+    "schedule_epochs",
+    "validation_share",
+    "skip_broken",
+    "data_parallel",
+    "steps_per_execution",
+    "save_every_steps",
+    "workers",
+)
 
-def recipe_flags(recipes: Mapping[str, Recipe]) -> flags.FlagValues:
+
+def recipe_flags(recipes: Mapping[str, Recipe]) -> command_line.Flags:
     """Return the flags of a recipe's command line.
 
     Args:
@@ -65,6 +75,7 @@ def recipe_flags(recipes: Mapping[str, Recipe]) -> flags.FlagValues:
     define("integer", "save_every_steps", 500, "Save the state so often within an epoch.", lower_bound=1)
     define("integer", "workers", min(4, os.cpu_count() or 1), "Threads that prepare batches.", lower_bound=1)
     _define_extras(define)
+    command_line.hide(values, *_SELDOM, *(field.name for field in dataclasses.fields(Extras)))
     return values
 
 

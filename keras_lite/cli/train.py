@@ -1,14 +1,56 @@
-"""The command line of a recipe."""
+"""Train a published network by its recipe.
 
+    keras-lite train ROW [--data_dir DATA] [--epochs 200] [--output_dir RUN]
+    keras-lite train --list
+    keras-lite train ROW --help
+
+ROW is the id of a published row, such as cifar100_second/mobilenetv3_large/ours, or the name of a recipe; --list names
+the rows. Each recipe has its published values as defaults, and tells them with --help. CIFAR is downloaded by Keras;
+DATA may also be a folder of photos, one folder a class. A run that was stopped goes on with the same command.
+"""
+
+import importlib
+import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
 from absl import flags
 
+from keras_lite import published
 from keras_lite.cli import command_line
 from keras_lite.cli.recipe_flags import options_from_flags, recipe_flags, recipe_from_flags
+from keras_lite.errors import InputError
 from keras_lite.pipelines.train import train_model
 from keras_lite.training.recipe import Recipe
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_boolean("list", False, "Print the published rows.", flag_values=FLAGS)
+
+
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Run the recipe of the row that a command line begins with, then end the process.
+
+    Args:
+        arguments: What stands behind `keras-lite train`. Defaults to `sys.argv[1:]`.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0].startswith("-"):
+        command_line.run(main, FLAGS, __doc__, arguments)
+    # A plug-in, as the commands are: recipes build on this module.
+    recipes = importlib.import_module("keras_lite.recipes")
+    try:
+        script = recipes.find(arguments[0])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(command_line.INPUT_ERROR)
+    run_recipe(script.recipes, script.usage, [*script.arguments, *arguments[1:]])
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Print the published rows."""
+    if positional or not values.list:
+        raise InputError("Expected the id of a published row or --list, received none (--help says more).")
+    print("\n".join(row.id for row in published.rows()))
 
 
 def run_recipe(recipes: Recipe | Mapping[str, Recipe], usage: str, arguments: list[str] | None = None) -> NoReturn:

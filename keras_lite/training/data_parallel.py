@@ -21,30 +21,9 @@ import numpy as np
 from keras_lite.data import Crop, ImageGeometry, Source
 from keras_lite.errors import InputError
 from keras_lite.training import processes
+from keras_lite.training.one_device import OneDevice
 from keras_lite.training.options import Options
-
-
-class OneDevice:
-    """A run that is not spread, and the base of those that are."""
-
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Have the variables that are created in a block on all devices."""
-        return contextlib.nullcontext()
-
-    def prepare(self, model: keras.Model) -> None:
-        """Make the steps of a compiled model, which was created in `scope`, work on spread batches."""
-
-    def source(self, source: Source) -> Source:
-        """Return a source that reads what this process needs of each batch."""
-        return source
-
-    def place(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, ...]:
-        """Return a batch as the model's steps take it."""
-        return images, labels
-
-    def saving(self, model: keras.Model) -> contextlib.AbstractContextManager[Any]:
-        """Have the model's configuration in a block as it is without data parallelism."""
-        return contextlib.nullcontext()
+from keras_lite.training.replicas import Replicas, devices_of_strategy
 
 
 def data_parallel(options: Options) -> OneDevice:
@@ -74,8 +53,6 @@ def data_parallel(options: Options) -> OneDevice:
         return OneDevice()
     if keras.backend.backend() == "jax":
         return SpreadOverDevices()
-    from keras_lite.training.replicas import Replicas
-
     return Replicas()
 
 
@@ -104,8 +81,6 @@ def start(options: Options) -> None:
         if processes.count() > 1 and options.extras.teacher is not None:
             raise InputError("Expected no --teacher with several processes, which can't share its weights.")
     else:
-        from keras_lite.training.replicas import devices_of_strategy
-
         if os.environ.get("TF_CONFIG") or processes.asked_for():
             raise InputError(
                 "Expected a single process with --data_parallel on TensorFlow, received TF_CONFIG or "

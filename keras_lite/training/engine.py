@@ -27,9 +27,10 @@ from keras_lite.files import atomic_path, write_json
 from keras_lite.profiling import profile
 from keras_lite.training import processes
 from keras_lite.training.compilation import CompiledModel
-from keras_lite.training.data_parallel import OneDevice, data_parallel
+from keras_lite.training.data_parallel import data_parallel
 from keras_lite.training.environment import environment, peak_memory
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
+from keras_lite.training.one_device import OneDevice
 from keras_lite.training.options import Options
 from keras_lite.training.progress import progress_callbacks
 from keras_lite.training.recipe import Recipe

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_lite.errors import import_extra
-from keras_lite.training.data_parallel import OneDevice
+from keras_lite.training.one_device import OneDevice
 
 
 def devices_of_strategy() -> list[str]:

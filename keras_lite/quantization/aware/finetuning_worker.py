@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_lite.checkpoints import load_model
+from keras_lite.files import write_json
+from keras_lite.quantization import finetune, quantize_aware
+
 
 def main(folder: Path, state: Path) -> None:
     """Train as the folder says."""
-    from keras_lite.checkpoints import load_model
-    from keras_lite.files import write_json
-    from keras_lite.quantization import finetune, quantize_aware
-
     try:
         batches, judges, arguments = pickle.loads((folder / "training.pickle").read_bytes())
         model = load_model(folder / "model.keras")

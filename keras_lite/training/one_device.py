@@ -1,0 +1,32 @@
+"""A run on one device, and what runs on several do in other ways."""
+
+import contextlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.data import Source
+
+
+class OneDevice:
+    """A run that is not spread, and the base of those that are."""
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Have the variables that are created in a block on all devices."""
+        return contextlib.nullcontext()
+
+    def prepare(self, model: keras.Model) -> None:
+        """Make the steps of a compiled model, which was created in `scope`, work on spread batches."""
+
+    def source(self, source: Source) -> Source:
+        """Return a source that reads what this process needs of each batch."""
+        return source
+
+    def place(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, ...]:
+        """Return a batch as the model's steps take it."""
+        return images, labels
+
+    def saving(self, model: keras.Model) -> contextlib.AbstractContextManager[Any]:
+        """Have the model's configuration in a block as it is without data parallelism."""
+        return contextlib.nullcontext()
