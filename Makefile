@@ -1,4 +1,4 @@
-# make demo      train, quantise, export and verify CARNet18 on a built-in data set
+# make demo      train, quantize, export and verify CARNet18 on a built-in data set
 # make test      lint and the tests, on TensorFlow, JAX and PyTorch
 # make test-all  the slow tests too
 # make report    RESULTS.md and its plots, from the files in results/
@@ -69,7 +69,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml setup.py constraints.txt
-	@echo "Installing TensorFlow and the quantisation tools (a few minutes, once) ..."
+	@echo "Installing TensorFlow and the quantization tools (a few minutes, once) ..."
 	$(PIP) --editable ".[quantization]"
 	touch $@
 

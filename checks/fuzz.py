@@ -127,7 +127,7 @@ def export(seed: int) -> dict[str, Any]:
 
     Returns:
         `spoiled`: what was wrong with it; `refused`: why it was not exported, or None; `error`: the file's mean
-        difference from the fake-quantised model, as a share of that one's span.
+        difference from the fake-quantized model, as a share of that one's span.
     """
     model, spoiled = random_model(seed), plan(seed)
     rng = np.random.default_rng(seed)

@@ -52,17 +52,17 @@ class Figures:
         int8_only: Whether every operator takes and gives int8 alone.
         partitions: Parts that XNNPACK runs.
         not_delegated: Names of the operators outside of those, each once.
-        deviation: Median over the classes of a logit's standard deviation over the images, in quantisation steps.
+        deviation: Median over the classes of a logit's standard deviation over the images, in quantization steps.
         range_ratio: Width of the output's range, as a multiple of the span of the float model's logits, those
             of the images that set it among them.
-        within_one: Share of logits at most one step away from the quantised model's, computed in whole numbers
+        within_one: Share of logits at most one step away from the quantized model's, computed in whole numbers
             (`keras_lite.export.IntegerModel`).
         equal: Share of logits that are equal to those; all must be, unless there are `inexact` operators.
         floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
             halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
             much.
         correlation: With the float model, of the deviations from the mean answer.
-        fake_correlation: The fake-quantised model's with the float model: what 8 bits cost, whoever computes them.
+        fake_correlation: The fake-quantized model's with the float model: what 8 bits cost, whoever computes them.
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
         inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
@@ -115,7 +115,7 @@ class Figures:
     def shared_with_control(self) -> list[str]:
         """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
 
-        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantised
+        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantized
         model, computed in floats; for the spread a range that is no wider than the logits.
         """
         shared = {
@@ -190,7 +190,7 @@ def measure(
         found: The file's `keras_lite.runtime.Inspection`.
         seen: The float model's logits of the images that set the ranges.
         expected: The float model's logits.
-        fake: The fake-quantised model's, computed in floats.
+        fake: The fake-quantized model's, computed in floats.
         exact: The same model's, computed in whole numbers.
         received: The file's.
         seconds: What it took.

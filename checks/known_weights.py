@@ -8,14 +8,14 @@ import numpy as np
 from keras_lite.checkpoints import load_torch_state_dict, to_torch_state_dict
 from keras_lite.graph import flatten
 
-# What batch normalisation's statistics are taken of: 64 images of 96 x 96 and less. All activations are in memory.
+# What batch normalization's statistics are taken of: 64 images of 96 x 96 and less. All activations are in memory.
 _IMAGES, _PIXELS = 64, 64 * 96 * 96
 
 
 def set_known_weights(model: keras.Model, images: np.ndarray) -> None:
     """Draw every weight of a network of `keras_lite.applications` from a seed made of the weight's PyTorch name.
 
-    Batch normalisation's statistics are those of images, as they would be in a trained network: with others the
+    Batch normalization's statistics are those of images, as they would be in a trained network: with others the
     activations grow from layer to layer.
 
     Args:
@@ -44,7 +44,7 @@ def draw_weights(model: keras.Model, images: np.ndarray) -> None:
 
     Args:
         model: A functional model of stock layers, none of them shared.
-        images: What the model takes, for the statistics of batch normalisation.
+        images: What the model takes, for the statistics of batch normalization.
     """
     for index, layer in enumerate(model.layers):
         norm = type(layer).__name__ == "BatchNormalization"
@@ -66,7 +66,7 @@ def _torch_shape(variable: keras.Variable, depthwise: bool) -> tuple[int, ...]:
 
 
 def _take_statistics(model: keras.Model, images: np.ndarray) -> None:
-    """Set the statistics of batch normalisation to those of images; dropout is switched off for good."""
+    """Set the statistics of batch normalization to those of images; dropout is switched off for good."""
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":
             layer.momentum = 0.0

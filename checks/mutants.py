@@ -134,7 +134,7 @@ MUTANTS = (
         OPTIMIZER_TESTS,
     ),
     Mutant(
-        "batch normalisation fine-tuned",
+        "batch normalization fine-tuned",
         "keras_lite/training/fine_tuning.py",
         "if self.freeze_batch_norm:",
         "if False:",
@@ -218,7 +218,7 @@ MUTANTS = (
         EVERY_NUMBER,
     ),
     Mutant(
-        "a bias that batch normalisation does not scale",
+        "a bias that batch normalization does not scale",
         "keras_lite/export/integer_model.py",
         "bias = (bias - mean) * scale",
         "bias = bias - mean * scale",

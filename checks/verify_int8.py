@@ -103,7 +103,7 @@ def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.n
 
     Args:
         data_dir: `"shapes"`, a folder of images, or one with CIFAR's python files.
-        preprocessing: Their size and normalisation.
+        preprocessing: Their size and normalization.
         count: How many.
 
     Raises:
@@ -269,7 +269,7 @@ compare.
   operators that it does not.
 - **std**: the median over the classes of a logit's standard deviation over the images, in steps of the output.
   **range**: the output's range as a multiple of the span of the float model's logits.
-- **equal**, **within 1**: logits that are those of the quantised model, or a step from them at most, computed in whole
+- **equal**, **within 1**: logits that are those of the quantized model, or a step from them at most, computed in whole
   numbers (`keras_lite.export.IntegerModel`). **floats**: within a step of TF-MOT's model, which computes in floats.
 - **correlation**: of the file's answers with the float model's, as deviations from their mean over the images.
   **fake**: that of TF-MOT's model, without any file. With random weights what changes from image to image is a few

@@ -216,7 +216,7 @@ def measure_stock(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
-    """Quantise without training, and keep the quantised model's weights for the curve."""
+    """Quantize without training, and keep the quantized model's weights for the curve."""
     _, calibration = subject.split()
     quantized, report = post_training(subject.logits_model(), calibration, preprocessing=subject.info.preprocessing)
     with atomic_path(subject.folder / "start.npz") as temporary:
@@ -240,7 +240,7 @@ def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Run the command that users run, with its defaults."""
     folder = subject.folder / "command"
     command = [sys.executable, "-m", "keras_lite.cli.quantize", str(subject.file)]
-    command += [f"--unlabelled_dir={subject.folder / 'photos'}", f"--output_dir={folder}"]
+    command += [f"--unlabeled_dir={subject.folder / 'photos'}", f"--output_dir={folder}"]
     if subject.values.smoke:
         command += [f"--calibration_images={subject.sizes.calibration}", f"--epochs={subject.sizes.epochs}"]
     code = subprocess.run(command, check=False).returncode

@@ -154,7 +154,7 @@ Written by `python examples/few_photos.py --page FILE`: the share of CIFAR-10's 
 ResNet-20 with the hybrid stem and padding-free downsampling learns CIFAR-10's ten classes, which this package's
 CIFAR-100 weights have not seen. A seed chooses the photos: {train} of each class to train with, {valid} more to choose
 the epoch with. Both ways take the same number of steps, {epochs_head + epochs} epochs; from the weights, the first
-{epochs_head} train the new head alone and the others all layers but batch normalisation. The learning rate of all
+{epochs_head} train the new head alone and the others all layers but batch normalization. The learning rate of all
 layers is the tool's own, 0.001; for either way 0.003 and 0.01 did worse on the validation images of another seed. The
 runs of seed 0:
 

@@ -29,7 +29,7 @@ PRECISIONS = ("float32", "int8", _STOCK)
 PHONE_FRIENDLY = {"activation": "relu6", "gate": None}
 _FORM = " phone-friendly"
 _CALIBRATION_IMAGES = 32
-_STATISTICS = 8  # images that batch normalisation's statistics are taken of
+_STATISTICS = 8  # images that batch normalization's statistics are taken of
 
 
 def latency_flags() -> flags.FlagValues:

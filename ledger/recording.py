@@ -3,7 +3,7 @@
     python tools/record_result.py RUN_FOLDER [--results_dir results] [--remark TEXT]
 
 One small JSON file with all that is needed to get the number again; its name follows from row, epochs, seed, protocol
-and flags. Where the run has been quantised (RUN_FOLDER/quantized), the figures of the int8 file are part of it, and
+and flags. Where the run has been quantized (RUN_FOLDER/quantized), the figures of the int8 file are part of it, and
 where it was evaluated into RUN_FOLDER/evaluation, so is the confusion matrix: record the run again after that.
 `tools/report.py` makes RESULTS.md from these files.
 """
@@ -27,7 +27,7 @@ from keras_lite.pipelines.quantize import INT8
 from keras_lite.training import RunFolder
 from ledger.results import RunResult, write_result
 
-_COLOURS = 32
+_COLORS = 32
 # These have entries of their own.
 _NOT_CHANGES = ("model", "seed", "protocol", "epochs", "image_size")
 
@@ -117,8 +117,8 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
     path = write_result(run, results_dir)
     if run.confusion_matrix:
         with Image.open(picture) as image, atomic_path(path.with_name(run.confusion_matrix)) as temporary:
-            # Few colours are enough for shades of one, and take a quarter of the space.
-            image.convert("RGB").quantize(_COLOURS).save(temporary, format="png", optimize=True)
+            # Few colors are enough for shades of one, and take a quarter of the space.
+            image.convert("RGB").quantize(_COLORS).save(temporary, format="png", optimize=True)
     return path
 
 

@@ -7,7 +7,7 @@
 
 CIFAR-100 is downloaded by Keras, or lies in --data_dir (the official python files). The second set, which is the
 default, trains torchvision's form of the network, the first one BSConv's; with `_bsconvs` its last pointwise
-convolutions are kept close to orthonormal by a regulariser.
+convolutions are kept close to orthonormal by a regularizer.
 
 Hardware: one GPU. On 2 CPU cores about four minutes an epoch.
 

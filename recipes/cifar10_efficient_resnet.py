@@ -9,7 +9,7 @@ CIFAR-10 is downloaded by Keras, or lies in --data_dir (the official python file
 Hardware: one GPU. Expected time: a few hours; on 2 CPU cores 11 minutes an epoch.
 
 Published accuracy: Efficient ResNet 96.04%, ResNet18 88.56%, the best epoch on the test images. The baseline was
-trained without augmentation, normalisation and clipping, unlike the network it is compared with; the last
+trained without augmentation, normalization and clipping, unlike the network it is compared with; the last
 command trains it like that one.
 """
 

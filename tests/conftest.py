@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_jax():
-    """JAX compiles the random numbers of each shape anew, and optimises what runs once: most of a test's time."""
+    """JAX compiles the random numbers of each shape anew, and optimizes what runs once: most of a test's time."""
     if keras.backend.backend() != "jax":
         yield
         return

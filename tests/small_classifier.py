@@ -1,4 +1,4 @@
-"""Small image classifiers of the kinds that are quantised and exported, and images that they learn in seconds."""
+"""Small image classifiers of the kinds that are quantized and exported, and images that they learn in seconds."""
 
 import keras
 import numpy as np
@@ -12,8 +12,8 @@ CLASSES = ["blue", "green", "red"]
 PREPROCESSING = Preprocessing((SIZE, SIZE))
 
 
-def colour_source(count: int, seed: int) -> ArraySource:
-    """Images of noise and a bright patch whose colour is the class."""
+def color_source(count: int, seed: int) -> ArraySource:
+    """Images of noise and a bright patch whose color is the class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3
     images = rng.integers(0, 120, (count, SIZE, SIZE, 3))
@@ -23,9 +23,9 @@ def colour_source(count: int, seed: int) -> ArraySource:
     return ArraySource(images.astype("uint8"), labels, CLASSES)
 
 
-def colour_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def color_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The same, preprocessed, with labels."""
-    source = colour_source(count, seed)
+    source = color_source(count, seed)
     return PREPROCESSING(source.images(np.arange(count))), source.labels
 
 
@@ -71,7 +71,7 @@ def tiny(activation: str | None = "softmax") -> keras.Model:
 
 
 def scramble(model: keras.Model, seed: int = 0) -> keras.Model:
-    """Give every weight a random value, batch normalisation's statistics too, so that no mistake hides in a zero."""
+    """Give every weight a random value, batch normalization's statistics too, so that no mistake hides in a zero."""
     rng = np.random.default_rng(seed)
     for variable in model.weights:
         if variable.path.endswith(("gamma", "moving_variance")):
@@ -87,7 +87,7 @@ def scramble(model: keras.Model, seed: int = 0) -> keras.Model:
 def train(model: keras.Model, epochs: int = 8) -> keras.Model:
     """Train until nearly every image is right."""
     keras.utils.set_random_seed(0)
-    images, labels = colour_images(240, seed=1)
+    images, labels = color_images(240, seed=1)
     from_logits = model.layers[-1].activation is not keras.activations.softmax
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
     model.compile(keras.optimizers.Adam(5e-3), loss, jit_compile=False)

@@ -1,4 +1,4 @@
-"""A recipe small enough for tests, with what makes resuming hard: dropout, batch normalisation, Adam, augmentation."""
+"""A recipe small enough for tests, with what makes resuming hard: dropout, batch normalization, Adam, augmentation."""
 
 import keras
 import numpy as np

@@ -3,7 +3,7 @@
 
     python tools/demo.py [--output_dir runs/demo]
 
-Trains CARNet18 on the built-in set of shapes, fine-tunes it quantisation-aware, exports it as float32 and int8,
+Trains CARNet18 on the built-in set of shapes, fine-tunes it quantization-aware, exports it as float32 and int8,
 verifies both files in LiteRT, and prints one table. Killed and started again it goes on where it was.
 """
 
@@ -41,7 +41,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     data = open_data("shapes", options.image_size)
     print(f"2/4 training CARNet18 on {len(data['train'])} images")
     fit(RECIPE, data, options, folder.path)
-    print("3/4 quantisation-aware fine-tuning, export, verification in LiteRT")
+    print("3/4 quantization-aware fine-tuning, export, verification in LiteRT")
     quantized = folder.path / "quantized"
     figures = quantized / "result.json"
     if figures.is_file():

@@ -58,7 +58,7 @@ def check_options(convolution: str, convolution_options: dict | None, known: tup
 
 
 def data_batch_norm(inputs):
-    """Normalise each colour by the statistics of the training images, in place of a fixed mean and deviation."""
+    """Normalize each color by the statistics of the training images, in place of a fixed mean and deviation."""
     return batch_norm(inputs, "data_batch_norm")
 
 
@@ -68,7 +68,7 @@ def batch_norm(x, name: str):
 
 
 def classify(features, **options):
-    """Put the head on a feature map; the kernel is initialised by Xavier's normal distribution."""
+    """Put the head on a feature map; the kernel is initialized by Xavier's normal distribution."""
     return common.classify(features, kernel_initializer=keras.initializers.GlorotNormal(), **options)
 
 

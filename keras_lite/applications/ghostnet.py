@@ -68,7 +68,7 @@ def GhostNet(
     `keras_lite.applications.imagenet_weights`). Images go through `keras_lite.applications.ghostnet.preprocess_input`
     first (the tables on CIFAR-100 have that data set's mean and standard deviation instead). With
     `downsampling="attention"` EfficientFormerV2's downsampling takes the place of each block of stride 2; the last two
-    of these have attention. PyTorch's default initialisation; batch norm has epsilon 1e-5 and momentum 0.9.
+    of these have attention. PyTorch's default initialization; batch norm has epsilon 1e-5 and momentum 0.9.
 
     The published network with hybrid stem carries 32 more parameters: a batch norm that it never uses.
 

@@ -13,7 +13,7 @@ from keras_lite.layers.initializers import convolution_initializers
 
 CONVOLUTIONS = ("standard", "bsconv_s")
 WHY = (
-    "the units of this network are inverted residuals, which BSConv-S only regularises; they hold no convolution for U"
+    "the units of this network are inverted residuals, which BSConv-S only regularizes; they hold no convolution for U"
 )
 
 _UNIT, _MODULE = r"stage(?P<stage>\d)_unit(?P<unit>\d)", "backbone.stage{stage}.unit{unit}"

@@ -54,7 +54,7 @@ def ShuffleNetV2(
     `keras_lite.applications.shufflenet_v2.preprocess_input` first (the tables on CIFAR-100 have that data set's mean
     and standard deviation instead). The hybrid stem takes the place of the convolution and of the max-pool behind it.
     With `downsampling="attention"` EfficientFormerV2's downsampling takes the place of the first unit of each stage;
-    the last of these has attention. PyTorch's default initialisation; batch norm has epsilon 1e-5 and momentum 0.9.
+    the last of these has attention. PyTorch's default initialization; batch norm has epsilon 1e-5 and momentum 0.9.
 
     Source: Ma et al., "ShuffleNet V2", ECCV 2018 (arXiv:1807.11164).
 

@@ -1,6 +1,6 @@
 """Networks that the BSConv library and torchvision have in different forms, and what torchvision's has in common.
 
-The library's form begins with a batch norm of the image; torchvision's takes images normalised by ImageNet's mean and
+The library's form begins with a batch norm of the image; torchvision's takes images normalized by ImageNet's mean and
 standard deviation.
 """
 

@@ -11,7 +11,7 @@ from keras_lite.checkpoints import registry
 from keras_lite.checkpoints.fitting import fit
 from keras_lite.errors import InputError
 
-# Below this share of fitting variables a network is no neighbour.
+# Below this share of fitting variables a network is no neighbor.
 _NEAR = 0.3
 
 

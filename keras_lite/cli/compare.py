@@ -26,7 +26,7 @@ flags.DEFINE_list(
     "precisions", None, f"Some of {','.join(TITLES)}. Default: all that can be had but int16.", flag_values=FLAGS
 )
 flags.DEFINE_integer("image_limit", None, "At most so many test images.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("calibration_images", 512, "Images to quantise with, unlabelled.", 2, flag_values=FLAGS)
+flags.DEFINE_integer("calibration_images", 512, "Images to quantize with, unlabeled.", 2, flag_values=FLAGS)
 flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure latency with.", flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
 

@@ -4,9 +4,9 @@
 
 MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
 information file (.json) beside it; without that file --image_size and --class_names tell what it would. DATA is where
-real images are taken from, to compare the answers on and, for int8, to quantise with: a folder with images at any
+real images are taken from, to compare the answers on and, for int8, to quantize with: a folder with images at any
 depth, a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of the run. An int8
-file is quantised without training, in the way that keeps the answers best on these images, and what that was is
+file is quantized without training, in the way that keeps the answers best on these images, and what that was is
 printed; `keras-lite quantize` can train as well, which keeps more.
 """
 
@@ -20,7 +20,7 @@ FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "The file to write. Default: MODEL_PRECISION.tflite.", flag_values=FLAGS)
 flags.DEFINE_string("data_dir", None, "Real images; for a run folder the default is the run's.", flag_values=FLAGS)
-flags.DEFINE_integer("images", 200, "Images to compare answers on, and as many to quantise with.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("images", 200, "Images to compare answers on, and as many to quantize with.", 1, flag_values=FLAGS)
 flags.DEFINE_boolean(
     "stock_converter",
     False,

@@ -5,7 +5,7 @@
 PHOTOS has one folder of photos a class, which are divided into images to train, validate and test with (the same
 folder always in the same way, near-duplicates together); or it has train, valid and test with such folders. WEIGHTS is
 a name that the network's function knows, a file of weights, a .keras file, a run folder, or none. First a new head is
-trained, then all layers but batch normalisation, at a smaller rate; with none everything is trained from the start.
+trained, then all layers but batch normalization, at a smaller rate; with none everything is trained from the start.
 
 The run folder gets what a recipe's run leaves (model.keras, result.json, metrics.csv, ...), and in `evaluation` a table
 of the classes, the confusion matrix and the worst mistakes. With --quantize `quantized` gets verified .tflite files,
@@ -34,7 +34,7 @@ flags.DEFINE_string("output_dir", None, "The run folder (default: runs/finetune-
 flags.DEFINE_string(
     "image_size", None, "Pixels, or HEIGHTxWIDTH (default: the weights' if they tell, else 224).", flag_values=FLAGS
 )
-_OF_WEIGHTS = "of pixels from 0 to 1; three, or one for grey (default: the weights' if they tell, else ImageNet's)."
+_OF_WEIGHTS = "of pixels from 0 to 1; three, or one for gray (default: the weights' if they tell, else ImageNet's)."
 flags.DEFINE_list("mean", None, f"Means {_OF_WEIGHTS}", flag_values=FLAGS)
 flags.DEFINE_list("std", None, f"Standard deviations {_OF_WEIGHTS}", flag_values=FLAGS)
 flags.DEFINE_enum(
@@ -55,7 +55,7 @@ flags.DEFINE_integer(
     "patience", 5, "Epochs without a better validation accuracy, after which it ends; 0: never.", 0, flag_values=FLAGS
 )
 flags.DEFINE_boolean("class_weights", True, "Have rare classes count as much as others.", flag_values=FLAGS)
-flags.DEFINE_boolean("train_batch_norm", False, "Train batch normalisation too.", flag_values=FLAGS)
+flags.DEFINE_boolean("train_batch_norm", False, "Train batch normalization too.", flag_values=FLAGS)
 flags.DEFINE_boolean("flip", True, "Mirror photos at random; --noflip if left and right differ.", flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Initial weights, order, augmentation and dropout.", 0, flag_values=FLAGS)
 flags.DEFINE_boolean("skip_broken", False, "List unreadable photos and go on without them.", flag_values=FLAGS)

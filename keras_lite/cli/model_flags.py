@@ -27,7 +27,7 @@ def define(values: command_line.Flags) -> None:
     flags.DEFINE_list(
         "mean",
         None,
-        "Three channel means of pixels from 0 to 1, or one for grey. Default: ImageNet's, unless the model scales its "
+        "Three channel means of pixels from 0 to 1, or one for gray. Default: ImageNet's, unless the model scales its "
         "input itself.",
         flag_values=values,
     )

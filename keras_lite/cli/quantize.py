@@ -1,11 +1,11 @@
-"""Quantise a trained model, fine-tune it quantisation-aware, and write verified int8 and float32 TFLite files.
+"""Quantize a trained model, fine-tune it quantization-aware, and write verified int8 and float32 TFLite files.
 
-    keras-lite quantize MODEL [--data_dir DATA] [--unlabelled_dir PHOTOS] [--epochs 2]
+    keras-lite quantize MODEL [--data_dir DATA] [--unlabeled_dir PHOTOS] [--epochs 2]
 
 MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
 information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one
 folder a class, or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run
-folder it defaults to the data of the run. First the post-training quantisation is chosen that keeps the answers best
+folder it defaults to the data of the run. First the post-training quantization is chosen that keeps the answers best
 (see `keras_lite.quantization.post_training`), which is printed; with --epochs 0 that is all.
 
 PHOTOS is a folder of photos without classes, at any depth: no labels are needed, as the float model's answers teach.
@@ -28,13 +28,13 @@ FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "Where to write. Default: `quantized` beside the model.", flag_values=FLAGS)
 flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: post-training only.", 0, flag_values=FLAGS)
-flags.DEFINE_string("unlabelled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
+flags.DEFINE_string("unlabeled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
 flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
     "distill",
     None,
-    f"Share of the float model's answers in the target. Default: {_DEFAULTS.distill}; of --unlabelled_dir, 1.",
+    f"Share of the float model's answers in the target. Default: {_DEFAULTS.distill}; of --unlabeled_dir, 1.",
     0.0,
     1.0,
     flag_values=FLAGS,
@@ -42,7 +42,7 @@ flags.DEFINE_float(
 flags.DEFINE_float(
     "freeze_batch_norm",
     _DEFAULTS.freeze_batch_norm,
-    "Share of the epochs after which batch normalisation's statistics stay.",
+    "Share of the epochs after which batch normalization's statistics stay.",
     0.0,
     1.0,
     flag_values=FLAGS,
@@ -51,7 +51,7 @@ flags.DEFINE_integer("image_limit", None, "At most so many training images.", 1,
 flags.DEFINE_integer(
     "calibration_images",
     _DEFAULTS.calibration_images,
-    "Images for the post-training quantisation.",
+    "Images for the post-training quantization.",
     2,
     flag_values=FLAGS,
 )
@@ -63,11 +63,11 @@ flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on wit
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Quantize one model."""
     [model] = command_line.expect(positional, "MODEL")
-    distill = 1.0 if values.unlabelled_dir is not None else _DEFAULTS.distill
+    distill = 1.0 if values.unlabeled_dir is not None else _DEFAULTS.distill
     options = QuantizeOptions(
         model=model,
         data_dir=values.data_dir,
-        unlabelled_dir=values.unlabelled_dir,
+        unlabeled_dir=values.unlabeled_dir,
         output_dir=values.output_dir,
         augment=values.augment,
         skip_broken=values.skip_broken,

@@ -20,7 +20,7 @@ class Augmentation:
     `crop_padding=4, horizontal_flip=True` the usual one for CIFAR; with `crop=RandomCrop(), brightness=0.4,
     horizontal_flip=True` that of Stanford Dogs (published with the flip before the brightness, which is the same);
     with `crop=RandomResizedCrop(), horizontal_flip=True` the usual one for ImageNet. It works on pixels from 0 to 255,
-    before normalisation: what rotation and crop bring in from outside is black.
+    before normalization: what rotation and crop bring in from outside is black.
 
     Args:
         crop: A random part of each photo instead of its middle. The source cuts it (see `Source.crops`, which
@@ -29,7 +29,7 @@ class Augmentation:
             cut out.
         brightness: Each image is multiplied by a random factor from `1 - brightness` to `1 + brightness`.
         horizontal_flip: Whether half of the images, at random, are mirrored left to right.
-        rotation: Each image is turned about its centre by a random angle of up to so many degrees either way;
+        rotation: Each image is turned about its center by a random angle of up to so many degrees either way;
             each pixel takes the nearest pixel's value.
         policy: Operations drawn for each image by `RandAugment` or `TrivialAugment`.
         erasing: Probability that a random rectangle of an image is filled with noise.
@@ -146,9 +146,9 @@ def scale_brightness(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def rotate(images: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Turn each image counter-clockwise about its centre; nearest pixel, black where nothing was."""
+    """Turn each image counter-clockwise about its center; nearest pixel, black where nothing was."""
     count, height, width, channels = images.shape
-    # For the centre of each pixel of the result the place it comes from: the opposite turn, y pointing down.
+    # For the center of each pixel of the result the place it comes from: the opposite turn, y pointing down.
     cosine = np.cos(np.radians(degrees)).astype("float32")[:, None, None]
     sine = np.sin(np.radians(degrees)).astype("float32")[:, None, None]
     x = (np.arange(width, dtype="float32") + 0.5 - width / 2)[None, None, :]

@@ -19,9 +19,9 @@ class Batches(keras.utils.PyDataset):
     random order of its own.
 
     Args:
-        source: The labelled images.
+        source: The labeled images.
         batch_size: Images in a batch.
-        preprocessing: Normalisation; its geometry must be the source's.
+        preprocessing: Normalization; its geometry must be the source's.
         augmentation: Random changes to the images. `None`: none.
         shuffle: Whether each epoch has an order of its own.
         seed: What order and augmentation are drawn from; not negative.

@@ -18,7 +18,7 @@ class ImageGeometry:
     """How a photo comes to the size of a model's input: it is scaled, and its middle is cut out.
 
     With `keep_aspect` it is scaled until it just covers `resize`; without, each side for itself to `resize`. So
-    `ImageGeometry((224, 224), (256, 256))` is ImageNet's usual "shorter side to 256, centre crop of 224", and
+    `ImageGeometry((224, 224), (256, 256))` is ImageNet's usual "shorter side to 256, center crop of 224", and
     `ImageGeometry((224, 224), (256, 256), keep_aspect=False)` what MobileNetV3 was published with on Stanford Dogs.
     `ImageGeometry((180, 180), keep_aspect=False, interpolation="bilinear_no_antialias")` is what Keras'
     `image_dataset_from_directory(..., image_size=(180, 180))` and `Resizing(180, 180)` do, in whole levels.
@@ -39,7 +39,7 @@ class ImageGeometry:
     Example:
 
     ```python
-    pixels = ImageGeometry((224, 224), resize=(256, 256)).centre(Image.open("photo.jpg"))
+    pixels = ImageGeometry((224, 224), resize=(256, 256)).center(Image.open("photo.jpg"))
     ```
     """
 
@@ -69,17 +69,17 @@ class ImageGeometry:
         """The size in which photos of any shape can be kept in memory, see `keep`."""
         return self.image_size if self.keep_aspect else self.resize
 
-    def centre(self, photo: Image.Image) -> np.ndarray:
+    def center(self, photo: Image.Image) -> np.ndarray:
         """Return the middle of the scaled photo, uint8 of shape `(*image_size, 3)`."""
-        return self.part(photo, *self._centre_corner(self.scaled_size(photo)))
+        return self.part(photo, *self._center_corner(self.scaled_size(photo)))
 
     def keep(self, photo: Image.Image) -> np.ndarray:
         """Return what has to be kept of a photo to evaluate on it, uint8 of shape `(*kept_size, 3)`."""
-        return self.centre(photo) if self.keep_aspect else self.scaled(photo, self.resize)
+        return self.center(photo) if self.keep_aspect else self.scaled(photo, self.resize)
 
-    def centre_of_kept(self, kept: np.ndarray) -> np.ndarray:
-        """Return the middle of images `(count, *kept_size, 3)`, as `centre` would give it for their photos."""
-        top, left = self._centre_corner(self.kept_size)
+    def center_of_kept(self, kept: np.ndarray) -> np.ndarray:
+        """Return the middle of images `(count, *kept_size, 3)`, as `center` would give it for their photos."""
+        top, left = self._center_corner(self.kept_size)
         return kept[:, top : top + self.image_size[0], left : left + self.image_size[1]]
 
     def scaled_size(self, photo: Image.Image) -> tuple[int, int]:
@@ -106,7 +106,7 @@ class ImageGeometry:
         """Return a photo, or the part of it in a box, in another size: see `keras_lite.data.scaling.scaled`."""
         return scaled(photo, size, self.interpolation, box)
 
-    def _centre_corner(self, scaled_size: tuple[int, int]) -> tuple[int, int]:
+    def _center_corner(self, scaled_size: tuple[int, int]) -> tuple[int, int]:
         top, left = (round((scaled - side) / 2) for scaled, side in zip(scaled_size, self.image_size, strict=True))
         return top, left
 

@@ -79,7 +79,7 @@ def open_image_folder(
     return load_photos(files, class_names, geometry, skip_broken, cache_bytes)
 
 
-def open_unlabelled(
+def open_unlabeled(
     folder: str | os.PathLike,
     image_size: tuple[int, int] | ImageGeometry,
     class_names: list[str],
@@ -99,12 +99,12 @@ def open_unlabelled(
     Example:
 
     ```python
-    source = open_unlabelled("holidays", (224, 224), info.class_names)
+    source = open_unlabeled("holidays", (224, 224), info.class_names)
     ```
     """
     photos = [(path, 0) for path in find_photos(folder)]
     geometry = ImageGeometry.of(image_size)
-    return load_photos({"unlabelled": photos}, class_names, geometry, skip_broken)["unlabelled"]
+    return load_photos({"unlabeled": photos}, class_names, geometry, skip_broken)["unlabeled"]
 
 
 def list_classes(tree: PhotoTree, skip_broken: bool) -> dict[str, list[Path]]:

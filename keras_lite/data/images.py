@@ -17,7 +17,7 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 def read_image(path: str | os.PathLike, image_size: tuple[int, int] | ImageGeometry) -> np.ndarray:
     """Read an image file as RGB of one size.
 
-    Grey, 16-bit, palette and CMYK images become 8-bit RGB; what is transparent becomes white; the EXIF orientation is
+    Gray, 16-bit, palette and CMYK images become 8-bit RGB; what is transparent becomes white; the EXIF orientation is
     applied. The image is then scaled (antialiased bilinear) until it just covers the wanted size, and its middle is
     kept, unless an `ImageGeometry` says otherwise. Of an animation the first picture is read.
 
@@ -39,7 +39,7 @@ def read_image(path: str | os.PathLike, image_size: tuple[int, int] | ImageGeome
     ```
     """
     geometry = ImageGeometry.of(image_size)
-    return geometry.centre(open_photo(path))
+    return geometry.center(open_photo(path))
 
 
 def open_photo(path: str | os.PathLike) -> Image.Image:
@@ -57,7 +57,7 @@ def decode_photo(file: Path | BinaryIO, name: str) -> Image.Image:
         if content == HEIF:
             load_heif()
         with Image.open(file, formats=(HEIF,) if content == HEIF else FORMATS) as image:
-            # Grey PPM files of more than 8 bits: Pillow spreads them over 16, in a mode for 32.
+            # Gray PPM files of more than 8 bits: Pillow spreads them over 16, in a mode for 32.
             is_sixteen_bit = image.format == "PPM" and image.mode == "I"
             upright = _upright(image)
             return _sixteen_bit_to_rgb(upright) if is_sixteen_bit else _to_rgb(upright)
@@ -89,10 +89,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _sixteen_bit_to_rgb(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image).astype("uint32")
-    grey = (pixels * 255 + 32767) // 65535  # Pillow's own conversion makes everything above 255 white
+    gray = (pixels * 255 + 32767) // 65535  # Pillow's own conversion makes everything above 255 white
     if isinstance(image.info.get("transparency"), int):
-        grey[pixels == image.info["transparency"]] = 255
-    return Image.fromarray(grey.astype("uint8")).convert("RGB")
+        gray[pixels == image.info["transparency"]] = 255
+    return Image.fromarray(gray.astype("uint8")).convert("RGB")
 
 
 def _reason(error: Exception, content: str | None) -> str:

@@ -12,7 +12,7 @@ _ROWS_AT_ONCE = 512
 def difference_hash(photo: Image.Image) -> int:
     """Return 64 bits that stay nearly the same when a photo is scaled or saved again.
 
-    The photo is scaled to 9 x 8 grey pixels; each bit says whether a pixel is brighter than its left neighbour.
+    The photo is scaled to 9 x 8 gray pixels; each bit says whether a pixel is brighter than its left neighbor.
 
     Source: N. Krawetz, "Kind of Like That", The Hacker Factor Blog, 2013 ("dHash").
 
@@ -25,8 +25,8 @@ def difference_hash(photo: Image.Image) -> int:
     bits = difference_hash(Image.open("photo.jpg"))
     ```
     """
-    grey = np.asarray(photo.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BILINEAR))
-    return int.from_bytes(np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes())
+    gray = np.asarray(photo.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BILINEAR))
+    return int.from_bytes(np.packbits(gray[:, 1:] > gray[:, :-1]).tobytes())
 
 
 def near_duplicates(hashes: Sequence[int], bits: int = 4) -> list[list[int]]:

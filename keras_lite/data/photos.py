@@ -21,7 +21,7 @@ _AT_ONCE = 10_000
 
 
 class PhotoSource(Source):
-    """Labelled photos, each decoded when it is asked for, or once for all.
+    """Labeled photos, each decoded when it is asked for, or once for all.
 
     Args:
         photos: What `read` takes: the files, if it is `open_photo`.
@@ -52,8 +52,8 @@ class PhotoSource(Source):
         """Return the middle of the photos with these indices."""
         indices = np.asarray(indices, "int64")
         if self._kept is not None:
-            return np.ascontiguousarray(self.geometry.centre_of_kept(self._kept[indices]))
-        return self._in_threads(lambda index: self.geometry.centre(self._photo(index)), indices)
+            return np.ascontiguousarray(self.geometry.center_of_kept(self._kept[indices]))
+        return self._in_threads(lambda index: self.geometry.center(self._photo(index)), indices)
 
     def crops(self, indices: np.ndarray, crop: Crop, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
         """Return a random part of each of the photos with these indices."""

@@ -16,14 +16,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """The size of a model's input, how a photo comes to it, and the normalisation of its pixels.
+    """The size of a model's input, how a photo comes to it, and the normalization of its pixels.
 
     A pixel from 0 to 255 becomes `(pixel / 255 - mean) / std`, each channel with its own mean and std.
 
     Args:
         image_size: Height and width in pixels.
         mean: Mean of each channel (red, green, blue), of pixels scaled to [0, 1]. ImageNet's by default. A single
-            number is that of grey photos: the model takes one channel then.
+            number is that of gray photos: the model takes one channel then.
         std: Standard deviation of each channel, of pixels scaled to [0, 1]. ImageNet's by default.
         resize: Height and width that a photo is scaled to before its middle is cut out. `None`: `image_size`.
         keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
@@ -57,7 +57,7 @@ class Preprocessing:
         object.__setattr__(self, "std", _channel_numbers(self.std, "std"))
         if len(self.mean) != len(self.std):
             raise InputError(
-                f"Expected three numbers for both mean and std, or one for both (grey), received {self.mean} and "
+                f"Expected three numbers for both mean and std, or one for both (gray), received {self.mean} and "
                 f"{self.std}."
             )
         if min(self.std) <= 0:
@@ -65,11 +65,11 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """Channels of the model's input: 3, or 1 for grey."""
+        """Channels of the model's input: 3, or 1 for gray."""
         return len(self.mean)
 
-    def grey(self) -> "Preprocessing":
-        """Return the same for a model that takes grey photos: mean and std are the averages of the three channels'."""
+    def gray(self) -> "Preprocessing":
+        """Return the same for a model that takes gray photos: mean and std are the averages of the three channels'."""
         return dataclasses.replace(self, mean=(float(np.mean(self.mean)),), std=(float(np.mean(self.std)),))
 
     @property
@@ -85,7 +85,7 @@ class Preprocessing:
         return dataclasses.replace(self, image_size=image_size, resize=resize)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Normalise images; make them grey before, if the model takes one channel.
+        """Normalize images; make them gray before, if the model takes one channel.
 
         Args:
             images: uint8 array of shape `(count, height, width, 3)`.
@@ -148,7 +148,7 @@ class Preprocessing:
 
 
 def _luminance(images: np.ndarray) -> np.ndarray:
-    """Return grey images with one channel: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), as Pillow rounds it."""
+    """Return gray images with one channel: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), as Pillow rounds it."""
     red, green, blue = np.moveaxis(images.astype("int32"), -1, 0)
     return ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype("uint8")[..., None]
 
@@ -156,5 +156,5 @@ def _luminance(images: np.ndarray) -> np.ndarray:
 def _channel_numbers(values: Any, name: str) -> tuple[float, ...]:
     good = isinstance(values, tuple | list | np.ndarray) and len(values) in (1, 3)
     if not good or not all(isinstance(v, int | float | np.floating) and math.isfinite(v) for v in values):
-        raise InputError(f"Expected three finite numbers for {name}, or one for grey photos, received {values!r}.")
+        raise InputError(f"Expected three finite numbers for {name}, or one for gray photos, received {values!r}.")
     return tuple(map(float, values))

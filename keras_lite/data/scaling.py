@@ -58,13 +58,13 @@ def scaled(photo: Image.Image, size: tuple[int, int], interpolation: str, box: B
         left, top, right, bottom = 0, top - first, width, bottom - first
     if interpolation in _FILTERS:
         return np.asarray(photo.resize((width, height), _FILTERS[interpolation], box=(left, top, right, bottom)))
-    rows, columns = _centres(top, bottom, height), _centres(left, right, width)
+    rows, columns = _centers(top, bottom, height), _centers(left, right, width)
     pixels = np.asarray(photo)
     if interpolation == "nearest":
         nearest = [np.minimum(at.astype(int), end - 1) for at, end in ((rows, photo.height), (columns, photo.width))]
         return pixels[np.ix_(*nearest)]
-    above, below, down = _neighbours(rows, photo.height)
-    before, behind, across = _neighbours(columns, photo.width)
+    above, below, down = _neighbors(rows, photo.height)
+    before, behind, across = _neighbors(columns, photo.width)
     down, across = down[:, None, None], across[:, None]
     upper, lower = (
         pixels[rows][:, before] * (1 - across) + pixels[rows][:, behind] * across for rows in (above, below)
@@ -85,13 +85,13 @@ def check_interpolation(interpolation: Any) -> str:
     return interpolation
 
 
-def _centres(start: float, end: float, count: int) -> np.ndarray:
+def _centers(start: float, end: float, count: int) -> np.ndarray:
     """Return where the middles of `count` new pixels lie on the photo, from whose border it is counted."""
     return start + (np.arange(count) + 0.5) * ((end - start) / count)
 
 
-def _neighbours(centres: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _neighbors(centers: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the pixels whose middles lie before and behind, and the share of the one behind."""
-    places = np.clip(centres - 0.5, 0, size - 1)
+    places = np.clip(centers - 0.5, 0, size - 1)
     before = places.astype(int)
     return before, np.minimum(before + 1, size - 1), places - before

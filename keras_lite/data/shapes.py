@@ -1,4 +1,4 @@
-"""The built-in data set: textured shapes in random colours, drawn from a seed."""
+"""The built-in data set: textured shapes in random colors, drawn from a seed."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,8 +10,8 @@ _SUPERSAMPLING = 4
 _SMALLEST, _LARGEST = 0.6, 0.92  # diameter of a shape, as a share of the image
 _TURN = 25.0  # greatest turn either way, in degrees
 _STRETCH = 0.12  # how much wider or narrower than high a shape may be, as a share
-_CONTRAST = 110.0  # least distance between the colours of figure and ground, in RGB from 0 to 255
-_TEXTURE = 45.0  # how far a texture's two colours lie from their mean, at most, in each channel
+_CONTRAST = 110.0  # least distance between the colors of figure and ground, in RGB from 0 to 255
+_TEXTURE = 45.0  # how far a texture's two colors lie from their mean, at most, in each channel
 _NOISE = 8.0  # standard deviation of the noise in each pixel
 _AT_ONCE = 250
 
@@ -19,8 +19,8 @@ _AT_ONCE = 250
 def make_shapes(count: int, seed: int, image_size: int = 64) -> ArraySource:
     """Draw images of ten shapes to tell apart; the same seed gives the same images.
 
-    Each image has one shape of random size and place, turned a little. Shape and background have random colours and
-    textures (plain, stripes, checks, blotches, gradient) from one and the same distribution, so that neither colours
+    Each image has one shape of random size and place, turned a little. Shape and background have random colors and
+    textures (plain, stripes, checks, blotches, gradient) from one and the same distribution, so that neither colors
     nor single pixels tell the class.
 
     Args:
@@ -57,9 +57,9 @@ def make_shapes(count: int, seed: int, image_size: int = 64) -> ArraySource:
 
 def _draw(names: list[str], size: int, rng: np.random.Generator) -> np.ndarray:
     inside = _masks(names, size, rng)[..., None]
-    figure_colour, ground_colour = _contrasting_colours(len(names), rng)
-    pixels = inside * _textured(figure_colour, size, rng)
-    pixels += (1 - inside) * _textured(ground_colour, size, rng)
+    figure_color, ground_color = _contrasting_colors(len(names), rng)
+    pixels = inside * _textured(figure_color, size, rng)
+    pixels += (1 - inside) * _textured(ground_color, size, rng)
     pixels += _NOISE * rng.standard_normal(pixels.shape, dtype="float32")
     return np.clip(pixels, 0, 255).astype("uint8")
 
@@ -76,28 +76,28 @@ def _masks(names: list[str], size: int, rng: np.random.Generator) -> np.ndarray:
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         canvas = Image.new("L", (fine, fine))
         draw = ImageDraw.Draw(canvas)
-        for outline, colour in zip(_OUTLINES[name], (255, 0), strict=False):  # the second outline is a hole
+        for outline, color in zip(_OUTLINES[name], (255, 0), strict=False):  # the second outline is a hole
             points = (outline * stretch @ turn * radius + place) * fine
-            draw.polygon(points.ravel().tolist(), fill=colour)
+            draw.polygon(points.ravel().tolist(), fill=color)
         mask[...] = np.asarray(canvas.reduce(_SUPERSAMPLING), "float32") / 255
     return masks
 
 
-def _contrasting_colours(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return pairs of colours, `(2, count, 3)`, alike in distribution and far enough from each other."""
-    colours = rng.uniform(0, 255, (2, count, 3))
+def _contrasting_colors(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return pairs of colors, `(2, count, 3)`, alike in distribution and far enough from each other."""
+    colors = rng.uniform(0, 255, (2, count, 3))
     while True:
-        close = np.linalg.norm(colours[0] - colours[1], axis=-1) < _CONTRAST
+        close = np.linalg.norm(colors[0] - colors[1], axis=-1) < _CONTRAST
         if not close.any():
-            return colours.astype("float32")
-        colours[:, close] = rng.uniform(0, 255, (2, int(close.sum()), 3))
+            return colors.astype("float32")
+        colors[:, close] = rng.uniform(0, 255, (2, int(close.sum()), 3))
 
 
-def _textured(colours: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return an image for each colour, mixed from two colours about it: float32 `(count, size, size, 3)`."""
-    pattern = _patterns(len(colours), size, rng)[..., None]
-    difference = rng.uniform(-_TEXTURE, _TEXTURE, (len(colours), 1, 1, 3)).astype("float32")
-    return colours[:, None, None, :] + difference * pattern
+def _textured(colors: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return an image for each color, mixed from two colors about it: float32 `(count, size, size, 3)`."""
+    pattern = _patterns(len(colors), size, rng)[..., None]
+    difference = rng.uniform(-_TEXTURE, _TEXTURE, (len(colors), 1, 1, 3)).astype("float32")
+    return colors[:, None, None, :] + difference * pattern
 
 
 def _patterns(count: int, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -132,10 +132,10 @@ def _blotches(count: int, size: int, rng: np.random.Generator) -> np.ndarray:
     return weights @ values @ weights.T
 
 
-def _arc(radius: float, start: float = 0.0, stop: float = 360.0, centre: float = 0.0) -> np.ndarray:
-    """Return points on a circle about `(0, centre)`; angles in degrees, clockwise from the right."""
+def _arc(radius: float, start: float = 0.0, stop: float = 360.0, center: float = 0.0) -> np.ndarray:
+    """Return points on a circle about `(0, center)`; angles in degrees, clockwise from the right."""
     angles = np.radians(np.linspace(start, stop, 48))
-    return np.stack([radius * np.cos(angles), centre + radius * np.sin(angles)], axis=-1)
+    return np.stack([radius * np.cos(angles), center + radius * np.sin(angles)], axis=-1)
 
 
 def _corners(count: int, inner: float | None = None) -> np.ndarray:
@@ -169,11 +169,11 @@ def _arrow() -> np.ndarray:
 _OUTLINES: dict[str, list[np.ndarray]] = {
     "arrow": [_arrow()],
     "circle": [_arc(1)],
-    "crescent": [_arc(1), _arc(0.8, centre=-0.5)],
+    "crescent": [_arc(1), _arc(0.8, center=-0.5)],
     "cross": [_cross()],
     "heart": [_heart()],
     "ring": [_arc(1), _arc(0.55)],
-    "semicircle": [_arc(1, 180, 360, centre=0.4)],
+    "semicircle": [_arc(1, 180, 360, center=0.4)],
     "square": [np.sqrt(0.5) * np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])],
     "star": [_corners(5, inner=0.42)],
     "triangle": [_corners(3)],

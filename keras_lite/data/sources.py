@@ -1,4 +1,4 @@
-"""A source: the labelled images of one split of a data set."""
+"""A source: the labeled images of one split of a data set."""
 
 import abc
 import copy
@@ -12,7 +12,7 @@ from keras_lite.errors import InputError
 
 
 class Source(abc.ABC):
-    """Labelled images of one size.
+    """Labeled images of one size.
 
     Args:
         labels: Integers of shape `(count,)`, each an index into `class_names`.
@@ -71,7 +71,7 @@ class Source(abc.ABC):
 
 
 class ArraySource(Source):
-    """Labelled images that lie in memory.
+    """Labeled images that lie in memory.
 
     Args:
         images: uint8 array of shape `(count, height, width, 3)`.

@@ -21,7 +21,7 @@ def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -
             activations in float32 and rounded on the way; `"int16"`: weights of 8 bits, activations of 16, which
             XNNPACK does not take; `"int8"`: 8 bits throughout, input and output included.
         calibration: For `"int8"` and `"int16"`: preprocessed float32 images that activation ranges are taken from
-            (post-training quantisation). None for a quantisation-aware model, which has its ranges.
+            (post-training quantization). None for a quantization-aware model, which has its ranges.
 
     Returns:
         The content of the file.
@@ -65,7 +65,7 @@ def convert(model: Any, precision: str, calibration: np.ndarray | None = None) -
     if precision == "int8":
         converter.inference_input_type = tensorflow.int8
         converter.inference_output_type = tensorflow.int8
-        # A quantisation-aware model must have no representative data: they would hide float islands.
+        # A quantization-aware model must have no representative data: they would hide float islands.
         if calibration is not None:
             converter.representative_dataset = lambda: _one_by_one(calibration)
             converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]

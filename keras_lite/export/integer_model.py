@@ -1,4 +1,4 @@
-"""A quantised model computed in whole numbers, rounded wherever and however XNNPACK rounds its int8 file.
+"""A quantized model computed in whole numbers, rounded wherever and however XNNPACK rounds its int8 file.
 
 TF-MOT's model computes in floats, and where a sum lies next to halfway between two steps the last bit of a float
 decides. Biases and what goes into a concatenation it does not round at all. A deep network makes much of that; here
@@ -29,7 +29,7 @@ _HANDING_ON = ("ChannelRange", "Cropping2D", "Flatten", "MaxPooling2D", "Permute
 
 
 class IntegerModel:
-    """A quantised model that computes in whole numbers, as LiteRT does with XNNPACK.
+    """A quantized model that computes in whole numbers, as LiteRT does with XNNPACK.
 
     Convolutions and dense layers sum exactly and are rounded once; sums, products, means, sigmoids and what comes to
     another scale before a concatenation have XNNPACK's own factors, softmax and products of two matrices those of
@@ -292,7 +292,7 @@ def _limits(chain: list[Any]) -> tuple[float | None, float | None]:
 
 
 def _kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the kernel of a layer as the model rounds it, and the bias, batch normalisation behind it folded in."""
+    """Return the kernel of a layer as the model rounds it, and the bias, batch normalization behind it folded in."""
     wrapper, layer = chain[0], chain[0].layer
     depthwise = type(layer).__name__ == "DepthwiseConv2D"
     [kernel] = [

@@ -123,15 +123,15 @@ def _head(file: str, entries: dict[str, Any]) -> str:
 
 def _input(entries: dict[str, Any]) -> str:
     tensor = entries["input_tensor"]
-    grey = tensor["shape"][-1] == 1
-    channels = "grey" if grey else "red, green, blue"
+    gray = tensor["shape"][-1] == 1
+    channels = "gray" if gray else "red, green, blue"
     lines = ["## Input", "", f"{_tensor(tensor)}: batch, height, width, and {channels}."]
     if "preprocessing" in entries:
         preprocessing = Preprocessing.from_dict(entries["preprocessing"])
         steps = [
             _geometry(preprocessing),
-            *(["It is made grey: 0.299 red + 0.587 green + 0.114 blue."] if grey else []),
-            f"Each level from 0 to 255 becomes `(level / 255 - mean) / std`, {'' if grey else 'for red, green, blue '}"
+            *(["It is made gray: 0.299 red + 0.587 green + 0.114 blue."] if gray else []),
+            f"Each level from 0 to 255 becomes `(level / 255 - mean) / std`, {'' if gray else 'for red, green, blue '}"
             f"with mean {_numbers(preprocessing.mean)} and std {_numbers(preprocessing.std)}.",
         ]
         if "scale" in tensor:
@@ -200,10 +200,10 @@ def _accuracy(entries: dict[str, Any]) -> str:
     if accuracy is None:
         return ""
     output, rows = entries.get("output", "logits"), accuracy["rows"]
-    labelled = any(row["top1"] is not None for row in rows)
-    head = ("precision", *(("top-1",) if labelled else ()), agreement_title(output, "Keras float32"))
+    labeled = any(row["top1"] is not None for row in rows)
+    head = ("precision", *(("top-1",) if labeled else ()), agreement_title(output, "Keras float32"))
     table = [
-        (row["title"], *((f"{row['top1']:.2%}",) if labelled else ()), format_agreement(output, row["agreement"]))
+        (row["title"], *((f"{row['top1']:.2%}",) if labeled else ()), format_agreement(output, row["agreement"]))
         for row in rows
     ]
     title = f"## Accuracy\n\nOn the {accuracy['images']:,} images of the {accuracy['split']} split:\n"

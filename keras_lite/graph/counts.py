@@ -90,7 +90,7 @@ class Counts:
 
     @property
     def parameters(self) -> int:
-        """What training adjusts, frozen layers included; no statistics, such as batch normalisation's."""
+        """What training adjusts, frozen layers included; no statistics, such as batch normalization's."""
         return sum(layer.parameters for layer in self.layers)
 
     @property

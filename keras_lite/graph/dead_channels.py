@@ -14,8 +14,8 @@ _DEAD, _MENDED = 1e-5, 1e-4
 def mend_dead_channels(flat: keras.Model) -> list[str]:
     """Give each dead channel one weight that is too small to change an answer, in place.
 
-    Pruning and weight decay leave channels whose kernel, or whose factor in the batch normalisation behind it, is next
-    to zero. What such a channel answers, a constant, moves into the bias or the batch normalisation.
+    Pruning and weight decay leave channels whose kernel, or whose factor in the batch normalization behind it, is next
+    to zero. What such a channel answers, a constant, moves into the bias or the batch normalization.
 
     Args:
         flat: A flattened model, on any backend.
@@ -37,7 +37,7 @@ def _check_finite(flat: keras.Model) -> None:
 
 
 def _weighted_layers(flat: keras.Model):
-    """Yield each convolution or dense layer, and the batch normalisation that alone takes its output, or None."""
+    """Yield each convolution or dense layer, and the batch normalization that alone takes its output, or None."""
     view = View(flat, layers_only=True)
     for layer, _, [output] in view.calls:
         if type(layer).__name__ in WEIGHTED:

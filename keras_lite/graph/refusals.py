@@ -12,7 +12,7 @@ _REFUSALS = {
     "Dot": _ARITHMETIC,
     "ELU": "XNNPACK has no int8 operator for it; write ReLU, or Activation('hard_silu')",
     "GRU": _SEQUENCE,
-    "GetItem": "it takes a part of a tensor; write Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colours, "
+    "GetItem": "it takes a part of a tensor; write Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colors, "
     "read the images in the order that the first convolution wants",
     "GroupNormalization": _NORM.format("BatchNormalization"),
     "LSTM": _SEQUENCE,

@@ -50,7 +50,7 @@ def replace_convolutions(
     """Replace a model's square, ungrouped convolutions by blueprint separable ones.
 
     The new layers have the old ones' names, filters, strides, padding, dilation and bias, and start from PyTorch's
-    default initialisation; an activation inside an old layer becomes a layer behind the new one. All other layers keep
+    default initialization; an activation inside an old layer becomes a layer behind the new one. All other layers keep
     their weights. Composite layers and nested models are flattened first. The model that is given stays as it is.
 
     Source: Haase and Amthor, "Rethinking Depthwise Separable Convolutions", CVPR 2020 (arXiv:2003.13549).

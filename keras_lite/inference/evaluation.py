@@ -117,7 +117,7 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
 
     Args:
         classifier: The model.
-        source: Labelled images. Their classes must be among the model's, in any order; a model that answers vectors
+        source: Labeled images. Their classes must be among the model's, in any order; a model that answers vectors
             takes any.
 
     Raises:

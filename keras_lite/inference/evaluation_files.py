@@ -53,7 +53,7 @@ def write_evaluation(evaluation: Evaluation, source: Source, folder: str | os.Pa
 
 
 def draw_confusion_matrix(evaluation: Evaluation, path: Path) -> None:
-    """Draw how the images of each class were answered: rows are true classes, colours shares of a row."""
+    """Draw how the images of each class were answered: rows are true classes, colors shares of a row."""
     from matplotlib.figure import Figure  # without pyplot no window system is looked for
 
     counts = evaluation.confusion()

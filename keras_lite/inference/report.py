@@ -1,4 +1,4 @@
-"""One table of a model in Keras, fake-quantised, and as TFLite files: accuracy, agreement, size, latency."""
+"""One table of a model in Keras, fake-quantized, and as TFLite files: accuracy, agreement, size, latency."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from keras_lite.runtime.benchmark import benchmark_files
 from keras_lite.runtime.runner import LiteRTModel
 from keras_lite.tables import text_table
 
-KERAS, FAKE_QUANTISED = "Keras float32", "Keras fake-quantised"
+KERAS, FAKE_QUANTIZED = "Keras float32", "Keras fake-quantized"
 
 
 def report(
@@ -27,7 +27,7 @@ def report(
     quantized: Any = None,
     threads: Sequence[int] = (1,),
 ) -> dict[str, Any]:
-    """Measure a model and the TFLite files made from it, on labelled images.
+    """Measure a model and the TFLite files made from it, on labeled images.
 
     Args:
         model: The float Keras 3 model.
@@ -35,13 +35,13 @@ def report(
         source: Images that were not trained on; of a model that answers classes or labels they are of some of its
             classes, in any order.
         info: Class names, preprocessing and kind of output of the model.
-        quantized: The quantisation-aware model that an int8 file was made from.
+        quantized: The quantization-aware model that an int8 file was made from.
         threads: Numbers of threads that latency is measured with, the one that counts first.
 
     Returns:
         Figures ready for JSON: `images`, `parameters`, `macs`, `threads`, `output` (of `info`), and `rows`, one for
         each model and file: `title`, `top1`, `drop` (points of accuracy below `model`'s), `agreement` with `model` (see
-        `keras_lite.quantization.closeness.agreement`), `agreement_fake_quantised` (the same with `quantized`), `bytes`,
+        `keras_lite.quantization.closeness.agreement`), `agreement_fake_quantized` (the same with `quantized`), `bytes`,
         `latency_ms` (median), `latencies_ms` (for each number of threads), `partitions`, `int8_only`. `top1` and `drop`
         are None of a model that answers neither classes nor labels. `format_report` makes a table of them.
 
@@ -58,7 +58,7 @@ def report(
     threads_here = os.cpu_count() or 1
     predictors = {KERAS: lambda images: model.predict(images, verbose=0)}
     if quantized is not None:
-        predictors[FAKE_QUANTISED] = lambda images: quantized.predict(images, verbose=0)
+        predictors[FAKE_QUANTIZED] = lambda images: quantized.predict(images, verbose=0)
     predictors |= {title: LiteRTModel(path, threads_here).predict for title, path in files.items()}
     found = {
         title: answers(predict, source, info.preprocessing, f"{title}: answers on {len(source)} images")
@@ -79,8 +79,8 @@ def report(
                 "top1": top1[title],
                 "drop": None if labels is None else 100 * (top1[KERAS] - top1[title]),
                 "agreement": agreement(info.output, found[KERAS], received),
-                "agreement_fake_quantised": (
-                    None if quantized is None else agreement(info.output, found[FAKE_QUANTISED], received)
+                "agreement_fake_quantized": (
+                    None if quantized is None else agreement(info.output, found[FAKE_QUANTIZED], received)
                 ),
                 **(_file_figures(benchmarks[title]) if title in benchmarks else {}),
             }
@@ -94,17 +94,17 @@ def format_report(figures: dict[str, Any]) -> str:
     timed = [row for row in figures["rows"] if "latencies_ms" in row]
     threads = list(timed[0]["latencies_ms"]) if timed else []
     output = figures["output"]
-    quantized = any(row["agreement_fake_quantised"] is not None for row in figures["rows"])
-    labelled = any(row["top1"] is not None for row in figures["rows"])
+    quantized = any(row["agreement_fake_quantized"] is not None for row in figures["rows"])
+    labeled = any(row["top1"] is not None for row in figures["rows"])
     latencies = [f"{count} thread{'' if count == '1' else 's'}" for count in threads]
-    accuracy, compared = ("top-1", "drop") if labelled else (), ("with fake-quantised",) if quantized else ()
+    accuracy, compared = ("top-1", "drop") if labeled else (), ("with fake-quantized",) if quantized else ()
     head = ("", *accuracy, agreement_title(output, "Keras"), *compared, "size", *latencies, "XNNPACK")
     rows = [
         (
             row["title"],
-            *((f"{row['top1']:.2%}", f"{row['drop']:.2f}") if labelled else ()),
+            *((f"{row['top1']:.2%}", f"{row['drop']:.2f}") if labeled else ()),
             format_agreement(output, row["agreement"]),
-            *((format_agreement(output, row["agreement_fake_quantised"]),) if quantized else ()),
+            *((format_agreement(output, row["agreement_fake_quantized"]),) if quantized else ()),
             f"{row['bytes'] / 1000:,.0f} kB" if "bytes" in row else "",
             *(f"{row['latencies_ms'][count]:.2f} ms" if "latencies_ms" in row else "" for count in threads),
             _parts(row["partitions"]) if "partitions" in row else "",
@@ -113,7 +113,7 @@ def format_report(figures: dict[str, Any]) -> str:
     ]
     return (
         f"{figures['parameters']:,} parameters, {figures['macs']:,} multiply-accumulates; "
-        f"{figures['images']:,} images; {'drop in points, ' if labelled else ''}latency of one image\n"
+        f"{figures['images']:,} images; {'drop in points, ' if labeled else ''}latency of one image\n"
         f"{text_table([head, *rows])}"
     )
 

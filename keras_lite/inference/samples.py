@@ -19,9 +19,9 @@ def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, coun
     """Return some images of a data set, preprocessed; of a folder no others are read.
 
     Args:
-        data_dir: A folder with images at any depth, labelled or not; a folder with CIFAR's python files; or a name
+        data_dir: A folder with images at any depth, labeled or not; a folder with CIFAR's python files; or a name
             that `open_data` knows, such as `"shapes"`.
-        preprocessing: Size and normalisation.
+        preprocessing: Size and normalization.
         count: How many. Of fewer images all are taken.
         seed: What the choice is drawn from.
 

@@ -1,4 +1,4 @@
-"""Batch normalisation that trains in one fused kernel on TensorFlow."""
+"""Batch normalization that trains in one fused kernel on TensorFlow."""
 
 import functools
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        """Normalise with the batch's moments when training, with the running ones otherwise."""
+        """Normalize with the batch's moments when training, with the running ones otherwise."""
         fused = (
             keras.backend.backend() == "tensorflow"
             and training is True
@@ -94,20 +94,20 @@ def _tensorflow_normalize() -> Callable:
         def normalized(inputs, gamma, beta):
             count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), inputs.dtype)
             mean = total(inputs) / count
-            centred = inputs - mean
-            variance = total_product(centred, centred) / count
+            centered = inputs - mean
+            variance = total_product(centered, centered) / count
             rate = tf.math.rsqrt(variance + epsilon)
 
             def gradients(upstream, *_):
                 with_beta = total(upstream)
-                with_gamma = total_product(centred, upstream) * rate
+                with_gamma = total_product(centered, upstream) * rate
                 factor = gamma * rate
                 with_inputs = combine(
-                    upstream, centred, factor, -factor * rate * with_gamma / count, -factor * with_beta / count
+                    upstream, centered, factor, -factor * rate * with_gamma / count, -factor * with_beta / count
                 )
                 return with_inputs, with_gamma, with_beta
 
-            return (scale(centred, gamma * rate, beta), mean, variance), gradients
+            return (scale(centered, gamma * rate, beta), mean, variance), gradients
 
         return normalized(inputs, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta))
 

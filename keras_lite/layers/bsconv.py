@@ -54,7 +54,7 @@ class OrthonormalRegularizer(keras.regularizers.Regularizer):
         return self.alpha * ops.sqrt(ops.maximum(ops.sum(ops.square(difference)), 1e-12))
 
     def get_config(self):
-        """Return the arguments that make the regulariser again."""
+        """Return the arguments that make the regularizer again."""
         return {"alpha": self.alpha}
 
 
@@ -146,7 +146,7 @@ class BSConvU(_BlueprintConvolution):
     """Unconstrained blueprint separable convolution: a 1x1 convolution, then a depthwise one.
 
     It stands in for a convolution of the same `filters` and `kernel_size`. The stride is in the depthwise convolution,
-    so the 1x1 convolution runs at full resolution. Initialisation is PyTorch's default.
+    so the 1x1 convolution runs at full resolution. Initialization is PyTorch's default.
 
     Source: Haase and Amthor, "Rethinking Depthwise Separable Convolutions", CVPR 2020 (arXiv:2003.13549).
 

@@ -19,7 +19,7 @@ class GhostModule(CompositeLayer):
     """Compute half of the channels with a 1x1 convolution and the other half from those, depthwise.
 
     1x1 convolution, batch norm, ReLU; of that a 3x3 depthwise convolution, batch norm, ReLU; both concatenated. For an
-    odd number of filters the last channel is cut off. No bias, PyTorch's default initialisation, batch norm with
+    odd number of filters the last channel is cut off. No bias, PyTorch's default initialization, batch norm with
     epsilon 1e-5 and momentum 0.9.
 
     Source: Han et al., "GhostNet: More Features from Cheap Operations", CVPR 2020 (arXiv:1911.11907).

@@ -17,7 +17,7 @@ class GroupConvBlock(CompositeLayer):
     """Grouped convolution, batch norm, ReLU, channel attention, 1x1 convolution.
 
     The grouped convolution keeps the number of channels and is not padded; both convolutions have a bias. There is no
-    shortcut, and neither batch norm nor activation behind the 1x1 convolution. Initialisation is PyTorch's default,
+    shortcut, and neither batch norm nor activation behind the 1x1 convolution. Initialization is PyTorch's default,
     batch norm has epsilon 1e-5 and momentum 0.9.
 
     Source: CARNet, whose pages speak of a 1x1 convolution "to match residual connections" and of 64 groups; the network

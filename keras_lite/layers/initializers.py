@@ -1,4 +1,4 @@
-"""Initialisers that the published models use and Keras has no name for."""
+"""Initializers that the published models use and Keras has no name for."""
 
 import math
 
@@ -19,7 +19,7 @@ def pytorch_uniform(fan_in: int) -> keras.initializers.Initializer:
         fan_in: Inputs that one output depends on: kernel height * kernel width * input channels / groups.
 
     Returns:
-        A new initialiser. Use one for each variable: a Keras initialiser draws the same values every time.
+        A new initializer. Use one for each variable: a Keras initializer draws the same values every time.
     """
     limit = 1 / math.sqrt(fan_in)
     return keras.initializers.RandomUniform(-limit, limit)

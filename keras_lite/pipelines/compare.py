@@ -28,7 +28,7 @@ TITLES = {
     "int16": "int16 activations, int8 weights",
     "stock-int8": "int8, stock converter",
     "int8": "int8, post-training",
-    "trained": "int8, quantisation-aware",
+    "trained": "int8, quantization-aware",
 }
 # A file that has lost its accuracy is to be shown, not refused.
 _ANY = Thresholds()
@@ -138,7 +138,7 @@ def compare_precisions(
     for name in precisions:
         if name == "trained":
             if options.trained is None:
-                raise InputError("Expected the int8 file of a quantised run for the precision trained, received none.")
+                raise InputError("Expected the int8 file of a quantized run for the precision trained, received none.")
             files[name] = Path(options.trained)
             continue
         print(f"converting: {TITLES[name]}", flush=True)
@@ -166,19 +166,19 @@ def draw_comparison(path: str | os.PathLike, figures: dict[str, Any]) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     reference, *rows = figures["rows"]
-    labelled = reference["top1"] is not None
-    height = "top1" if labelled else "agreement"
+    labeled = reference["top1"] is not None
+    height = "top1" if labeled else "agreement"
     largest = max(row["bytes"] for row in rows)
     for row in rows:
         place = (row["latency_ms"], 100 * row[height])
         axes.scatter(*place, s=600 * row["bytes"] / largest, alpha=0.6)
         text = f"{row['title']}\n{row['bytes'] / 1000:,.0f} kB"
         axes.annotate(text, place, (0, 16), textcoords="offset points", ha="center", va="bottom", fontsize=8)
-    axes.axhline(100 * reference[height], color="grey", linewidth=1, linestyle="dashed", label=reference["title"])
+    axes.axhline(100 * reference[height], color="gray", linewidth=1, linestyle="dashed", label=reference["title"])
     axes.set_xlim(0, 1.25 * max(row["latency_ms"] for row in rows))
     axes.margins(y=0.25)
     axes.set(xlabel=f"latency of one image in ms, threads: {figures['threads']}")
-    axes.set(ylabel="top-1 in %" if labelled else f"100 x {agreement_title(figures['output'], 'Keras')}")
+    axes.set(ylabel="top-1 in %" if labeled else f"100 x {agreement_title(figures['output'], 'Keras')}")
     axes.set_title(f"{figures['name']}: {figures['images']:,} images; area: size of the file")
     axes.legend(loc="lower right")
     with atomic_path(path) as temporary:

@@ -79,7 +79,7 @@ class Description:
     def completed(self, model: keras.Model, info: ModelInfo) -> ModelInfo:
         """Return what is said of a model, with what it says itself where that is silent.
 
-        That is what its numbers mean, whether it takes grey photos, and what its own scaling makes of pixels.
+        That is what its numbers mean, whether it takes gray photos, and what its own scaling makes of pixels.
 
         Args:
             model: A functional or Sequential model without a `Resizing` at its input.
@@ -93,6 +93,6 @@ class Description:
             raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
         info = dataclasses.replace(info, output=kind)
         if self.mean is None and self.std is None:
-            own = info.preprocessing.grey() if model.inputs[0].shape[-1] == 1 else info.preprocessing
+            own = info.preprocessing.gray() if model.inputs[0].shape[-1] == 1 else info.preprocessing
             info = dataclasses.replace(info, preprocessing=unscaled(model, own))
         return info

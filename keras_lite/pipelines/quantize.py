@@ -1,4 +1,4 @@
-"""From a trained float model to verified TFLite files, by post-training quantisation and fine-tuning."""
+"""From a trained float model to verified TFLite files, by post-training quantization and fine-tuning."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, answer_kind, interpret, open_data, with_classes
-from keras_lite.data.image_folder import open_unlabelled
+from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import import_extra
 from keras_lite.export.model_card import accuracy_entry, write_model_card
 from keras_lite.export.tflite import check_writable, to_tflite
@@ -34,14 +34,14 @@ class QuantizationOptions:
     """How to fine-tune; the arguments of `keras_lite.quantization.finetune`, and what it is fed.
 
     Args:
-        epochs: Passes over the training images; 0: post-training quantisation only.
+        epochs: Passes over the training images; 0: post-training quantization only.
         learning_rate: At the first step.
         batch_size: Images in a step.
         distill: Share of the float model's answers in the target, the labels having the rest.
-        freeze_batch_norm: Share of the epochs after which batch normalisation's statistics stay.
+        freeze_batch_norm: Share of the epochs after which batch normalization's statistics stay.
         image_limit: At most so many training images; None: all.
         judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
-        calibration_images: Images that post-training quantisation sets ranges and biases with, and is judged by.
+        calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
         seed: Order and augmentation.
     """
 
@@ -63,8 +63,8 @@ class QuantizeOptions:
     Args:
         model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
         data_dir: The data, as `keras_lite.data.open_data` takes it; `None`: that of the run, unless there are photos in
-            `unlabelled_dir`.
-        unlabelled_dir: Photos without classes, which train in place of the data's training images.
+            `unlabeled_dir`.
+        unlabeled_dir: Photos without classes, which train in place of the data's training images.
         output_dir: The folder to write to; `None`: `quantized` beside the model.
         augment: Whether training images are changed as the run did.
         skip_broken: Whether unreadable photos are left out; else they are an error.
@@ -73,7 +73,7 @@ class QuantizeOptions:
 
     model: str | os.PathLike
     data_dir: str | os.PathLike | None = None
-    unlabelled_dir: str | os.PathLike | None = None
+    unlabeled_dir: str | os.PathLike | None = None
     output_dir: str | os.PathLike | None = None
     augment: bool = True
     skip_broken: bool = False
@@ -92,19 +92,19 @@ def quantize_model(options: QuantizeOptions) -> tuple[Path, dict[str, Any]]:
     Example:
 
     ```python
-    folder, result = quantize_model(QuantizeOptions("model.keras", unlabelled_dir="photos"))
+    folder, result = quantize_model(QuantizeOptions("model.keras", unlabeled_dir="photos"))
     ```
     """
     path, model, info = open_trained_model(options.model)
-    run, unlabelled = RunFolder(options.model), options.unlabelled_dir is not None
-    data_dir = options.data_dir or (None if unlabelled else run.data_dir)
+    run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
+    data_dir = options.data_dir or (None if unlabeled else run.data_dir)
     output_dir = Path(options.output_dir or path.parent / run.quantized.name)
     check_writable(output_dir)
     geometry = info.preprocessing.geometry
     data = {} if data_dir is None else open_data(data_dir, geometry, skip_broken=options.skip_broken)
-    if unlabelled:
+    if unlabeled:
         names = info.class_names or ["photo"]  # an embedding has none
-        data["unlabelled"] = open_unlabelled(options.unlabelled_dir, geometry, names, options.skip_broken)
+        data["unlabeled"] = open_unlabeled(options.unlabeled_dir, geometry, names, options.skip_broken)
     augmentation = run.augmentation if options.augment else None
     return output_dir, quantize_run(
         model, info, data, output_dir, options.quantization, augmentation=augmentation, row=run.row
@@ -120,7 +120,7 @@ def quantize_run(
     augmentation: Augmentation | None = None,
     row: str | None = None,
 ) -> dict[str, Any]:
-    """Quantise a trained model, fine-tune it, export it as float32 and int8, and measure all of them.
+    """Quantize a trained model, fine-tune it, export it as float32 and int8, and measure all of them.
 
     Fine-tuning starts from what `keras_lite.quantization.post_training` gives, and an epoch takes the place of the
     start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
@@ -134,7 +134,7 @@ def quantize_run(
         model: A trained Keras 3 model of any backend.
         info: Its class names and preprocessing.
         data: Sources of some of the model's classes, in any order: `"train"`; `"valid"`, taken from the training images
-            where it is missing; `"test"`, for which the validation images stand in where it is missing. `"unlabelled"`
+            where it is missing; `"test"`, for which the validation images stand in where it is missing. `"unlabeled"`
             images, if any, train in place of `"train"`: their labels are not looked at, the float model's answers stand
             in for them. They may come alone; then some of them are held out to measure on, and top-1 means agreement
             with the float model.
@@ -149,7 +149,7 @@ def quantize_run(
         its model, and the seconds it took.
 
     Raises:
-        InputError: If the model can't be quantised, the data has a class that it doesn't know, or an option is wrong.
+        InputError: If the model can't be quantized, the data has a class that it doesn't know, or an option is wrong.
         VerificationError: If a file does not answer like its model.
         MissingExtraError: If the quantization extra is not installed.
 
@@ -219,20 +219,20 @@ def quantize_run(
 
 def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: int) -> tuple[dict[str, Source], str]:
     """Return the splits `"train"`, `"valid"` and the one to measure on, and the name of that one."""
-    labelled = {split: source for split, source in data.items() if split != "unlabelled"}
-    if labelled:
-        labelled = with_validation(labelled, 0.1, seed)
-    test = "test" if "test" in labelled else "valid"
-    if "unlabelled" not in data:
-        return labelled, test
-    photos = data["unlabelled"]
+    labeled = {split: source for split, source in data.items() if split != "unlabeled"}
+    if labeled:
+        labeled = with_validation(labeled, 0.1, seed)
+    test = "test" if "test" in labeled else "valid"
+    if "unlabeled" not in data:
+        return labeled, test
+    photos = data["unlabeled"]
     found = answers(lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's")
     if answer_kind(info, found.shape[1]) in ("classes", "labels"):
         photos.labels = interpret(found, info).argmax(1)
-    if labelled:
-        return labelled | {"train": photos}, test
+    if labeled:
+        return labeled | {"train": photos}, test
     held_out = with_validation({"train": photos}, 0.1, seed)
-    return held_out | {"unlabelled": held_out["valid"]}, "unlabelled"
+    return held_out | {"unlabeled": held_out["valid"]}, "unlabeled"
 
 
 def int8_file(output_dir: Path, info: ModelInfo) -> Path:

@@ -43,7 +43,7 @@ _BY_ROW = {
     ),
     "cifar10_efficient_resnet/resnet18/original": (
         "the accuracy equals the last logged value (88.559%, a running mean) of a run without augmentation, "
-        "normalisation and gradient clipping, cut at epoch 174 of 200; with augmentation and normalisation the same "
+        "normalization and gradient clipping, cut at epoch 174 of 200; with augmentation and normalization the same "
         "network is logged at 95.29%, so the table does not compare like with like",
     ),
     "cifar100_first/wrn40_8_bsconvu/ours": (

@@ -15,14 +15,14 @@ def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = 
     """Change biases until the mean of each channel of each layer is that of the float model, in place.
 
     Rounding weights and cutting off activations moves the means, and the next layers add that up. From the input to
-    the output, the mean difference of each channel over the images goes into the bias, or into the batch normalisation
+    the output, the mean difference of each channel over the images goes into the bias, or into the batch normalization
     behind the layer; what comes behind is computed with the layers before it corrected already.
 
     Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019
     (arXiv:1906.04721), the empirical form.
 
     Args:
-        quantized: A quantised model with ranges, whose weights are still those of the float model.
+        quantized: A quantized model with ranges, whose weights are still those of the float model.
         images: Preprocessed float images of shape `(count, height, width, 3)`.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
 
@@ -65,7 +65,7 @@ def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = 
 
 
 def biased_layers(quantized: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield wrapper, layer and variable of each bias; where batch normalisation follows a layer, of that alone."""
+    """Yield wrapper, layer and variable of each bias; where batch normalization follows a layer, of that alone."""
     for wrapper in quantized.layers:
         layer = getattr(wrapper, "layer", None)
         kind = type(layer).__name__

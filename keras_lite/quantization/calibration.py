@@ -1,4 +1,4 @@
-"""Setting the activation ranges of a quantised model from images, before any training."""
+"""Setting the activation ranges of a quantized model from images, before any training."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ class MeasuredTensor:
     """What was seen of one activation whose range is to be chosen.
 
     Args:
-        wrapper: Name of the quantised model's layer that it comes from.
+        wrapper: Name of the quantized model's layer that it comes from.
         variables: Its range: `"min_var"` and `"max_var"`.
         lowest: Least value of each channel (the last axis), 0 at most.
         highest: Greatest value of each channel, 0 at least.
@@ -42,7 +42,7 @@ class MeasuredTensor:
 
 
 def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> None:
-    """Set the activation and weight ranges of a quantisation-aware model from images; its weights stay.
+    """Set the activation and weight ranges of a quantization-aware model from images; its weights stay.
 
     Each activation gets the range that rounds its values with the least squared error; it may cut off rare values. The
     input's is the images' own, until `keras_lite.export.to_tflite` is told what made them of pixels.
@@ -61,7 +61,7 @@ def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None)
 
 
 def measure(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> list[MeasuredTensor]:
-    """Return what images give at each activation of a quantised model; weight ranges and the input's are set.
+    """Return what images give at each activation of a quantized model; weight ranges and the input's are set.
 
     TF-MOT's ranges are moving averages that start at -6 to 6. In training each tensor is cut off at the range so far,
     so that what lies behind it is measured wrongly, in a deep network without end. Here activations pass unrounded and
@@ -237,7 +237,7 @@ def open_empty_ranges(quantized: Any) -> list[str]:
 
 
 class frozen_batch_norm:  # noqa: N801 (used as a context manager)
-    """Within the block batch normalisation uses, and keeps, its moving mean and variance, in training too.
+    """Within the block batch normalization uses, and keeps, its moving mean and variance, in training too.
 
     Args:
         quantized: The model.
@@ -258,7 +258,7 @@ class frozen_batch_norm:  # noqa: N801 (used as a context manager)
 
 
 def batch_normalizations(quantized: Any) -> Iterator[Any]:
-    """Yield the batch normalisations inside the wrappers of a quantised model."""
+    """Yield the batch normalizations inside the wrappers of a quantized model."""
     for wrapper in quantized.layers:
         layer = getattr(wrapper, "layer", wrapper)
         if type(layer).__name__ == "BatchNormalization":

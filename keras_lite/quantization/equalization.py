@@ -1,4 +1,4 @@
-"""Equalisation: giving the channels of a tensor, which share one range, extremes that are closer to each other."""
+"""Equalization: giving the channels of a tensor, which share one range, extremes that are closer to each other."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def equalize(quantized: Any, measured: list[MeasuredTensor]) -> list[str]:
 
     A channel of extreme `a`, which the layers behind multiply by weights of extreme `w`, is scaled by sqrt(w / a), and
     these weights by sqrt(a / w): without rounding the model answers the same. That holds where every layer that writes
-    to a tensor is a convolution, a dense layer or a batch normalisation, and every layer that reads it is one of the
+    to a tensor is a convolution, a dense layer or a batch normalization, and every layer that reads it is one of the
     first two, with ReLU, pooling, additions and channel attention between them.
 
     Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019
@@ -35,7 +35,7 @@ def equalize(quantized: Any, measured: list[MeasuredTensor]) -> list[str]:
     "SmoothQuant", ICML 2023 (arXiv:2211.10438).
 
     Args:
-        quantized: A quantised model. Its ranges are wrong afterwards: they are to be measured anew.
+        quantized: A quantized model. Its ranges are wrong afterwards: they are to be measured anew.
         measured: What `measure` returned for it.
 
     Returns:

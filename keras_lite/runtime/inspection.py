@@ -17,7 +17,7 @@ class Inspection:
 
     Args:
         operators: Each operator as `{"name": ..., "inputs": [types], "outputs": [types]}`, in order.
-        input: Name, shape and dtype of the input; scale and zero point where it is quantised.
+        input: Name, shape and dtype of the input; scale and zero point where it is quantized.
         output: The same of the output.
         bad_scales: One line for each tensor whose scale XNNPACK can't run, with the tensor's name.
         partitions: Parts of the model that XNNPACK runs; 1 is best, 0 means none.

@@ -31,7 +31,7 @@ class OperatorTimes:
 def time_operators(path: str | os.PathLike, threads: int = 1, runs: int = 100) -> list[OperatorTimes]:
     """Measure a file's operators one by one, each as a model of its own.
 
-    Each finds its input in the cache and none is joined with its neighbours, so the sum is not quite the time of the
+    Each finds its input in the cache and none is joined with its neighbors, so the sum is not quite the time of the
     whole file; what bounds a file is seen all the same.
 
     Args:

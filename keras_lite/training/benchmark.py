@@ -31,7 +31,7 @@ class TrainingSpeed:
         name: What was measured.
         options: The recipe's options.
         step: The compiled training step alone, its batch at hand on the device.
-        input: Preparing batches alone: reading, augmentation, normalisation.
+        input: Preparing batches alone: reading, augmentation, normalization.
         fit: `model.fit` with both, as a recipe runs it.
         pytorch: The whole training step of the same network in PyTorch, eager, its batch at hand; empty if not asked.
     """

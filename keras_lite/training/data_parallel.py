@@ -1,7 +1,7 @@
 """Training on several accelerators at once, with the result of one.
 
 A batch is spread over the devices, each of which has the whole model. What looks at a whole batch (batch
-normalisation, the loss, dropout's draws, clipping) looks at it across the devices, so that nothing depends on their
+normalization, the loss, dropout's draws, clipping) looks at it across the devices, so that nothing depends on their
 number but the rounding.
 
 - JAX: `keras.distribution.DataParallel`, over the devices of one process or several.
@@ -103,7 +103,7 @@ class SpreadOverDevices(OneDevice):
 
     A full batch reaches each device in part. One that the devices do not divide, the last of an epoch, reaches each
     whole, and is divided within the step: XLA pads it there, and leaves the padding out of all sums over the batch.
-    Padding from outside, with samples of zero weight, would have a share in the moments of batch normalisation.
+    Padding from outside, with samples of zero weight, would have a share in the moments of batch normalization.
     """
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ class FineTuning:
 
     The first epochs train the head alone, the model's last layer with weights; everything else is frozen, so that the
     large gradients of a random head spoil nothing. The optimizer then starts anew, at the run's learning rate and with
-    its schedule, and trains all layers but batch normalisation, which keeps statistics, scale and offset: those of few
+    its schedule, and trains all layers but batch normalization, which keeps statistics, scale and offset: those of few
     photos would be worse.
 
     The weights of the epoch with the best validation accuracy are tested and saved.
@@ -23,7 +23,7 @@ class FineTuning:
     Args:
         head_epochs: Epochs of the head alone; 0 for none.
         head_learning_rate: Learning rate in these epochs.
-        freeze_batch_norm: Whether batch normalisation stays in inference mode throughout.
+        freeze_batch_norm: Whether batch normalization stays in inference mode throughout.
         class_weights: Whether a photo counts in the loss as its class is rare: `photos / (classes * photos of its
             class)`, so that all classes count alike.
         patience: The training ends when so many epochs in a row, after those of the head, have brought no better

@@ -16,9 +16,9 @@ CIFAR100_STD = (0.26733429, 0.25643846, 0.27615047)
 
 
 def first_set(name: str, row_ids: tuple[str, ...], **changes: Any) -> Recipe:
-    """Return a recipe with the first set of hyper-parameters: 200 epochs in steps, no normalisation.
+    """Return a recipe with the first set of hyper-parameters: 200 epochs in steps, no normalization.
 
-    The networks normalise their input themselves, by a batch norm. BSConv-S brings its regulariser along in the model.
+    The networks normalize their input themselves, by a batch norm. BSConv-S brings its regularizer along in the model.
 
     Args:
         name: The recipe's name.

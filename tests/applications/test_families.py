@@ -108,7 +108,7 @@ def test_smallest_images():
 
 
 @pytest.mark.tensorflow_only
-def test_initialisation():
+def test_initialization():
     model = flatten(MobileNetV3Large(input_shape=(32, 32, 3), stem="hybrid"))
     kernel = model.get_layer("block14_depthwise_convolution").get_weights()[0]
     # PyTorch's fan-out ignores groups.

@@ -17,7 +17,7 @@ def test_spoiled_models_are_exported(what):
 
 
 def test_a_sum_that_litert_gets_wrong_is_named():
-    """Behind a batch normalisation of thousands, hard-swish adds 3: LiteRT's kernel for that overflows."""
+    """Behind a batch normalization of thousands, hard-swish adds 3: LiteRT's kernel for that overflows."""
     result = fuzz.export(39)
     assert "_shift/add (ADD): scale" in result["refused"]
     assert "times too small" in result["refused"]

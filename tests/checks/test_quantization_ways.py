@@ -105,7 +105,7 @@ def test_a_start_is_the_same_but_for_rounding():
 
 @pytest.fixture
 def subject(tmp_path):
-    """A network of probabilities, and 80 photos to train, 10 to test and 10 to validate, each of another grey."""
+    """A network of probabilities, and 80 photos to train, 10 to test and 10 to validate, each of another gray."""
     for split, first, count in (("train", 0, 80), ("test", 100, 10), ("valid", 200, 10)):
         for index in range(count):
             path = tmp_path / "photos" / split / f"class {index % 3}" / f"{index}.png"
@@ -113,12 +113,12 @@ def subject(tmp_path):
             Image.new("RGB", (12, 9), (first + index,) * 3).save(path)
     inputs = keras.Input((8, 8, 3))
     outputs = keras.layers.Dense(4, "softmax")(keras.layers.GlobalAveragePooling2D()(inputs))
-    keras.Model(inputs, outputs).save(tmp_path / "grey.keras")
+    keras.Model(inputs, outputs).save(tmp_path / "gray.keras")
     preprocessing = Preprocessing((8, 8), (0.0,) * 3, (1.0,) * 3)
-    write_model_info(tmp_path / "grey.keras", ModelInfo("grey", list("abcd"), preprocessing, "probabilities"))
+    write_model_info(tmp_path / "gray.keras", ModelInfo("gray", list("abcd"), preprocessing, "probabilities"))
     values = copy.deepcopy(quantization_ways.FLAGS)
     values(["check", "--smoke", f"--photos_dir={tmp_path / 'photos'}", f"--cache_dir={tmp_path / 'cache'}"])
-    return ways.Subject("grey", str(tmp_path / "grey.keras"), values)
+    return ways.Subject("gray", str(tmp_path / "gray.keras"), values)
 
 
 def test_photos_that_are_measured_on_set_nothing(subject):
@@ -161,7 +161,7 @@ def test_a_process_that_dies_gets_a_second_try_without_onednn(subject, monkeypat
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
     monkeypatch.setattr(subprocess, "run", die_with_onednn)
     assert quantization_ways._run(subject, "float")
-    assert tries == ["--unit=grey,float"] * 2
+    assert tries == ["--unit=gray,float"] * 2
     assert "ended with -6" in capsys.readouterr().out
     assert quantization_ways._found(subject, "float")["without_onednn"]
 

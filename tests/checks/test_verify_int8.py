@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from read_golden import draw, read
-from small_classifier import colour_images
+from small_classifier import color_images
 
 from checks import keras_applications, verify_int8
 from checks.int8_figures import Figures, FloatFigures, measure
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.tensorflow_only
 def whole(network):
     row = next(row for row in published.rows() if row.network == network)
     model = row.build(classifier_activation=None)
-    set_known_weights(model, colour_images(32, seed=1)[0])
+    set_known_weights(model, color_images(32, seed=1)[0])
     return model
 
 
@@ -61,11 +61,11 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
         last = additions[1]
     model, prepare = part(network, first, last)
     quantized = quantize_aware(model)
-    calibrate(quantized, prepare(colour_images(64, seed=1)[0]))
+    calibrate(quantized, prepare(color_images(64, seed=1)[0]))
     path = tmp_path / "part.tflite"
     path.write_bytes(convert(quantized, "int8"))
 
-    images = prepare(colour_images(32, seed=2)[0])
+    images = prepare(color_images(32, seed=2)[0])
     expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
     received = run_in_subprocess(path, images)
     found = inspect(path)
@@ -86,7 +86,7 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
 def test_weights_are_those_of_the_golden_files():
     row = published.get("cifar100_first/resnet20/ours")
     model = row.build(classifier_activation=None)
-    set_known_weights(model, colour_images(8, seed=0)[0])
+    set_known_weights(model, color_images(8, seed=0)[0])
     meta, weights, _, _ = read(f"tests/golden/{row.network}.npz")
 
     state = to_torch_state_dict(model)
@@ -212,7 +212,7 @@ def test_models_that_come_with_keras_stand_beside_published_networks(
         assert "12 of 12 networks meet every demand" in finished.stdout
     assert [name for name, *_ in calls] == list(keras_applications.NAMES)  # once each
     widths = {name: width for name, _, width in calls}
-    assert widths["EfficientNetB0"] > 200 > 10 > widths["ResNet50"]  # pixels, and normalised ones
+    assert widths["EfficientNetB0"] > 200 > 10 > widths["ResNet50"]  # pixels, and normalized ones
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
     assert len(rows) == 2 + 11 + 2 + 1  # and the published one's table
     assert "| 1,000 | 2 M | 3e-06 | yes | 1 / 1 | none | 2.50 | 1.00 | 0.40 |" in rows[2]

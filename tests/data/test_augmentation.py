@@ -36,7 +36,7 @@ def test_rotation_is_pillows():
     images = np.random.default_rng(0).integers(0, 256, (20, 31, 24, 3), dtype="uint8")
     angles = np.linspace(-15, 15, 20)
     expected = [Image.fromarray(image).rotate(angle) for image, angle in zip(images, angles, strict=True)]
-    # Pillow reckons in fixed point: a pixel that falls on an edge may go to its neighbour.
+    # Pillow reckons in fixed point: a pixel that falls on an edge may go to its neighbor.
     same = (rotate(images, angles) == np.stack([np.asarray(image) for image in expected])).all(-1)
     assert same.mean() > 0.999
 
@@ -60,8 +60,8 @@ def test_brightness_is_pillows():
 
 
 def test_brightness_draws_one_factor_an_image_from_the_range():
-    grey = np.full((500, 2, 2, 3), 100, "uint8")
-    changed = augment(grey, brightness=0.2)
+    gray = np.full((500, 2, 2, 3), 100, "uint8")
+    changed = augment(gray, brightness=0.2)
     assert (changed == changed[:, :1, :1, :1]).all()
     assert changed.min() in (80, 81)
     assert changed.max() in (118, 119)

@@ -25,14 +25,14 @@ def test_operations_are_those_of_the_papers(images):
     image = Image.fromarray(images[0])
     pixels = images[0]
     assert set(OPERATIONS) == {
-        "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness", "colour", "contrast",
+        "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate", "brightness", "color", "contrast",
         "sharpness", "posterize", "solarize", "autocontrast", "equalize",
     }  # fmt: skip
     assert same(OPERATIONS["identity"](image, 0.5), image)
     assert same(OPERATIONS["rotate"](image, 20), image.rotate(20))
     for name, enhancer in (
         ("brightness", ImageEnhance.Brightness),
-        ("colour", ImageEnhance.Color),
+        ("color", ImageEnhance.Color),
         ("contrast", ImageEnhance.Contrast),
         ("sharpness", ImageEnhance.Sharpness),
     ):
@@ -76,12 +76,12 @@ def test_several_operations_change_more(images):
 
 
 def test_trivial_augment_draws_every_magnitude(images):
-    grey = np.full((3000, 4, 4, 3), 100, "uint8")
-    after = TrivialAugment()(grey, np.random.default_rng(0))
-    # Of grey images brightness makes all greys from 1 to 199, in 31 steps either way.
-    greys = set(after[(after == after[:, :1, :1, :1]).all((1, 2, 3))][:, 0, 0, 0].tolist())
-    assert {1, 199} <= greys
-    assert len(greys) > 40
+    gray = np.full((3000, 4, 4, 3), 100, "uint8")
+    after = TrivialAugment()(gray, np.random.default_rng(0))
+    # Of gray images brightness makes all grays from 1 to 199, in 31 steps either way.
+    grays = set(after[(after == after[:, :1, :1, :1]).all((1, 2, 3))][:, 0, 0, 0].tolist())
+    assert {1, 199} <= grays
+    assert len(grays) > 40
 
 
 @pytest.mark.parametrize("policy", [RandAugment(), TrivialAugment()])

@@ -77,9 +77,9 @@ def test_near_duplicates_stay_on_one_side(photos, capsys):
 
 def test_hash_is_that_of_its_definition_and_survives_saving():
     rng = np.random.default_rng(3)
-    grey = rng.integers(0, 256, (8, 9), dtype="uint8")
-    bits = "".join("1" if grey[row, column + 1] > grey[row, column] else "0" for row in range(8) for column in range(8))
-    assert difference_hash(Image.fromarray(grey)) == int(bits, 2)
+    gray = rng.integers(0, 256, (8, 9), dtype="uint8")
+    bits = "".join("1" if gray[row, column + 1] > gray[row, column] else "0" for row in range(8) for column in range(8))
+    assert difference_hash(Image.fromarray(gray)) == int(bits, 2)
     pictures = [picture(rng, (200, 150)) for _ in range(20)]
     for image in pictures[:5]:
         file = io.BytesIO()

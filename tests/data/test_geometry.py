@@ -33,20 +33,20 @@ def ramp(height, width):
         (50, 53, (64, 67), (4, 6)),
     ],
 )
-def test_shorter_side_then_centre(height, width, scaled, corner):
+def test_shorter_side_then_center(height, width, scaled, corner):
     photo, geometry = noise(height, width), ImageGeometry((56, 56), (64, 64))
     assert geometry.scaled_size(photo) == scaled
     expected = np.asarray(photo.resize(scaled[::-1], BILINEAR))[corner[0] :, corner[1] :][:56, :56]
-    assert np.abs(geometry.centre(photo).astype(int) - expected).max() <= 1  # one step instead of two
+    assert np.abs(geometry.center(photo).astype(int) - expected).max() <= 1  # one step instead of two
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 151), (151, 100), (20, 30)])
-def test_both_sides_then_centre(height, width):
+def test_both_sides_then_center(height, width):
     photo = noise(height, width)
     expected = np.asarray(photo.resize((64, 64), BILINEAR))[4:60, 4:60]
     geometry = ImageGeometry((56, 56), (64, 64), keep_aspect=False)
-    np.testing.assert_array_equal(geometry.centre(photo), expected)
-    np.testing.assert_array_equal(geometry.centre_of_kept(geometry.keep(photo)[None])[0], expected)
+    np.testing.assert_array_equal(geometry.center(photo), expected)
+    np.testing.assert_array_equal(geometry.center_of_kept(geometry.keep(photo)[None])[0], expected)
 
 
 def assert_alike(received, expected, interpolation):
@@ -64,11 +64,11 @@ def test_pillow_scales_so(interpolation):
     for height, width in ((101, 151), (151, 101), (23, 31), (67, 199), (31, 37)):
         photo = noise(height, width)
         expected = np.asarray(photo.resize((48, height), filter_).resize((48, 56), filter_))
-        assert_alike(stretched.centre(photo), expected, interpolation)
+        assert_alike(stretched.center(photo), expected, interpolation)
         rows, columns = covering.scaled_size(photo)
         expected = np.asarray(photo.resize((columns, height), filter_).resize((columns, rows), filter_))
         top, left = round((rows - 20) / 2), round((columns - 30) / 2)
-        assert_alike(covering.centre(photo), expected[top : top + 20, left : left + 30], interpolation)
+        assert_alike(covering.center(photo), expected[top : top + 20, left : left + 30], interpolation)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
@@ -78,7 +78,7 @@ def test_keras_resizes_so_without_antialiasing(interpolation):
         photo = noise(height, width)
         expected = keras.layers.Resizing(57, 49, interpolation=interpolation)(np.asarray(photo, "float32")[None])
         expected = keras.ops.convert_to_numpy(expected)[0]
-        received = ImageGeometry((57, 49), keep_aspect=False, interpolation=ours).centre(photo)
+        received = ImageGeometry((57, 49), keep_aspect=False, interpolation=ours).center(photo)
         # Keras gives fractions of levels.
         np.testing.assert_allclose(received, expected, atol=0.501 if interpolation == "bilinear" else 0)
 
@@ -92,7 +92,7 @@ def test_torchvision_transforms_photos_so(interpolation):
     transform = transforms.Compose([transforms.Resize(64, kind), transforms.CenterCrop(56)])
     for height, width in ((100, 151), (80, 80), (73, 128), (128, 256)):
         photo = noise(height, width)
-        received = ImageGeometry((56, 56), (64, 64), interpolation=interpolation).centre(photo)
+        received = ImageGeometry((56, 56), (64, 64), interpolation=interpolation).center(photo)
         assert_alike(received, np.asarray(transform(photo)), interpolation)
 
 

@@ -7,22 +7,22 @@ from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
 
-COLOURS = {"ant": (200, 0, 0), "Bee": (0, 200, 0), "cat": (0, 0, 200)}
+COLORS = {"ant": (200, 0, 0), "Bee": (0, 200, 0), "cat": (0, 0, 200)}
 
 
-def write(path, colour=(200, 0, 0)):
+def write(path, color=(200, 0, 0)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (12, 10), colour).save(path)
+    Image.new("RGB", (12, 10), color).save(path)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three classes, two images each; each class has a colour."""
+    """Three classes, two images each; each class has a color."""
     root = tmp_path / "photos"
     for split in ("train", "valid", "test"):
-        for name, colour in COLOURS.items():
+        for name, color in COLORS.items():
             for number in (1, 2):
-                write(root / split / name / f"{number}.png", colour)
+                write(root / split / name / f"{number}.png", color)
     return root
 
 
@@ -32,11 +32,11 @@ def open_folder():
 
 
 def assert_right(source):
-    """Check that each image has its class's colour."""
+    """Check that each image has its class's color."""
     images = source.images(np.arange(len(source)))
     for pixels, label, path in zip(images, source.labels, source.paths, strict=True):
         assert path.parent.name == source.class_names[label]
-        assert pixels[4, 4].tolist() == list(COLOURS[source.class_names[label]])
+        assert pixels[4, 4].tolist() == list(COLORS[source.class_names[label]])
 
 
 @pytest.mark.parametrize("cache_bytes", [2**30, 0])
@@ -75,7 +75,7 @@ def test_a_photo_is_the_same_from_memory_and_from_its_file(photos, keep_aspect):
     geometry = ImageGeometry((16, 16), (20, 20), keep_aspect)
     kept, unkept = (open_image_folder(photos, geometry, cache_bytes=size)["train"] for size in (2**30, 0))
     indices = np.array([3, 0, 1])
-    expected = np.stack([geometry.centre(Image.open(kept.paths[index])) for index in indices])
+    expected = np.stack([geometry.center(Image.open(kept.paths[index])) for index in indices])
     np.testing.assert_array_equal(kept.images(indices), expected)
     np.testing.assert_array_equal(unkept.images(indices), expected)
     for crop in (RandomCrop(), RandomResizedCrop()):
@@ -164,7 +164,7 @@ def test_a_missing_level_is_refused(open_folder, tmp_path):
 
 def test_a_level_too_many_is_refused(folder, open_folder):
     for split in ("train", "valid", "test"):
-        for name in COLOURS:
+        for name in COLORS:
             (folder / split / "all").mkdir(exist_ok=True)
             (folder / split / name).rename(folder / split / "all" / name)
     refused(lambda: open_folder(folder), folder / "train", "found all/", "a level deeper", "all/Bee/1.png")

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.tensorflow_only
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
 
-def colours(path, size=(8, 8)):
-    """Return the colours of the left and the right half."""
+def colors(path, size=(8, 8)):
+    """Return the colors of the left and the right half."""
     pixels = read_image(path, size)
     assert pixels.shape == (*size, 3)
     assert pixels.dtype == np.uint8
@@ -28,45 +28,45 @@ def halves(left, right, dtype="uint8"):
 
 def test_rgb(tmp_path):
     Image.fromarray(halves(RED, (1, 2, 3))).save(tmp_path / "a.png")
-    assert colours(tmp_path / "a.png") == ([255, 0, 0], [1, 2, 3])
+    assert colors(tmp_path / "a.png") == ([255, 0, 0], [1, 2, 3])
 
 
-def test_grey_and_black_and_white(tmp_path):
-    Image.fromarray(halves(10, 200)).save(tmp_path / "grey.png")
-    assert colours(tmp_path / "grey.png") == ([10] * 3, [200] * 3)
+def test_gray_and_black_and_white(tmp_path):
+    Image.fromarray(halves(10, 200)).save(tmp_path / "gray.png")
+    assert colors(tmp_path / "gray.png") == ([10] * 3, [200] * 3)
     Image.fromarray(halves(0, 255)).convert("1").save(tmp_path / "bits.png")
-    assert colours(tmp_path / "bits.png") == ([0] * 3, [255] * 3)
+    assert colors(tmp_path / "bits.png") == ([0] * 3, [255] * 3)
 
 
-@pytest.mark.parametrize("name", ["grey.png", "grey.tif"])
-def test_sixteen_bit_grey_does_not_saturate(tmp_path, name):
+@pytest.mark.parametrize("name", ["gray.png", "gray.tif"])
+def test_sixteen_bit_gray_does_not_saturate(tmp_path, name):
     Image.fromarray(halves(257 * 10, 257 * 200, "uint16")).save(tmp_path / name)
-    assert colours(tmp_path / name) == ([10] * 3, [200] * 3)
+    assert colors(tmp_path / name) == ([10] * 3, [200] * 3)
 
 
 def test_sixteen_bit_big_endian_tiff(tmp_path):
     image = Image.frombytes("I;16B", (8, 8), halves(257 * 10, 65535, "uint16").astype(">u2").tobytes())
-    image.save(tmp_path / "grey.tif")
-    assert colours(tmp_path / "grey.tif") == ([10] * 3, [255] * 3)
+    image.save(tmp_path / "gray.tif")
+    assert colors(tmp_path / "gray.tif") == ([10] * 3, [255] * 3)
 
 
-def test_sixteen_bit_grey_with_a_transparent_value(tmp_path):
+def test_sixteen_bit_gray_with_a_transparent_value(tmp_path):
     pixels = halves(257 * 10, 257 * 200, "uint16")
-    Image.fromarray(pixels).save(tmp_path / "grey.png", transparency=257 * 10)
-    assert colours(tmp_path / "grey.png") == ([255] * 3, [200] * 3)
+    Image.fromarray(pixels).save(tmp_path / "gray.png", transparency=257 * 10)
+    assert colors(tmp_path / "gray.png") == ([255] * 3, [200] * 3)
 
 
-def test_sixteen_bit_grey_ppm(tmp_path):
+def test_sixteen_bit_gray_ppm(tmp_path):
     pixels = halves(257 * 10, 257 * 200, "uint16").astype(">u2")
-    (tmp_path / "grey.pgm").write_bytes(b"P5\n8 8\n65535\n" + pixels.tobytes())
-    assert colours(tmp_path / "grey.pgm") == ([10] * 3, [200] * 3)
+    (tmp_path / "gray.pgm").write_bytes(b"P5\n8 8\n65535\n" + pixels.tobytes())
+    assert colors(tmp_path / "gray.pgm") == ([10] * 3, [200] * 3)
 
 
 @pytest.mark.parametrize(("kind", "options"), [("AVIF", {"quality": 100}), ("JPEG2000", {}), ("PPM", {})])
 def test_other_formats_whatever_the_file_is_called(tmp_path, kind, options):
     for name in ("photo.jpg", "photo", "photo.unknown"):
         Image.fromarray(np.repeat(halves(RED, BLUE), 8, 1)).save(tmp_path / name, kind, **options)
-        left, right = colours(tmp_path / name)
+        left, right = colors(tmp_path / name)
         np.testing.assert_allclose((left, right), (RED, BLUE), atol=6)
 
 
@@ -77,7 +77,7 @@ def test_palette(tmp_path):
     image.save(tmp_path / "a.png")
     image.save(tmp_path / "a.gif")
     for name in ("a.png", "a.gif"):
-        assert colours(tmp_path / name) == (list(GREEN), list(BLUE))
+        assert colors(tmp_path / name) == (list(GREEN), list(BLUE))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])
@@ -85,42 +85,42 @@ def test_transparent_palette_entries_become_white(tmp_path, name):
     image = Image.frombytes("P", (8, 8), halves(1, 0).tobytes())
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.save(tmp_path / name, transparency=0)
-    assert colours(tmp_path / name) == (list(GREEN), list(WHITE))
+    assert colors(tmp_path / name) == (list(GREEN), list(WHITE))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
-def test_hidden_colours_stay_hidden(tmp_path, name):
+def test_hidden_colors_stay_hidden(tmp_path, name):
     Image.fromarray(halves((255, 0, 0, 0), (0, 0, 255, 255))).save(tmp_path / name, lossless=True, exact=True)
-    assert colours(tmp_path / name) == (list(WHITE), list(BLUE))
+    assert colors(tmp_path / name) == (list(WHITE), list(BLUE))
 
 
 def test_half_transparent_pixels_are_mixed_with_white(tmp_path):
     Image.fromarray(halves((0, 0, 0, 128), (10, 20, 30, 255))).save(tmp_path / "a.png")
-    left, right = colours(tmp_path / "a.png")
+    left, right = colors(tmp_path / "a.png")
     assert max(abs(value - 127) for value in left) <= 1
     assert right == [10, 20, 30]
 
 
-def test_grey_with_alpha(tmp_path):
+def test_gray_with_alpha(tmp_path):
     Image.fromarray(halves((50, 0), (60, 255))).save(tmp_path / "a.png")
     assert Image.open(tmp_path / "a.png").mode == "LA"
-    assert colours(tmp_path / "a.png") == (list(WHITE), [60] * 3)
+    assert colors(tmp_path / "a.png") == (list(WHITE), [60] * 3)
 
 
-def test_rgb_with_a_transparent_colour(tmp_path):
+def test_rgb_with_a_transparent_color(tmp_path):
     Image.fromarray(halves(RED, BLUE)).save(tmp_path / "a.png", transparency=RED)
-    assert colours(tmp_path / "a.png") == (list(WHITE), list(BLUE))
+    assert colors(tmp_path / "a.png") == (list(WHITE), list(BLUE))
 
 
 def test_cmyk(tmp_path):
     # Pillow writes CMYK as Adobe's programs do: inverted, and marked so.
     Image.fromarray(halves((0, 255, 255, 0), (0, 0, 0, 255)), "CMYK").save(tmp_path / "a.jpg", quality=100)
     assert b"Adobe" in (tmp_path / "a.jpg").read_bytes()
-    left, right = colours(tmp_path / "a.jpg")
+    left, right = colors(tmp_path / "a.jpg")
     np.testing.assert_allclose(left, RED, atol=8)
     np.testing.assert_allclose(right, BLACK, atol=8)
     Image.fromarray(halves((0, 255, 255, 0), (0, 0, 0, 255)), "CMYK").save(tmp_path / "a.tif")
-    assert colours(tmp_path / "a.tif") == (list(RED), list(BLACK))
+    assert colors(tmp_path / "a.tif") == (list(RED), list(BLACK))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_exif_orientation(tmp_path, name, orientation, corners):
     stored = np.zeros((32, 32, 3), "uint8")
     places = [np.s_[:16, :16], np.s_[:16, 16:], np.s_[16:, :16], np.s_[16:, 16:]]
     by_name = {"red": RED, "green": GREEN, "blue": BLUE, "white": WHITE}
-    for place, colour in zip(places, by_name.values(), strict=True):
-        stored[place] = colour
+    for place, color in zip(places, by_name.values(), strict=True):
+        stored[place] = color
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(stored).save(tmp_path / name, exif=exif, quality=95)
@@ -150,7 +150,7 @@ def test_exif_orientation(tmp_path, name, orientation, corners):
 
 def test_a_sound_picture_with_broken_exif_is_read(tmp_path):
     Image.fromarray(halves(RED, BLUE)).save(tmp_path / "a.png", exif=b"Exif\0\0nonsense that is no TIFF header")
-    assert colours(tmp_path / "a.png") == (list(RED), list(BLUE))
+    assert colors(tmp_path / "a.png") == (list(RED), list(BLUE))
 
 
 def test_the_middle_of_the_shorter_side_is_kept(tmp_path):
@@ -174,13 +174,13 @@ def test_scaling_down_averages(tmp_path):
 
 def test_small_images_are_scaled_up(tmp_path):
     Image.new("RGB", (1, 1), RED).save(tmp_path / "a.bmp")
-    assert colours(tmp_path / "a.bmp", (6, 9)) == (list(RED), list(RED))
+    assert colors(tmp_path / "a.bmp", (6, 9)) == (list(RED), list(RED))
 
 
 def test_an_animation_gives_its_first_picture(tmp_path):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, BLUE)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert colours(tmp_path / "a.gif") == (list(RED), list(RED))
+    assert colors(tmp_path / "a.gif") == (list(RED), list(RED))
 
 
 def refused(path, message=None):

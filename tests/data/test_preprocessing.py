@@ -15,7 +15,7 @@ def test_known_pixels():
     np.testing.assert_allclose(result[0, 0], [[-1, -1, 0], [1, 3, 1]], atol=1e-6)
 
 
-def test_imagenet_normalisation_is_the_default():
+def test_imagenet_normalization_is_the_default():
     images = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype="uint8")
     expected = (images / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(Preprocessing((5, 7))(images), expected, atol=1e-5)
@@ -87,16 +87,16 @@ def test_other_sizes_and_types_are_refused():
         preprocessing(np.zeros((1, 4, 4, 3)))
 
 
-def test_one_mean_is_that_of_grey_photos():
+def test_one_mean_is_that_of_gray_photos():
     preprocessing = Preprocessing((5, 7), (0.25,), (0.5,))
     images = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype="uint8")
     received = preprocessing(images)
     assert (received.shape, received.dtype, preprocessing.channels) == ((3, 5, 7, 1), np.float32, 1)
-    grey = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
-    np.testing.assert_allclose(received[..., 0], (grey / 255 - 0.25) / 0.5, atol=1e-6)
+    gray = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
+    np.testing.assert_allclose(received[..., 0], (gray / 255 - 0.25) / 0.5, atol=1e-6)
     assert Preprocessing.from_dict(preprocessing.to_dict()) == preprocessing
     assert [limit.tolist() for limit in preprocessing.limits()] == [[-0.5], [1.5]]
-    averaged = Preprocessing((5, 7), (0.1, 0.2, 0.6), (0.2, 0.2, 0.8)).grey()
+    averaged = Preprocessing((5, 7), (0.1, 0.2, 0.6), (0.2, 0.2, 0.8)).gray()
     np.testing.assert_allclose((*averaged.mean, *averaged.std), [0.3, 0.4])
     with pytest.raises(InputError, match="three numbers for both mean and std, or one for both"):
         Preprocessing((5, 7), (0.25,))

@@ -65,14 +65,14 @@ def test_pixels_do_not_tell_the_class_linearly(train, test):
 
 
 def histograms(images):
-    """Return how often each channel's values, and each colour, occur in an image, 16 and 8 x 8 x 8 bins."""
+    """Return how often each channel's values, and each color, occur in an image, 16 and 8 x 8 x 8 bins."""
     pixels = images.reshape(len(images), -1, 3)
     channels = [[np.bincount(image[:, c] // 16, minlength=16) for c in range(3)] for image in pixels]
     joint = (pixels // 32).astype("int64") @ np.array([64, 8, 1])
-    colours = [np.bincount(image, minlength=512) for image in joint]
-    return np.sqrt(np.concatenate([np.reshape(channels, (len(images), 48)), colours], axis=1))
+    colors = [np.bincount(image, minlength=512) for image in joint]
+    return np.sqrt(np.concatenate([np.reshape(channels, (len(images), 48)), colors], axis=1))
 
 
-def test_colours_do_not_tell_the_class_linearly(train, test):
+def test_colors_do_not_tell_the_class_linearly(train, test):
     features = [histograms(all_images(source)) for source in (train, test)]
     assert linear_top1(features[0], train.labels, features[1], test.labels) < 45

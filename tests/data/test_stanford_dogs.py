@@ -8,7 +8,7 @@ from keras_lite.errors import InputError
 pytestmark = pytest.mark.tensorflow_only
 
 BREEDS = ["n02085620-Chihuahua", "n02085782-Japanese_spaniel", "n02116738-African_hunting_dog"]
-COLOURS = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
+COLORS = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
 
 
 def save_list(path, names, labels):
@@ -23,11 +23,11 @@ def save_list(path, names, labels):
 def dogs(tmp_path):
     """Three breeds: two photos of each to train, one to test."""
     names = {"train": [], "test": []}
-    for breed, colour in zip(BREEDS, COLOURS, strict=True):
+    for breed, color in zip(BREEDS, COLORS, strict=True):
         (tmp_path / "Images" / breed).mkdir(parents=True)
         for number in range(3):
             name = f"{breed}/{breed[:9]}_{number}.jpg"
-            Image.new("RGB", (12 + number, 10), colour).save(tmp_path / "Images" / name, quality=100)
+            Image.new("RGB", (12 + number, 10), color).save(tmp_path / "Images" / name, quality=100)
             names["test" if number == 1 else "train"].append(name)
     save_list(tmp_path / "lists" / "train_list.mat", names["train"], [1, 1, 2, 2, 3, 3])
     save_list(tmp_path / "lists" / "test_list.mat", names["test"], [1, 2, 3])
@@ -46,7 +46,7 @@ def test_the_archives_layout(dogs, folder):
     assert sources["test"].labels.tolist() == [0, 1, 2]
     for source in sources.values():
         for pixels, label in zip(source.images(np.arange(len(source))), source.labels, strict=True):
-            np.testing.assert_allclose(pixels[4, 4], COLOURS[label], atol=6)
+            np.testing.assert_allclose(pixels[4, 4], COLORS[label], atol=6)
 
 
 def refused(root, *parts, **arguments):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from small_classifier import CLASSES, SIZE, carnet_like, colour_images, scramble
+from small_classifier import CLASSES, SIZE, carnet_like, color_images, scramble
 
 from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.data.model_info import OUTPUTS
@@ -18,7 +18,7 @@ KINDS = {"JSONObject": dict, "JSONArray": list, "String": str, "Double": float, 
 
 def test_the_app_and_export_know_the_same_keys(tmp_path):
     preprocessing = Preprocessing((SIZE, SIZE), resize=(40, 40), keep_aspect=False, interpolation="bicubic")
-    images, _ = colour_images(8, seed=0)
+    images, _ = color_images(8, seed=0)
     info = ModelInfo("small", CLASSES, preprocessing, "logits")
     to_tflite(scramble(carnet_like()), tmp_path / "model.tflite", "int8", calibration=images, info=info)
     metadata = json.loads((tmp_path / "model.json").read_text())

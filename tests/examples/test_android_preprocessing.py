@@ -60,7 +60,7 @@ def java(tmp_path_factory):
 
 
 def pictures():
-    """Noise, where every weight of the filter shows; smooth colours; and what is transparent."""
+    """Noise, where every weight of the filter shows; smooth colors; and what is transparent."""
     rng = np.random.default_rng(0)
     for index, (width, height) in enumerate(SIZES):
         pixels = rng.integers(0, 256, (height, width, 4), dtype="uint8")
@@ -88,10 +88,10 @@ def test_java_agrees_with_python(java, tmp_path, preprocessing, scale, zero_poin
     images = list(pictures())
     int8, float32 = java(tmp_path, images, preprocessing, scale, zero_point)
 
-    for image, quantised, normalised in zip(images, int8, float32, strict=True):
+    for image, quantized, normalized in zip(images, int8, float32, strict=True):
         image.save(tmp_path / "image.png")
         expected = preprocessing(read_image(tmp_path / "image.png", preprocessing.geometry)[None])[0]
-        levels = np.rint((normalised - expected) * preprocessing.std * 255)
+        levels = np.rint((normalized - expected) * preprocessing.std * 255)
         # Pillow chooses between two orders of its passes, each of which rounds: one level at most, to neither side.
         assert np.abs(levels).max() <= 1
         assert np.abs(levels.mean()) < 0.05
@@ -100,9 +100,9 @@ def test_java_agrees_with_python(java, tmp_path, preprocessing, scale, zero_poin
             and preprocessing.interpolation != "bilinear_no_antialias"  # one pass in Python
             and image.width / image.height >= preprocessing.resize[1] / preprocessing.resize[0]
         ):
-            np.testing.assert_array_equal(normalised, expected)
+            np.testing.assert_array_equal(normalized, expected)
         steps = to_model_type(expected, {"dtype": "int8", "quantization": (scale, zero_point)})
-        assert np.abs(quantised.astype(int) - steps).max() <= 1
+        assert np.abs(quantized.astype(int) - steps).max() <= 1
 
 
 def test_java_rounds_and_saturates_like_numpy(java, tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_source, tiny, train
+from small_classifier import CLASSES, PREPROCESSING, SIZE, color_source, tiny, train
 
 from keras_lite.cli import export as export_tool
 from keras_lite.cli import finetune, quantize
@@ -22,7 +22,7 @@ INFO = ModelInfo("tiny", CLASSES, PREPROCESSING, "probabilities")
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     root = tmp_path_factory.mktemp("photos")
-    source = colour_source(66, seed=1)
+    source = color_source(66, seed=1)
     for number, pixels in enumerate(source.images(np.arange(66))):
         file = root / CLASSES[source.labels[number]] / f"{number}.png"
         file.parent.mkdir(exist_ok=True)
@@ -39,7 +39,7 @@ def model():
 def way(request, model, photos, tmp_path, run_tool, monkeypatch):
     """Make an int8 file in one way, and return its path."""
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
-    images = PREPROCESSING(colour_source(24, seed=1).images(np.arange(24)))
+    images = PREPROCESSING(color_source(24, seed=1).images(np.arange(24)))
     path = tmp_path / "model.tflite"
 
     def plain():

@@ -37,10 +37,10 @@ def network(outputs, activation):
 
 
 def photos(count, seed):
-    """Noise on colours."""
+    """Noise on colors."""
     rng = np.random.default_rng(seed)
-    colours = rng.integers(0, 200, (count, 1, 1, 3))
-    return (colours + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
+    colors = rng.integers(0, 200, (count, 1, 1, 3))
+    return (colors + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
 
 
 def distance(output, expected, received):

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from small_classifier import colour_source, preactivation, scramble
+from small_classifier import color_source, preactivation, scramble
 
 from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.errors import InputError
@@ -23,7 +23,7 @@ def exported(model, tmp_path_factory):
     """An int8 file, its JSON and its card."""
     path = tmp_path_factory.mktemp("card") / "model.tflite"
     preprocessing = Preprocessing((32, 32), (0.5, 0.25, 0.125), (0.5, 0.25, 0.25), resize=(40, 36))
-    images = preprocessing(colour_source(60, seed=0).images(np.arange(60)))
+    images = preprocessing(color_source(60, seed=0).images(np.arange(60)))
     to_tflite(model, path, "int8", calibration=images, info=ModelInfo("small", CLASSES, preprocessing, "logits"))
     return path, json.loads(path.with_suffix(".json").read_text()), path.with_suffix(".md").read_text()
 

@@ -4,7 +4,7 @@ import platform
 
 import keras
 import pytest
-from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_images, scramble
+from small_classifier import CLASSES, PREPROCESSING, SIZE, color_images, scramble
 
 import keras_lite.export.tflite
 from keras_lite.data import ModelInfo
@@ -15,7 +15,7 @@ from keras_lite.runtime import inspect, run_in_subprocess
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
-IMAGES = colour_images(24, seed=0)[0]
+IMAGES = color_images(24, seed=0)[0]
 
 
 def build(activation):

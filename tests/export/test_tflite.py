@@ -5,7 +5,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from small_classifier import CLASSES, PREPROCESSING, carnet_like, colour_images, preactivation, scramble, train
+from small_classifier import CLASSES, PREPROCESSING, carnet_like, color_images, preactivation, scramble, train
 
 import keras_lite.export.tflite
 from keras_lite.data import ModelInfo, read_model_info
@@ -20,7 +20,7 @@ once = pytest.mark.tensorflow_only
 
 @pytest.fixture(scope="module")
 def images():
-    return colour_images(120, seed=2)[0]
+    return color_images(120, seed=2)[0]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,12 @@ def trained():
 @pytest.fixture(scope="module")
 def quantized(trained):
     model = quantize_aware(trained)
-    calibrate(model, colour_images(120, seed=1)[0])
+    calibrate(model, color_images(120, seed=1)[0])
     return model
 
 
 def reference_kernels(path, images):
-    """Answers as LiteRT's reference kernels compute them: no XNNPACK, no optimised code."""
+    """Answers as LiteRT's reference kernels compute them: no XNNPACK, no optimized code."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
@@ -55,7 +55,7 @@ def reference_kernels(path, images):
 
 def test_float32_file_of_any_backend_answers_like_its_model(tmp_path):
     model = scramble(preactivation())
-    images, _ = colour_images(8, seed=0)
+    images, _ = color_images(8, seed=0)
     path = tmp_path / "model.tflite"
 
     figures = to_tflite(model, path, samples=images)
@@ -68,7 +68,7 @@ def test_float32_file_of_any_backend_answers_like_its_model(tmp_path):
 
 
 @once
-def test_quantisation_aware_file_is_int8_throughout(quantized, images, tmp_path):
+def test_quantization_aware_file_is_int8_throughout(quantized, images, tmp_path):
     path = tmp_path / "model.tflite"
     figures = to_tflite(quantized, path, "int8", samples=images, info=INFO)
 
@@ -120,7 +120,7 @@ def test_metadata_say_what_an_app_must_know(quantized, images, tmp_path):
 @pytest.mark.parametrize("precision", ["float16", "dynamic", "int8"])
 def test_smaller_precisions_without_training(trained, images, tmp_path, precision):
     path = tmp_path / "model.tflite"
-    figures = to_tflite(trained, path, precision, calibration=colour_images(60, seed=1)[0], samples=images)
+    figures = to_tflite(trained, path, precision, calibration=color_images(60, seed=1)[0], samples=images)
 
     assert figures.agreement >= 0.95
     assert figures.images == len(images)
@@ -208,7 +208,7 @@ def test_bad_arguments_are_refused_at_the_door(images, tmp_path):
 
 
 @once
-def test_quantisation_aware_model_is_int8_only_by_name_too(quantized, images, tmp_path):
+def test_quantization_aware_model_is_int8_only_by_name_too(quantized, images, tmp_path):
     with pytest.raises(InputError, match='Expected precision "int8" for a quantized model'):
         to_tflite(quantized, tmp_path / "model.tflite", "float32", samples=images)
     with pytest.raises(InputError, match="stock=True"):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_classifier import CLASSES, PREPROCESSING, SIZE, colour_images, scramble
+from small_classifier import CLASSES, PREPROCESSING, SIZE, color_images, scramble
 
 from keras_lite.cli import compare
 from keras_lite.data import ModelInfo, write_model_info
@@ -31,7 +31,7 @@ def transfer_learned(size=None):
 @pytest.mark.parametrize("size", [None, SIZE])
 def test_file_opens_and_goes_to_the_phone(name, size, tmp_path):
     model = transfer_learned(size)
-    images, _ = colour_images(8, seed=0)
+    images, _ = color_images(8, seed=0)
     expected = model.predict(images, verbose=0)
     model.save(tmp_path / name)
     write_model_info(tmp_path / name, INFO)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_classifier import carnet_like, colour_images, scramble
+from small_classifier import carnet_like, color_images, scramble
 
 from keras_lite.errors import InputError
 from keras_lite.graph import flatten
@@ -21,7 +21,7 @@ def test_dead_channels_are_mended_without_changing_an_answer(what):
         [kernel] = stem.get_weights()
         kernel[..., slice(None) if what == "layer" else 3] = 0.0
         stem.set_weights([kernel])
-    images, _ = colour_images(8, seed=1)
+    images, _ = color_images(8, seed=1)
     before = model.predict(images, verbose=0)
 
     [text] = mend_dead_channels(model)

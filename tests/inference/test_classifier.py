@@ -12,12 +12,12 @@ from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.samples import read_samples
 
 CLASSES = ["blue", "green", "red"]
-COLOURS = {"red": (250, 10, 20), "green": (30, 240, 20), "blue": (0, 30, 250)}
+COLORS = {"red": (250, 10, 20), "green": (30, 240, 20), "blue": (0, 30, 250)}
 
 
 @pytest.fixture
 def model_path(tmp_path):
-    """A model that is right by construction: the logit of a class is the mean of its colour."""
+    """A model that is right by construction: the logit of a class is the mean of its color."""
     inputs = keras.Input((8, 8, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(inputs)
     classifier = keras.layers.Dense(3, use_bias=False, name="predictions")
@@ -25,7 +25,7 @@ def model_path(tmp_path):
     classifier.set_weights([np.eye(3, dtype="float32")[:, [2, 1, 0]]])
     path = tmp_path / "model.keras"
     model.save(path)
-    info = ModelInfo("colours", CLASSES, Preprocessing((8, 8), (0.5, 0.5, 0.5), (0.1, 0.1, 0.1)), "logits")
+    info = ModelInfo("colors", CLASSES, Preprocessing((8, 8), (0.5, 0.5, 0.5), (0.1, 0.1, 0.1)), "logits")
     write_model_info(path, info)
     return path
 
@@ -37,9 +37,9 @@ def photos(tmp_path):
             folder = tmp_path / "photos" / split / name
             folder.mkdir(parents=True)
             for i in range(2):
-                Image.new("RGB", (10, 12), COLOURS[name]).save(folder / f"{i}.png")
+                Image.new("RGB", (10, 12), COLORS[name]).save(folder / f"{i}.png")
     # One picture is in the wrong folder.
-    Image.new("RGB", (10, 12), COLOURS["blue"]).save(tmp_path / "photos" / "test" / "red" / "1.png")
+    Image.new("RGB", (10, 12), COLORS["blue"]).save(tmp_path / "photos" / "test" / "red" / "1.png")
     return tmp_path / "photos"
 
 
@@ -54,7 +54,7 @@ def test_evaluate(model_path, photos, run_tool, tmp_path):
 
 def test_classes_in_another_order_or_unknown(model_path):
     classifier = Classifier(model_path)
-    images = np.array([np.full((8, 8, 3), COLOURS[name]) for name in ("red", "blue")], "uint8")
+    images = np.array([np.full((8, 8, 3), COLORS[name]) for name in ("red", "blue")], "uint8")
     some = ArraySource(images, np.array([0, 1]), ["red", "blue"])
     assert evaluate.evaluate(classifier, some).top1 == 1
     with pytest.raises(InputError, match="received 1 others, such as 'pink'"):
@@ -62,8 +62,8 @@ def test_classes_in_another_order_or_unknown(model_path):
 
 
 def test_of_equal_answers_the_first_class_wins(model_path):
-    grey = np.full((3, 8, 8, 3), 90, "uint8")
-    found = evaluate.evaluate(Classifier(model_path), ArraySource(grey, np.array([0, 1, 2]), CLASSES))
+    gray = np.full((3, 8, 8, 3), 90, "uint8")
+    found = evaluate.evaluate(Classifier(model_path), ArraySource(gray, np.array([0, 1, 2]), CLASSES))
     assert found.top1 == pytest.approx(1 / 3)
 
 
@@ -76,20 +76,20 @@ def test_predict(model_path, photos, run_tool):
 
 def test_new_photos_are_cut_as_the_information_file_says(model_path, run_tool, tmp_path):
     """Scaled to 16x16 and cut to its middle of 8x8, a green photo with a red frame is green alone."""
-    photo = Image.new("RGB", (32, 32), COLOURS["red"])
-    photo.paste(COLOURS["green"], (8, 8, 24, 24))
+    photo = Image.new("RGB", (32, 32), COLORS["red"])
+    photo.paste(COLORS["green"], (8, 8, 24, 24))
     for split in ("train", "test"):
         for name in ("red", "green"):
             (tmp_path / "framed" / split / name).mkdir(parents=True)
             photo.save(tmp_path / "framed" / split / name / "0.png")
     file = tmp_path / "framed" / "test" / "red" / "0.png"
     figures = tmp_path / "figures.json"
-    for resize, colour in ((None, "red"), ((16, 16), "green")):
+    for resize, color in ((None, "red"), ((16, 16), "green")):
         preprocessing = Preprocessing((8, 8), (0.5,) * 3, (0.1,) * 3, resize=resize)
-        write_model_info(model_path, ModelInfo("colours", CLASSES, preprocessing, "logits"))
-        assert f"{file}: {colour} " in run_tool(predict, model_path, file).stdout
+        write_model_info(model_path, ModelInfo("colors", CLASSES, preprocessing, "logits"))
+        assert f"{file}: {color} " in run_tool(predict, model_path, file).stdout
         run_tool(evaluate, model_path, "--data_dir", tmp_path / "framed", "--output", figures)
-        assert json.loads(figures.read_text())["by_class"][colour] == [1, 1.0]
+        assert json.loads(figures.read_text())["by_class"][color] == [1, 1.0]
         pixels = read_samples(file.parent, preprocessing, 1)
         assert (np.ptp(pixels[0, :, :, 0]) < 3) == (resize is not None)
 

@@ -47,10 +47,10 @@ def photos(count=9):
     return pixels, (pixels[:, 0, 0] / 255 - 0.5) / 0.25
 
 
-def expected(head, colours):
+def expected(head, colors):
     """Return what is to be shown, by NumPy alone."""
     activation, weights, _ = HEADS[head]
-    numbers = colours @ np.array(weights).T
+    numbers = colors @ np.array(weights).T
     if activation == "softmax" or head == "logits":
         return np.exp(numbers) / np.exp(numbers).sum(1, keepdims=True)
     if activation == "sigmoid":
@@ -69,12 +69,12 @@ def saved(request, tmp_path):
 
 def test_keras_and_tflite_files_say_the_same(saved):
     head, path = saved
-    pixels, colours = photos()
+    pixels, colors = photos()
     samples = PREPROCESSING(pixels)
     to_tflite(keras.models.load_model(path), path.with_suffix(".tflite"), samples=samples, info=read_model_info(path))
     for file in (path, path.with_suffix(".tflite")):
         received = Classifier(file).predict(pixels)
-        np.testing.assert_allclose(received, expected(head, colours), atol=2e-5)
+        np.testing.assert_allclose(received, expected(head, colors), atol=2e-5)
     card = path.with_suffix(".md").read_text()
     entries = json.loads(path.with_suffix(".json").read_text())
     assert (entries["output"], entries["class_names"]) == (head.partition(" ")[0], HEADS[head][2])
@@ -94,7 +94,7 @@ def test_keras_and_tflite_files_say_the_same(saved):
 
 def test_predict_prints_what_the_numbers_mean(saved, run_tool):
     head, path = saved
-    pixels, colours = photos(4)
+    pixels, colors = photos(4)
     files = []
     for number, image in enumerate(pixels):
         files.append(path.with_name(f"{number}.png"))
@@ -106,7 +106,7 @@ def test_predict_prints_what_the_numbers_mean(saved, run_tool):
     lines = [line.partition(".png: ")[2] for line in finished.stdout.splitlines() if ".png: " in line]
     assert len(lines) == 4
     names = HEADS[head][2]
-    for row, line in zip(expected(head, colours), lines, strict=True):
+    for row, line in zip(expected(head, colors), lines, strict=True):
         order = np.argsort(-row)
         if head == "regression":
             words = line.replace(",", "").split()
@@ -114,7 +114,7 @@ def test_predict_prints_what_the_numbers_mean(saved, run_tool):
             np.testing.assert_allclose(np.array(words[1::2], float), row, atol=1e-5)
         elif head == "embedding":
             assert line.startswith(f"5 numbers of norm {np.linalg.norm(row):.4g} ({row[0]:.4g}, {row[1]:.4g}, ")
-            others = np.array([other for other in expected(head, colours) if not np.array_equal(other, row)])
+            others = np.array([other for other in expected(head, colors) if not np.array_equal(other, row)])
             cosines = others @ row / np.linalg.norm(others, axis=1) / np.linalg.norm(row)
             for cosine in np.sort(cosines)[::-1][:2]:
                 assert f".png {cosine:.3f}" in line.partition("; cosine with ")[2]
@@ -125,12 +125,12 @@ def test_predict_prints_what_the_numbers_mean(saved, run_tool):
             assert line == (text if head != "sigmoid labels" or above else f"no label reaches 50%; {text}")
 
 
-def colours_of(names, count):
-    """Noisy plain images in the colours with these names, in turn."""
-    colour = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
+def colors_of(names, count):
+    """Noisy plain images in the colors with these names, in turn."""
+    color = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
     labels = np.arange(count) % len(names)
     rng = np.random.default_rng(1)
-    pixels = np.array([colour[names[label]] for label in labels])[:, None, None] + rng.integers(
+    pixels = np.array([color[names[label]] for label in labels])[:, None, None] + rng.integers(
         -19, 20, (count, 8, 12, 3)
     )
     return ArraySource(pixels.astype("uint8"), labels, names)
@@ -146,26 +146,26 @@ def saved_classifier(head, folder, **changes):
 
 def test_two_classes_of_one_sigmoid_are_right_by_one_half(tmp_path):
     classifier = saved_classifier("sigmoid two classes", tmp_path, class_names=["blue", "red"])
-    found = evaluate.evaluate(classifier, colours_of(["red", "blue"], 8))
+    found = evaluate.evaluate(classifier, colors_of(["red", "blue"], 8))
     assert (found.top1, found.labels.tolist()) == (1.0, [1, 0] * 4)
     assert found.predicted.tolist() == found.labels.tolist()
 
 
 def test_of_many_labels_the_most_probable_counts(tmp_path):
-    source = colours_of(["green", "red"], 6)
+    source = colors_of(["green", "red"], 6)
     found = evaluate.evaluate(saved_classifier("sigmoid labels", tmp_path), source)
     assert (found.top1, found.kind) == (1.0, "labels")
     assert "the most probable label counts" in evaluate.summary(found)
 
 
-def test_an_embedding_is_right_by_its_nearest_neighbour(tmp_path):
+def test_an_embedding_is_right_by_its_nearest_neighbor(tmp_path):
     classifier = saved_classifier("embedding", tmp_path)
-    source = colours_of(["green", "red", "blue"], 12)
+    source = colors_of(["green", "red", "blue"], 12)
     found = evaluate.evaluate(classifier, source)
     assert (found.top1, found.top5, found.kind, found.class_names) == (1.0, 1.0, "vector", ["green", "red", "blue"])
     assert found.confidence.min() > 0.98
     assert "most similar other image" in evaluate.summary(found)
-    # Another class for one image: it is wrong, and nobody's nearest neighbour of its class.
+    # Another class for one image: it is wrong, and nobody's nearest neighbor of its class.
     vectors = classifier.predict(source.images(np.arange(12))).astype("float64")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = vectors @ vectors.T - 3 * np.eye(12)
@@ -176,7 +176,7 @@ def test_an_embedding_is_right_by_its_nearest_neighbour(tmp_path):
 
 
 def test_what_folders_of_classes_cannot_measure(tmp_path):
-    source = colours_of(["red", "blue"], 4)
+    source = colors_of(["red", "blue"], 4)
     with pytest.raises(InputError, match=r"names of both classes in .*model\.json, the second one 'warm'"):
         evaluate.evaluate(saved_classifier("sigmoid one label", tmp_path), source)
     with pytest.raises(InputError, match=r"answers values \('redness', \.\.\.\)"):
@@ -199,8 +199,8 @@ class Shifted:
 @pytest.mark.parametrize("head", HEADS)
 def test_report_counts_what_the_head_is_for(head, tmp_path):
     model, info = build(head)
-    pixels, colours = photos(40)
-    shown = expected(head, colours)
+    pixels, colors = photos(40)
+    shown = expected(head, colors)
     classes = {"sigmoid two classes": ["cold", "warm"], "logits": ["blue", "red", "green"]}.get(head, HEADS[head][2])
     classes = classes or ["any"]
     source = ArraySource(pixels, np.arange(40) % len(classes), classes)
@@ -240,7 +240,7 @@ def test_report_counts_what_the_head_is_for(head, tmp_path):
     write_model_card(path, accuracy=accuracy_entry(figures, "test"))
     card = path.with_suffix(".md").read_text()
     top1 = "" if keras_row["top1"] is None else f" {other['top1']:.2%} |"
-    assert f"| Keras fake-quantised |{top1} {text} |" in card
+    assert f"| Keras fake-quantized |{top1} {text} |" in card
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_export_takes_the_kind_from_the_last_layer_or_a_flag(
 ):
     model, _ = build(head)
     model.save(tmp_path / "bare.keras")
-    pixels, colours = photos()
+    pixels, colors = photos()
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     half, quarter = "--mean=0.5,0.5,0.5", "--std=0.25,0.25,0.25"
@@ -274,14 +274,14 @@ def test_export_takes_the_kind_from_the_last_layer_or_a_flag(
         return
     assert finished.returncode == 0, finished.stderr
     received = Classifier(tmp_path / "bare_float32.tflite").predict(pixels)
-    np.testing.assert_allclose(received, expected(head, colours), atol=2e-5)
+    np.testing.assert_allclose(received, expected(head, colors), atol=2e-5)
 
 
 def test_int8_file_of_a_sigmoid_answers_its_probability(run_tool, tmp_path):
     """That of a softmax answers logits; no other head is left out of the file."""
     model, _ = build("sigmoid two classes")
     model.save(tmp_path / "bare.keras")
-    pixels, colours = photos(20)
+    pixels, colors = photos(20)
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     flags = ["--image_size=8,12", "--mean=0.5,0.5,0.5", "--std=0.25,0.25,0.25", "--class_names=cold,warm"]
@@ -293,7 +293,7 @@ def test_int8_file_of_a_sigmoid_answers_its_probability(run_tool, tmp_path):
     assert finished.returncode == 0, finished.stderr
     assert read_model_info(tmp_path / "bare_int8.tflite").output == "sigmoid"
     received = Classifier(tmp_path / "bare_int8.tflite").predict(pixels)
-    assert np.abs(received - expected("sigmoid two classes", colours)).max() < 0.05
+    assert np.abs(received - expected("sigmoid two classes", colors)).max() < 0.05
 
 
 @pytest.mark.slow
@@ -305,7 +305,7 @@ def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
     pixels, _ = photos(60)
     source = ArraySource(pixels, np.zeros(60, int), info.class_names or ["photo"])
     options = QuantizationOptions(epochs=1, batch_size=16, calibration_images=32, distill=1.0)
-    result = quantize_run(model, info, {"unlabelled": source}, tmp_path, options)
+    result = quantize_run(model, info, {"unlabeled": source}, tmp_path, options)
     assert [row["top1"] for row in result["rows"]] == [None] * 4
     assert result["rows"][-1]["agreement"] >= 0.9
     assert read_model_info(tmp_path / "small_int8.tflite") == info

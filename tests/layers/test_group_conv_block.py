@@ -52,7 +52,7 @@ def test_wrong_arguments(options, message):
         GroupConvBlock(**{"filters": 8, **options}).build((None, 9, 9, 16))
 
 
-def test_initialisation_is_pytorchs():
+def test_initialization_is_pytorchs():
     block = GroupConvBlock(64)
     block.build((None, 9, 9, 64))
     # A depthwise 3x3 kernel has a fan of 9, a 1x1 convolution of 64 channels one of 64.

@@ -56,7 +56,7 @@ def test_a_map_of_one_pixel():
     assert layer(np.ones((2, 1, 1, 3), "float32")).shape == (2, 1, 1, 3)
 
 
-def test_initialisation():
+def test_initialization():
     layer = PositionAwareCircularConv("height")
     layer.build((None, 8, 8, 512))
     embedding, kernel, bias = layer.get_weights()

@@ -73,7 +73,7 @@ def test_run_of_the_engine(tmp_path):
     assert result.remark == "made for a test"
 
 
-def test_quantised_figures_come_with_a_second_recording(run_files, tmp_path):
+def test_quantized_figures_come_with_a_second_recording(run_files, tmp_path):
     folder = run_files.write()
     first = record(folder, tmp_path / "results", "said once")
     figures = {

@@ -3,7 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, train
+from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, color_source, train
 
 from keras_lite.cli import compare as tool
 from keras_lite.data import ModelInfo, write_model_info
@@ -20,7 +20,7 @@ INFO = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
 def test_every_precision_is_measured_on_the_same_images(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like())
-    data = {"train": colour_source(120, 1), "test": colour_source(90, 3)}
+    data = {"train": color_source(120, 1), "test": color_source(90, 3)}
     to_tflite(model, tmp_path / "other.tflite", samples=PREPROCESSING(data["test"].images(np.arange(9))))
     folder = tmp_path / "precisions"
 

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, preactivation, scramble
+from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, color_source, preactivation, scramble
 
 from keras_lite.cli import export as export_tool
 from keras_lite.data import ImageGeometry, ModelInfo, read_model_info, write_model_info
@@ -27,7 +27,7 @@ def model_file(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    source = colour_source(12, seed=0)
+    source = color_source(12, seed=0)
     for index, pixels in enumerate(source.images(np.arange(12))):
         file = tmp_path / "photos" / CLASSES[source.labels[index]] / f"{index}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def test_run_folder_names_its_data(run_tool, model_file, photos, tmp_path):
     assert LiteRTModel(output).predict(np.zeros((1, SIZE, SIZE, 3), "float32")).shape == (1, 3)
 
 
-def test_int8_is_quantised_in_the_way_that_keeps_the_answers_best(model_file, photos, capsys):
+def test_int8_is_quantized_in_the_way_that_keeps_the_answers_best(model_file, photos, capsys):
     def export(*flags):
         values = copy.deepcopy(export_tool.FLAGS)
         arguments = [model_file, "--data_dir", photos, "--precision", "int8", "--images", 6, "--min_agreement", 0]

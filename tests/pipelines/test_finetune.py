@@ -24,7 +24,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Three classes that differ in the colour of a patch; of the first there are twice as many."""
+    """Three classes that differ in the color of a patch; of the first there are twice as many."""
     root = tmp_path_factory.mktemp("data") / "my photos"
     rng = np.random.default_rng(0)
     for label, name in enumerate(NAMES):
@@ -59,7 +59,7 @@ def test_from_photos_to_an_evaluated_run(run_tool, photos, weights, tmp_path, as
     assert finished.returncode == 0, finished.stderr
     assert "class weights: 0.62 (rote Äpfel, 14 photos) to 1.44" in finished.stdout
 
-    # The size and the normalisation are those of the weights; the classes those of the folders.
+    # The size and the normalization are those of the weights; the classes those of the folders.
     info = read_model_info(run / "model.keras")
     assert info.class_names == sorted(NAMES)
     assert info.preprocessing == Preprocessing((24, 24), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, colour_source, train
+from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, color_source, train
 
 from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
@@ -32,7 +32,7 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like(activation="softmax"))
     # Data of the model's classes in another order, and of only two of them to measure on.
-    data = {"train": in_order(colour_source(120, 1), [2, 0, 1]), "test": in_order(colour_source(135, 3), [2, 1])}
+    data = {"train": in_order(color_source(120, 1), [2, 0, 1]), "test": in_order(color_source(135, 3), [2, 1])}
     options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
 
     result = quantize_run(
@@ -51,13 +51,13 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     assert rows["TFLite float32"]["top1"] == top1
     int8 = rows["TFLite int8"]
     assert abs(int8["top1"] - top1) <= 0.03
-    assert int8["agreement_fake_quantised"] >= 0.97
+    assert int8["agreement_fake_quantized"] >= 0.97
     assert int8["int8_only"]
     assert int8["partitions"] == 1
     assert int8["latency_ms"] > 0
     assert int8["bytes"] == (tmp_path / "small_int8.tflite").stat().st_size
     assert inspect(tmp_path / "small_int8.tflite").int8_only
-    # The quantised model answers logits, the float file what the model answers.
+    # The quantized model answers logits, the float file what the model answers.
     outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
     assert outputs == ["probabilities", "logits"]
     card = (tmp_path / "small_int8.md").read_text()
@@ -83,7 +83,7 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
 
 def write_photos(folder, count):
     """Photos without classes, some in the folder and some deeper."""
-    for index, image in enumerate(colour_source(count, 1).images(np.arange(count))):
+    for index, image in enumerate(color_source(count, 1).images(np.arange(count))):
         file = folder / ("some" if index % 2 else "") / f"{index}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(file)
@@ -97,18 +97,18 @@ def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypat
     info = ModelInfo("small", make_shapes(1, 0, SIZE).class_names, PREPROCESSING, "logits")
     carnet_like().save(tmp_path / "model.keras")
     write_model_info(tmp_path / "model.keras", info)
-    command = ["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos")]
+    command = ["quantize", str(tmp_path / "model.keras"), "--unlabeled_dir", str(tmp_path / "photos")]
 
     for flags, splits, distill in (
-        ([], {"unlabelled"}, 1.0),
-        (["--data_dir", "shapes", "--distill", "0.5", *OTHERS], {"train", "valid", "test", "unlabelled"}, 0.5),
+        ([], {"unlabeled"}, 1.0),
+        (["--data_dir", "shapes", "--distill", "0.5", *OTHERS], {"train", "valid", "test", "unlabeled"}, 0.5),
     ):
         values = copy.deepcopy(tool.FLAGS)
         tool.main(values, values([*command, *flags])[1:])
         _, _, data, _, options, *_ = received["arguments"]
         assert set(data) == splits
-        assert len(data["unlabelled"]) == 6
-        assert data["unlabelled"].class_names == info.class_names
+        assert len(data["unlabeled"]) == 6
+        assert data["unlabeled"].class_names == info.class_names
         assert options == QuantizationOptions(distill=distill, **(CHANGES if "--seed" in flags else {}))
 
 
@@ -120,14 +120,14 @@ def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
     write_model_info(tmp_path / "model.keras", ModelInfo("small", CLASSES, PREPROCESSING, "logits"))
     write_photos(tmp_path / "photos", 80)
     values = copy.deepcopy(tool.FLAGS)
-    positional = values(["quantize", str(tmp_path / "model.keras"), "--unlabelled_dir", str(tmp_path / "photos"),
+    positional = values(["quantize", str(tmp_path / "model.keras"), "--unlabeled_dir", str(tmp_path / "photos"),
                          "--epochs", "1", "--batch_size", "16"])  # fmt: skip
 
     tool.main(values, positional[1:])
 
     result = json.loads((tmp_path / "quantized" / "result.json").read_text())
     assert result["options"]["distill"] == 1.0
-    assert (result["split"], result["images"]) == ("unlabelled", 8)
+    assert (result["split"], result["images"]) == ("unlabeled", 8)
     # Without labels accuracy is agreement with the float model.
     assert result["rows"][0]["top1"] == 1.0
     assert all(row["top1"] == row["agreement"] >= 0.8 for row in result["rows"])
@@ -155,6 +155,6 @@ def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line
     write_model_info(path, INFO)
     check(path, expected=["--data_dir"])
     check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
-    check(path, "--unlabelled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
+    check(path, "--unlabeled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
     check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
     check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])

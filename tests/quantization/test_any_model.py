@@ -18,7 +18,7 @@ SIZE = 16
 
 
 def pixels(count, seed=0):
-    """Images of noise, each with a brightness and colour of its own, from 0 to 255."""
+    """Images of noise, each with a brightness and color of its own, from 0 to 255."""
     rng = np.random.default_rng(seed)
     shares = rng.uniform(0, 1, (count, 1, 1, 3)) * rng.uniform(0.5, 1, (count, SIZE, SIZE, 3))
     return (255 * shares).astype("float32")
@@ -179,7 +179,7 @@ def test_what_can_not_be_carried_is_named():
 
     check(layers.Lambda(lambda x: x + 1, name="code")(inputs), "code of type Lambda", "Python code", "keras.ops")
     check(layers.LayerNormalization(name="own")(inputs), "own of type LayerNorm", "write BatchNormalization")
-    check(inputs[..., ::-1], "(GetItem)", "swap colours")
+    check(inputs[..., ::-1], "(GetItem)", "swap colors")
     check(1.0 / (inputs + 1.0), "(TrueDivide)", "write Add, Multiply, Rescaling")
     check(layers.Resizing(8, 8, name="smaller")(inputs), "smaller of type Resizing", "resize the images before")
     check(layers.Normalization(axis=(1, 2, 3), name="each")(inputs), "each (Normalization)", "(1, 16, 16, 3)")

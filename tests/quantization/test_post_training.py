@@ -95,7 +95,7 @@ def test_biases_take_out_the_mean_error():
     assert after < step
 
 
-def test_equalised_channels_answer_the_same_in_more_steps():
+def test_equalized_channels_answer_the_same_in_more_steps():
     # The small channels, which count most, have few steps of the common range.
     model, images = network(largest=100.0), noise(64, 1)
     expected = model.predict(images, verbose=0)
@@ -118,14 +118,14 @@ def test_equalised_channels_answer_the_same_in_more_steps():
 def test_what_keeps_the_answers_best_is_chosen(capsys):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIZE, SIZE, 3))
-    x = layers.Conv2D(8, 1, activation="relu", name="colours")(inputs)
+    x = layers.Conv2D(8, 1, activation="relu", name="colors")(inputs)
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, layers.Dense(4, name="predictions")(x))
     # Planted: a channel that is zero but for very bright pixels, of which there is one: 200, all else is below 10.
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(1, 1, 3, 8)), np.zeros(8)
     kernel[..., 0], bias[0] = 100.0, -1000.0
-    model.get_layer("colours").set_weights([kernel, bias])
+    model.get_layer("colors").set_weights([kernel, bias])
     model.get_layer("predictions").set_weights([rng.normal(0, 10, (8, 4)), np.zeros(4)])
     images = np.clip(noise(512, 1), -4.0, 4.0)
     images[4, 3, 3] = 4.0

@@ -68,7 +68,7 @@ def test_stock_files_are_of_the_float_network(tmp_path, monkeypatch):
     model, options = written[path]
     assert key == ("shufflenetv2/ours", "stock-int8")
     assert written[other][1]["calibration"].shape[1:] == (32, 32, 3)  # a row of another table
-    assert isinstance(model, keras.Model)  # a quantised one is of tf_keras
+    assert isinstance(model, keras.Model)  # a quantized one is of tf_keras
     assert options["calibration"].shape[1:] == (224, 224, 3)
 
 

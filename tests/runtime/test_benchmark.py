@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from small_classifier import carnet_like, colour_images, scramble
+from small_classifier import carnet_like, color_images, scramble
 
 from keras_lite.cli import benchmark as benchmark_tool
 from keras_lite.export import conversion
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.tensorflow_only
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     twin = to_tf_keras(scramble(carnet_like()))
-    images, _ = colour_images(8, seed=0)
+    images, _ = color_images(8, seed=0)
     for precision in ("float32", "int8"):
         content = conversion.convert(twin, precision, images if precision == "int8" else None)
         (folder / f"{precision}.tflite").write_bytes(content)

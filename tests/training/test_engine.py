@@ -25,7 +25,7 @@ FILES = {
 
 
 def loss_and_accuracy(model, source):
-    """Cross-entropy and accuracy by NumPy, on images that are only normalised."""
+    """Cross-entropy and accuracy by NumPy, on images that are only normalized."""
     images = source.images(np.arange(len(source)))
     pixels = (images / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     logits = keras.ops.convert_to_numpy(model(pixels.astype("float32"), training=False)).astype("float64")
@@ -79,7 +79,7 @@ def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
     assert result["best"] == pytest.approx(best)
     model.load_weights(tmp_path / "run" / "best.weights.h5")
     assert loss_and_accuracy(model, data["valid"])[0] == pytest.approx(best["val_loss"], abs=1e-5)
-    # 3x3x3x8 weights, 2x8 of the normalisation, 8x3 + 3 of the classifier; 4x4 places of the convolution.
+    # 3x3x3x8 weights, 2x8 of the normalization, 8x3 + 3 of the classifier; 4x4 places of the convolution.
     assert result["parameters"] == 216 + 16 + 27
     assert result["macs"] == 16 * 216 + 24
     info = read_model_info(tmp_path / "run" / "model.keras")

@@ -73,7 +73,7 @@ def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch)
     watch = Watch()
     result = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "whole", [watch])
 
-    # The head alone; then all, with a smaller rate and its schedule from its beginning; batch normalisation never.
+    # The head alone; then all, with a smaller rate and its schedule from its beginning; batch normalization never.
     start = {layer.name: layer.get_weights() for layer in build((8, 8), 3).layers if layer.weights}
     first, second, _, last = watch.seen
     assert same(second["convolution"], start["convolution"])

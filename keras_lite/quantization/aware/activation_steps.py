@@ -1,4 +1,4 @@
-"""Activations as steps that XNNPACK takes in int8, each with its output quantised."""
+"""Activations as steps that XNNPACK takes in int8, each with its output quantized."""
 
 from typing import Any
 
@@ -77,5 +77,5 @@ def _shift(name: str, value: float, highest: float) -> Any:
 
 
 def rescale(name: str, factor: float, config: Any = None) -> Any:
-    """Return a layer that multiplies by a number; its output is quantised by `config`, or in a range that moves."""
+    """Return a layer that multiplies by a number; its output is quantized by `config`, or in a range that moves."""
     return annotate(import_extra("tf_keras", "quantization").layers.Rescaling(factor, name=name), config)

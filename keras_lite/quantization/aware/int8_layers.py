@@ -1,4 +1,4 @@
-"""What TF-MOT lacks to quantise our models: quantize configs, and tf_keras layers of one int8 operator each."""
+"""What TF-MOT lacks to quantize our models: quantize configs, and tf_keras layers of one int8 operator each."""
 
 import functools
 import types
@@ -67,7 +67,7 @@ def int8_classes() -> types.SimpleNamespace:
             return {}
 
     class KeptConfig(quantization.QuantizeConfig):
-        """Quantise nothing: the layer hands on numbers of its input."""
+        """Quantize nothing: the layer hands on numbers of its input."""
 
         def get_weights_and_quantizers(self, layer):
             return []
@@ -88,7 +88,7 @@ def int8_classes() -> types.SimpleNamespace:
             return {}
 
     class OutputConfig(KeptConfig):
-        """Quantise the output: a moving average range, one for all channels."""
+        """Quantize the output: a moving average range, one for all channels."""
 
         def get_output_quantizers(self, layer):
             return [
@@ -98,7 +98,7 @@ def int8_classes() -> types.SimpleNamespace:
             ]
 
     class FixedOutputConfig(KeptConfig):
-        """Quantise the output, in a given range."""
+        """Quantize the output, in a given range."""
 
         def __init__(self, lowest: float, highest: float, cuts_off: bool = True):
             self.lowest, self.highest, self.cuts_off = lowest, highest, cuts_off
@@ -127,7 +127,7 @@ def int8_classes() -> types.SimpleNamespace:
             return {}
 
     class DepthwiseConfig(OutputConfig):
-        """Quantise the kernel of a depthwise convolution and, where nothing is folded into it, the output."""
+        """Quantize the kernel of a depthwise convolution and, where nothing is folded into it, the output."""
 
         def __init__(self, quantize_output: bool):
             self.quantize_output = quantize_output
@@ -148,7 +148,7 @@ def int8_classes() -> types.SimpleNamespace:
         return quantization.quantizers.LastValueQuantizer(num_bits=8, per_axis=False, symmetric=True, narrow_range=True)
 
     class FixedDenseConfig(FixedOutputConfig):
-        """Quantise kernel and output, the output in a given range."""
+        """Quantize kernel and output, the output in a given range."""
 
         weight_quantizer = staticmethod(last_value)
 
@@ -164,7 +164,7 @@ def int8_classes() -> types.SimpleNamespace:
         weight_quantizer = staticmethod(weights_per_channel)
 
     class ConstantConfig(OutputConfig):
-        """Quantise constant and output."""
+        """Quantize constant and output."""
 
         def get_weights_and_quantizers(self, layer):
             return [(layer.constant, last_value())]
@@ -299,6 +299,6 @@ def _weights_per_channel() -> type:
 
 
 def annotate(layer: Any, config: Any = None) -> Any:
-    """Wrap a tf_keras layer so that TF-MOT quantises it by `config`; None: its output, although TF-MOT refuses it."""
+    """Wrap a tf_keras layer so that TF-MOT quantizes it by `config`; None: its output, although TF-MOT refuses it."""
     quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
     return quantization.quantize_annotate_layer(layer, config or int8_classes().OutputConfig())

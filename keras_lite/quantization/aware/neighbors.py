@@ -29,7 +29,7 @@ class Neighbors:
         for layer, inputs, [output] in view.calls:
             if layer.name in self.before:
                 raise InputError(
-                    f"Expected each layer with weights to be used once in a model to quantise, received "
+                    f"Expected each layer with weights to be used once in a model to quantize, received "
                     f"{layer.name} used twice; write as many layers, and give them the same weights."
                 )
             self.before[layer.name] = view.producer(inputs[0])

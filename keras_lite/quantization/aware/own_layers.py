@@ -13,7 +13,7 @@ from keras_lite.errors import import_extra
 def own_builders() -> dict[str, Callable]:
     """Return what to build in tf_keras for our own layers, by the type's name, as `default_builders` does.
 
-    TF-MOT does not know what they become, so they are for models that are not quantised.
+    TF-MOT does not know what they become, so they are for models that are not quantized.
     """
     return {"PositionEmbedding": _position_embedding, "StridedAttention": _strided_attention}
 

@@ -1,7 +1,7 @@
 """Rewriting a flat model so that TF-MOT takes every layer and XNNPACK runs every operator in int8.
 
-- A batch normalisation that no convolution precedes becomes a 1x1 depthwise convolution with bias.
-- A ReLU after a convolution goes into the convolution: TF-MOT does not quantise the kernel where it stands apart.
+- A batch normalization that no convolution precedes becomes a 1x1 depthwise convolution with bias.
+- A ReLU after a convolution goes into the convolution: TF-MOT does not quantize the kernel where it stands apart.
 - Any other ReLU of an image that no operator before can take in gets a 1x1 depthwise convolution that can.
 - ReLU(max_value) other than 6 is a ReLU whose range ends there: rounding cuts off, which costs nothing.
 - hard_sigmoid is x / 6 + 1/2, cut off by a range from 0 to 1. A convolution before it takes that in. Elsewhere x + 3,
@@ -15,7 +15,7 @@
 - silu is x times a sigmoid: XNNPACK takes both operators in int8.
 - Rescaling and Normalization that no convolution at the input could take in become a 1x1 depthwise convolution.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
-- A softmax at the end is dropped: the quantised model answers logits. So is a normalization of the answer to length 1:
+- A softmax at the end is dropped: the quantized model answers logits. So is a normalization of the answer to length 1:
   the cosine of the angle between two embeddings is the same without it.
 - Layers that do nothing when a model predicts are left out; so is dropout, as fine-tuning is short.
 """
@@ -110,7 +110,7 @@ class _Builders:
             return [(annotate(twin, self._output_config(layer)), weights)]
         if len(layer.input.shape) != 4 or layer.axis not in (-1, 3):
             raise InputError(
-                "Expected a batch normalisation that no convolution precedes to normalise the channels of images, "
+                "Expected a batch normalization that no convolution precedes to normalize the channels of images, "
                 f"received layer {layer.name} on shape {tuple(layer.input.shape)} with axis {layer.axis}."
             )
         kernel = 1.0 / np.sqrt(np.asarray(layer.moving_variance, dtype="float64") + layer.epsilon)
@@ -127,7 +127,7 @@ class _Builders:
         self, layer: keras.layers.Layer, kernel: np.ndarray, bias: np.ndarray
     ) -> tuple[Any, list[np.ndarray]]:
         # TF-MOT would round the kernel with one scale for all channels. The converter gives each channel its own,
-        # which a kernel of one number a channel survives exactly: so only the output is quantised here.
+        # which a kernel of one number a channel survives exactly: so only the output is quantized here.
         convolution = self.tf_keras.layers.DepthwiseConv2D(1, name=layer.name, dtype="float32")
         convolution.trainable = layer.trainable and type(layer).__name__ == "BatchNormalization"
         config = self._output_config(layer)
@@ -166,7 +166,7 @@ class _Builders:
         return [(annotate(twin, self._output_config(layer)), weights)]
 
     def _output_config(self, layer: keras.layers.Layer) -> Any:
-        """Return how a layer's output is quantised: not before a ReLU, which the operator takes in."""
+        """Return how a layer's output is quantized: not before a ReLU, which the operator takes in."""
         classes = int8_classes()
         return classes.KeptConfig() if is_relu(self.near.only_user.get(layer.name)) else classes.OutputConfig()
 

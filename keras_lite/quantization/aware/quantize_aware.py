@@ -1,4 +1,4 @@
-"""Quantisation-aware training: a tf_keras model that computes as the int8 file will."""
+"""Quantization-aware training: a tf_keras model that computes as the int8 file will."""
 
 import re
 from typing import Any
@@ -18,11 +18,11 @@ _FINETUNED = "keras_lite_finetuned"
 
 
 def quantize_aware(model: keras.Model) -> Any:
-    """Return a model for quantisation-aware training: `model` with weights and activations rounded to 8 bits.
+    """Return a model for quantization-aware training: `model` with weights and activations rounded to 8 bits.
 
     The model is flattened and rewritten (see `keras_lite.graph.rewriting`), its dead channels are mended (and
     printed; see `keras_lite.graph.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
-    would be missing (see `keras_lite.quantization.aware.preparation`), and given fake quantisation by TF-MOT. Its
+    would be missing (see `keras_lite.quantization.aware.preparation`), and given fake quantization by TF-MOT. Its
     activation ranges mean nothing until `calibrate` has seen images; then `finetune` trains it, and
     `keras_lite.export.to_tflite` writes it.
 
@@ -39,7 +39,7 @@ def quantize_aware(model: keras.Model) -> Any:
         halfway between two steps; `keras_lite.export.IntegerModel` rounds those as the file does.
 
     Raises:
-        InputError: If a layer can't be quantised; the message names it.
+        InputError: If a layer can't be quantized; the message names it.
         MissingExtraError: If TF-MOT or tf_keras is not installed.
 
     Example:
@@ -65,7 +65,7 @@ def quantize_aware(model: keras.Model) -> Any:
             if found is None:
                 raise
             raise InputError(
-                f"Expected layers that can be quantised, received layer {found[1]} of type {found[2]}: "
+                f"Expected layers that can be quantized, received layer {found[1]} of type {found[2]}: "
                 f"{refusal(found[2])}."
             ) from error
     _round_once(quantized)
@@ -121,7 +121,7 @@ def _tell_constants_apart(quantized: Any) -> None:
 
 
 def is_finetuned(model: Any) -> bool:
-    """Whether `keras_lite.quantization.finetune` has trained a quantised model."""
+    """Whether `keras_lite.quantization.finetune` has trained a quantized model."""
     return getattr(model, _FINETUNED, False)
 
 

@@ -32,10 +32,10 @@ def network(scaling=False):
 
 
 def photos(count, seed):
-    """Noise on colours."""
+    """Noise on colors."""
     rng = np.random.default_rng(seed)
-    colours = rng.integers(0, 200, (count, 1, 1, 3))
-    return (colours + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
+    colors = rng.integers(0, 200, (count, 1, 1, 3))
+    return (colors + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
 
 
 SOURCE = ArraySource(photos(64, 1), np.arange(64) % 3, ["a", "b", "c"])

@@ -32,8 +32,8 @@ class Changed(ArraySource):
 
 def photos(count, seed):
     rng = np.random.default_rng(seed)
-    colours = rng.integers(0, 200, (count, 1, 1, 3))
-    return (colours + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
+    colors = rng.integers(0, 200, (count, 1, 1, 3))
+    return (colors + rng.integers(0, 56, (count, SIZE, SIZE, 3))).astype("uint8")
 
 
 def batches(kind=ArraySource):

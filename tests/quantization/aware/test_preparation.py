@@ -1,9 +1,9 @@
-"""Layers that TF-MOT refuses, one by one: the quantised model answers like the float one."""
+"""Layers that TF-MOT refuses, one by one: the quantized model answers like the float one."""
 
 import keras
 import numpy as np
 import pytest
-from small_classifier import SIZE, colour_images, scramble
+from small_classifier import SIZE, color_images, scramble
 
 from keras_lite.layers import AttentionDownsampling, ChannelShuffle, ChannelSlice, PositionAwareCircularConv
 from keras_lite.quantization import calibrate, quantize_aware
@@ -39,9 +39,9 @@ def gated(x):
         pytest.param(layers.Conv2D(8, 3, groups=4), id="grouped"),
     ],
 )
-def test_fake_quantised_answers(build):
+def test_fake_quantized_answers(build):
     model = classifier(build)
-    images, _ = colour_images(96, seed=1)
+    images, _ = color_images(96, seed=1)
     quantized = quantize_aware(model)
     calibrate(quantized, images[:64])
 

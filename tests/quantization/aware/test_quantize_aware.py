@@ -7,8 +7,8 @@ from small_classifier import (
     DyingBatches,
     KilledError,
     carnet_like,
-    colour_images,
-    colour_source,
+    color_images,
+    color_source,
     preactivation,
     train,
 )
@@ -34,7 +34,7 @@ def trained():
 @pytest.fixture(scope="module")
 def calibrated_once(trained):
     quantized = quantize_aware(trained)
-    calibrate(quantized, colour_images(128, seed=1)[0], batch_size=32)
+    calibrate(quantized, color_images(128, seed=1)[0], batch_size=32)
     return quantized, quantized.get_weights()
 
 
@@ -46,7 +46,7 @@ def calibrated(calibrated_once):
 
 
 def test_calibration_alone_keeps_the_answers(trained, calibrated):
-    others, labels = colour_images(150, seed=2)
+    others, labels = color_images(150, seed=2)
 
     expected = trained.predict(others, verbose=0)
     received = calibrated.predict(others, verbose=0)
@@ -60,7 +60,7 @@ def test_calibration_alone_keeps_the_answers(trained, calibrated):
 
 def test_ranges_hold_what_the_float_model_computes(trained, calibrated):
     """Against extremes that NumPy takes of the float model's own tensors."""
-    images, _ = colour_images(128, seed=1)
+    images, _ = color_images(128, seed=1)
     values = {variable.name: variable.numpy() for variable in calibrated.variables}
     flat = flatten(trained)
     for layer, variable in (
@@ -78,7 +78,7 @@ def test_ranges_hold_what_the_float_model_computes(trained, calibrated):
 
 def test_standalone_batch_norm_dropout_and_softmax():
     model = train(preactivation())
-    images, _ = colour_images(150, seed=2)
+    images, _ = color_images(150, seed=2)
     quantized = quantize_aware(model)
     calibrate(quantized, images)
 
@@ -99,7 +99,7 @@ def test_standalone_batch_norm_dropout_and_softmax():
 def test_dead_activation_gets_a_range():
     model = carnet_like()
     model.get_layer("stem").set_weights([np.zeros((3, 3, 3, 8))])
-    images, _ = colour_images(32, seed=1)
+    images, _ = color_images(32, seed=1)
     quantized = quantize_aware(model)
     calibrate(quantized, images)
 
@@ -113,7 +113,7 @@ def test_finetuning_moves_weights_and_keeps_batch_norm_statistics(trained, calib
     before = {variable.name: variable.numpy() for variable in calibrated.variables}
     teacher = trained.get_weights()
 
-    batches = Batches(colour_source(64, seed=1), 16, PREPROCESSING, shuffle=True)
+    batches = Batches(color_source(64, seed=1), 16, PREPROCESSING, shuffle=True)
     finetune(calibrated, batches, trained, epochs=1, learning_rate=1e-3)
 
     changed = {v.name for v in calibrated.variables if not np.array_equal(v.numpy(), before[v.name])}
@@ -126,18 +126,18 @@ def test_finetuning_moves_weights_and_keeps_batch_norm_statistics(trained, calib
 def test_batch_norm_statistics_move_until_they_are_frozen(calibrated):
     before = {v.name: v.numpy() for v in calibrated.variables if "moving_" in v.name}
 
-    finetune(calibrated, Batches(colour_source(32, seed=1), 16, PREPROCESSING), epochs=1, freeze_batch_norm=1.0)
+    finetune(calibrated, Batches(color_source(32, seed=1), 16, PREPROCESSING), epochs=1, freeze_batch_norm=1.0)
 
     assert all(not np.array_equal(v.numpy(), before[v.name]) for v in calibrated.variables if v.name in before)
 
 
 def test_distillation_brings_back_the_teachers_answers(trained, calibrated):
     """From a classifier that knows nothing, on labels that are all wrong: only the teacher can help."""
-    images, labels = colour_images(150, seed=2)
+    images, labels = color_images(150, seed=2)
     for variable in calibrated.trainable_variables:
         if "predictions/" in variable.name:
             variable.assign(np.zeros(variable.shape))
-    source = colour_source(240, seed=1)
+    source = color_source(240, seed=1)
     source.labels = (source.labels + 1) % 3
 
     batches = Batches(source, 16, PREPROCESSING, shuffle=True)
@@ -148,7 +148,7 @@ def test_distillation_brings_back_the_teachers_answers(trained, calibrated):
 
 def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsys):
     quantized, weights = calibrated_once
-    source = colour_source(64, seed=1)
+    source = color_source(64, seed=1)
 
     def run(kind, state_path):
         quantized.set_weights(weights)
@@ -169,7 +169,7 @@ def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsy
         run(Batches, state)
 
 
-def test_what_can_not_be_quantised_is_named():
+def test_what_can_not_be_quantized_is_named():
     inputs = keras.Input((SIZE, SIZE, 3))
     shared = layers.Conv2D(3, 1, name="twice")
     with pytest.raises(InputError, match="twice used twice"):
@@ -189,7 +189,7 @@ def test_bad_arguments_are_refused(calibrated):
         calibrate(quantized, np.zeros((2, 16, 16, 3), "float32"))
     with pytest.raises(InputError, match="received uint8"):
         calibrate(quantized, np.zeros((2, 32, 32, 3), "uint8"))
-    batches = Batches(colour_source(32, seed=1), 16, PREPROCESSING)
+    batches = Batches(color_source(32, seed=1), 16, PREPROCESSING)
     for argument in ({"epochs": -1}, {"learning_rate": 0.0}, {"distill": 2.0}, {"freeze_batch_norm": -0.1}):
         with pytest.raises(InputError, match=next(iter(argument))):
             finetune(quantized, batches, **argument)

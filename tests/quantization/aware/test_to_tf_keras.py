@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from small_classifier import SIZE, carnet_like, colour_images, preactivation, scramble
+from small_classifier import SIZE, carnet_like, color_images, preactivation, scramble
 
 from keras_lite.errors import InputError
 from keras_lite.layers import AttentionDownsampling, PositionAwareCircularConv
@@ -49,7 +49,7 @@ def own_layers():
 )
 def test_same_answers(build):
     model = scramble(build())
-    images, _ = colour_images(4, seed=0)
+    images, _ = color_images(4, seed=0)
 
     twin = to_tf_keras(model)
 

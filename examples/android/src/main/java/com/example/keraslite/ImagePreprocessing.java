@@ -26,7 +26,7 @@ public final class ImagePreprocessing {
      * @param keepAspect whether it is scaled until it just covers that size, or each side for itself
      * @param interpolation how it is scaled: bilinear, bicubic or box, which take all pixels into account, nearest, or
      *     bilinear_no_antialias
-     * @param mean mean of red, green and blue, of levels scaled to [0, 1]; a single number for a model that takes grey
+     * @param mean mean of red, green and blue, of levels scaled to [0, 1]; a single number for a model that takes gray
      * @param std standard deviation of the same
      */
     public ImagePreprocessing(
@@ -55,7 +55,7 @@ public final class ImagePreprocessing {
         byte[] levels = levels(argb, imageWidth, imageHeight);
         float[] values = new float[levels.length];
         for (int i = 0; i < values.length; i++) {
-            values[i] = normalise(levels[i] & 0xff, i % mean.length);
+            values[i] = normalize(levels[i] & 0xff, i % mean.length);
         }
         return values;
     }
@@ -70,40 +70,40 @@ public final class ImagePreprocessing {
      * @param zeroPoint the int8 level that stands for zero
      */
     public byte[] toInt8(int[] argb, int imageWidth, int imageHeight, float scale, int zeroPoint) {
-        byte[][] quantised = new byte[mean.length][256];
+        byte[][] quantized = new byte[mean.length][256];
         for (int channel = 0; channel < mean.length; channel++) {
             for (int level = 0; level < 256; level++) {
-                double step = Math.rint(normalise(level, channel) / scale) + zeroPoint;
-                quantised[channel][level] = (byte) Math.max(-128, Math.min(127, step));
+                double step = Math.rint(normalize(level, channel) / scale) + zeroPoint;
+                quantized[channel][level] = (byte) Math.max(-128, Math.min(127, step));
             }
         }
         byte[] values = levels(argb, imageWidth, imageHeight);
         for (int i = 0; i < values.length; i++) {
-            values[i] = quantised[i % mean.length][values[i] & 0xff];
+            values[i] = quantized[i % mean.length][values[i] & 0xff];
         }
         return values;
     }
 
-    private float normalise(int level, int channel) {
+    private float normalize(int level, int channel) {
         float factor = (float) (1 / (255 * std[channel]));
         float offset = (float) (mean[channel] / std[channel]);
         return level * factor - offset;
     }
 
-    /** Returns the scaled picture's middle, made grey for a model with one channel. */
+    /** Returns the scaled picture's middle, made gray for a model with one channel. */
     private byte[] levels(int[] argb, int imageWidth, int imageHeight) {
         byte[] levels = resize(argb, imageWidth, imageHeight);
         if (mean.length == CHANNELS) {
             return levels;
         }
-        byte[] grey = new byte[height * width];
-        for (int i = 0; i < grey.length; i++) {
+        byte[] gray = new byte[height * width];
+        for (int i = 0; i < gray.length; i++) {
             int red = levels[i * CHANNELS] & 0xff;
             int green = levels[i * CHANNELS + 1] & 0xff;
             int blue = levels[i * CHANNELS + 2] & 0xff;
-            grey[i] = (byte) ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
+            gray[i] = (byte) ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
         }
-        return grey;
+        return gray;
     }
 
     /** Scales and keeps the middle, first along the rows, then along the columns; 8-bit red, green, blue, ... */
@@ -237,13 +237,13 @@ public final class ImagePreprocessing {
             double begin = antialias ? (float) start : start;
             double scale = (antialias ? (float) end - (float) start : end - start) / scaledSize;
             for (int i = 0; i < count; i++) {
-                double centre = begin + (skip + i + 0.5) * scale;
+                double center = begin + (skip + i + 0.5) * scale;
                 if (antialias) {
-                    antialiased(i, interpolation, size, centre, Math.max(scale, 1.0));
+                    antialiased(i, interpolation, size, center, Math.max(scale, 1.0));
                 } else if (interpolation == Interpolation.NEAREST) {
-                    set(i, Math.min(size - 1, (int) Math.floor(centre)), 1);
+                    set(i, Math.min(size - 1, (int) Math.floor(center)), 1);
                 } else {
-                    double place = Math.max(0, Math.min(size - 1, centre - 0.5));
+                    double place = Math.max(0, Math.min(size - 1, center - 0.5));
                     int before = (int) Math.floor(place);
                     if (before == size - 1) {
                         set(i, before, 1);
@@ -254,14 +254,14 @@ public final class ImagePreprocessing {
             }
         }
 
-        private void antialiased(int i, Interpolation interpolation, int size, double centre, double step) {
+        private void antialiased(int i, Interpolation interpolation, int size, double center, double step) {
             double radius = interpolation.radius * step;
-            int begin = Math.max(0, (int) Math.floor(centre - radius + 0.5));
-            int stop = Math.min(size, (int) Math.floor(centre + radius + 0.5));
+            int begin = Math.max(0, (int) Math.floor(center - radius + 0.5));
+            int stop = Math.min(size, (int) Math.floor(center + radius + 0.5));
             double[] heights = new double[stop - begin];
             double sum = 0;
             for (int j = 0; j < heights.length; j++) {
-                heights[j] = interpolation.height((begin + j + 0.5 - centre) / step);
+                heights[j] = interpolation.height((begin + j + 0.5 - center) / step);
                 sum += heights[j];
             }
             for (int j = 0; j < heights.length; j++) {

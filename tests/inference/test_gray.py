@@ -1,4 +1,4 @@
-"""Models that take grey photos: one channel, one mean and one standard deviation."""
+"""Models that take gray photos: one channel, one mean and one standard deviation."""
 
 import copy
 
@@ -28,7 +28,7 @@ def model_file(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Dark and light ones in colours."""
+    """Dark and light ones in colors."""
     rng = np.random.default_rng(0)
     for name, low in (("dark", 0), ("light", 156)):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -52,12 +52,12 @@ def test_from_keras_file_to_answers(run_tool, model_file, photos, flags, mean, s
     path = model_file.with_name("model_float32.tflite")
     np.testing.assert_allclose(read_model_info(path).preprocessing.mean, [mean])
     card = path.with_suffix(".md").read_text()
-    assert "of shape (1, 9, 14, 1): batch, height, width, and grey" in card
+    assert "of shape (1, 9, 14, 1): batch, height, width, and gray" in card
     assert "0.299 red + 0.587 green + 0.114 blue" in card
 
     files = sorted(photos.rglob("*.png"))
-    grey = np.array([np.asarray(Image.open(file).convert("L")) / 255 for file in files])
-    logits = ((grey - mean) / std).mean((1, 2))
+    gray = np.array([np.asarray(Image.open(file).convert("L")) / 255 for file in files])
+    logits = ((gray - mean) / std).mean((1, 2))
     light = 1 / (1 + np.exp(-2 * logits))
     classifier = Classifier(path)
     images = np.array([np.asarray(Image.open(file)) for file in files])
@@ -67,14 +67,14 @@ def test_from_keras_file_to_answers(run_tool, model_file, photos, flags, mean, s
     assert f"{files[0]}: dark {1 - light[0]:.1%}" in run_tool(predict, path, files[0]).stdout
 
 
-def test_colour_statistics_do_not_fit_a_grey_model(run_tool, model_file, photos, assert_one_line_error):
+def test_color_statistics_do_not_fit_a_gray_model(run_tool, model_file, photos, assert_one_line_error):
     command = (model_file, "--data_dir", photos, "--class_names=dark,light", "--image_size=9,14")
     finished = run_tool(export_tool, *command, "--mean=0.5,0.5,0.5")
     assert_one_line_error(finished, "(9, 14, 3)", "(9, 14, 1)")
-    assert_one_line_error(run_tool(export_tool, *command, "--mean=0.5"), "one for both (grey)")
+    assert_one_line_error(run_tool(export_tool, *command, "--mean=0.5"), "one for both (gray)")
 
 
-def test_finetune_builds_a_grey_network():
+def test_finetune_builds_a_gray_network():
     values = copy.deepcopy(finetune.FLAGS)
     values(["finetune", "--model=cifar_resnet", "--options=depth=8", "--weights=none", "--mean=0.5", "--std=0.2"])
     recipe = finetune.recipe_of(values)
