@@ -32,7 +32,7 @@ _NOT_NEEDED = ("module", "registered_name", "build_config", "compile_config")
 _OF_EVERY_LAYER = frozenset(
     ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shape", "batch_shape", "input_shape")
 )
-# Arguments that some layers no longer have, and that do not change the answers of a trained model.
+# Arguments that some layers no longer have, and that do not change the outputs of a trained model.
 _WITHOUT_EFFECT = ("kernel_initializer", "rng_type")
 _AGAIN = "load it where it was made and save it again, as .h5"
 

@@ -18,7 +18,7 @@ import numpy as np
 import keras_lite
 from keras_lite.errors import InputError
 
-# The layer that gives a network's answer, and the dense layer before it that some networks have.
+# The layer that gives a network's output, and the dense layer before it that some networks have.
 CLASSIFIER = "predictions"
 HIDDEN = "hidden"
 

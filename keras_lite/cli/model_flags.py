@@ -21,7 +21,7 @@ def define(values: command_line.Flags) -> None:
         flag_values=values,
     )
     flags.DEFINE_enum(
-        "output_kind", None, OUTPUTS, "What the model answers, if its last layer doesn't tell.", flag_values=values
+        "output_kind", None, OUTPUTS, "What the model's output is, if its last layer doesn't tell.", flag_values=values
     )
     flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=values)
     flags.DEFINE_list(

@@ -5,10 +5,10 @@
 MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
 information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one
 folder a class, or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run
-folder it defaults to the data of the run. First the post-training quantization is chosen that keeps the answers best
+folder it defaults to the data of the run. First the post-training quantization is chosen that keeps the outputs best
 (see `keras_lite.quantization.post_training`), which is printed; with --epochs 0 that is all.
 
-PHOTOS is a folder of photos without classes, at any depth: no labels are needed, as the float model's answers teach.
+PHOTOS is a folder of photos without classes, at any depth: no labels are needed, as the float model's outputs teach.
 Given, they train in place of DATA's training images; without --data_dir some of them are held out to measure on, and
 top-1 then means agreement with the float model.
 
@@ -34,7 +34,7 @@ flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1,
 flags.DEFINE_float(
     "distill",
     None,
-    f"Share of the float model's answers in the target. Default: {_DEFAULTS.distill}; of --unlabeled_dir, 1.",
+    f"Share of the float model's outputs in the target. Default: {_DEFAULTS.distill}; of --unlabeled_dir, 1.",
     0.0,
     1.0,
     flag_values=FLAGS,

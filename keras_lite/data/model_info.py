@@ -44,7 +44,7 @@ class ModelInfo:
         if self.output not in OUTPUTS:
             raise InputError(f"Expected output to be one of {OUTPUTS}, received {self.output!r}.")
         if not names and self.output != "embedding":
-            raise InputError(f"Expected class_names for a model that answers {self.output}, received none.")
+            raise InputError(f"Expected class_names for a model with the output {self.output}, received none.")
 
     def quantized(self) -> "ModelInfo":
         """Return the information of the model's int8 file, from which a softmax at the end is left out.

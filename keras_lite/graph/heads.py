@@ -13,7 +13,7 @@ _IDLE = (*NOISE, "Dropout", "SpatialDropout2D")
 
 
 def last_operation(flat: keras.Model) -> keras.Operation:
-    """Return the last layer, or operation, that changes the numbers which a model answers.
+    """Return the last layer, or operation, that changes the numbers which a model outputs.
 
     Dropout and the like behind it do nothing when a model predicts; neither does what only takes axes of length 1 away.
 
@@ -44,7 +44,7 @@ def _is_idle(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
 
 
 def output_of(flat: keras.Model) -> str:
-    """Return what a model answers, as `keras_lite.data.ModelInfo.output` names it.
+    """Return what a model outputs, as `keras_lite.data.ModelInfo.output` names it.
 
     A softmax over several classes gives `"probabilities"`, a sigmoid, a hard one too, `"sigmoid"`; several numbers
     without either are `"logits"`, one is a `"regression"`, and so is a softmax of one class, which is always 1. A

@@ -21,7 +21,7 @@ _SCALING = ("Normalization", "Rescaling")
 
 
 def fold_input_scaling(flat: keras.Model) -> keras.Model:
-    """Return a model with the same answers without layers that scale the input.
+    """Return a model with the same outputs without layers that scale the input.
 
     Args:
         flat: A flattened model with one input, on any backend. It is not changed.

@@ -55,9 +55,9 @@ def walk(model: keras.Model) -> Iterator[Call]:
     Example:
 
     >>> inputs = keras.Input((4,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(2, name="answer")(inputs))
+    >>> model = keras.Model(inputs, keras.layers.Dense(2, name="output")(inputs))
     >>> [layer.name for layer, inputs, outputs in keras_lite.graph.walk(model)]
-    ['answer']
+    ['output']
     """
     seen = {id(tensor) for tensor in model.inputs}
     pending = list(model.outputs)
@@ -83,7 +83,7 @@ def layer_calls(model: keras.Model) -> Iterator[Call]:
     """Yield what `walk` yields, of a model of layers with one output each.
 
     Raises:
-        InputError: If a call is of an operation that is no layer, or answers with several tensors.
+        InputError: If a call is of an operation that is no layer, or has several output tensors.
     """
     for call in walk(model):
         layer = call.operation
@@ -114,9 +114,9 @@ class View:
 
     >>> inputs = keras.Input((4,))
     >>> hidden = keras.layers.Dense(8, name="hidden")(inputs)
-    >>> view = View(keras.Model(inputs, keras.layers.Dense(2, name="answer")(hidden)))
+    >>> view = View(keras.Model(inputs, keras.layers.Dense(2, name="output")(hidden)))
     >>> view.producer(hidden).name, view.only_consumer(hidden).name
-    ('hidden', 'answer')
+    ('hidden', 'output')
     """
 
     def __init__(self, model: keras.Model, layers_only: bool = False):
@@ -137,7 +137,7 @@ class View:
         return self._consumers.get(id(tensor), [])
 
     def only_consumer(self, tensor: keras.KerasTensor) -> keras.Operation | None:
-        """Return what alone takes a tensor; None where that is not one layer, or the model answers the tensor too."""
+        """Return the only consumer of a tensor; None if there are several, or the tensor is an output of the model."""
         calls = self.consumers(tensor)
         return calls[0].operation if len(calls) == 1 and id(tensor) not in self._outputs else None
 

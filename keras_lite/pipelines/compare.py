@@ -28,7 +28,7 @@ TITLES = {
     "int16": "int16 activations, int8 weights",
     "stock-int8": "int8, stock converter",
     "int8": "int8, post-training",
-    "trained": "int8, quantization-aware",
+    "trained": "int8, quantized run",
 }
 # A file that has lost its accuracy is to be shown, not refused.
 _ANY = Thresholds()

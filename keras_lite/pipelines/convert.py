@@ -16,7 +16,7 @@ from keras_lite.checkpoints import (
 )
 from keras_lite.checkpoints.keras_files import is_keras_model
 from keras_lite.data import ModelInfo, write_model_info
-from keras_lite.data.answers import answer_kind
+from keras_lite.data.outputs import task_of
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import fit_input, with_own_resizing
 from keras_lite.files import atomic_path
@@ -115,6 +115,6 @@ def _open(options: ConvertOptions) -> keras.Model:
 
 def _checked(info: ModelInfo, model: keras.Model, source: str) -> ModelInfo:
     """Return what is said of a model if its input and output are so."""
-    answer_kind(info, model.output_shape[-1])
+    task_of(info, model.output_shape[-1])
     fit_input(*with_own_resizing(model, info), Path(source))
     return info

@@ -44,7 +44,7 @@ class ExportOptions:
 
 
 def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verification]:
-    """Write a trained model as a TFLite file that is verified to answer like it.
+    """Write a trained model as a TFLite file whose outputs are verified against the model's.
 
     Args:
         options: What to export, and how.
@@ -55,7 +55,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
 
     Raises:
         InputError: If there is no such model or data, or the model can't be exported.
-        VerificationError: If the file does not answer like the model.
+        VerificationError: If the file's outputs are too far from the model's.
         MissingExtraError: If the quantization extra is not installed.
 
     Example:

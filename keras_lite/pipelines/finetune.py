@@ -31,7 +31,7 @@ from keras_lite.inference.evaluation import evaluate, format_evaluation
 from keras_lite.inference.evaluation_files import WORST_MISTAKES, write_evaluation
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
-from keras_lite.training import FineTuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
+from keras_lite.training import Finetuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
 from keras_lite.training.engine import run_settings
 from keras_lite.training.run_folder import summary
 from keras_lite.training.splits import with_validation
@@ -140,7 +140,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
         data = open_data(run.data_dir, recipe.preprocessing(run.image_size).geometry, run.skip_broken)
         data = with_validation(data, run.validation_share, run.seed)
         if result is None and options.class_weights:
-            _tell_class_weights(recipe.fine_tuning, data["train"], say)
+            _tell_class_weights(recipe.finetuning, data["train"], say)
         try:
             result = fit(recipe, data, run, folder.path)
         except SliceEnded as ended:
@@ -199,7 +199,7 @@ def recipe_of(options: FinetuneOptions) -> Recipe:
             crop_padding=max(image_size) // 12, brightness=0.2, horizontal_flip=options.flip, rotation=15.0
         ),
         schedule=lambda rate, epochs, steps: keras.optimizers.schedules.CosineDecay(rate, epochs * steps),
-        fine_tuning=FineTuning(
+        finetuning=Finetuning(
             head_epochs=head_epochs,
             head_learning_rate=options.learning_rate_head,
             freeze_batch_norm=weights is not None and not options.train_batch_norm,
@@ -279,7 +279,7 @@ def _builder(
     return build
 
 
-def _tell_class_weights(tuning: FineTuning, train: Source, say: Callable[[str], None]) -> None:
+def _tell_class_weights(tuning: Finetuning, train: Source, say: Callable[[str], None]) -> None:
     weights = tuning.weights_of_classes(train.labels)
     rare, common = max(weights, key=weights.get), min(weights, key=weights.get)
     if weights[rare] > weights[common]:

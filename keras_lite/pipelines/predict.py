@@ -55,7 +55,7 @@ def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike]
     classifier = Classifier(model)
     geometry = classifier.info.preprocessing.geometry
     outputs = [classifier.predict(read_image(path, geometry)[None])[0] for path in paths]
-    if classifier.kind == "vector":
+    if classifier.task == "embedding":
         lines = _vector_lines(paths, np.stack(outputs), top)
     else:
         lines = [_line(classifier, output, top) for output in outputs]
@@ -64,11 +64,11 @@ def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike]
 
 def _line(classifier: Classifier, output: np.ndarray, top: int) -> str:
     names = classifier.info.class_names
-    if classifier.kind == "values":
+    if classifier.task == "regression":
         return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, output, strict=True))
     best = np.argsort(-output, kind="stable")
     applying = best[output[best] >= 0.5]
-    several = classifier.kind == "labels"
+    several = classifier.task == "multilabel"
     chosen = applying if several and len(applying) else best[:top]
     line = ", ".join(f"{names[i]} {output[i]:.1%}" for i in chosen)
     return f"no label reaches 50%; {line}" if several and not len(applying) else line

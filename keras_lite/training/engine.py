@@ -96,7 +96,7 @@ def fit(
     keras.utils.set_random_seed(options.seed)
     info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
-    tuning = recipe.fine_tuning
+    tuning = recipe.finetuning
     callbacks = [*callbacks, *(tuning.callbacks() if tuning else [])]
     with spread.scope():
         compiled = CompiledModel(recipe, options, info, steps_per_epoch)
@@ -164,7 +164,7 @@ def fit(
 def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
     """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
     optimizer = recipe.optimizer(options.learning_rate)
-    tuning = recipe.fine_tuning
+    tuning = recipe.finetuning
     return {
         "recipe": recipe.name,
         "model": options.model,
@@ -174,12 +174,12 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "augmentation": _augmentation(recipe, options).to_dict(),
         "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
-        **({"fine_tuning": dataclasses.asdict(tuning)} if tuning else {}),
+        **({"finetuning": dataclasses.asdict(tuning)} if tuning else {}),
     }
 
 
 def _check(recipe: Recipe, options: Options) -> None:
-    tuning = recipe.fine_tuning
+    tuning = recipe.finetuning
     if tuning is None:
         return
     if options.protocol != "held_out":

@@ -27,8 +27,8 @@ class Extras:
             after the recipe's own augmentation.
         random_erasing: Probability with which a rectangle of an image is erased (Zhong et al., 2020).
         precision: Keras' dtype policy.
-        teacher: A trained model (run folder or `.keras` file) whose answers are learned too (Hinton et al., 2015).
-        distillation_weight: Share of the teacher's answers in the loss.
+        teacher: A trained model (run folder or `.keras` file) whose outputs are learned too (Hinton et al., 2015).
+        distillation_weight: Share of the teacher's outputs in the loss.
         temperature: What student's and teacher's logits are divided by before they are compared.
 
     Raises:

@@ -8,7 +8,7 @@ import keras
 from keras_lite import published
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
 from keras_lite.data.scaling import Interpolation
-from keras_lite.training.fine_tuning import FineTuning
+from keras_lite.training.finetuning import Finetuning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Recipe:
             downloads. `None`: a folder must be given.
         test_split: The split that the published accuracy was measured on: `"test"`, or `"valid"` for data sets without
             a third split.
-        fine_tuning: How layers are treated that were trained before. `None`: all train from the first step.
+        finetuning: How layers are treated that were trained before. `None`: all train from the first step.
 
     Example:
 
@@ -107,7 +107,7 @@ class Recipe:
     schedule: Callable[[float, int, int], keras.optimizers.schedules.LearningRateSchedule] | None = None
     download: str | None = None
     test_split: str = "test"
-    fine_tuning: FineTuning | None = None
+    finetuning: Finetuning | None = None
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
         """Return the preprocessing, at another image size where one is given."""

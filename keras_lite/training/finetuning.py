@@ -10,7 +10,7 @@ from keras_lite.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class FineTuning:
+class Finetuning:
     """What a recipe does with layers that were trained before.
 
     The first epochs train the head alone, the model's last layer with weights; everything else is frozen, so that the
@@ -36,7 +36,7 @@ class FineTuning:
     Example:
 
     ```python
-    recipe = Recipe(name="flowers", fine_tuning=FineTuning(head_epochs=5), ...)
+    recipe = Recipe(name="flowers", finetuning=Finetuning(head_epochs=5), ...)
     ```
     """
 
