@@ -199,7 +199,7 @@ def measure(subject: Subject, way: str) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def measure_float(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
-    """Choose the photos, and output those to measure on with the float model."""
+    """Choose the photos, and return the float model's outputs for those to measure on."""
     choose_photos(subject)
     model = subject.logits_model()
     if subject.kept is not None:
@@ -263,7 +263,7 @@ def kept_by_command(result: dict[str, Any]) -> str:
 
 
 def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> bool:
-    """Whether two reports of `post_training` have the same figures, but for rounding."""
+    """Return whether two reports of `post_training` have the same figures, but for rounding."""
     tried = [
         np.array([candidate["closeness"]["divergence"] for candidate in report["tried"]])
         for report in (command, post_training_alone)

@@ -38,7 +38,7 @@ class Fit:
 
 
 def fit(model: keras.Model, state_dict: Mapping[str, np.ndarray], load_classifier: bool = True) -> Fit:
-    """Compare a state dict with a network; nothing is loaded.
+    """Compare a state dict with a network, without loading it.
 
     Args:
         model: The network.

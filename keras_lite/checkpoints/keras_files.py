@@ -62,7 +62,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
 
 def is_keras_model(path: str | os.PathLike) -> bool:
-    """Whether a path is a Keras model, of any age, by its content."""
+    """Return whether a path is a Keras model, of any age, by its content."""
     path = Path(path)
     if path.is_dir():
         return saved_models.is_saved_model(path)

@@ -2,12 +2,12 @@
 
     keras-lite export MODEL [--precision int8] [--data_dir DATA] [--output FILE.tflite]
 
-MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
-information file (.json) beside it; without that file --image_size and --class_names tell what it would. DATA is where
-real images are taken from, to compare the outputs on and, for int8, to quantize with: a folder with images at any
-depth, a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of the run. An int8
-file is quantized without training, in the way that keeps its outputs on these images closest to the float model's, and
-what that was is printed; `keras-lite quantize` can train as well, which keeps more.
+MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network of this package, with its
+information file (.json) beside it; without that file, give --image_size and --class_names. DATA has the real images
+to compare outputs on and, for int8, to quantize with: a folder with images at any depth, a folder with CIFAR's python
+files, or `shapes`; for a run folder it defaults to the data of the run. An int8 file is quantized without training, in
+the way that keeps its outputs on these images closest to the float model's; that way is printed. `keras-lite quantize`
+can also train, which keeps them closer.
 """
 
 from absl import flags

@@ -1,4 +1,4 @@
-"""The file beside every model file that says what goes in and what comes out."""
+"""The information file beside every model file: preprocessing, class names, kind of output."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ OUTPUTS = ("logits", "probabilities", "sigmoid", "regression", "embedding")
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """What a user of a model file must know to run it.
+    """Information that is needed to use a model: preprocessing, class names, kind of output.
 
     Args:
         name: The model's name.

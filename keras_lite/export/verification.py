@@ -169,7 +169,7 @@ class Verification:
 
 
 def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") -> Verification:
-    """Compare the outputs of two models to the same images.
+    """Return how the outputs of two models for the same images differ.
 
     Args:
         expected: The reference's outputs, float, of shape `(count, classes)`.

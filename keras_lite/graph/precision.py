@@ -1,4 +1,4 @@
-"""Models that were trained in mixed precision, as float32."""
+"""Converting models of mixed precision to float32."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""ReLU in all its forms as the few that have an int8 operator."""
+"""Rewriting ReLU in all its forms to the few forms that have an int8 operator."""
 
 from collections.abc import Callable
 from typing import Any

@@ -182,7 +182,7 @@ def _both_ways(pair: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _is_shifted(tensor: Any) -> bool:
-    """Whether a tensor is relu6(x + 3)."""
+    """Return whether a tensor is relu6(x + 3)."""
     maker = producer(tensor)
     cut_off = _activation_of(maker) == "relu6" or (
         type(maker).__name__ == "ReLU" and (maker.max_value, maker.negative_slope, maker.threshold) == (6.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""A functional model call by call: what makes each tensor, what takes it, and which kind of layer that is."""
+"""A functional model as a graph of calls: the producer and the consumers of each tensor."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -33,9 +33,9 @@ class Call(NamedTuple):
     """One use of a layer in a functional model.
 
     Attributes:
-        operation: The layer, or the operation that is none.
-        inputs: The tensors that it takes.
-        outputs: The tensors that it gives.
+        operation: The layer, or an operation that is no layer.
+        inputs: Its input tensors.
+        outputs: Its output tensors.
     """
 
     operation: keras.Operation
@@ -129,11 +129,11 @@ class View:
                 self._consumers.setdefault(id(tensor), []).append(call)
 
     def producer(self, tensor: keras.KerasTensor) -> keras.Operation | None:
-        """Return what makes a tensor; None of an input of the model."""
+        """Return the layer that makes a tensor; None for an input of the model."""
         return self._producers.get(id(tensor))
 
     def consumers(self, tensor: keras.KerasTensor) -> list[Call]:
-        """Return the calls that take a tensor; twice what takes it twice."""
+        """Return the calls that take a tensor; a call that takes it twice is listed twice."""
         return self._consumers.get(id(tensor), [])
 
     def only_consumer(self, tensor: keras.KerasTensor) -> keras.Operation | None:
@@ -159,14 +159,14 @@ def activation_name(layer: keras.layers.Layer) -> str:
 
 
 def is_relu(layer: Any) -> bool:
-    """Whether a layer is a ReLU of any kind, one that ends at a highest value among them; None is no layer."""
+    """Return whether a layer is a ReLU of any kind, also one with a maximum such as ReLU6; False for None."""
     if type(layer).__name__ == "Activation":
         return _function_name(layer) in ("relu", "relu6")
     return type(layer).__name__ == "ReLU"
 
 
 def is_plain_relu(layer: Any) -> bool:
-    """Whether a layer is max(x, 0) and nothing else; None is no layer."""
+    """Return whether a layer is max(x, 0) and nothing else; False for None."""
     if type(layer).__name__ == "Activation":
         return _function_name(layer) == "relu"
     plain = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}

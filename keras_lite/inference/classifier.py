@@ -1,4 +1,4 @@
-"""One way to use a trained model, whatever file it is in."""
+"""Classifier: one way to use a trained model from any kind of file."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How often a model was right, and on what it was not."""
+"""Evaluation of a model: how often it is right, and where it is wrong."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ from keras_lite.tables import text_table
 
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """How a model did on one class.
+    """Recall and precision of a model for one class.
 
     Attributes:
         name: The class.
@@ -32,7 +32,7 @@ class ClassFigures:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How often a model was right.
+    """Accuracy of a model, and its prediction for each image.
 
     Attributes:
         images: Number of images.
@@ -82,7 +82,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def summary(evaluation: Evaluation) -> str:
-    """Return in a line how often the model was right, and what that means for its task."""
+    """Return the accuracy as a line, with what it means for the model's task."""
     meaning = {
         "multiclass": "",
         "multilabel": "; the most probable label counts as the class",
@@ -109,7 +109,7 @@ def _percent(share: float | None) -> str:
 
 
 def evaluate(classifier: Classifier, source: Source) -> Evaluation:
-    """Compare a model's outputs with the labels of a data source.
+    """Return the accuracy of a model on the labeled images of a source.
 
     A multilabel model predicts the class of its most probable label. With an embedding, an image gets the class of the
     most similar other image, by the cosine between their vectors; its five most similar images are its top 5.

@@ -1,4 +1,4 @@
-"""What an evaluation leaves to look at: figures of each class, the confusion matrix, and the worst mistakes."""
+"""Files of an evaluation: figures of each class, the confusion matrix, and the worst mistakes."""
 
 import csv
 import io
@@ -91,10 +91,10 @@ def draw_worst_mistakes(evaluation: Evaluation, source: Source, path: Path) -> N
     for axes in grid:
         axes.axis("off")
     for axes, image, index in zip(grid, source.images(worst) if len(worst) else [], worst, strict=False):
-        true, output = names[evaluation.labels[index]], names[evaluation.predicted[index]]
+        true, predicted = names[evaluation.labels[index]], names[evaluation.predicted[index]]
         axes.imshow(image)
         sure = f"{evaluation.confidence[index]:{'.3f' if evaluation.task == 'embedding' else '.0%'}}"
-        text = f"true: {true}\npredicted: {output} ({sure})"
+        text = f"true: {true}\npredicted: {predicted} ({sure})"
         axes.set_title(text, fontsize=9, parse_math=False)
     _save(figure, path)
 

@@ -31,18 +31,18 @@ FLOAT32, INT8 = "TFLite float32", "TFLite int8"
 
 @dataclasses.dataclass(frozen=True)
 class QuantizationOptions:
-    """How to fine-tune; the arguments of `keras_lite.quantization.finetune`, and what it is fed.
+    """Options of the quantization itself: arguments of `keras_lite.quantization.finetune`, and its images.
 
     Args:
         epochs: Passes over the training images; 0: post-training quantization only.
-        learning_rate: At the first step.
+        learning_rate: Initial learning rate.
         batch_size: Images in a step.
         distill: Share of the float model's outputs in the target, the labels having the rest.
-        freeze_batch_norm: Share of the epochs after which batch normalization's statistics stay.
+        freeze_batch_norm: Share of the epochs after which batch normalization's statistics are frozen.
         image_limit: At most so many training images; None: all.
         judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
         calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
-        seed: Order and augmentation.
+        seed: Seed of order and augmentation.
     """
 
     epochs: int = 2
@@ -58,7 +58,7 @@ class QuantizationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class QuantizeOptions:
-    """Which trained model to quantize, with which photos.
+    """Options of `quantize_model`.
 
     Args:
         model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
@@ -81,7 +81,7 @@ class QuantizeOptions:
 
 
 def quantize_model(options: QuantizeOptions) -> tuple[Path, dict[str, Any]]:
-    """Quantize a trained model that is in a file, as `quantize_run` does.
+    """Quantize a trained model from a file, as `quantize_run` does.
 
     Returns:
         The folder that was written to, and what `quantize_run` returns.
@@ -124,22 +124,21 @@ def quantize_run(
 
     Fine-tuning starts from what `keras_lite.quantization.post_training` gives, and an epoch takes the place of the
     start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
-    It runs in a process of its own, whose death is survived.
+    It runs in a process of its own, so that a crash there does not end this one.
 
     Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
-    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and
-    called again with the same arguments, it goes on there.
+    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: if it was
+    killed, the same call continues from there.
 
     Args:
         model: A trained Keras 3 model of any backend.
         info: Its class names and preprocessing.
-        data: Sources of some of the model's classes, in any order: `"train"`; `"valid"`, taken from the training images
-            where it is missing; `"test"`, for which the validation images stand in where it is missing. `"unlabeled"`
-            images, if any, train in place of `"train"`: their labels are not looked at, the float model's outputs stand
-            in for them. They may come alone; then some of them are held out to measure on, and top-1 means agreement
-            with the float model.
+        data: Sources of some of the model's classes, in any order: `"train"`, `"valid"` and `"test"`. Without `"valid"`
+            some training images are held out; without `"test"` the validation images are measured on. `"unlabeled"`
+            images, if given, train in place of `"train"`, with the float model's outputs as labels. If they are given
+            alone, some of them are held out to measure on, and top-1 means agreement with the float model.
         output_dir: The folder to write to.
-        options: How to fine-tune. Defaults to `QuantizationOptions()`.
+        options: The options. Defaults to `QuantizationOptions()`.
         augmentation: Random changes to the training images.
         row: Id of the published row that the model stands for, for its card.
 

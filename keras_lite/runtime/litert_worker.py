@@ -17,7 +17,7 @@ import numpy as np
 # A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
 SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this. It leaves a
-# sum with such an input to LiteRT's own kernel, which computes in 16 bits and outputs nonsense where they overflow.
+# sum with such an input to LiteRT's own kernel, which computes in 16 bits and gives wrong results where they overflow.
 LARGEST_SCALE_RATIO = 256.0
 _TURNS = 5
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

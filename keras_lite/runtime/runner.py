@@ -16,7 +16,7 @@ from keras_lite.runtime import litert_worker
 
 
 class LiteRTError(InputError):
-    """LiteRT can't run a file; the message is one line that says how it failed."""
+    """Raised if LiteRT can't run a file; the message is one line that says how it failed."""
 
 
 class LiteRTModel:

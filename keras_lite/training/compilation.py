@@ -13,7 +13,7 @@ from keras_lite.training.schedules import OneCycle, WarmUp
 
 
 class CompiledModel:
-    """What a run trains: built, and compiled for its first epoch.
+    """The model of a run, built, and compiled for its first epoch.
 
     Args:
         recipe: The recipe.
@@ -45,7 +45,7 @@ class CompiledModel:
         self.average = AveragedWeights(self.trained) if extras.ema_decay else None
 
     def enter_epoch(self, epoch: int) -> None:
-        """Be compiled as an epoch asks: where a part of a fine-tuning begins, the optimizer starts anew.
+        """Compile the model for an epoch: where a part of a fine-tuning begins, the optimizer starts anew.
 
         Args:
             epoch: The epoch, from 0.
@@ -60,7 +60,7 @@ class CompiledModel:
         self._compile(head_only)
 
     def unfreeze(self) -> None:
-        """Have all layers trainable, as whoever goes on with the model expects it."""
+        """Make all layers trainable, as users of the trained model expect."""
         if self._recipe.finetuning is not None:
             unfreeze(self.model)
             self._compile(head_only=False)

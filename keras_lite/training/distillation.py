@@ -9,7 +9,7 @@ from keras_lite.training.run_folder import model_file
 
 
 class DistilledModel(keras.Model):
-    """A student that learns labels and a teacher's outputs; it shares its layers with the model it is made of.
+    """Student model that learns from labels and a teacher's outputs; it shares its layers with the given model.
 
     The loss is `(1 - weight) * loss + weight * temperature**2 * divergence`, where the divergence (Kullback-Leibler)
     is the student's from the teacher's probabilities, both from logits divided by the temperature.

@@ -49,13 +49,12 @@ def fit(
     output_dir: str | os.PathLike,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
-    """Train with `model.fit`, validate after each epoch, test once at the end.
+    """Train a recipe's model: `model.fit`, validation after each epoch, one test at the end.
 
-    With the published protocol all images that are not for testing train, and the test images are those that are
-    validated on.
+    With the published protocol all images but the test images train, and the test images are used for validation.
 
-    The run can be killed at any moment: called again with the same arguments it goes on, and on the same backend it
-    ends with the same weights and metrics as an uninterrupted run. A finished run only returns its result.
+    The run can be killed at any moment: the same call continues it, and on the same backend it ends with the same
+    weights and metrics as an uninterrupted run. A finished run only returns its result.
 
     Args:
         recipe: What to train, and how.
@@ -162,7 +161,7 @@ def fit(
 
 
 def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
-    """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
+    """Return the settings that a run's weights depend on, apart from the data: the first part of `config.json`."""
     optimizer = recipe.optimizer(options.learning_rate)
     tuning = recipe.finetuning
     return {

@@ -44,7 +44,7 @@ class Replicas(OneDevice):
         self._count = _strategy().num_replicas_in_sync
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Have the variables that are created in a block on all devices."""
+        """Create the variables of a `with` block on all devices."""
         return _strategy().scope()
 
     def place(self, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
