@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_lite.applications.structure import structure_of
+from keras_lite.checkpoints.registry import CLASSIFIER
 from keras_lite.errors import InputError
 
 _CLASSES = 1000
@@ -144,7 +145,7 @@ def find(model: keras.Model, any_classes: bool = False) -> ImageNetWeights:
             f"Expected a network with published ImageNet weights ({', '.join(w.network for w in WEIGHTS)}), received "
             f"{model.name} of another form (keras_lite.checkpoints.warm_start takes what coincides with one of those)."
         )
-    classes = next((layer.units for layer in model.layers if layer.name == "predictions"), None)
+    classes = next((layer.units for layer in model.layers if layer.name == CLASSIFIER), None)
     if classes not in (None, _CLASSES) and not any_classes:
         raise InputError(
             f"Expected {_CLASSES} classes with ImageNet weights, received {classes} "
