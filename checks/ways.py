@@ -239,7 +239,7 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
 def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Run the command that users run, with its defaults."""
     folder = subject.folder / "command"
-    command = [sys.executable, "-m", "keras_lite.cli.quantize", str(subject.file)]
+    command = [sys.executable, "-m", "keras_lite", "quantize", str(subject.file)]
     command += [f"--unlabeled_dir={subject.folder / 'photos'}", f"--output_dir={folder}"]
     if subject.values.smoke:
         command += [f"--calibration_images={subject.sizes.calibration}", f"--epochs={subject.sizes.epochs}"]

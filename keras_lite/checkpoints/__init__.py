@@ -1,7 +1,7 @@
 """Weights that others trained: PyTorch files, Keras model files of any age, and a start from a plain form of a network.
 
 `load_model` opens whole Keras models, `load_checkpoint` puts PyTorch weights into a network, and
-`python -m keras_lite.checkpoints` converts files. `register` makes a family of your own known to all of these.
+`keras-lite convert` converts files. `register` makes a family of your own known to all of these.
 """
 
 from keras_lite.checkpoints.identification import Candidate, nearest
