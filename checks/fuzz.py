@@ -34,7 +34,7 @@ flags.DEFINE_string("cache_dir", "build/fuzz-export", "Where finished models are
 _SIZE = 16
 _SPOILED = ("dead channels", "dead layer", "tiny gamma", "large weights")
 _ACTIVATIONS = ("relu", "relu6", "hard_silu")
-# Share of the answers' span by which a file may be off, on average.
+# Share of the outputs' span by which a file may be off, on average.
 _TOLERANCE = 0.1
 
 
@@ -166,7 +166,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             gc.collect()
         result = read_json(cached)
         results.append(result)
-        verdict = result["refused"] or f"exported, off by {result['error']:.1%} of the answers' span"
+        verdict = result["refused"] or f"exported, off by {result['error']:.1%} of the outputs' span"
         print(f"{seed} ({', '.join(result['spoiled']) or 'sound'}): {verdict}", flush=True)
     print(summary(results))
 
@@ -175,7 +175,7 @@ def summary(results: list[dict[str, Any]]) -> str:
     """Return one line about results of `export`.
 
     Raises:
-        InputError: If LiteRT died, answers are wrong, a model with dead channels was refused, or too many were.
+        InputError: If LiteRT died, outputs are wrong, a model with dead channels was refused, or too many were.
     """
     refused = [result for result in results if result["refused"]]
     problems = [result["seed"] for result in refused if "died of" in result["refused"]]

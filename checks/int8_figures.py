@@ -29,7 +29,7 @@ class FloatFigures:
     Args:
         parameters: Parameters, frozen ones included.
         macs: Multiply-accumulates for one image.
-        difference: Largest difference of an answer from Keras' own, as a share of the largest answer.
+        difference: Largest difference of an output from Keras' own, as a share of the largest output.
         partitions: Parts that XNNPACK runs.
         latency_ms: Median time of one image, one thread.
         int8_latency_ms: The int8 file's.
@@ -61,7 +61,7 @@ class Figures:
         floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
             halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
             much.
-        correlation: With the float model, of the deviations from the mean answer.
+        correlation: With the float model, of the deviations from the mean output.
         fake_correlation: The fake-quantized model's with the float model: what 8 bits cost, whoever computes them.
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
@@ -137,7 +137,7 @@ def convert_and_measure(
 
     Args:
         network: The network's name.
-        model: A float Keras 3 model that answers logits.
+        model: A float Keras 3 model that outputs logits.
         images: Preprocessed images that set the ranges.
         others: Preprocessed images to compare.
         path: The file to write.

@@ -117,9 +117,9 @@ Written by `python tools/verify_int8.py {names} {settings} --page FILE`.
 {markdown_table(results)}
 
 Input {image_size} x {image_size} x 3, images of {Path(data_dir).name}, random weights, no training. "Off by": largest
-difference of an answer from Keras' own, as a share of the largest. Latency: median of one image, one thread, the two
+difference of an output from Keras' own, as a share of the largest. Latency: median of one image, one thread, the two
 files in turns, LiteRT with XNNPACK on {processor()}; only the ratios (int8 / float32) carry over to other machines, as
-far as any do. Correlation: of the int8 file's answers with the float model's, as deviations from their mean over the
+far as any do. Correlation: of the int8 file's outputs with the float model's, as deviations from their mean over the
 images; beside it that of the same 8-bit model computed in floats. A deep network of random weights blows up every
 rounding, so the second is what a file can reach.
 {made_with()}.

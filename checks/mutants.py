@@ -36,7 +36,7 @@ class Mutant:
 
 CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
 OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
-FINE_TUNING_TESTS = ("tests/training/test_fine_tuning.py",)
+FINETUNING_TESTS = ("tests/training/test_finetuning.py",)
 REWRITING_TESTS = ("tests/graph/test_exact_rewriting.py",)
 INTEGER_MODEL_TESTS = ("tests/export/test_integer_model.py",)
 EVERY_NUMBER = ("tests/export/test_rectifiers.py::test_leaky_relu_of_every_number",)
@@ -135,17 +135,17 @@ MUTANTS = (
     ),
     Mutant(
         "batch normalization fine-tuned",
-        "keras_lite/training/fine_tuning.py",
+        "keras_lite/training/finetuning.py",
         "if self.freeze_batch_norm:",
         "if False:",
-        FINE_TUNING_TESTS,
+        FINETUNING_TESTS,
     ),
     Mutant(
         "the metric of the phase before",
         "keras_lite/training/compilation.py",
         "self.accuracy.reset_state()",
         "pass",
-        FINE_TUNING_TESTS,
+        FINETUNING_TESTS,
     ),
     Mutant(
         "copies on both sides",
@@ -197,7 +197,7 @@ MUTANTS = (
         ("tests/data/test_mixing.py",),
     ),
     Mutant(
-        "a constant answer correlated",
+        "a constant output correlated",
         "keras_lite/quantization/closeness.py",
         "first, second = expected - expected.mean(0), received - received.mean(0)",
         "first, second = expected, received",
@@ -249,7 +249,7 @@ def find_catcher(mutant: Mutant) -> str | None:
     """Return the test that fails first in a copy with the change, or `None` if all pass."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("keras_lite", "tests", "recipes", "tools"):
+        for name in ("keras_lite", "tests", "recipes", "tools", "checks", "ledger", "weights"):
             shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(REPOSITORY / "pyproject.toml", copy)
         _change(copy / mutant.file, mutant)

@@ -98,12 +98,12 @@ def _subjects(values: flags.FlagValues, positional: list[str]) -> list[Subject]:
 
 
 def _found(subject: Subject, way: str) -> dict[str, Any] | None:
-    """Return what is kept of a way: facts, and `answers`."""
+    """Return what is kept of a way: facts, and `outputs`."""
     file = subject.folder / f"{way}.json"
     facts = read_json(file) if file.is_file() else {}
     if facts.get("key") != subject.key:
         return None
-    return facts | {"answers": np.load(file.with_suffix(".answers.npy"))}
+    return facts | {"outputs": np.load(file.with_suffix(".outputs.npy"))}
 
 
 def _measure(subject: Subject, way: str) -> None:
@@ -115,12 +115,12 @@ def _measure(subject: Subject, way: str) -> None:
         if way in stay and file.stem not in stay[way]:
             file.unlink()
     start = time.monotonic()
-    answers, facts = measure(subject, way)
+    outputs, facts = measure(subject, way)
     facts["seconds"] = round(time.monotonic() - start, 1)
     facts["made_with"] = f"{processor()}, {made_with()}"
     facts["without_onednn"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
-    with atomic_path(subject.folder / f"{way}.answers.npy") as temporary:
-        np.save(temporary, answers)
+    with atomic_path(subject.folder / f"{way}.outputs.npy") as temporary:
+        np.save(temporary, outputs)
     write_json(subject.folder / f"{way}.json", {"key": subject.key, **facts})
 
 
@@ -148,7 +148,7 @@ def _network(subject: Subject, rates: list[str]) -> ways_page.Network | None:
     found = {way: facts for way in (FLOAT, STOCK, POST_TRAINING, DEFAULT, *rates) if (facts := _found(subject, way))}
     if not {FLOAT, POST_TRAINING} <= set(found):
         return None
-    expected, other = found[FLOAT]["answers"], found[POST_TRAINING]["answers"]
+    expected, other = found[FLOAT]["outputs"], found[POST_TRAINING]["outputs"]
     default = found.get(DEFAULT)
     return ways_page.Network(
         name=subject.name,
@@ -156,7 +156,7 @@ def _network(subject: Subject, rates: list[str]) -> ways_page.Network | None:
         classes=found[FLOAT]["classes"],
         parameters=found[FLOAT]["parameters"],
         ways={
-            way: ways_page.closeness(expected, facts["answers"], other) for way, facts in found.items() if way != FLOAT
+            way: ways_page.closeness(expected, facts["outputs"], other) for way, facts in found.items() if way != FLOAT
         },
         kept=default and kept_by_command(default["result"]),
         same_start=default and same_start(default["result"]["post_training"], found[POST_TRAINING]["post_training"]),

@@ -1,4 +1,4 @@
-"""Run int8 files on an emulated ARM64 processor and compare their answers with this machine's.
+"""Run int8 files on an emulated ARM64 processor and compare their outputs with this machine's.
 
     python tools/verify_arm64.py [FILE.tflite ...] [--qemu QEMU --python PYTHON --site_packages FOLDER]
 
@@ -6,8 +6,8 @@ Needed are QEMU's user emulation from version 9 on (the program qemu-aarch64), a
 usr/bin of its own root, and a folder with NumPy and LiteRT for it. `make arm64` gets all three on Debian and Ubuntu.
 Without them nothing is run, and the tool says so. Each FILE has its information file (.json) beside it; without FILEs
 the networks with kept weights (weights/) are exported first, as they ship. XNNPACK has other code for each kind of
-processor, so several are emulated: one with plain NEON, one with dot products, and one with all that QEMU knows. Every
-answer of those networks must be equal; a FILE's may differ by one step of the output. XNNPACK must run as many parts of
+processor, so several are emulated: one with plain NEON, one with dot products, and one with all that QEMU knows. All
+outputs of those networks must be equal; those of a FILE may differ by one step. XNNPACK must run as many parts of
 the model as it does here.
 """
 
@@ -36,7 +36,7 @@ flags.DEFINE_string("qemu", str(ARM64 / "qemu-aarch64"), "QEMU's user emulation.
 flags.DEFINE_string("python", str(ARM64 / "root/usr/bin/python3"), "Python in ROOT/usr/bin.", flag_values=FLAGS)
 flags.DEFINE_string("site_packages", str(ARM64 / "site-packages"), "NumPy and LiteRT for it.", flag_values=FLAGS)
 flags.DEFINE_list("cpus", ["cortex-a53", "cortex-a76", "max"], "Processors, as QEMU names them.", flag_values=FLAGS)
-flags.DEFINE_integer("images", 8, "Images to compare answers on.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("images", 8, "Images to compare outputs on.", 1, flag_values=FLAGS)
 flags.DEFINE_list("rows", [], "Of the kept weights those of these rows. Default: all.", flag_values=FLAGS)
 
 
@@ -89,7 +89,7 @@ def _compare(
     """Return a row of the table for each processor.
 
     Raises:
-        VerificationError: If an answer differs by more than `allowed` steps, or XNNPACK splits the model in another
+        VerificationError: If an output differs by more than `allowed` steps, or XNNPACK splits the model in another
             way.
     """
     here = inspect(path)
@@ -101,13 +101,14 @@ def _compare(
     for cpu in values.cpus:
         print(f"Running {path.name} on {cpu} ...", flush=True)
         parts = _run(values, cpu, "delegation", path)["partitions"]
-        _run(values, cpu, "predict", path, "--images", folder / "images.npy", "--answers", folder / "answers.npy")
-        received = _steps(np.load(folder / "answers.npy"), here)
+        _run(values, cpu, "predict", path, "--images", folder / "images.npy", "--outputs", folder / "outputs.npy")
+        received = _steps(np.load(folder / "outputs.npy"), here)
         difference = np.abs(received - expected)
         if difference.max() > allowed or parts != here.partitions:
             raise VerificationError(
-                f"Expected {path.name} on {cpu} to answer as here, {allowed} steps apart at most, in {here.partitions} "
-                f"XNNPACK partitions, received a difference of {difference.max()} steps and {parts} partitions."
+                f"Expected {path.name} on {cpu} to be at most {allowed} steps from this machine's outputs, in "
+                f"{here.partitions} XNNPACK partitions, received a difference of {difference.max()} steps and {parts} "
+                "partitions."
             )
         deviation = float(np.median(expected.std(0)))
         equal = float((difference == 0).mean())
@@ -115,8 +116,8 @@ def _compare(
     return rows
 
 
-def _steps(answers: np.ndarray, inspection: Inspection) -> np.ndarray:
-    return np.rint(answers / inspection.output["scale"]).astype(int)
+def _steps(outputs: np.ndarray, inspection: Inspection) -> np.ndarray:
+    return np.rint(outputs / inspection.output["scale"]).astype(int)
 
 
 def _run(values: flags.FlagValues, cpu: str, action: str, path: Path, *arguments: str | Path) -> dict:

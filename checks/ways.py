@@ -94,7 +94,9 @@ class Subject:
             preprocessing = Preprocessing(**self.kept.preprocessing)
             self.info = ModelInfo(name, self.kept.class_names, preprocessing, "logits")
         if self.info.output not in ("logits", "probabilities"):
-            raise InputError(f"Expected a network that answers classes, received {self.info.output} in {self.file}.")
+            raise InputError(
+                f"Expected logits or probabilities as the network's output, received {self.info.output}: {self.file}."
+            )
         self.pixels = self.info.preprocessing.image_size[0]
         self.sizes = SMOKE if values.smoke else FULL_LARGE if self.pixels >= LARGE else FULL
 
@@ -111,7 +113,7 @@ class Subject:
         return self.kept is not None and self.kept.name == "cifar100"
 
     def logits_model(self) -> keras.Model:
-        """Return the network, answering logits."""
+        """Return the network, with logits as its output."""
         if self.kept is not None:
             shape = tuple(self.kept.input_shape)
             return published.get(self.kept.row).build(
@@ -176,7 +178,7 @@ def choose_photos(subject: Subject) -> None:
             np.save(temporary, images)
 
 
-# The ways. Each function measures one: it returns the answers and what else is worth knowing.
+# The ways. Each function measures one: it returns the outputs and what else is worth knowing.
 
 
 def measure(subject: Subject, way: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -197,22 +199,22 @@ def measure(subject: Subject, way: str) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def measure_float(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
-    """Choose the photos, and answer those to measure on with the float model."""
+    """Choose the photos, and return the float model's outputs for those to measure on."""
     choose_photos(subject)
     model = subject.logits_model()
     if subject.kept is not None:
         subject.file.parent.mkdir(exist_ok=True)
         model.save(subject.file)
         write_model_info(subject.file, subject.info)
-    answers = model.predict(subject.info.preprocessing(subject.images("measured")), batch_size=16, verbose=0)
+    outputs = model.predict(subject.info.preprocessing(subject.images("measured")), batch_size=16, verbose=0)
     size = profile(model)
-    return answers, {"parameters": size.parameters, "classes": int(answers.shape[1]), "pixels": subject.pixels}
+    return outputs, {"parameters": size.parameters, "classes": int(outputs.shape[1]), "pixels": subject.pixels}
 
 
 def measure_stock(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Convert as TensorFlow's converter does by itself."""
     _, calibration = subject.split()
-    return _answers_of_file(subject, STOCK, subject.logits_model(), calibration=calibration), {}
+    return _outputs_of_file(subject, STOCK, subject.logits_model(), calibration=calibration), {}
 
 
 def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
@@ -221,7 +223,7 @@ def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]
     quantized, report = post_training(subject.logits_model(), calibration, preprocessing=subject.info.preprocessing)
     with atomic_path(subject.folder / "start.npz") as temporary:
         np.savez(temporary, *quantized.get_weights())
-    return _answers_of_file(subject, POST_TRAINING, quantized), {"post_training": report.to_dict()}
+    return _outputs_of_file(subject, POST_TRAINING, quantized), {"post_training": report.to_dict()}
 
 
 def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -233,7 +235,7 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
         quantized.set_weights([start[name] for name in start.files])
     batches = Batches(train, 32, subject.info.preprocessing, shuffle=True, seed=SEED, drop_remainder=True)
     finetune(quantized, batches, model, subject.sizes.epochs, float(rate), distill=1.0)
-    return _answers_of_file(subject, rate, quantized), {}
+    return _outputs_of_file(subject, rate, quantized), {}
 
 
 def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
@@ -252,7 +254,7 @@ def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
 
 def kept_by_command(result: dict[str, Any]) -> str:
     """Return what the default command kept, in a few words, from its result.json."""
-    chosen, tuned = result["post_training"]["chosen"], result["fine_tuning"]
+    chosen, tuned = result["post_training"]["chosen"], result["finetuning"]
     steps = [f"ranges: {chosen['ranges']}"]
     steps += [name for name in ("equalization", "bias_correction") if chosen[name]]
     kept = f"epoch {tuned['kept']} of {len(tuned['epochs'])}" if tuned["kept"] else "the start"
@@ -261,7 +263,7 @@ def kept_by_command(result: dict[str, Any]) -> str:
 
 
 def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> bool:
-    """Whether two reports of `post_training` have the same figures, but for rounding."""
+    """Return whether two reports of `post_training` have the same figures, but for rounding."""
     tried = [
         np.array([candidate["closeness"]["divergence"] for candidate in report["tried"]])
         for report in (command, post_training_alone)
@@ -269,8 +271,8 @@ def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> 
     return tried[0].shape == tried[1].shape and bool(np.allclose(*tried, rtol=1e-3, atol=0))
 
 
-def _answers_of_file(subject: Subject, way: str, model: Any, calibration: np.ndarray | None = None) -> np.ndarray:
-    """Write a model's int8 file, of whatever closeness, and return its answers."""
+def _outputs_of_file(subject: Subject, way: str, model: Any, calibration: np.ndarray | None = None) -> np.ndarray:
+    """Write a model's int8 file, of whatever closeness, and return its outputs."""
     file = subject.folder / f"{way}.tflite"
     samples = subject.info.preprocessing(subject.images("given")[:16])
     stock = way == STOCK

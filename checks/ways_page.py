@@ -1,4 +1,4 @@
-"""From the answers of a float model and of its int8 files to figures, verdicts and a page: arithmetic alone."""
+"""From the outputs of a float model and of its int8 files to figures, verdicts and a page: arithmetic alone."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ TITLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Closeness:
-    """How far a way's answers are from the float model's, over photos.
+    """How far a way's outputs are from the float model's, over photos.
 
     Args:
         photos: Number of photos.
@@ -105,11 +105,11 @@ def page(networks: list[Network], rates: list[str], facts: dict[str, Any]) -> st
 
 Written by `{facts["command"]}`.
 
-How far the answers of int8 files are from their float model's: the Kullback-Leibler divergence (KL) of the class
+How far the outputs of int8 files are from their float model's: the Kullback-Leibler divergence (KL) of the class
 probabilities in nats, its mean over the photos and the standard error of that; the mean over the same photos of the
 difference from `post_training`'s, with its own standard error; the share of photos with the float model's top-1 class.
 The photos measured on are of the test split (and of the validation split where that has too few). They set no
-range and no bias, judged nothing and trained nothing. All answers are those of the `.tflite` file in LiteRT.
+range and no bias, judged nothing and trained nothing. All outputs are those of the `.tflite` file in LiteRT.
 
 {verdicts(networks)}
 

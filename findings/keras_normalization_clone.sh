@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A clone with the weights of an adapted Keras `Normalization` answers as if the layer had never been adapted.
+# A clone with the weights of an adapted Keras `Normalization` computes as if the layer had never been adapted.
 #
-# One would guess: `clone_model(model)` and `set_weights(model.get_weights())` give a model with the same answers, as
+# One would guess: `clone_model(model)` and `set_weights(model.get_weights())` give a model with the same outputs, as
 #   for any other stock layer without randomness.
 # What happens:
 #     Python 3.11.7, keras 3.15.1 (JAX backend), jax 0.10.2, numpy 2.4.6
@@ -17,9 +17,9 @@
 #   second trap: the compiled function of an earlier `predict` holds the old values as constants and keeps them.
 # Why it matters: a model is often cloned before it is shipped, to fix the batch size, to fold or to quantize. All
 #   weights compare equal, nothing warns, and the converted file takes unscaled input. In memory and after saving, the
-#   same clone answers differently. EfficientNet of `keras.applications` starts with such a layer.
+#   same clone gives other outputs. EfficientNet of `keras.applications` starts with such a layer.
 # What to do instead: copy through `save_weights` and `load_weights`, or call `finalize_state()` of each Normalization
-#   right after `set_weights`, before the first answer; and compare answers, not weights.
+#   right after `set_weights`, before the first output; and compare outputs, not weights.
 # Known to the library: issue 20147 of keras-team/keras mended the same for weights loaded from old .h5 files.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -42,7 +42,7 @@ print(f"Python {platform.python_version()}, {versions}")
 x = np.array([[100.0], [102.0], [104.0]], "float32")
 
 
-def answers(of):
+def outputs(of):
     return np.round(of.predict(x, verbose=0).ravel(), 3)
 
 
@@ -60,14 +60,14 @@ clone.save("clone.keras")
 
 weights_equal = all(np.array_equal(a, b) for a, b in zip(model.get_weights(), clone.get_weights(), strict=True))
 seen = {
-    "model": answers(model),
-    "clone, set_weights": answers(clone),
-    "the same, saved and loaded": answers(keras.models.load_model("clone.keras")),
-    "clone, load_weights": answers(loaded),
-    "clone, set_weights, finalize_state()": answers(finalized),
+    "model": outputs(model),
+    "clone, set_weights": outputs(clone),
+    "the same, saved and loaded": outputs(keras.models.load_model("clone.keras")),
+    "clone, load_weights": outputs(loaded),
+    "clone, set_weights, finalize_state()": outputs(finalized),
 }
 clone.layers[0].finalize_state()
-seen["the first clone, finalize_state() now"] = answers(clone)
+seen["the first clone, finalize_state() now"] = outputs(clone)
 print("weights of model and clone are equal:", weights_equal)
 for name, values in seen.items():
     print(f"{name:37}", values)
@@ -76,5 +76,5 @@ expected = np.round((x.ravel() - 102) / x.std(), 3)
 wrong = [seen.pop(name) for name in ("clone, set_weights", "the first clone, finalize_state() now")]
 unadapted = all(np.array_equal(values, x.ravel()) for values in wrong)
 if not (weights_equal and unadapted and all(np.allclose(values, expected) for values in seen.values())):
-    sys.exit("Changed: a clone with the weights of an adapted Normalization is not the one that answers unadapted.")
+    sys.exit("Changed: a clone with the weights of an adapted Normalization no longer computes as if never adapted.")
 PYTHON

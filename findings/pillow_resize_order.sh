@@ -37,7 +37,7 @@ import PIL
 from PIL import Image, ImageDraw
 
 SIDE = 224
-answers = {"version": PIL.__version__}
+outputs = {"version": PIL.__version__}
 for width, height in ((300, 400), (400, 300), (375, 500)):
     photo = Image.new("L", (width, height), 230)
     draw = ImageDraw.Draw(photo)
@@ -45,14 +45,14 @@ for width, height in ((300, 400), (400, 300), (375, 500)):
         x, y = step * width // 12, step * height // 12
         draw.ellipse((x - 5, y - 20, x + 30, y + 25), fill=step * 53 % 256)
         draw.line((0, y, width, height - y), fill=255 * (step % 2 == 0))
-    answers[f"{width} x {height}"] = np.asarray(photo)
+    outputs[f"{width} x {height}"] = np.asarray(photo)
     for name in ("BICUBIC", "LANCZOS", "BILINEAR"):
         kind = Image.Resampling[name]
         at_once = photo.resize((SIDE, SIDE), kind)
         width_first = photo.resize((SIDE, height), kind).resize((SIDE, SIDE), kind)
-        answers[f"{width} x {height} {name}"] = np.asarray(at_once)
-        answers[f"{width} x {height} {name} width first"] = np.asarray(width_first)
-np.savez(sys.argv[1], **answers)
+        outputs[f"{width} x {height} {name}"] = np.asarray(at_once)
+        outputs[f"{width} x {height} {name} width first"] = np.asarray(width_first)
+np.savez(sys.argv[1], **outputs)
 PYTHON
 for version in 12.3.0 13.0.0; do
   python3 -m venv "venv$version"

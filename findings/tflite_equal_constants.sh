@@ -17,8 +17,8 @@
 # Why: equal constants with equal ranges become one, and the range of one that several operators take is lost:
 #   the converter then chooses a range from the values.
 # Why it matters: a model may have equal constants without anyone's doing: the corrections at the edges of average
-#   poolings of one size, one scale for several inputs, a layer that is used twice. The file then does not answer as the
-#   model that was trained and measured, and only where the constant happens to have a twin.
+#   poolings of one size, one scale for several inputs, a layer that is used twice. The file's outputs are then not those
+#   of the model that was trained and measured, and only where the constant happens to have a twin.
 # What to do instead: read the constants' scales in the file back and compare. Give each use a constant of its own
 #   whose range differs by a hair (a factor of 1 + n * 2**-21).
 set -euo pipefail

@@ -5,11 +5,11 @@ from types import ModuleType
 
 
 class InputError(ValueError):
-    """Bad input, found at the door: the message is one line that names what is wrong and what was expected."""
+    """Raised for bad input; the message is one line that says what was expected and what was received."""
 
 
 class MissingExtraError(ImportError):
-    """A package that an optional extra of keras-lite installs is not there."""
+    """Raised if a package is missing that an optional extra of keras-lite installs."""
 
 
 def some(names: list[str]) -> str:
@@ -18,7 +18,7 @@ def some(names: list[str]) -> str:
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Import a module that belongs to an optional extra.
+    """Return a module that belongs to an optional extra.
 
     Args:
         module: Dotted name of the module, for example `"ai_edge_litert.interpreter"`.

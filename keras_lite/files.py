@@ -12,7 +12,7 @@ from keras_lite.errors import InputError
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path beside `path`, which is renamed to `path` when the block ends without an error.
 
     The temporary name keeps the whole ending of the wanted one (`.weights.h5`), by which Keras chooses a format.
     If the block raises, the temporary file is removed and `path` stays as it was.
@@ -54,7 +54,7 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
         InputError: If the file does not exist or is not JSON.

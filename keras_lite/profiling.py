@@ -13,7 +13,7 @@ from keras_lite.graph import Counts, LayerCounts, count
 
 @dataclasses.dataclass(frozen=True)
 class Profile(Counts):
-    """The counts of a model, as `keras_lite.graph.Counts` has them, and what the published counters make of them.
+    """Counts of a model (see `keras_lite.graph.Counts`), also as the published counters count.
 
     Attributes:
         unseen: Names of layers for which the published PyTorch network has no module. What it computes by functions,
@@ -90,7 +90,7 @@ COUNTERS = {
 
 
 def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -> Profile:
-    """Count a model's parameters and multiply-accumulates.
+    """Return a model's parameters and multiply-accumulates, layer by layer.
 
     Args:
         model: Any functional or Sequential Keras 3 model, nested ones too.

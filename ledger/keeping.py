@@ -3,7 +3,7 @@
     python tools/keep_weights.py RUN_FOLDER
 
 Writes the weights as float16, lists them in keras_lite/applications/kept_weights.json (in place of the row's former
-ones), and checks that the network made with them answers as the trained one does. Record the run first.
+ones), and checks that the outputs of the network made with them are the trained one's. Record the run first.
 """
 
 import dataclasses
@@ -44,12 +44,12 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
         run_folder: The folder that `keras_lite.training.fit` filled.
 
     Returns:
-        The new entry, and by how much the answers changed: the largest difference of a logit on random images, as a
+        The new entry, and by how much the outputs changed: the largest difference of a logit on random images, as a
         share of the largest logit.
 
     Raises:
         InputError: If the run is not finished or stands for no published row, if the file would be too large, or if
-            float16 changes the answers.
+            float16 changes the outputs.
 
     Example:
 
@@ -74,7 +74,7 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
         load_weights(twin, temporary)
         change = _difference(trained, twin)
         if not change <= _TOLERANCE:
-            raise InputError(f"Expected float16 to keep the answers of {folder.model}, received a change of {change}.")
+            raise InputError(f"Expected float16 to keep the outputs of {folder.model}, received a change of {change}.")
         _check_size(temporary, file)
         sha256 = hashlib.sha256(temporary.read_bytes()).hexdigest()
     function, arguments = networks.find(row.id)
@@ -146,5 +146,5 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     kept, change = keep(positional[0])
     path = kept_weights.FOLDER / kept.file
     print(f"{path}: {path.stat().st_size:,} bytes, SHA-256 {kept.sha256}")
-    print(f"float16 changes the answers by {change:.1e} of the largest logit")
+    print(f"float16 changes the outputs by {change:.1e} of the largest logit")
     print(f"{kept.network[:-1]}, weights={kept.name!r}): test accuracy {kept.test_accuracy:.2%}, {kept.epochs} epochs")

@@ -124,7 +124,7 @@ def _write(model: keras.Model, path: Path, precision: str, images: np.ndarray) -
         to_tflite(model, path, samples=images[:2])
         return
     if precision == _STOCK:
-        # Answers of random weights to noise are too close together to be compared.
+        # With random weights, outputs for noise are too close together to be compared.
         to_tflite(model, path, "int8", calibration=images, samples=images[:2], thresholds=Thresholds(), stock=True)
         return
     quantized = quantize_aware(model)

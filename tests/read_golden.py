@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Read a golden file: the reference's weights by name, its input and its answer (NumPy only)."""
+"""Read a golden file: the reference's weights by name, its input and its output (NumPy only)."""
 
 import json
 import sys

@@ -158,7 +158,7 @@ sys.argv = ["recipe", "--smoke", "--batch_size", "4", "--output_dir", "run"]
 trained = ended(lambda: runpy.run_module("keras_lite.recipes.cifar100_resnet", run_name="__main__"))
 
 model = keras_lite.applications.CARNet18(weights="sports100")
-np.save("answers.npy", model(np.load("images.npy"), training=False))
+np.save("outputs.npy", model(np.load("images.npy"), training=False))
 files = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "keras_lite"]
 print(json.dumps({"files": [file for file in files if file], "helps": helps, "listed": listed, "trained": trained}))
 """
@@ -194,10 +194,10 @@ def test_recipes_train(ran):
     assert (folder / "run" / "model.keras").is_file()
 
 
-def test_named_weights_answer_as_the_file_of_the_repository(ran):
+def test_named_weights_output_as_the_file_of_the_repository(ran):
     folder = ran[1]
     model = CARNet18(input_shape=(96, 96, 3), weights=REPOSITORY / "weights" / "sports100-carnet18-ours.weights.h5")
     expected = model(np.load(folder / "images.npy"), training=False)
-    received = np.load(folder / "answers.npy")
+    received = np.load(folder / "outputs.npy")
     assert received.shape == (2, 100)
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-6)

@@ -75,7 +75,7 @@ def make(name: str, size: int = 64):
 
 
 def logits(network, images: np.ndarray) -> np.ndarray:
-    """Return what a network answers to images of shape (count, height, width, 3)."""
+    """Return a network's outputs for images of shape (count, height, width, 3)."""
     import torch
 
     with torch.no_grad(), one_thread():

@@ -34,13 +34,13 @@ __all__ = [
 
 
 def list_models(pattern: str = "*", family: str = "*", weights: str | None = None) -> list[str]:
-    """Return the sorted names of the networks that match patterns, in which `*` stands for any text.
+    """Return the sorted names of the networks that match the patterns.
 
     Args:
-        pattern: Of the network's name.
-        family: Of the name of its family: that of its file, such as `"mobilenet_v3"`.
-        weights: Of the name of weights that the network can be made with, if it gets the arguments they are for:
-            `"imagenet"` or a data set's, such as `"cifar100"`. `None`: networks without any too.
+        pattern: Pattern for a network's name; `*` stands for any text.
+        family: Pattern for the name of its family, which is that of the family's file, such as `"mobilenet_v3"`.
+        weights: Pattern for the name of weights that are there for the network: `"imagenet"`, or a data set's name such
+            as `"cifar100"`. `None` lists networks without weights, too.
 
     Example:
 

@@ -27,7 +27,7 @@ SMALL_BELOW = 64
 
 @dataclasses.dataclass(frozen=True)
 class Blocks:
-    """Makes convolutions; what is the same in all of a family is an attribute.
+    """Maker of convolutions with batch norm and activation; the attributes hold what all of a family share.
 
     A name `x` gives layers `x_convolution`, `x_batch_norm`, `x_activation`. Strides pad on both sides, as published;
     Keras' "same" would pad an even size on one side only.
@@ -54,7 +54,7 @@ class Blocks:
     def convolution(
         self, x, filters: int, kernel_size: int, name: str, activation: str | None = None, strides: int = 1
     ):
-        """Convolution without bias, batch norm and, if named, activation."""
+        """Apply a convolution without bias, batch norm and, if named, an activation."""
         initializers = convolution_initializers(self.initialization, kernel_size, x.shape[-1], filters)
         return self.finish(
             _strided(Conv2D, x, kernel_size, strides, name, None, filters=filters, **initializers),
@@ -71,7 +71,7 @@ class Blocks:
         strides: int = 1,
         pixels: int | None = None,
     ):
-        """Depthwise convolution without bias, batch norm and, if named, activation.
+        """Apply a depthwise convolution without bias, batch norm and, if named, an activation.
 
         With a stride, `pixels` is what each side is padded with, unless it is `kernel_size // 2`.
         """
@@ -80,19 +80,19 @@ class Blocks:
         return self.finish(x, name, activation)
 
     def finish(self, x, name: str, activation: str | None):
-        """Batch norm and, if named, activation."""
+        """Apply batch norm and, if named, an activation."""
         x = BatchNormalization(epsilon=self.epsilon, momentum=self.momentum, name=f"{name}_batch_norm")(x)
         return x if activation is None else self.activate(x, activation, f"{name}_activation")
 
     def activate(self, x, activation: str, name: str):
-        """The activation of that kind, or what stands for it."""
+        """Apply an activation, or the one that takes its place in this network."""
         return activation_layer(self._standing_for(activation), name=name)(x)
 
     def _standing_for(self, activation: str | None) -> str | None:
         return self.hard_swish if activation == "hard_silu" else activation
 
     def padding_free(self, x, kernel_size: int, name: str, activation: str | None, **options):
-        """Depthwise convolution of stride 2 that pads less, beside a max-pool (`PaddingFreeDownsampling`)."""
+        """Apply a `PaddingFreeDownsampling` with a depthwise convolution."""
         return PaddingFreeDownsampling(
             kernel_size=kernel_size,
             activation=self._standing_for(activation),
@@ -104,7 +104,7 @@ class Blocks:
         )(x)
 
     def attention_downsampling(self, x, filters: int, attention: bool, name: str):
-        """EfficientFormerV2's downsampling (`AttentionDownsampling`)."""
+        """Apply EfficientFormerV2's downsampling (`AttentionDownsampling`)."""
         return AttentionDownsampling(
             filters,
             attention,
@@ -115,7 +115,7 @@ class Blocks:
         )(x)
 
     def squeeze_excite(self, x, squeeze_filters: int, name: str):
-        """Channel attention, unless there is to be none."""
+        """Apply channel attention, unless the gate is `None`."""
         if self.gate is None:
             return x
         return ChannelAttention(
@@ -123,7 +123,7 @@ class Blocks:
         )(x)
 
     def stem(self, x, filters: int, stem: str, activation: str, strides: int, branch_strides: int = 1):
-        """The first convolution, or the hybrid stem, whose batch norms are PyTorch's default in every family."""
+        """Apply the first convolution or the hybrid stem, whose batch norms are PyTorch's default in every family."""
         if stem == "plain":
             return self.convolution(x, filters, 3, "stem", activation, strides)
         activation = self._standing_for(activation)
@@ -155,12 +155,12 @@ def _strided(
 
 
 def add(x, y, name: str):
-    """A residual connection."""
+    """Return the sum of a residual connection."""
     return keras.layers.Add(name=f"{name}_add")([x, y])
 
 
 def rounded(value: float, divisor: int = 8) -> int:
-    """Round a number of channels to a multiple of `divisor`, but not down by more than a tenth."""
+    """Return a number of channels rounded to a multiple of `divisor`, but at most a tenth lower."""
     nearest = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return nearest + divisor if nearest < 0.9 * value else nearest
 
@@ -180,14 +180,14 @@ def likely_widths(filters: int, of_one: int) -> list[dict[str, float]]:
 
 
 def check_options(stem: str, downsampling: str) -> None:
-    """Raise InputError unless both are known."""
+    """Raise InputError unless the stem and the downsampling are known."""
     for argument, value, known in (("stem", stem, STEMS), ("downsampling", downsampling, DOWNSAMPLINGS)):
         if value not in known:
             raise InputError(f"Expected {argument} to be one of {known}, received {value!r}.")
 
 
 def are_small(inputs, small_images: bool | None) -> bool:
-    """Whether the strides for small images apply; unless told, to images below 64 pixels."""
+    """Return whether the strides are those for small images; by default those below 64 pixels."""
     if small_images is not None:
         return small_images
     height, width = inputs.shape[1:3]
@@ -259,12 +259,12 @@ def attention_torch_unused(layers: Mapping[str, keras.layers.Layer], torch_names
 
 
 def is_padding_free(layers: Iterable[str]) -> bool:
-    """Whether a flattened model has a `PaddingFreeDownsampling` in it."""
+    """Return whether a flattened model has a `PaddingFreeDownsampling` in it."""
     return any(name.endswith("depthwise_pool") for name in layers)
 
 
 def has_large_hybrid_stem(layers: Mapping[str, keras.layers.Layer]) -> bool:
-    """Whether a flattened model has a `HybridStem` for large images."""
+    """Return whether a flattened model has a `HybridStem` for large images."""
     return "stem_fuse" in layers and getattr(layers.get("stem_convolution"), "strides", None) == (2, 2)
 
 

@@ -36,7 +36,7 @@ def torch_names_of_convolution(name: str, module: str) -> dict[str, str]:
 
 
 def has_separable_units(names: Names) -> bool:
-    """Whether a state dict has units of a depthwise and a 1x1 convolution, as MobileNetV1 alone."""
+    """Return whether a state dict has units of a depthwise and a 1x1 convolution, as MobileNetV1 alone."""
     return any(names.shape(f"stage1.unit1.conv_{part}.conv.weight") for part in ("dw", "pw"))
 
 
@@ -44,10 +44,10 @@ def check_options(convolution: str, convolution_options: dict | None, known: tup
     """Raise InputError unless the convolution is one that the network can have.
 
     Args:
-        convolution: As the user gave it.
-        convolution_options: As the user gave them.
-        known: What the network can have.
-        why: Why it can't have the others; ends the message.
+        convolution: The network's argument.
+        convolution_options: The network's argument.
+        known: The convolutions that the network can have.
+        why: The end of the message: why it can't have the others.
     """
     if convolution not in CONVOLUTIONS:
         raise InputError(f"Expected convolution to be one of {CONVOLUTIONS}, received {convolution!r}.")
@@ -63,12 +63,12 @@ def data_batch_norm(inputs):
 
 
 def batch_norm(x, name: str):
-    """Batch norm with PyTorch's epsilon and momentum."""
+    """Apply batch norm with PyTorch's epsilon and momentum."""
     return BatchNormalization(epsilon=1e-5, momentum=0.9, name=name)(x)
 
 
 def classify(features, **options):
-    """Put the head on a feature map; the kernel is initialized by Xavier's normal distribution."""
+    """Apply the head to a feature map; its kernel is initialized by Glorot's normal distribution."""
     return common.classify(features, kernel_initializer=keras.initializers.GlorotNormal(), **options)
 
 

@@ -65,7 +65,7 @@ def BSConvMobileNetV3Large(
     gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """The BSConv library's MobileNetV3-Large: 3,066,512 parameters with 100 classes.
+    """Return the BSConv library's MobileNetV3-Large: 3,066,512 parameters with 100 classes.
 
     A 3x3 convolution; fifteen inverted residual units (1x1 convolution, depthwise convolution, channel attention in
     some, 1x1 convolution without activation); a 1x1 convolution; global average pooling; a dense layer. A batch norm
@@ -161,7 +161,7 @@ def BSConvMobileNetV3Small(
     gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """The BSConv library's MobileNetV3-Small: 1,157,532 parameters with 120 classes.
+    """Return the BSConv library's MobileNetV3-Small: 1,157,532 parameters with 120 classes.
 
     Like `BSConvMobileNetV3Large`, with eleven units, and channel attention behind the last convolution too.
 

@@ -40,7 +40,7 @@ def CARNet18(
     *,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """CARNet with two blocks in each of four stages: 653,376 parameters with 100 classes.
+    """Return CARNet with two blocks in each of four stages: 653,376 parameters with 100 classes.
 
     A 3x3 convolution with batch norm and ReLU, eight `keras_lite.layers.GroupConvBlock`s (64, 128, 256, 512 filters;
     the first of stages 2 to 4 has stride 2), global average pooling, a dense layer. Without arguments it is the

@@ -41,7 +41,7 @@ def CifarResNet(
     convolution_options: dict | None = None,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ResNet of any depth 6 n + 2: ResNet20 has 278,330 parameters with 100 classes.
+    """Return a ResNet of depth 6 n + 2: ResNet20 has 278,330 parameters with 100 classes.
 
     A 3x3 convolution; three stages of n units with 16, 32 and 64 filters; global average pooling; a dense layer. A
     batch norm of the image comes first, so images go through `cifar_resnet.preprocess_input`, which gives [0, 1].
@@ -111,7 +111,7 @@ def CifarPreResNet(
     shortcut: str = "convolution",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """Pre-activation ResNet of any depth 6 n + 2: PreResNet20 has 278,138 parameters with 100 classes.
+    """Return a pre-activation ResNet of depth 6 n + 2: PreResNet20 has 278,138 parameters with 100 classes.
 
     Like `CifarResNet`, with batch norm and ReLU before the convolutions. Where the shape changes, the shortcut is a
     bare 1x1 convolution of the unit's first activation.
@@ -171,7 +171,7 @@ def WideResNet(
     shortcut: str = "convolution",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """WideResNet of any depth 6 n + 4 and width: WRN-40-3 has 5,055,930 parameters with 100 classes.
+    """Return a WideResNet of depth 6 n + 4 and any width: WRN-40-3 has 5,055,930 parameters with 100 classes.
 
     A 3x3 convolution to 16 channels; three stages of n pre-activation units with 16, 32 and 64 times `width` filters;
     global average pooling; a dense layer. A batch norm of the image comes first, so images go through

@@ -72,7 +72,7 @@ def classify(
     kernel_initializer=None,
     bias_initializer=None,
 ):
-    """Put the head on a feature map: global average pooling, dropout and a dense layer.
+    """Apply the head to a feature map: global average pooling, dropout and a dense layer.
 
     Without top, `pooling` is `None` (the map itself), `"avg"` or `"max"`.
 
@@ -111,12 +111,12 @@ def classify(
 
 
 def average_pool(features):
-    """The mean of each channel."""
+    """Return the mean of each channel."""
     return keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
 
 
 def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
-    """Make the functional model and load its weights, if there are to be any."""
+    """Return the functional model, with weights if any are named."""
     if is_intermediate(inputs):
         inputs = keras.utils.get_source_inputs(inputs)
     model = keras.Model(inputs, outputs, name=name)
@@ -126,7 +126,7 @@ def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_c
 
 
 def is_intermediate(tensor) -> bool:
-    """Whether a Keras tensor is the output of a layer rather than an input of a model."""
+    """Return whether a Keras tensor is the output of a layer rather than an input of a model."""
     return not isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
 
 
@@ -169,7 +169,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
 
 @contextlib.contextmanager
 def _weights_file(path: Path) -> Iterator[Path]:
-    """Give the weights inside a `.keras` file as a file of their own: Keras skips layers in such files only."""
+    """Yield the weights inside a `.keras` file as a `.weights.h5` file: only there can Keras skip layers."""
     if path.suffix != ".keras":
         yield path
         return

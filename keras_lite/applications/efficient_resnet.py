@@ -52,7 +52,7 @@ def EfficientResNet(
     squeeze_excite: bool = True,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """Any network of Efficient ResNet's generator; without arguments its best one, of 4,697,742 parameters.
+    """Return a network of Efficient ResNet's generator, by default the best one, of 4,697,742 parameters.
 
     A 3x3 convolution, with channel attention behind it; residual layers, of which each has twice the channels of the
     one before and half its resolution; global average pooling; a dense layer. A block is convolution, batch norm,

@@ -1,4 +1,4 @@
-"""Feature maps of a network at each stride, for detection, segmentation and the like."""
+"""Feature maps of a network at each stride, for detection or segmentation."""
 
 import re
 from collections.abc import Sequence

@@ -62,7 +62,7 @@ def GhostNet(
     gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """GhostNet: 5,182,508 parameters with 1000 classes.
+    """Return GhostNet: 5,182,508 parameters with 1000 classes.
 
     Without arguments it is timm's `ghostnet_100`, whose ImageNet weights timm publishes (see
     `keras_lite.applications.imagenet_weights`). Images go through `keras_lite.applications.ghostnet.preprocess_input`

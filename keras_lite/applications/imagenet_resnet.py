@@ -52,7 +52,7 @@ def ImageNetResNet(
     convolution_options: dict | None = None,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ResNet of depth 10, 18, 26, 34, 68 or 102, all of basic units: ResNet10 has 4,967,358 parameters for 120 classes.
+    """Return a ResNet of basic units, of depth 10 to 102: ResNet10 has 4,967,358 parameters with 120 classes.
 
     A 7x7 convolution of stride 2 and a max-pool of stride 2; four stages of units with 64, 128, 256 and 512 filters;
     global average pooling; a dense layer. A batch norm of the image comes first, so images go through
@@ -130,7 +130,7 @@ def ImageNetPreResNet(
     shortcut: str = "convolution",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """Pre-activation ResNet of depth 10, 18, 26, 34, 68 or 102, all of basic units.
+    """Return a pre-activation ResNet of basic units, of depth 10, 18, 26, 34, 68 or 102.
 
     Like `ImageNetResNet`, with batch norm and ReLU before the units' convolutions and once more behind the last.
 

@@ -21,21 +21,21 @@ _CLASSES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetWeights:
-    """The published weights of one network, and how photos come to its input.
+    """The published weights of one network, and the preprocessing of photos for it.
 
     A photo is scaled until its shorter side has `resize_size` pixels, a square of `input_size` is cut from its middle,
     and a pixel from 0 to 255 becomes `(pixel / 255 - mean) / std`.
 
     Attributes:
         network: The call that makes the network.
-        url: Where the publisher keeps the file.
-        sha256: What the file's SHA-256 begins with.
-        structure: What `structure_of` gives for the network.
+        url: Address of the publisher's file.
+        sha256: The first digits of the file's SHA-256.
+        structure: Digest of the network's layers, see `keras_lite.applications.structure`.
         resize_size: Shorter side of the photo, in pixels.
         input_size: Height and width of the input, in pixels.
         interpolation: How the photo is scaled: `"bilinear"` or `"bicubic"`.
-        mean: Of each channel (red, green, blue), of pixels scaled to [0, 1].
-        std: The standard deviation, likewise.
+        mean: Mean of each channel (red, green, blue) of pixels scaled to [0, 1].
+        std: Standard deviation of each channel of pixels scaled to [0, 1].
     """
 
     network: str
@@ -161,7 +161,7 @@ def cache_folder() -> Path:
 
 
 def decode_predictions(predictions, top: int = 5) -> list[list[tuple]]:
-    """Name the likeliest of ImageNet's classes, as `keras.applications` does.
+    """Return the most probable of ImageNet's classes by name, as `keras.applications` does.
 
     Args:
         predictions: Logits or probabilities, of shape `(images, 1000)`.

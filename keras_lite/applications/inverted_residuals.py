@@ -31,7 +31,7 @@ _TORCH_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One line of a network's table.
+    """Stage of a network: one line of the paper's table.
 
     Attributes:
         filters: Output channels of each unit.
@@ -54,7 +54,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """Makes stages; what is the same in all of a network is an attribute.
+    """Maker of stages; the attributes hold what all stages of a network share.
 
     Attributes:
         name: The network's name, for messages.
@@ -93,7 +93,7 @@ class Network:
 
     @property
     def blocks(self) -> blocks.Blocks:
-        """What makes the convolutions."""
+        """The maker of the convolutions."""
         initialization = torchvision_form.INITIALIZATIONS[self.variant]
         return blocks.Blocks(initialization, hard_swish=self.activation, gate=self.gate)
 
@@ -158,10 +158,10 @@ class Network:
 
 
 def scaled(channels: int, alpha: float) -> int:
-    """Return a width times the width multiplier, rounded down, as the library does.
+    """Return a width times the width multiplier, rounded down, as in the BSConv library.
 
     Raises:
-        InputError: If nothing is left.
+        InputError: If that is 0.
     """
     if not channels * alpha >= 1:
         raise InputError(f"Expected alpha to leave at least one of {channels} channels, received {alpha!r}.")
@@ -171,7 +171,7 @@ def scaled(channels: int, alpha: float) -> int:
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
     """Return the PyTorch module of each layer but the last convolution's, for `keras_lite.checkpoints`.
 
-    Those of the library's form; torchvision's names are `mobilenet_v2`'s matter.
+    They are those of the BSConv library; `mobilenet_v2` has torchvision's.
 
     Args:
         layers: The flattened model's layers by name.
@@ -185,5 +185,5 @@ def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:
 
 
 def is_likely(names: Names) -> bool:
-    """Whether a state dict may be of a network of these units."""
+    """Return whether a state dict may be of a network of these units."""
     return names.shape("init_conv.conv.weight") is not None and not bsconv_library.has_separable_units(names)

@@ -28,14 +28,14 @@ class KeptWeights:
     """The weights of one trained network.
 
     Attributes:
-        name: What to give as `weights`: the data set's name.
-        network: The call that makes the network they are for.
+        name: The name to give as `weights`: that of the data set.
+        network: The call that makes the network.
         row: Id of the published row.
         file: Name of the file.
-        sha256: Of the file.
+        sha256: SHA-256 of the file.
         input_shape: Height, width and channels.
         preprocessing: The fields of `keras_lite.data.Preprocessing` that it was trained with.
-        class_names: What the outputs stand for, in order.
+        class_names: Names of the classes, in the order of the outputs.
         structure: Digest of the network's layers, see `keras_lite.applications.structure`.
         test_accuracy: Share of the test images that the trained network gets right.
         epochs: Epochs it was trained.
@@ -78,11 +78,11 @@ class KeptWeights:
 
 
 def list_weights(network: str = "*", name: str = "*") -> list[KeptWeights]:
-    """Return the weights of networks trained here, which the networks can be made with by name.
+    """Return the weights of the networks that were trained with the recipes; a network takes them by name.
 
     Args:
-        network: Pattern of the network's name in `keras_lite.applications.list_models()`; `*` stands for any text.
-        name: Pattern of what to give as `weights`.
+        network: Pattern for the network's name in `keras_lite.applications.list_models()`; `*` stands for any text.
+        name: Pattern for the weights' name, the argument `weights` of the network.
 
     Example:
 
@@ -96,7 +96,7 @@ def list_weights(network: str = "*", name: str = "*") -> list[KeptWeights]:
 
 
 def names() -> set[str]:
-    """Return what can be given as `weights` besides a path."""
+    """Return the names that can be given as `weights`."""
     return {kept.name for kept in _index()}
 
 

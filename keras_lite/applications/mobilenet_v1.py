@@ -53,7 +53,7 @@ def MobileNetV1(
     convolution_options: dict | None = None,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """MobileNetV1: 4,231,982 parameters with 1000 classes.
+    """Return MobileNetV1: 4,231,982 parameters with 1000 classes.
 
     A 3x3 convolution; thirteen pairs of a depthwise and a 1x1 convolution, each with batch norm and ReLU; global
     average pooling; a dense layer. A batch norm of the image comes first, so images go through

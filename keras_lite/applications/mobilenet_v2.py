@@ -47,7 +47,7 @@ def MobileNetV2(
     convolution_options: dict | None = None,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """MobileNetV2: 3,506,158 parameters with 1000 classes.
+    """Return MobileNetV2: 3,506,158 parameters with 1000 classes.
 
     A 3x3 convolution; seventeen inverted residual units (1x1 convolution, depthwise 3x3 convolution, 1x1 convolution
     without activation), of which the first expands too, unlike the paper's; a 1x1 convolution; global average pooling;

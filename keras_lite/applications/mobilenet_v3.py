@@ -74,7 +74,7 @@ def MobileNetV3Large(
     gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """MobileNetV3-Large: 5,483,032 parameters with 1000 classes.
+    """Return MobileNetV3-Large: 5,483,032 parameters with 1000 classes.
 
     Without arguments it is torchvision's network, whose ImageNet weights torchvision publishes (see
     `keras_lite.applications.imagenet_weights`). Images go through
@@ -158,9 +158,9 @@ def MobileNetV3Small(
     gate: str | None = "hard_sigmoid",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """MobileNetV3-Small: 2,542,856 parameters with 1000 classes, as torchvision has it.
+    """Return torchvision's MobileNetV3-Small: 2,542,856 parameters with 1000 classes.
 
-    Like `MobileNetV3Large`, with eleven blocks. The arguments are the same, but for `small_images`: no form for small
+    Like `MobileNetV3Large`, with eleven blocks. It takes the same arguments except `small_images`, as no form for small
     images is published.
 
     Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244).

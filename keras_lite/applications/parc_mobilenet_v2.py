@@ -46,7 +46,7 @@ def ParCMobileNetV2(
     dropout_rate: float = 0.2,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ParC-MobileNetV2: 3,532,136 parameters with 1000 classes at 224 x 224 pixels.
+    """Return ParC-MobileNetV2: 3,532,136 parameters with 1000 classes at 224 x 224 pixels.
 
     Images go through `keras_lite.applications.parc_mobilenet_v2.preprocess_input` first (the tables on CIFAR-100 have
     that data set's mean and standard deviation instead). The size of the circular convolutions, and with it the

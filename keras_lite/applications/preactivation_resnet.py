@@ -41,7 +41,7 @@ def ResNet18(
     *,
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ResNet18 of pre-activation blocks, CARNet's baseline: 11,217,444 parameters with 100 classes.
+    """Return ResNet18 of pre-activation blocks, CARNet's baseline: 11,217,444 parameters with 100 classes.
 
     A 3x3 convolution with batch norm and ReLU and no pooling; four stages of two blocks (batch norm, ReLU, 3x3
     convolution, twice); global average pooling, a dense layer. Quirks of the published network: the stem has a batch

@@ -74,7 +74,7 @@ _TORCHVISION_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Units:
-    """Makes residual units; what is the same in all of a network is an attribute.
+    """Maker of residual units; the attributes hold what all units of a network share.
 
     Attributes:
         convolution: All 3x3 convolutions: `"standard"`, `"bsconv_u"` or `"bsconv_s"`.
@@ -121,7 +121,7 @@ class Units:
         return x if pre_activation else batch_norm_relu(x, "stem")
 
     def post_activation(self, x, filters: int, strides: int, name: str):
-        """Convolution, batch norm, ReLU, convolution, batch norm; the shortcut is added; ReLU."""
+        """Apply convolution, batch norm, ReLU, convolution, batch norm; add the shortcut; apply ReLU."""
         shortcut = x
         if strides != 1 and self.downsampling == "padding_free":
             shortcut = self._depthwise_shortcut(x, filters, name)
@@ -134,7 +134,7 @@ class Units:
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
     def pre_activation(self, x, filters: int, strides: int, name: str):
-        """Batch norm, ReLU, convolution, batch norm, ReLU, convolution; the shortcut is added."""
+        """Apply batch norm, ReLU, convolution, batch norm, ReLU, convolution; add the shortcut."""
         activated = batch_norm_relu(x, name)
         shortcut = x
         if strides != 1 and self.downsampling == "padding_free":
@@ -178,7 +178,7 @@ class Units:
         )
 
     def conv(self, x, filters: int, kernel_size: int, strides: int, name: str):
-        """Convolution without bias, padded by half its kernel on each side. Only 3x3 ones become blueprint ones."""
+        """Apply a convolution without bias, padded by half its kernel. Only 3x3 ones may be blueprint separable."""
         if kernel_size == 3 and self.convolution != "standard":
             layer = functools.partial(convolution_class(self.convolution), padding=1, **self.convolution_options or {})
         else:
@@ -195,12 +195,12 @@ class Units:
 
 
 def batch_norm_relu(x, name: str):
-    """Batch norm and ReLU."""
+    """Apply batch norm and ReLU."""
     return keras.layers.ReLU(name=f"{name}_relu")(batch_norm(x, f"{name}_batch_norm"))
 
 
 def final_activation(x):
-    """Batch norm and ReLU behind the last pre-activation unit."""
+    """Apply batch norm and ReLU after the last pre-activation unit."""
     return batch_norm_relu(x, "final")
 
 

@@ -47,7 +47,7 @@ def ShuffleNetV2(
     downsampling: str = "strided",
     load_classifier: bool = True,
 ) -> keras.Model:
-    """ShuffleNetV2 x1.0: 2,278,604 parameters with 1000 classes.
+    """Return ShuffleNetV2: x1.0 has 2,278,604 parameters with 1000 classes.
 
     Each width is torchvision's network, whose ImageNet weights torchvision publishes (see
     `keras_lite.applications.imagenet_weights`). Images go through

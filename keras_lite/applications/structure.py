@@ -1,4 +1,4 @@
-"""What tells one network from another, so that weights with a name go into the network they are for."""
+"""Digests of networks, so that named weights go only into the network they are for."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ _HEAD = ("average_pool", "max_pool", "dropout", "flatten", HIDDEN, "hidden_activ
 
 
 def structure_of(model: keras.Model) -> str:
-    """Return a digest of a network up to its head: names, kinds, strides, activations, weights' shapes of its layers.
+    """Return a digest of a network without its head: its layers' names, types, strides, activations, shapes of weights.
 
-    Layers that have none of these are passed over, as are the input's size and what scales it.
+    Layers without any of these are left out, and so are the input's size and layers that scale it.
     """
     layers = []
     for layer in model.layers:

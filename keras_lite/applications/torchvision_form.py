@@ -1,4 +1,4 @@
-"""Networks that the BSConv library and torchvision have in different forms, and what torchvision's has in common.
+"""What networks of torchvision share that the BSConv library has in another form.
 
 The library's form begins with a batch norm of the image; torchvision's takes images normalized by ImageNet's mean and
 standard deviation.
@@ -22,7 +22,7 @@ def check(variant: str) -> None:
 
 
 def is_torchvision(layers: Mapping[str, keras.layers.Layer]) -> bool:
-    """Whether the layers of a network that has both forms are torchvision's."""
+    """Return whether the layers of a network that has both forms are torchvision's."""
     return "data_batch_norm" not in layers
 
 

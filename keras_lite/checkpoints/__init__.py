@@ -1,4 +1,4 @@
-"""Weights that others trained: PyTorch files, Keras model files of any age, and a start from a plain form of a network.
+"""Trained weights: PyTorch files, Keras model files of any version, and starting a network from its plain form.
 
 `load_model` opens whole Keras models, `load_checkpoint` puts PyTorch weights into a network, and
 `keras-lite convert` converts files. `register` makes a family of your own known to all of these.

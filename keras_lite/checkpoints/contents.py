@@ -36,16 +36,16 @@ _DEPTH = 4
 
 
 class RefusedError(Exception):
-    """A file holds something that is no tensor and no plain container where tensors belong; the text says what."""
+    """Raised if a file holds an object where only tensors and plain containers are allowed; the message names it."""
 
 
 class BrokenError(Exception):
-    """A file contradicts itself; the text says how."""
+    """Raised if a file contradicts itself; the message says how."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """Numbers that tensors are made of, not read yet.
+    """The numbers of tensors, not read yet.
 
     Attributes:
         key: What the file calls it.
@@ -70,13 +70,13 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Foreign:
-    """What stands in place of an object that is no tensor and no plain container."""
+    """Placeholder for an object that is neither a tensor nor a plain container."""
 
     name: str
 
 
 def is_averaged(name: str) -> bool:
-    """Whether a name speaks of averaged weights, such as `state_dict_ema` or `ema_model.module.`."""
+    """Return whether a name speaks of averaged weights, such as `state_dict_ema` or `ema_model.module.`."""
     return _AVERAGED.search(name) is not None
 
 
@@ -133,7 +133,7 @@ def _state_dicts(content: Any, kind: type) -> Iterator[tuple[tuple[str, ...], di
 
 
 def _rank(keys: tuple[str, ...], tensors: dict) -> tuple[int, int, int]:
-    """The least is the network: by what it is called, how many tensors it has, and how deep it lies."""
+    """Return a sort key, least for the network: by the name, the number of tensors and the depth."""
     named = keys[-1] in _NAMES if keys else False
     return (_NAMES.index(keys[-1]) if named else len(_NAMES), -len(tensors), len(keys))
 
@@ -153,7 +153,7 @@ def _entry(found: dict[str, tuple], entry: str, path: Path) -> dict:
 
 
 def describe(content: Any) -> str:
-    """Say what a file holds that has no tensors."""
+    """Return a description of a file that has no tensors."""
     if isinstance(content, dict):
         return f"a dict with {', '.join(str(name)[:40] for name in list(content)[:8]) or 'nothing'}"
     return type(content).__name__

@@ -38,7 +38,7 @@ class Fit:
 
 
 def fit(model: keras.Model, state_dict: Mapping[str, np.ndarray], load_classifier: bool = True) -> Fit:
-    """Compare a state dict with a network; nothing is loaded.
+    """Compare a state dict with a network, without loading it.
 
     Args:
         model: The network.
@@ -116,7 +116,7 @@ def find_prefix(names: Collection[str], known: Collection[str]) -> tuple[str, li
 def merge_classifier(arrays: dict[str, np.ndarray], module: str) -> tuple[dict[str, np.ndarray], str | None]:
     """Return arrays with one linear layer in place of a `torch.nn.Sequential` of them, and a note if it had several.
 
-    What lies between two linear layers is not in a file if it has no weights: dropout changes no answer, an activation
+    What lies between two linear layers is not in a file if it has no weights: dropout changes no output, an activation
     would.
 
     Args:

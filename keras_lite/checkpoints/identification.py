@@ -17,7 +17,7 @@ _NEAR = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A network that a state dict fits, or comes near to.
+    """A network that a state dict fits, entirely or nearly.
 
     Attributes:
         network: A name of `keras_lite.applications.list_models()`.
@@ -39,7 +39,7 @@ class Candidate:
         return self.fitting == self.size and not self.others
 
     def build(self, **options) -> keras.Model:
-        """Build the network."""
+        """Return the network."""
         return registry.create(self.network, **self.options | options)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Candidate:
         return f"{self.network} with {texts}" if texts else self.network
 
     def advice(self, with_classes: bool = True) -> str:
-        """Say how near it is and how to ask for it, with or without its number of classes."""
+        """Return a text that says how well it fits and how to name it, with or without its number of classes."""
         options = {name: value for name, value in self.options.items() if with_classes or name != "classes"}
         described, texts = self._described(options), ",".join(f"{name}={_text(options[name])}" for name in options)
         command = f"--model {self.network}" + (f" --options {texts}" if texts else "")
@@ -64,7 +64,7 @@ def _text(value: Any) -> str:
 
 
 def nearest(state_dict: Mapping[str, np.ndarray]) -> Candidate | None:
-    """Return the network that a state dict fits, or else comes nearest to, with the arguments that fit best.
+    """Return the network that a state dict fits best, with its arguments.
 
     Each registered family says by the names which few of its networks are built and compared. Input sizes and what has
     no weights (activations, dropout) are not in a file.
@@ -100,7 +100,7 @@ def nearest(state_dict: Mapping[str, np.ndarray]) -> Candidate | None:
 
 
 def guesses(state_dict: Mapping[str, np.ndarray]) -> list[registry.Call]:
-    """Return the networks that a state dict may be of, the likeliest first, as the registered families say."""
+    """Return the networks that a state dict may be of, the most likely first, by the guesses of the families."""
     names = registry.Names(state_dict)
     found = [call for family in registry.families() for call in family.guess(names)]
     return sorted(found, key=lambda call: not call.is_likely)

@@ -1,4 +1,4 @@
-"""Models that Keras 2 wrote, as Keras 3 models: HDF5 files and `.keras` files; SavedModels are read beside this.
+"""Keras 3 models from HDF5 and `.keras` files of Keras 2 (see `saved_models` for SavedModels).
 
 A model is built from its configuration and gets its weights layer by layer; Keras 2 itself is not needed, and no code
 from a file is run.
@@ -32,13 +32,13 @@ _NOT_NEEDED = ("module", "registered_name", "build_config", "compile_config")
 _OF_EVERY_LAYER = frozenset(
     ("name", "trainable", "dtype", "activity_regularizer", "batch_input_shape", "batch_shape", "input_shape")
 )
-# Arguments that some layers no longer have, and that do not change the answers of a trained model.
+# Arguments that some layers no longer have, and that do not change the outputs of a trained model.
 _WITHOUT_EFFECT = ("kernel_initializer", "rng_type")
 _AGAIN = "load it where it was made and save it again, as .h5"
 
 
 def is_old(version: str) -> bool:
-    """Whether a version of Keras is one before 3."""
+    """Return whether a version of Keras is one before 3."""
     return version.partition(".")[0] in ("0", "1", "2")
 
 
@@ -82,7 +82,7 @@ def load_zip(path: Path, version: str) -> keras.Model:
 
 
 def check_layers(config: Any, path: Path, version: str) -> None:
-    """Refuse a configuration with layers that Keras 3 has not, or that are Python code.
+    """Raise InputError for layers that Keras 3 does not have, or that are Python code.
 
     Raises:
         InputError: If there is one; the message names it.
@@ -130,7 +130,7 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def build(config: dict[str, Any], path: Path, version: str) -> keras.Model:
-    """Build the Keras 3 model of a configuration of Keras 2, with its first random weights."""
+    """Return the Keras 3 model of a configuration of Keras 2, with random weights."""
     try:
         if isinstance(config["config"], list):  # before Keras 2.2.3
             config = config | {"config": {"name": "sequential", "layers": config["config"]}}
@@ -240,7 +240,7 @@ def _take_group(layer, config: dict[str, Any], group: h5py.Group, refuse) -> Non
 
 
 def assign(layer: keras.layers.Layer, arrays: list[np.ndarray]) -> None:
-    """Give a layer its weights."""
+    """Assign weights to a layer."""
     for variable, array in zip(layer.weights, arrays, strict=True):
         variable.assign(array)
     if isinstance(layer, keras.layers.Normalization):

@@ -24,7 +24,7 @@ _STREAM = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # what PyTorch files began
 def load_model(path: str | os.PathLike) -> keras.Model:
     """Load a whole model: a `.keras`, `.h5` or `.hdf5` file, a TensorFlow SavedModel of Keras 2, or PyTorch weights.
 
-    Files are told apart by their content. Those of Keras 2 become Keras 3 models with the same answers. PyTorch weights
+    Files are told apart by their content. Those of Keras 2 become Keras 3 models with the same outputs. PyTorch weights
     are taken if their names and shapes are those of a network of `keras_lite.applications`, which is built with logits
     as its output for any input size.
 
@@ -62,7 +62,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
 
 def is_keras_model(path: str | os.PathLike) -> bool:
-    """Whether a path is a Keras model, of any age, by its content."""
+    """Return whether a path is a Keras model, of any age, by its content."""
     path = Path(path)
     if path.is_dir():
         return saved_models.is_saved_model(path)

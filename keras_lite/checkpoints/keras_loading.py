@@ -1,4 +1,4 @@
-"""What every way to load a Keras file needs: the name that Keras wants, and why it failed."""
+"""Helpers for loading Keras files: a file name that Keras accepts, and the reason of a failure."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ def reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def named(path: Path, ending: str) -> Iterator[Path]:
-    """Give a file under a name with the ending by which Keras knows it."""
+    """Yield a path to a file that ends as Keras expects it."""
     if path.suffix == ending:
         yield path
         return

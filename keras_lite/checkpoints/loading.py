@@ -1,4 +1,4 @@
-"""State dicts of PyTorch networks, into the networks here and back."""
+"""Loading state dicts of PyTorch networks, and the way back."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from keras_lite.errors import InputError
 def load_checkpoint(
     model: keras.Model, path: str | os.PathLike, load_classifier: bool = True, entry: str | None = None
 ) -> None:
-    """Load a file of PyTorch weights into a model from `keras_lite.applications`. PyTorch is not needed.
+    """Load a file of PyTorch weights into a model from `keras_lite.applications`, without PyTorch.
 
     Args:
         model: The model, flattened or not, with or without top.

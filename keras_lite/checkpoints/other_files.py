@@ -1,4 +1,4 @@
-"""What a file is that is no file of PyTorch weights, by its content, and what to do with it."""
+"""Recognizing files that are not PyTorch weights, by their content, and what to do with them."""
 
 import json
 import zipfile
@@ -21,7 +21,7 @@ _BEGINNINGS = (
 
 
 def check_is_weights(path: Path) -> None:
-    """Refuse a file that is of another format by name.
+    """Raise InputError if a file is of another known format, which the message names.
 
     Raises:
         InputError: If it is one; the message says which, and what to do.
@@ -63,12 +63,12 @@ def _zip_kind(path: Path) -> tuple[str, str] | None:
 
 
 def _is_onnx(start: bytes) -> bool:
-    """Whether the first fields of a protocol buffer are an ONNX model's: its version, then who made it or a graph."""
+    """Return whether a protocol buffer begins as an ONNX model: with its version, then its producer or a graph."""
     return len(start) > 3 and start[0] == 0x08 and 1 <= start[1] < 32 and start[2] in (0x12, 0x1A, 0x3A, 0x42)
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file is one of safetensors: by its header, or by its ending if it is broken."""
+    """Return whether a file is one of safetensors: by its header, or by its ending if it is broken."""
     with path.open("rb") as file:
         start = file.read(9)
     header = int.from_bytes(start[:8], "little")
@@ -76,12 +76,12 @@ def is_safetensors(path: Path) -> bool:
 
 
 def is_index(path: Path) -> bool:
-    """Whether a file is a JSON file, such as the index of a file in shards."""
+    """Return whether a file is a JSON file, such as the index of a file in shards."""
     return path.suffix == ".json"
 
 
 def shards(path: Path) -> list[Path]:
-    """Return the files that the index of a file in shards names; they lie beside it.
+    """Return the paths of the shards that an index file names; they are in the same folder.
 
     Raises:
         InputError: If it is no such index, or one of them is not there.

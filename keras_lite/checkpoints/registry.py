@@ -1,4 +1,4 @@
-"""The families of networks that PyTorch weights can be loaded into, each registered beside its functions.
+"""The registry of network families; each family registers itself and its mapping to PyTorch weights.
 
 Nothing here knows a network by name. The modules that `keras_lite.FAMILY_MODULES` lists register theirs when they are
 imported, which happens when the first family is asked for: so that `from keras_lite.checkpoints import load_model`
@@ -18,7 +18,7 @@ import numpy as np
 import keras_lite
 from keras_lite.errors import InputError
 
-# The layer that gives a network's answer, and the dense layer before it that some networks have.
+# The layer that gives a network's output, and the dense layer before it that some networks have.
 CLASSIFIER = "predictions"
 HIDDEN = "hidden"
 
@@ -27,7 +27,7 @@ Layers = Mapping[str, keras.layers.Layer]
 
 
 class Names:
-    """The names and shapes of a state dict, to be asked for by their ends, for a family's `guess`.
+    """The names and shapes of a state dict, found by the ends of the names, for a family's `guess`.
 
     Example:
 
@@ -45,12 +45,12 @@ class Names:
         return next((s for name, s in self._shapes.items() if name == end or name.endswith(f".{end}")), None)
 
     def filters(self, end: str) -> int:
-        """Return the outputs of the convolution whose kernel's name ends so, 0 without one."""
+        """Return the number of filters of the convolution whose kernel's name ends with `end`; 0 if there is none."""
         shape = self.shape(end)
         return shape[0] if shape else 0
 
     def count(self, pattern: str) -> int:
-        r"""Return how many different texts the group of a regular expression has, in names or behind a dot in them.
+        r"""Return how many different texts a regular expression's group matches, at the start of names or after a dot.
 
         Example:
 
@@ -78,7 +78,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """Networks that share a file, and how the PyTorch networks they are from name and keep their weights.
+    """A family of networks: their functions, and the names and layout of their weights in PyTorch.
 
     A layer is named here as in the flattened network: `stage1_block1_convolution` is the layer `convolution` in the
     layer `stage1_block1`. The dense layer that gives the answer is named `predictions`, one before it `hidden`.
@@ -112,7 +112,7 @@ _FAMILIES: dict[str, Family] = {}
 
 
 def register(family: Family) -> Family:
-    """Make a family's networks known by name, and to all that reads and writes PyTorch weights.
+    """Register a family, so that its networks are found by name and PyTorch weights can be loaded into them.
 
     Args:
         family: The family. One that was registered from the same module is replaced.
@@ -176,7 +176,7 @@ def builders() -> dict[str, Callable[..., keras.Model]]:
 
 
 def create(name: str, **options) -> keras.Model:
-    """Build a network by its name.
+    """Return a network by its name.
 
     Args:
         name: One of `keras_lite.applications.list_models()`.

@@ -16,7 +16,7 @@ from keras_lite.errors import InputError, import_extra
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether a folder is a TensorFlow SavedModel."""
+    """Return whether a folder is a TensorFlow SavedModel."""
     return (path / "saved_model.pb").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Files of PyTorch weights, by content: PyTorch's own, of any ending, and safetensors, in shards too.
+"""Reading and writing PyTorch weights: PyTorch's own files, of any ending, and safetensors, also in shards.
 
 Tensors alone are read, never objects that could run code. PyTorch has had two formats: a zip file, and before version
 1.6 a stream of pickles. Both are read without PyTorch; it is needed to write one.
@@ -170,7 +170,7 @@ def _read_zip(data: bytes) -> tuple[Any, Callable[[Storage], memoryview], list[s
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
-    """Refuse what PyTorch never writes: compressed entries, sizes that lie, two of one name, names that lead away."""
+    """Raise InputError for what PyTorch never writes: compressed entries, false sizes, double or outside names."""
     if sum(entry.file_size for entry in entries) > size:
         raise BrokenError(f"a zip file of {size:,} bytes whose entries have more")
     if len({entry.filename for entry in entries}) < len(entries):
@@ -184,7 +184,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _read_stream(data: bytes) -> tuple[Any, Callable[[Storage], memoryview], list[str]]:
-    """The same for the format that PyTorch wrote until 1.5: five pickles, then the storages."""
+    """Return the same as `_read_zip` for the format until PyTorch 1.5: five pickles, then the storages."""
     stream, reader = io.BytesIO(data), Reader()
     if isinstance(first := reader.read(stream), Foreign):
         raise RefusedError(first.name)

@@ -1,4 +1,4 @@
-"""What the layers of the families are called in PyTorch, and how their weights lie there."""
+"""Names and layout of the layers' weights in PyTorch."""
 
 import collections
 import dataclasses
@@ -30,7 +30,7 @@ _BATCH_NORM = {
 
 @dataclasses.dataclass(frozen=True)
 class Mapping:
-    """How the layers of a model are named in PyTorch.
+    """The names of a model's layers in PyTorch.
 
     Attributes:
         family: The family that knows them.
@@ -71,11 +71,11 @@ class Mapping:
         return {module for name in left_out if (module := torch_module(self.names, name))}
 
     def unused(self) -> dict[str, np.ndarray]:
-        """Return what only PyTorch keeps."""
+        """Return the names of what only PyTorch keeps."""
         return self.family.torch_unused(self.layers)
 
     def is_convolution(self, layer: keras.layers.Layer) -> bool:
-        """Whether a dense layer is a 1x1 convolution in PyTorch."""
+        """Return whether a dense layer is a 1x1 convolution in PyTorch."""
         names = self.family.torch_convolutions
         return layer.name in (names(self.layers) if callable(names) else names)
 
@@ -151,7 +151,7 @@ def _torch_parameter(layer: keras.layers.Layer, variable: keras.Variable) -> str
 
 
 def to_keras_layout(layer: keras.layers.Layer, variable: keras.Variable, array: np.ndarray) -> np.ndarray:
-    """Turn an array of PyTorch's layout; one that has too few or too many axes stays as it is."""
+    """Return an array of PyTorch's layout in Keras' layout; with another number of axes it stays as it is."""
     if variable.name == "embedding" and array.ndim == 4:  # 1, channels, height, width
         return array[0].transpose(1, 2, 0)
     if variable.name == "biases":
@@ -165,7 +165,7 @@ def to_keras_layout(layer: keras.layers.Layer, variable: keras.Variable, array: 
 
 
 def to_torch_layout(layer: keras.layers.Layer, variable: keras.Variable, array: np.ndarray, convolution: bool):
-    """Turn an array of Keras' layout; `convolution` says that a dense layer is a 1x1 convolution in PyTorch."""
+    """Return an array of Keras' layout in PyTorch's; `convolution`: a dense layer is a 1x1 convolution there."""
     if variable.name == "embedding":
         return array.transpose(2, 0, 1)[None]
     if variable.name == "biases":

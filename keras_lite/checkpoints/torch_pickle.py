@@ -1,4 +1,4 @@
-"""Pickles that PyTorch wrote, read without running them: tensors and plain containers come out, all else as its name.
+"""Reading pickles of PyTorch without running them: only tensors and plain containers are made.
 
 Pickle is a language for a stack machine; its `REDUCE` and `BUILD` call whatever a file names. The machine here knows
 the operations that a checkpoint is made of, and the few names below. In place of every other object stands a
@@ -51,7 +51,7 @@ class _Name:
 
 
 class Reader:
-    """Reads the pickles of one file.
+    """Reader of the pickles of one file.
 
     Attributes:
         storages: Every storage that was mentioned, by its key.

@@ -13,13 +13,13 @@ from keras_lite.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class WarmStart:
-    """What `warm_start` did.
+    """The result of `warm_start`.
 
     Attributes:
         taken: Names of the layers that got the source's weights.
-        anew: Names of the layers that keep their random ones.
-        parameters_taken: Numbers in the first.
-        parameters_anew: Numbers in the second.
+        anew: Names of the layers that keep their random weights.
+        parameters_taken: Number of weights in the layers of `taken`.
+        parameters_anew: Number of weights in the layers of `anew`.
     """
 
     taken: list[str]
@@ -36,11 +36,11 @@ class WarmStart:
 
 
 def warm_start(model: keras.Model, source: keras.Model | str | os.PathLike) -> WarmStart:
-    """Give a model the weights of another one wherever layers coincide by role and shape.
+    """Copy the weights of another model into a model, for all layers with the same role and shape.
 
-    The role of a layer is its name in the flattened network; what the plain stem and the hybrid one call differently
-    is the same role. So a network with hybrid stem, padding-free downsampling or another number of classes starts
-    from its plain form. Prints what it returns.
+    The role of a layer is its name in the flattened network, except that layers of the plain and the hybrid stem may
+    share a role under different names. So a network with hybrid stem, padding-free downsampling or another number of
+    classes starts from its plain form. Prints what it returns.
 
     Args:
         model: The model that gets weights, flattened or not.

@@ -1,10 +1,10 @@
-"""Measure how fast TFLite files are on an Android phone, by LiteRT's own program through adb.
+"""Measure the latency of TFLite files on an Android phone, by LiteRT's own program through adb.
 
     keras-lite android FILE.tflite [FILE.tflite ...] --benchmark_model PROGRAM
 
-Prints the exact commands, and where adb finds a phone runs them: the average time of one image of each file at each
-number of threads, also as a ratio to the first file. PROGRAM is LiteRT's benchmark_model for android_arm64; it is
-pushed to the phone. Without it, one is expected there, in /data/local/tmp. The files are removed from the phone.
+Prints the exact commands. If adb finds a phone, it also runs them and prints the average time of one image of each file
+at each number of threads, also as a ratio to the first file. PROGRAM is LiteRT's benchmark_model for android_arm64; it
+is pushed to the phone. Without it, the phone must have it in /data/local/tmp. The files are removed from the phone.
 """
 
 import shlex

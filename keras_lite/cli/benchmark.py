@@ -1,11 +1,11 @@
-"""Measure how fast and how large TFLite files are, side by side.
+"""Measure the latency and size of TFLite files, side by side.
 
     keras-lite benchmark FILE.tflite [FILE.tflite ...] [--threads 1,2,4] [--operators]
 
 Prints for each file its size, operators, the parts that XNNPACK runs, and the time of one image: median and 95th
-percentile of many runs, at each number of threads, also as a ratio to the first file. --operators shows where that
-time goes: what the operators of each kind take, each measured alone at the first number of threads. On a phone
-`keras-lite android` measures.
+percentile of many runs, at each number of threads, also as a ratio to the first file. --operators also prints the time
+of the operators of each kind, each measured alone at the first number of threads. To measure on a phone, use
+`keras-lite android`.
 """
 
 from absl import flags

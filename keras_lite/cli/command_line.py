@@ -1,4 +1,4 @@
-"""What all commands share: their flags, and errors that are one line each."""
+"""Shared parts of all commands: flags, and errors of one line."""
 
 import copy
 import errno
@@ -42,7 +42,7 @@ def new_flags() -> Flags:
 
 
 def hide(values: Flags, *names: str) -> None:
-    """Leave flags to `--help-all`.
+    """Hide flags from `--help`; `--help-all` explains them.
 
     Args:
         values: The flags, from `new_flags`.
@@ -52,11 +52,11 @@ def hide(values: Flags, *names: str) -> None:
 
 
 def expect(positional: list[str], *names: str) -> list[str]:
-    """Return the arguments that are no flags, if they are as many as there are names.
+    """Return the positional arguments, after checking their number.
 
     Args:
         positional: The arguments.
-        *names: What each stands for, such as `"MODEL"`.
+        *names: Name of each, such as `"MODEL"`.
 
     Raises:
         InputError: If they are more or fewer.

@@ -1,15 +1,14 @@
-"""Compare what a trained model gives at each precision: accuracy, agreement, size, latency.
+"""Compare a trained model at several precisions: accuracy, agreement, size, latency.
 
     keras-lite compare MODEL --data_dir DATA [--precisions float32,stock-int8,int8]
 
 MODEL is a run folder, .keras or .h5 file with its information file (.json) beside it. DATA has a validation or training
-split, from which the activation ranges are taken, and a test split; for a run folder it defaults to the run's own. Into
-the folder `precisions` beside the model come a .tflite file for each precision, result.json and precisions.png.
+split, from which the activation ranges are taken, and a test split; for a run folder it defaults to the run's own. The
+folder `precisions` beside the model receives a .tflite file for each precision, result.json and precisions.png.
 
-`int8` is this package's, after post-training quantization, which prints what it chose (see
-`keras_lite.quantization.post_training`); float32, float16, dynamic, int16 (activations) and `stock-int8` are the stock
-converter's, the last two with ranges from images; `trained` is the int8 file of
-`keras-lite quantize`, if the model's folder has one.
+`int8` is the post-training quantization of this package (see `keras_lite.quantization.post_training`), which prints
+what it chose. float32, float16, dynamic, int16 (activations) and `stock-int8` are made by the stock converter, the last
+two with ranges from images. `trained` is the int8 file of `keras-lite quantize`, if the model's folder has one.
 """
 
 from absl import flags

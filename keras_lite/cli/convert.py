@@ -7,14 +7,14 @@
     keras-lite convert keras_model.h5 net.keras
 
 PyTorch weights are read from any file that torch.save wrote, whatever its ending (.pth.tar, .ckpt, .bin, ...), from
-.safetensors files and from the index (.json) of one in shards; what a training script saved beside the weights is
-passed over and never run. To write a .pt, .pth or .bin file needs torch, .safetensors needs safetensors. Without
---model the names and shapes in the file tell the network, whose output is then logits.
+.safetensors files and from the index (.json) of one in shards. Other objects that a training script saved with the
+weights are ignored and never run. Writing a .pt, .pth or .bin file needs torch, .safetensors needs safetensors. Without
+--model the network is recognized by the names and shapes in the file, and its output is logits.
 
-Keras models are .keras, .h5 and .hdf5 files of Keras 2 and 3 and SavedModel folders of Keras 2; written are .keras
-files, or .weights.h5 for the weights alone. With --class_names and --image_size (and --mean and --std, if they are not
-ImageNet's, and the model does not scale its input itself) the information file that the other tools want is written
-beside a .keras file.
+Keras models are read from .keras, .h5 and .hdf5 files of Keras 2 and 3 and SavedModel folders of Keras 2. They are
+written as .keras files, or as .weights.h5 for the weights alone. With --class_names and --image_size, an information
+file for the other commands is written beside a .keras file; add --mean and --std if they are not ImageNet's and the
+model does not scale its input itself.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Measure how often a trained model is right.
+"""Measure the accuracy of a trained model.
 
     keras-lite evaluate MODEL [--data_dir DATA] [--split test] [--output_dir FOLDER]
 
@@ -7,8 +7,8 @@ MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch we
 and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data
 of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
 
-Of a model that gives several labels, each by itself, the most probable one counts as its class; of one that gives an
-embedding, the class of the most similar other image.
+With several labels, the most probable one counts as the predicted class. With an embedding, the predicted class is that
+of the most similar other image.
 """
 
 from absl import flags

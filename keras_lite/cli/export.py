@@ -1,13 +1,13 @@
-"""Write a trained model as a TFLite file that is verified to answer like it.
+"""Write a trained model as a TFLite file whose outputs are verified against the model's.
 
     keras-lite export MODEL [--precision int8] [--data_dir DATA] [--output FILE.tflite]
 
-MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
-information file (.json) beside it; without that file --image_size and --class_names tell what it would. DATA is where
-real images are taken from, to compare the answers on and, for int8, to quantize with: a folder with images at any
-depth, a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data of the run. An int8
-file is quantized without training, in the way that keeps the answers best on these images, and what that was is
-printed; `keras-lite quantize` can train as well, which keeps more.
+MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network of this package, with its
+information file (.json) beside it; without that file, give --image_size and --class_names. DATA has the real images
+to compare outputs on and, for int8, to quantize with: a folder with images at any depth, a folder with CIFAR's python
+files, or `shapes`; for a run folder it defaults to the data of the run. An int8 file is quantized without training, in
+the way that keeps its outputs on these images closest to the float model's; that way is printed. `keras-lite quantize`
+can also train, which keeps them closer.
 """
 
 from absl import flags
@@ -20,7 +20,7 @@ FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "The file to write. Default: MODEL_PRECISION.tflite.", flag_values=FLAGS)
 flags.DEFINE_string("data_dir", None, "Real images; for a run folder the default is the run's.", flag_values=FLAGS)
-flags.DEFINE_integer("images", 200, "Images to compare answers on, and as many to quantize with.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("images", 200, "Images to compare outputs on, and as many to quantize with.", 1, flag_values=FLAGS)
 flags.DEFINE_boolean(
     "stock_converter",
     False,
@@ -53,6 +53,6 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     )
     print(
         f"{output}: {output.stat().st_size:,} bytes; {verification} (from the converted model: largest difference "
-        f"{verification.largest_difference:.2g}, mean {verification.mean_difference:.2g}, largest answer "
-        f"{verification.largest_answer:.2g})"
+        f"{verification.largest_difference:.2g}, mean {verification.mean_difference:.2g}, largest output "
+        f"{verification.largest_output:.2g})"
     )

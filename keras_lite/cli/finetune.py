@@ -1,16 +1,17 @@
-"""Fine-tune a network on a folder of photos, and go on to a phone's files.
+"""Fine-tune a network on a folder of photos, and write files for a phone.
 
     keras-lite finetune --data_dir PHOTOS --model mobilenet_v3_large --weights imagenet [--quantize]
 
-PHOTOS has one folder of photos a class, which are divided into images to train, validate and test with (the same
-folder always in the same way, near-duplicates together); or it has train, valid and test with such folders. WEIGHTS is
-a name that the network's function knows, a file of weights, a .keras file, a run folder, or none. First a new head is
-trained, then all layers but batch normalization, at a smaller rate; with none everything is trained from the start.
+PHOTOS has a folder of photos for each class, or train, valid and test with such folders. Without splits, the photos are
+divided to train, validate and test, near-duplicates together; the same folder is always divided in the same way. The
+flag --weights takes a name that the network's function knows, a file of weights, a .keras file, a run folder, or none.
+First a new head is trained, then all layers but batch normalization, at a smaller rate; with none, all layers are
+trained from the first step.
 
-The run folder gets what a recipe's run leaves (model.keras, result.json, metrics.csv, ...), and in `evaluation` a table
-of the classes, the confusion matrix and the worst mistakes. With --quantize `quantized` gets verified .tflite files,
-and `android` the int8 one under the names that the example app in examples/android has for its assets. Killed and
-started again with the same command it goes on where it was.
+The run folder receives the files of a recipe's run (model.keras, result.json, metrics.csv, ...), and in `evaluation` a
+table of the classes, the confusion matrix and the worst mistakes. With --quantize, `quantized` receives verified
+.tflite files, and `android` the int8 one under the names of the assets of the example app in examples/android. If it
+was killed, the same command continues where it stopped.
 """
 
 import ast
@@ -86,7 +87,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
 
 
 def options_of(values: flags.FlagValues) -> FinetuneOptions:
-    """Return what a command line asks for.
+    """Return the options that a command line gives.
 
     Raises:
         InputError: If a flag's value makes no sense.

@@ -1,4 +1,4 @@
-"""Flags that tell of a model what its information file would: class names, image size, preprocessing, output."""
+"""Flags in place of a model's information file: class names, image size, preprocessing, output."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def define(values: command_line.Flags) -> None:
         flag_values=values,
     )
     flags.DEFINE_enum(
-        "output_kind", None, OUTPUTS, "What the model answers, if its last layer doesn't tell.", flag_values=values
+        "output_kind", None, OUTPUTS, "What the model's output is, if its last layer doesn't tell.", flag_values=values
     )
     flags.DEFINE_list("image_size", None, "Height,width in pixels, or one number for both.", flag_values=values)
     flags.DEFINE_list(
@@ -49,7 +49,7 @@ def define(values: command_line.Flags) -> None:
 
 
 def description(values: flags.FlagValues) -> Description:
-    """Return what the flags say of the model.
+    """Return the description of the model that the flags give.
 
     Raises:
         InputError: If a flag's value makes no sense.

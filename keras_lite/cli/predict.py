@@ -1,11 +1,11 @@
-"""Say what a trained model gives for photos.
+"""Print the predictions of a trained model for photos.
 
     keras-lite predict MODEL PHOTO [PHOTO ...] [--top 5]
 
 MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
-(.json), which `keras-lite convert` writes, beside it; PHOTO is an image file or a folder of them. Of a classifier the
-most probable classes are printed; of labels that apply each by itself those of 50% or more, or else the most probable
-ones; of a regression its values; of an embedding also the most similar of the other photos.
+(.json), which `keras-lite convert` writes, beside it; PHOTO is an image file or a folder of them. Printed are for a
+classifier the most probable classes; for a model of several labels those of 50% or more, or else the most probable
+ones; for a regression its values; for an embedding also the most similar of the other photos.
 """
 
 from absl import flags
@@ -19,7 +19,7 @@ flags.DEFINE_integer("top", 5, "Number of classes, or of similar photos, to prin
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
-    """Print what the model says of the photos, one line each."""
+    """Print the model's predictions for the photos, a line each."""
     if len(positional) < 2:
         raise InputError("Expected MODEL and at least one PHOTO (--help says more).")
     for prediction in predict_photos(positional[0], positional[1:], values.top):

@@ -4,7 +4,7 @@
     keras-lite profile --all
 
 MODEL is a saved model (.keras or .h5), the name of a network, such as carnet18, or the id of a published row, such as
-cifar100_second/ghostnet/ours. With --all comes a table of all published rows, published and exact figures side by side.
+cifar100_second/ghostnet/ours. --all prints a table of all published rows, published and exact figures side by side.
 """
 
 import keras

@@ -1,20 +1,20 @@
-"""Quantize a trained model, fine-tune it quantization-aware, and write verified int8 and float32 TFLite files.
+"""Quantize a trained model, fine-tune it, and write verified int8 and float32 TFLite files.
 
     keras-lite quantize MODEL [--data_dir DATA] [--unlabeled_dir PHOTOS] [--epochs 2]
 
-MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network that is here, with its
-information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one
-folder a class, or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run
-folder it defaults to the data of the run. First the post-training quantization is chosen that keeps the answers best
-(see `keras_lite.quantization.post_training`), which is printed; with --epochs 0 that is all.
+MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weights of a network of this package, with its
+information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one folder a class,
+or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it
+defaults to the data of the run. First the way of post-training quantization is chosen and printed that keeps the
+model's outputs best (see `keras_lite.quantization.post_training`). With --epochs 0 there is no fine-tuning after it.
 
-PHOTOS is a folder of photos without classes, at any depth: no labels are needed, as the float model's answers teach.
-Given, they train in place of DATA's training images; without --data_dir some of them are held out to measure on, and
-top-1 then means agreement with the float model.
+PHOTOS is a folder of photos without classes, at any depth. They need no labels, as the float model's outputs are the
+target. They train in place of DATA's training images. Without --data_dir some of them are held out to measure on, and
+top-1 means agreement with the float model.
 
-Into the folder `quantized` beside the model come two .tflite files, each
-with class names, preprocessing and a model card beside it, and result.json; the accuracy of all is printed as a table.
-Killed and started again with the same command it goes on after the last complete epoch.
+The folder `quantized` beside the model receives result.json and two .tflite files, each with class names, preprocessing
+and a model card beside it. The accuracy of all is printed as a table. If it was killed, the same command continues
+after the last complete epoch.
 """
 
 from absl import flags
@@ -34,7 +34,7 @@ flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1,
 flags.DEFINE_float(
     "distill",
     None,
-    f"Share of the float model's answers in the target. Default: {_DEFAULTS.distill}; of --unlabeled_dir, 1.",
+    f"Share of the float model's outputs in the target. Default: {_DEFAULTS.distill}; of --unlabeled_dir, 1.",
     0.0,
     1.0,
     flag_values=FLAGS,

@@ -91,9 +91,9 @@ def _define_extras(define: Any) -> None:
     define("enum", "augmentation_policy", off.augmentation_policy, text, enum_values=AUGMENTATION_POLICIES)
     define("float", "random_erasing", off.random_erasing, "Probability of erasing a rectangle of an image.")
     define("enum", "precision", off.precision, f"Of the computation: {', '.join(PRECISIONS)}.", enum_values=PRECISIONS)
-    define("string", "teacher", None, "Run folder or .keras file of a trained model to learn the answers of.")
-    define("float", "distillation_weight", off.distillation_weight, "Share of the teacher's answers in the loss.")
-    define("float", "temperature", off.temperature, "What logits are divided by before answers are compared.")
+    define("string", "teacher", None, "Run folder or .keras file of a trained model to learn the outputs of.")
+    define("float", "distillation_weight", off.distillation_weight, "Share of the teacher's outputs in the loss.")
+    define("float", "temperature", off.temperature, "What logits are divided by before outputs are compared.")
 
 
 def recipe_from_flags(recipes: Mapping[str, Recipe], values: flags.FlagValues) -> Recipe:

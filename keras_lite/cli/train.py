@@ -5,8 +5,8 @@
     keras-lite train ROW --help
 
 ROW is the id of a published row, such as cifar100_second/mobilenetv3_large/ours, or the name of a recipe; --list names
-the rows. Each recipe has its published values as defaults, and tells them with --help. CIFAR is downloaded by Keras;
-DATA may also be a folder of photos, one folder a class. A run that was stopped goes on with the same command.
+the rows. Each recipe has its published values as defaults; ROW --help prints them. CIFAR is downloaded by Keras;
+DATA may also be a folder of photos, one folder a class. The same command continues a run that was stopped.
 """
 
 import importlib

@@ -1,6 +1,5 @@
 """Images to train and evaluate on: photo folders, CIFAR, TFRecords, built-in shapes; augmentation and batches."""
 
-from keras_lite.data.answers import answer_kind, interpret, nearest_others
 from keras_lite.data.augmentation import Augmentation
 from keras_lite.data.auto_augment import RandAugment, TrivialAugment
 from keras_lite.data.batches import Batches
@@ -12,6 +11,7 @@ from keras_lite.data.images import read_image
 from keras_lite.data.mixing import Mix
 from keras_lite.data.model_info import ModelInfo, model_info_path, read_model_info, write_model_info
 from keras_lite.data.open_data import is_named, open_data
+from keras_lite.data.outputs import interpret, nearest_others, task_of
 from keras_lite.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from keras_lite.data.shapes import make_shapes
 from keras_lite.data.sources import ArraySource, Source, Subset, with_classes
@@ -33,7 +33,6 @@ __all__ = [
     "Source",
     "Subset",
     "TrivialAugment",
-    "answer_kind",
     "interpret",
     "is_named",
     "make_shapes",
@@ -45,6 +44,7 @@ __all__ = [
     "open_image_folder",
     "read_image",
     "read_model_info",
+    "task_of",
     "with_classes",
     "write_model_info",
 ]

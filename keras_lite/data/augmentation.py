@@ -66,7 +66,7 @@ class Augmentation:
             raise InputError(f"Expected a number from 0 to 1 for erasing, received {self.erasing!r}.")
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Change each image of a batch.
+        """Return the images of a batch, each changed at random.
 
         Args:
             images: uint8 array of shape `(count, height, width, 3)`; it stays as it is.
@@ -101,7 +101,7 @@ class Augmentation:
 
     @classmethod
     def from_dict(cls, fields: Any) -> "Augmentation":
-        """Build from what `to_dict` returned.
+        """Return the augmentation that `to_dict` described.
 
         Raises:
             InputError: If a field is unknown or has a wrong value.
@@ -128,7 +128,7 @@ def _from_named(field: str, values: Any) -> Any:
 
 
 def shift_crop(images: np.ndarray, padding: int, tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:
-    """Pad images with black on all sides; cut a part of the old size out of each, from `(tops, lefts)` on."""
+    """Return parts of images padded with black: of the old size, each from its place in `(tops, lefts)` on."""
     height, width = images.shape[1:3]
     padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
@@ -137,7 +137,7 @@ def shift_crop(images: np.ndarray, padding: int, tops: np.ndarray, lefts: np.nda
 
 
 def scale_brightness(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Multiply each uint8 image by its factor; what exceeds 255 becomes 255, fractions are cut off."""
+    """Return uint8 images, each times its factor; fractions are cut off, and what exceeds 255 becomes 255."""
     tables = np.minimum(np.arange(256) * np.asarray(factors)[:, None], 255).astype("uint8")
     scaled = np.empty_like(images)
     for table, image, result in zip(tables, images, scaled, strict=True):
@@ -146,7 +146,7 @@ def scale_brightness(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def rotate(images: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Turn each image counter-clockwise about its center; nearest pixel, black where nothing was."""
+    """Return images, each rotated counter-clockwise about its center; nearest pixel, black outside."""
     count, height, width, channels = images.shape
     # For the center of each pixel of the result the place it comes from: the opposite turn, y pointing down.
     cosine = np.cos(np.radians(degrees)).astype("float32")[:, None, None]

@@ -19,7 +19,7 @@ _LEVELS = 31
 
 @dataclasses.dataclass(frozen=True)
 class RandAugment:
-    """Several operations, drawn for each image out of 14, all of one magnitude.
+    """RandAugment: several operations of one magnitude, drawn for each image out of 14.
 
     Source: E. Cubuk et al., "RandAugment" (arXiv:1909.13719).
 
@@ -59,7 +59,7 @@ class RandAugment:
 
 @dataclasses.dataclass(frozen=True)
 class TrivialAugment:
-    """One operation of random magnitude, drawn for each image out of 14; the wide ranges of the paper.
+    """TrivialAugment (wide): one operation of random magnitude, drawn for each image out of 14.
 
     Source: S. Müller and F. Hutter, "TrivialAugment" (arXiv:2103.10158).
 

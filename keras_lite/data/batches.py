@@ -122,7 +122,7 @@ class Batches(keras.utils.PyDataset):
         return self.mix(inputs, np.eye(len(self.source.class_names), dtype="float32")[labels], rng)
 
     def on_epoch_end(self) -> None:
-        """Go on to the next epoch; Keras calls this."""
+        """Advance to the next epoch; Keras calls this."""
         self.epoch += 1
 
     def _images(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:

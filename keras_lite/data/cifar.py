@@ -30,7 +30,7 @@ def find_cifar(data_dir: str | os.PathLike) -> int | None:
 
 
 def open_cifar(data_dir: str | os.PathLike) -> dict[str, ArraySource]:
-    """Open the unpacked python version of CIFAR-10 or CIFAR-100 (with its 100 fine classes).
+    """Return the sources of the unpacked python version of CIFAR-10 or CIFAR-100 (with its 100 fine classes).
 
     Args:
         data_dir: The folder with `batches.meta` (CIFAR-10) or `meta` (CIFAR-100).

@@ -23,7 +23,7 @@ CLASS_NAMES = {name: names.split() for name, names in _NAMES.items()}
 
 
 def download_cifar(name: str) -> dict[str, ArraySource]:
-    """Open CIFAR-10 or CIFAR-100 (with its 100 fine classes), downloaded by Keras into its cache where needed.
+    """Return the sources of CIFAR-10 or CIFAR-100 (100 fine classes), downloaded by Keras if not in its cache.
 
     Args:
         name: `"cifar10"` or `"cifar100"`.

@@ -1,4 +1,4 @@
-"""Folders of photos that nobody has divided yet: CLASS/photo.jpg."""
+"""Folders of photos without splits: CLASS/photo.jpg."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ SHARE = 0.15  # of a class, to validate with; and as much again to test
 
 
 def is_class_folders(tree: PhotoTree) -> bool:
-    """Say whether a folder has photos in its subfolders, and none of these is a split with classes of its own.
+    """Return whether a folder has photos in its subfolders, and none of these is a split with classes of its own.
 
     A class may be called train: what counts is where the photos are.
     """
@@ -38,7 +38,7 @@ def open_class_folders(
     seed: int = 0,
     cache_bytes: int = CACHE_BYTES,
 ) -> dict[str, Source]:
-    """Open a folder of photos, `CLASS/photo.jpg`, and divide it: 70% to train, 15% to validate, 15% to test.
+    """Return the sources of a folder `CLASS/photo.jpg`, divided: 70% to train, 15% to validate, 15% to test.
 
     Each class is divided for itself, in an order that follows from the seed and the photos' names: the same folder
     gives the same splits to every tool, and photos that are added later move few of the others. Near-duplicates (see
@@ -49,7 +49,7 @@ def open_class_folders(
         data_dir: The folder.
         image_size: Height and width that every image is brought to, or an `ImageGeometry`.
         skip_broken: Whether to leave out, and list, broken images and classes without an image.
-        seed: What the splits are drawn from.
+        seed: Seed of the splits.
         cache_bytes: As for `open_image_folder`.
 
     Returns:
@@ -113,7 +113,7 @@ def open_class_folders(
 
 
 def _check_groups(groups: list[np.ndarray], labels: np.ndarray, folders: list[Path]) -> None:
-    """Refuse classes whose photos are near-duplicates of one another, or too few; `groups` are the labels in each."""
+    """Raise InputError for classes with too few photos that differ; `groups` are the labels of near-duplicates."""
     counts = np.bincount(labels, minlength=len(folders))
     differ = np.bincount([label for group in groups for label in np.unique(group)], minlength=len(folders))
     poor = np.flatnonzero(differ < 3)

@@ -15,7 +15,7 @@ _ATTEMPTS = 10
 
 @dataclasses.dataclass(frozen=True)
 class ImageGeometry:
-    """How a photo comes to the size of a model's input: it is scaled, and its middle is cut out.
+    """The way of a photo to the size of a model's input: it is scaled, and its center is cut out.
 
     With `keep_aspect` it is scaled until it just covers `resize`; without, each side for itself to `resize`. So
     `ImageGeometry((224, 224), (256, 256))` is ImageNet's usual "shorter side to 256, center crop of 224", and
@@ -66,19 +66,19 @@ class ImageGeometry:
 
     @property
     def kept_size(self) -> tuple[int, int]:
-        """The size in which photos of any shape can be kept in memory, see `keep`."""
+        """The size in which `keep` holds photos of any shape in memory."""
         return self.image_size if self.keep_aspect else self.resize
 
     def center(self, photo: Image.Image) -> np.ndarray:
-        """Return the middle of the scaled photo, uint8 of shape `(*image_size, 3)`."""
+        """Return the center crop of the scaled photo, uint8 of shape `(*image_size, 3)`."""
         return self.part(photo, *self._center_corner(self.scaled_size(photo)))
 
     def keep(self, photo: Image.Image) -> np.ndarray:
-        """Return what has to be kept of a photo to evaluate on it, uint8 of shape `(*kept_size, 3)`."""
+        """Return what `center_of_kept` needs of a photo, uint8 of shape `(*kept_size, 3)`."""
         return self.center(photo) if self.keep_aspect else self.scaled(photo, self.resize)
 
     def center_of_kept(self, kept: np.ndarray) -> np.ndarray:
-        """Return the middle of images `(count, *kept_size, 3)`, as `center` would give it for their photos."""
+        """Return the center crops of images `(count, *kept_size, 3)`, equal to `center` of their photos."""
         top, left = self._center_corner(self.kept_size)
         return kept[:, top : top + self.image_size[0], left : left + self.image_size[1]]
 
@@ -113,7 +113,7 @@ class ImageGeometry:
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop:
-    """For training: a random part of the photo that the geometry has scaled, instead of its middle."""
+    """Random crop for training: a random part of the scaled photo instead of its center."""
 
     def __call__(self, photo: Image.Image, geometry: ImageGeometry, rng: np.random.Generator) -> np.ndarray:
         """Return the part, uint8 of shape `(*geometry.image_size, 3)`."""
@@ -133,7 +133,7 @@ class RandomCrop:
 
 @dataclasses.dataclass(frozen=True)
 class RandomResizedCrop:
-    """For training: a part of random place, area and shape of the original photo, scaled to the image size.
+    """Random resized crop for training: a part of random place, area and shape, scaled to the image size.
 
     A part is drawn up to ten times, until it lies within the photo; else the middle is taken, as large as `ratio`
     allows.

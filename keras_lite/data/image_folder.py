@@ -18,7 +18,7 @@ _MOVE_LOOSE = "Move each image into the folder of its class"
 
 
 def is_image_folder(tree: PhotoTree) -> bool:
-    """Say whether a folder has a subfolder named like a split, or is such a folder for validation or the test."""
+    """Return whether a folder has a subfolder named like a split, or is such a folder for validation or the test."""
     return split_beside_train(tree.path) is not None or bool(find_splits(tree))
 
 
@@ -28,7 +28,7 @@ def open_image_folder(
     skip_broken: bool = False,
     cache_bytes: int = CACHE_BYTES,
 ) -> dict[str, Source]:
-    """Open a folder of photos: `train/CLASS/photo.jpg` and the like.
+    """Return the sources of a folder of photos with splits, such as `train/CLASS/photo.jpg`.
 
     A split's folder is called train or training; valid, validation, val or dev; test or testing: in any case, and with
     words such as "set" or "images" beside it (`Training`, `test_images`). Such a folder for validation or the test may
@@ -85,12 +85,12 @@ def open_unlabeled(
     class_names: list[str],
     skip_broken: bool = False,
 ) -> Source:
-    """Open a folder of photos without classes, at any depth.
+    """Return the source of a folder of photos without classes, at any depth.
 
     Args:
         folder: The folder.
         image_size: Height and width that every image is brought to, or an `ImageGeometry`.
-        class_names: What the photos could show; all get the first class as a label, which means nothing.
+        class_names: The model's classes. All photos get the first one as label, which means nothing.
         skip_broken: Whether to leave out and list broken photos instead of stopping at them.
 
     Raises:
@@ -130,7 +130,7 @@ def list_classes(tree: PhotoTree, skip_broken: bool) -> dict[str, list[Path]]:
 
 
 def tell_left_out(tree: PhotoTree, splits: Iterable[PhotoTree]) -> None:
-    """Say on the standard error output what of a folder is in no class, and which photos lie deeper, a line each."""
+    """Print on standard error which files are in no class, and which photos are in deeper folders, a line each."""
     tell_unread(tree)
     classes = [folder for split in splits for folder in split.class_folders]
     used = {path for folder in classes for path in folder.all_photos}
@@ -155,10 +155,10 @@ def _count(photos: Sized) -> str:
 
 
 def _grouping(tree: PhotoTree) -> str:
-    """Say that the classes seem to be one level deeper, if they do.
+    """Return a text that says that the classes seem to be one level deeper; empty if they don't.
 
-    So it is where all photos are deeper; where most are, in folders of the same names (2019/cat, 2020/cat); and where
-    splits are, which are not to be mixed.
+    They do where all photos are deeper; where most are, in folders of the same names (2019/cat, 2020/cat); and where
+    the deeper folders are splits, which must not be mixed.
     """
     folders = tree.class_folders
     for folder in folders:
@@ -210,7 +210,7 @@ def _agree_on_classes(
 
 
 def _hint(tree: PhotoTree) -> str:
-    """Say what to do with a folder that has no splits."""
+    """Return a text that says what to do with a folder without splits."""
     folders = tree.class_folders
     if not folders:
         return f" {_MOVE_LOOSE}." if tree.photos else tree.unread()

@@ -15,7 +15,7 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_image(path: str | os.PathLike, image_size: tuple[int, int] | ImageGeometry) -> np.ndarray:
-    """Read an image file as RGB of one size.
+    """Return the image in a file as RGB of one size.
 
     Gray, 16-bit, palette and CMYK images become 8-bit RGB; what is transparent becomes white; the EXIF orientation is
     applied. The image is then scaled (antialiased bilinear) until it just covers the wanted size, and its middle is
@@ -43,7 +43,7 @@ def read_image(path: str | os.PathLike, image_size: tuple[int, int] | ImageGeome
 
 
 def open_photo(path: str | os.PathLike) -> Image.Image:
-    """Read an image file as 8-bit RGB in its own size; see `read_image`."""
+    """Return the image in a file as 8-bit RGB in its own size; see `read_image`."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"Expected an image file at {path}, which does not exist.")
@@ -51,7 +51,7 @@ def open_photo(path: str | os.PathLike) -> Image.Image:
 
 
 def decode_photo(file: Path | BinaryIO, name: str) -> Image.Image:
-    """Read an image from an open file too; `name` is what an error calls it."""
+    """Return the image in a path or an open file; errors call it `name`."""
     content = format_of(first_bytes(file))  # whatever the file is called
     try:
         if content == HEIF:

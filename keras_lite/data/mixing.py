@@ -20,7 +20,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclasses.dataclass(frozen=True)
 class Mix:
-    """Mixes each image of a batch with another one, and their labels likewise.
+    """Mixup or CutMix: each image of a batch is mixed with another one, and so are their labels.
 
     With mixup two images are shown through each other; with cutmix a rectangle of one is pasted over the other. Where
     both are wanted, each batch gets one of them, with equal chances.
@@ -56,7 +56,7 @@ class Mix:
     def __call__(
         self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mix the images of a batch.
+        """Return the mixed images and labels of a batch.
 
         Args:
             images: float32 array of shape `(count, height, width, 3)`.
@@ -81,7 +81,7 @@ class Mix:
 
 
 def erase(images: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """Fill a random rectangle with noise in some of the images of a batch.
+    """Return the images of a batch, some with a random rectangle filled with noise.
 
     Source: Z. Zhong et al., "Random Erasing Data Augmentation" (arXiv:1708.04896), with `keras.layers.RandomErasing`:
     the rectangle has 2 to 33% of the image.

@@ -1,4 +1,4 @@
-"""The file beside every model file that says what goes in and what comes out."""
+"""The information file beside every model file: preprocessing, class names, kind of output."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ OUTPUTS = ("logits", "probabilities", "sigmoid", "regression", "embedding")
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """What a user of a model file must know to run it.
+    """Information that is needed to use a model: preprocessing, class names, kind of output.
 
     Args:
         name: The model's name.
@@ -44,7 +44,7 @@ class ModelInfo:
         if self.output not in OUTPUTS:
             raise InputError(f"Expected output to be one of {OUTPUTS}, received {self.output!r}.")
         if not names and self.output != "embedding":
-            raise InputError(f"Expected class_names for a model that answers {self.output}, received none.")
+            raise InputError(f"Expected class_names for a model with the output {self.output}, received none.")
 
     def quantized(self) -> "ModelInfo":
         """Return the information of the model's int8 file, from which a softmax at the end is left out.

@@ -1,4 +1,4 @@
-"""One door to all data sets."""
+"""Opening any data set: photo folders, CIFAR, TFRecords, built-in shapes."""
 
 import os
 from pathlib import Path
@@ -23,23 +23,23 @@ _TFDS = "tfds:"
 def open_data(
     data_dir: str | os.PathLike, image_size: tuple[int, int] | ImageGeometry, skip_broken: bool = False
 ) -> dict[str, Source]:
-    """Open a data set, whichever kind it is.
+    """Return the sources of a data set: a folder of photos, CIFAR, Stanford Dogs, TFRecords or built-in shapes.
 
     Args:
-        data_dir: A folder of photos, divided (see `open_image_folder`) or not (see `open_class_folders`), the
-            folder of CIFAR-10's or CIFAR-100's python files (see `open_cifar`) or of Stanford Dogs' archives (see
-            `open_stanford_dogs`); or a name: `"shapes"` for the built-in set (see `make_shapes`), `"cifar10"` or
+        data_dir: A folder or a name. Folders: photos with splits (see `open_image_folder`) or without them (see
+            `open_class_folders`), CIFAR-10's or CIFAR-100's python files (see `open_cifar`), Stanford Dogs' archives
+            (see `open_stanford_dogs`). Names: `"shapes"` for the built-in set (see `make_shapes`), `"cifar10"` or
             `"cifar100"` for Keras' download (see `download_cifar`), `"tfds:NAME"` or `"tfds:NAME@FOLDER"` for
             TFRecords (see `open_tensorflow_datasets`).
-        image_size: Height and width of the images in pixels, or an `ImageGeometry`, which also says how photos come
-            to that size. CIFAR's are 32x32 and stay so; the built-in set's are square.
-        skip_broken: Whether to leave out and list broken images instead of stopping at them.
+        image_size: Height and width of the images in pixels, or an `ImageGeometry`, which also says how photos are
+            scaled to that size. CIFAR's images stay at 32x32; the built-in set's are square.
+        skip_broken: Whether to leave out and list broken images. By default they are an error.
 
     Returns:
-        A source for each split; keys out of "train", "valid", "test".
+        Split -> source; the splits are some of "train", "valid" and "test".
 
     Raises:
-        InputError: If there is no data set of these kinds, or it is broken, or does not come in the wanted size.
+        InputError: If there is no such data set, it is broken, or its images can't have the wanted size.
         MissingExtraError: If TFRecords are wanted and tensorflow-datasets is not installed.
 
     Example:
@@ -75,6 +75,6 @@ def open_data(
 
 
 def is_named(data_dir: str | os.PathLike) -> bool:
-    """Say whether `data_dir` is a name that `open_data` knows, and not a folder."""
+    """Return whether `data_dir` is a name that `open_data` knows, and not a folder."""
     name = os.fspath(data_dir)
     return name == SHAPES or name in CLASS_NAMES or name.startswith(_TFDS)

@@ -53,12 +53,12 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 
 def is_passed_over(name: str) -> bool:
-    """Say whether a file or folder of this name is hidden, or left behind by a system."""
+    """Return whether a name is that of a hidden file or folder, or of one that an operating system leaves behind."""
     return name.startswith(".") or name.lower() in _PASSED_OVER
 
 
 def is_photo(path: Path) -> bool:
-    """Say whether a file is a photo that can be read. Only a file whose ending says nothing is opened."""
+    """Return whether a file is a photo that can be read. Only a file whose ending says nothing is opened."""
     kind = _KINDS.get(path.suffix.lower())
     if kind == HEIF and not can_read_heif():  # it may be a JPEG file all the same
         kind = None
@@ -106,7 +106,7 @@ def format_of(start: bytes) -> str | None:
 
 @functools.cache
 def can_read_heif() -> bool:
-    """Say whether HEIF photos can be read, and if so have Pillow read them from now on."""
+    """Return whether HEIF photos can be read, and if so have Pillow read them from now on."""
     try:
         load_heif()
     except MissingExtraError:
@@ -115,7 +115,7 @@ def can_read_heif() -> bool:
 
 
 def load_heif() -> None:
-    """Have Pillow read HEIF photos.
+    """Register the HEIF reader with Pillow.
 
     Raises:
         MissingExtraError: If what reads them is not installed.
@@ -124,7 +124,7 @@ def load_heif() -> None:
 
 
 def in_words(files: list[Path], root: Path) -> str:
-    """Say of files that are no photos how many there are of which kind, where one is and what to do, in one line."""
+    """Return a line on files that are no photos: how many of each kind, the path of one, and what to do."""
     kinds: dict[str, list[Path]] = {kind: [] for kind in _ADVICE}
     for path in files:
         kinds[_kind(path)].append(path)

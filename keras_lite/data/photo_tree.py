@@ -1,4 +1,4 @@
-"""What is in a folder of photos, at any depth."""
+"""The contents of a folder of photos, at any depth."""
 
 import dataclasses
 import functools
@@ -13,7 +13,7 @@ from keras_lite.errors import InputError, some
 
 @dataclasses.dataclass(frozen=True)
 class PhotoTree:
-    """A folder with what is in it; what is hidden or left behind by a system is passed over.
+    """A folder and its contents, without hidden files and those that operating systems leave behind.
 
     Attributes:
         path: The folder.
@@ -60,7 +60,7 @@ class PhotoTree:
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """Name of the folder."""
         return self.path.name
 
     @functools.cached_property
@@ -75,7 +75,7 @@ class PhotoTree:
 
     @property
     def class_folders(self) -> "list[PhotoTree]":
-        """Its folders that have photos, at any depth."""
+        """The folders in it that have photos, at any depth."""
         return [folder for folder in self.folders if folder.all_photos]
 
     def walk(self) -> "Iterator[PhotoTree]":
@@ -85,19 +85,19 @@ class PhotoTree:
             yield from folder.walk()
 
     def contents(self) -> str:
-        """Say what is in the folder, in a few words."""
+        """Return the names in the folder, the first few of them, as text."""
         names = sorted(
             [f"{folder.name}/" for folder in self.folders] + [path.name for path in self.photos + self.others]
         )
         return some(names) if names else "nothing"
 
     def unread(self) -> str:
-        """Say which files, at any depth, are no photos, and what to do; nothing if there are none."""
+        """Return a text on the files, at any depth, that are no photos, and what to do; empty if there are none."""
         return f" No photos that can be read: {in_words(self.all_others, self.path)}." if self.all_others else ""
 
 
 def find_photos(folder: str | os.PathLike) -> list[Path]:
-    """Return the photos in a folder, at any depth, sorted; what else lies there is said on the standard error output.
+    """Return the photos in a folder, at any depth, sorted; print other files on standard error.
 
     Raises:
         InputError: If there is no such folder, or no photo in it.
@@ -110,6 +110,6 @@ def find_photos(folder: str | os.PathLike) -> list[Path]:
 
 
 def tell_unread(tree: PhotoTree) -> None:
-    """Say on the standard error output which files of a folder are no photos, in one line."""
+    """Print on standard error, in one line, which files of a folder are no photos."""
     if tree.all_others:
         print(f"left out of {tree.path}: {in_words(tree.all_others, tree.path)}", file=sys.stderr)

@@ -21,7 +21,7 @@ _AT_ONCE = 10_000
 
 
 class PhotoSource(Source):
-    """Labeled photos, each decoded when it is asked for, or once for all.
+    """Labeled photos, each decoded when it is read, or kept in memory.
 
     Args:
         photos: What `read` takes: the files, if it is `open_photo`.
@@ -88,7 +88,7 @@ def load_photos(
     cache_bytes: int = CACHE_BYTES,
     read: Callable[[Any], Image.Image] = open_photo,
 ) -> dict[str, Source]:
-    """Decode every photo once, so that a broken one shows now and not after hours of training.
+    """Return a source for each split, after decoding every photo once, so that broken ones are found now.
 
     Args:
         photos: For each split its photos with their labels.

@@ -1,4 +1,4 @@
-"""What turns the pixels of an image into a model's input."""
+"""Preprocessing: from the pixels of an image to a model's input."""
 
 import dataclasses
 import math
@@ -16,23 +16,24 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """The size of a model's input, how a photo comes to it, and the normalization of its pixels.
+    """The preprocessing of a model: image size, scaling of photos, normalization of pixels.
 
     A pixel from 0 to 255 becomes `(pixel / 255 - mean) / std`, each channel with its own mean and std.
 
     Args:
         image_size: Height and width in pixels.
         mean: Mean of each channel (red, green, blue), of pixels scaled to [0, 1]. ImageNet's by default. A single
-            number is that of gray photos: the model takes one channel then.
+            number stands for gray images: then the model's input has one channel.
         std: Standard deviation of each channel, of pixels scaled to [0, 1]. ImageNet's by default.
         resize: Height and width that a photo is scaled to before its middle is cut out. `None`: `image_size`.
-        keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
-        interpolation: How it is scaled, see `ImageGeometry`: `"bilinear"`, `"bicubic"`, `"box"`, `"nearest"` or
+        keep_aspect: Whether to scale both sides of a photo by one factor, so that it just covers `resize`. `False`:
+            each side is scaled to that of `resize`.
+        interpolation: How photos are scaled, see `ImageGeometry`: `"bilinear"`, `"bicubic"`, `"box"`, `"nearest"` or
             `"bilinear_no_antialias"`.
 
     Raises:
-        InputError: If a size is not positive, `resize` is smaller than `image_size`, mean and std are not three
-            finite numbers each, or one each (std positive), or there is no such interpolation.
+        InputError: If a size is not positive, `resize` is smaller than `image_size`, there is no such interpolation, or
+            mean and std are not three finite numbers each or one each (std positive).
 
     Example:
 
@@ -65,27 +66,27 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """Channels of the model's input: 3, or 1 for gray."""
+        """Number of channels of the model's input: 3, or 1 for gray images."""
         return len(self.mean)
 
     def gray(self) -> "Preprocessing":
-        """Return the same for a model that takes gray photos: mean and std are the averages of the three channels'."""
+        """Return the same preprocessing for gray images, with the averages of the channels' means and deviations."""
         return dataclasses.replace(self, mean=(float(np.mean(self.mean)),), std=(float(np.mean(self.std)),))
 
     @property
     def geometry(self) -> ImageGeometry:
-        """How a photo comes to the size of the model's input."""
+        """The scaling of photos to the size of the model's input."""
         return ImageGeometry(self.image_size, self.resize, self.keep_aspect, self.interpolation)
 
     def at(self, image_size: tuple[int, int]) -> "Preprocessing":
-        """Return the same preprocessing for another image size, `resize` in proportion."""
+        """Return the same preprocessing for another image size, with `resize` in proportion."""
         image_size = check_image_size(image_size)
         sides = zip(self.resize, image_size, self.image_size, strict=True)
         resize = tuple(round(scaled * new / old) for scaled, new, old in sides)
         return dataclasses.replace(self, image_size=image_size, resize=resize)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Normalize images; make them gray before, if the model takes one channel.
+        """Return normalized images, converted to gray first if the model's input has one channel.
 
         Args:
             images: uint8 array of shape `(count, height, width, 3)`.
@@ -113,7 +114,7 @@ class Preprocessing:
         return rows.reshape(images.shape)
 
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the least and the greatest number that a pixel can become, for each channel.
+        """Return the lowest and the highest value of each channel after normalization.
 
         Example:
 
@@ -125,7 +126,7 @@ class Preprocessing:
         return ends[0, 0, 0], ends[1, 0, 0]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain lists, ready for JSON; how photos are scaled where it is not the usual way."""
+        """Return the fields as plain lists, ready for JSON; of the scaling of photos only what is not the default."""
         fields = {"image_size": list(self.image_size), "mean": list(self.mean), "std": list(self.std)}
         if self.geometry != ImageGeometry(self.image_size, interpolation=self.interpolation):
             fields |= {"resize": list(self.resize), "keep_aspect": self.keep_aspect}
@@ -135,7 +136,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, fields: Any) -> "Preprocessing":
-        """Build from what `to_dict` returned.
+        """Return the preprocessing that `to_dict` described.
 
         Raises:
             InputError: If a field is missing, unknown or has a wrong value.

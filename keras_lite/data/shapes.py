@@ -17,7 +17,7 @@ _AT_ONCE = 250
 
 
 def make_shapes(count: int, seed: int, image_size: int = 64) -> ArraySource:
-    """Draw images of ten shapes to tell apart; the same seed gives the same images.
+    """Return images of ten shapes, drawn from a seed: the same seed gives the same images.
 
     Each image has one shape of random size and place, turned a little. Shape and background have random colors and
     textures (plain, stripes, checks, blotches, gradient) from one and the same distribution, so that neither colors
@@ -25,7 +25,7 @@ def make_shapes(count: int, seed: int, image_size: int = 64) -> ArraySource:
 
     Args:
         count: Number of images; the classes have equal shares, as far as they go.
-        seed: What everything random is drawn from; not negative.
+        seed: Seed of all that is random; not negative.
         image_size: Height and width of the images in pixels.
 
     Returns:

@@ -71,7 +71,7 @@ class Source(abc.ABC):
 
 
 class ArraySource(Source):
-    """Labeled images that lie in memory.
+    """Labeled images in memory.
 
     Args:
         images: uint8 array of shape `(count, height, width, 3)`.
@@ -124,7 +124,7 @@ class Subset(Source):
 
     Args:
         source: The source.
-        indices: Which of its images, in the order they are to have.
+        indices: Indices of the images, in the order wanted.
     """
 
     def __init__(self, source: Source, indices: np.ndarray) -> None:
@@ -143,7 +143,7 @@ class Subset(Source):
 
 
 def with_classes(source: Source, class_names: list[str]) -> Source:
-    """Return the same images with their labels in the numbers of a model's classes.
+    """Return a source with labels that count in the order of a model's classes.
 
     Args:
         source: Images of some of the model's classes, in any order.

@@ -80,7 +80,7 @@ def split_beside_train(folder: Path) -> str | None:
 
 
 def may_be_split(name: str) -> bool:
-    """Say whether a name has a word in it that splits are called by."""
+    """Return whether a name contains a word that names splits."""
     words = {word.lower() for word in _WORD.findall(name)}
     return not words.isdisjoint(_MORE_WORDS.union(*_WORDS.values()))
 

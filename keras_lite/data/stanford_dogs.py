@@ -20,7 +20,7 @@ _LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 
 
 def is_stanford_dogs(data_dir: str | os.PathLike) -> bool:
-    """Say whether a folder holds the folder Images, and no other data set's layout."""
+    """Return whether a folder holds the folder Images, and no other data set's layout."""
     return (Path(data_dir) / "Images").is_dir()
 
 
@@ -30,7 +30,7 @@ def open_stanford_dogs(
     skip_broken: bool = False,
     cache_bytes: int = CACHE_BYTES,
 ) -> dict[str, Source]:
-    """Open Stanford Dogs: 12,000 training and 8,580 test photos of 120 breeds.
+    """Return the sources of Stanford Dogs: 12,000 training and 8,580 test photos of 120 breeds.
 
     Args:
         data_dir: The folder with `Images/n02085620-Chihuahua/*.jpg` and so on, and with `train_list.mat` and

@@ -39,7 +39,7 @@ def open_tensorflow_datasets(
     folder: str | os.PathLike | None = None,
     cache_bytes: int = CACHE_BYTES,
 ) -> dict[str, Source]:
-    """Open an image classification set that tensorflow-datasets has prepared as TFRecords.
+    """Return the sources of an image classification set that tensorflow-datasets prepared as TFRecords.
 
     Args:
         name: Its name there, for example `"stanford_dogs"`; with `"/CONFIG"` and `":VERSION"` where needed.

@@ -1,4 +1,4 @@
-"""Export: TFLite files that are proven to answer like their models."""
+"""Export: TFLite files whose outputs are verified against their models'."""
 
 from keras_lite.export.conversion import PRECISIONS
 from keras_lite.export.integer_model import IntegerModel

@@ -171,8 +171,8 @@ def sigmoid(source: Int8Tensor, target: Int8Range) -> Int8Tensor:
     return target.cut_off(np.rint(answers / target.step))
 
 
-def join(inputs: list[Int8Tensor], target: Int8Range, axis: int) -> Int8Tensor:
-    """Return tensors one behind the other, all brought to one range."""
+def concatenate(inputs: list[Int8Tensor], target: Int8Range, axis: int) -> Int8Tensor:
+    """Return tensors concatenated, all brought to one range."""
     return Int8Tensor(np.concatenate([requantized(tensor, target).whole for tensor in inputs], axis), target)
 
 

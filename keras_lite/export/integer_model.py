@@ -110,10 +110,10 @@ class IntegerModel:
         if kind == "QuantizeLayer":
             return lambda inputs: arithmetic.quantize(inputs[0], target)
         if kind in _HANDING_ON and target is None:
-            joined = _joined_range(first)
+            shared = _concatenated_range(first)
 
             def hand_on(inputs: list[Int8Tensor]) -> Int8Tensor:
-                source = inputs[0] if joined is None else arithmetic.requantized(inputs[0], joined)
+                source = inputs[0] if shared is None else arithmetic.requantized(inputs[0], shared)
                 return Int8Tensor(np.asarray(layer(source.whole)), source.range)
 
             return hand_on
@@ -132,7 +132,7 @@ class IntegerModel:
             "AddConstant": lambda inputs: arithmetic.add([*inputs, _constant(first)], target, lowest, highest),
             "GlobalAveragePooling2D": lambda inputs: arithmetic.mean(inputs[0], target, layer.keepdims),
             "LeakyReLU": lambda inputs: arithmetic.leaky_relu(inputs[0], target, float(layer.alpha)),
-            "Join": lambda inputs: arithmetic.join(inputs, target, layer.axis),
+            "PlainConcatenate": lambda inputs: arithmetic.concatenate(inputs, target, layer.axis),
             "MatMul": lambda inputs: arithmetic.matrix_product(inputs, target, layer.transposed),
             "Multiply": lambda inputs: arithmetic.multiply(inputs, target, lowest, highest),
             "MultiplyConstant": lambda inputs: arithmetic.multiply(
@@ -198,7 +198,7 @@ class IntegerModel:
 def _read_kernels(path: str | os.PathLike) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "kernels.npz")
-        call_worker("kernels", path, answers=target)
+        call_worker("kernels", path, outputs=target)
         with np.load(target) as found:
             numbers = range(len(found) // 3)
             return [(found[f"kernel{at}"], found[f"steps{at}"], found[f"bias{at}"]) for at in numbers]
@@ -260,16 +260,16 @@ def _range_of(wrapper: Any) -> Int8Range | None:
 def _range_ahead(wrapper: Any) -> Int8Range | None:
     """Return the range of the concatenation that a layer's answers go into, perhaps by way of others, or None."""
     user = _only_user(wrapper)
-    if type(getattr(user, "layer", None)).__name__ != "Join":
+    if type(getattr(user, "layer", None)).__name__ != "PlainConcatenate":
         return None
     return _range_of(user) or _range_ahead(user)
 
 
-def _joined_range(wrapper: Any) -> Int8Range | None:
+def _concatenated_range(wrapper: Any) -> Int8Range | None:
     """Return the range of the first concatenation among the users of a layer, or None."""
     users = [node.layer for node in wrapper._outbound_nodes]
-    joins = [user for user in users if type(getattr(user, "layer", None)).__name__ == "Join"]
-    return (_range_of(joins[0]) or _range_ahead(joins[0])) if joins else None
+    concatenations = [user for user in users if type(getattr(user, "layer", None)).__name__ == "PlainConcatenate"]
+    return (_range_of(concatenations[0]) or _range_ahead(concatenations[0])) if concatenations else None
 
 
 def _between(variables: dict[str, Any]) -> Int8Range:

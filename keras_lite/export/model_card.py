@@ -221,15 +221,15 @@ def _verification(entries: dict[str, Any]) -> str:
     elif exact is None:
         kept = format_agreement(output, figures["agreement"])
         sentences.append(
-            f"Compared with its model: {AGREEMENT[output]} {kept}; the answers' deviations from their mean correlate "
-            f"by {figures['correlation']:.4f}; the largest difference of an answer is "
-            f"{figures['largest_difference']:.2g}, the largest answer {figures['largest_answer']:.2g}."
+            f"Compared with its model: {AGREEMENT[output]} {kept}; the outputs' deviations from their mean correlate "
+            f"by {figures['correlation']:.4f}; the largest difference between two outputs is "
+            f"{figures['largest_difference']:.2g}, the largest output {figures['largest_output']:.2g}."
         )
     return "## Verification\n\n" + " ".join(sentences)
 
 
 def _exactness(exact: dict[str, Any]) -> str:
-    equal = "All answers are" if exact["equal"] == 1.0 else f"{exact['equal']:.2%} of the answers are"
+    equal = "All outputs are" if exact["equal"] == 1.0 else f"{exact['equal']:.2%} of the outputs are"
     text = f"{equal} equal to the quantized model's, computed in whole numbers"
     if exact["equal"] < 1.0:
         text += f", the others at most {steps_text(exact['steps'])} away"

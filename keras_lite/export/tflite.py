@@ -1,4 +1,4 @@
-"""Writing a model as a TFLite file that is proven to answer like it."""
+"""Writing a model as a TFLite file whose outputs are verified against the model's."""
 
 import dataclasses
 import hashlib
@@ -11,8 +11,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from keras_lite.data.answers import answer_kind
 from keras_lite.data.model_info import ModelInfo, write_model_info
+from keras_lite.data.outputs import task_of
 from keras_lite.errors import InputError, import_extra
 from keras_lite.export.conversion import PRECISIONS, convert
 from keras_lite.export.integer_model import IntegerModel
@@ -51,9 +51,9 @@ def to_tflite(
     reference: keras.Model | None = None,
     stock: bool = False,
 ) -> Verification:
-    """Write a model as a TFLite file, once the file has been shown to answer like the model.
+    """Write a model as a TFLite file, once its outputs are verified against the model's.
 
-    The converted model is run in LiteRT with XNNPACK, in another process, on `samples`, and its answers are compared
+    The converted model is run in LiteRT with XNNPACK, in another process, on `samples`, and its outputs are compared
     with those of the model. An int8 file must be equal to its quantized model to the bit, computed in whole numbers as
     XNNPACK computes (see `keras_lite.export.IntegerModel`); where the model has operators without an exact rule, or
     the processor is none of x86, within a step of the output: the card names them. How far it is from the float model
@@ -73,8 +73,8 @@ def to_tflite(
             be `"int8"`.
         calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They quantize a plain
             model for `"int8"` and `"int16"` (512 are enough).
-        samples: Real images, preprocessed, to compare the answers on. Defaults to `calibration`.
-        info: Class names and preprocessing, and what `model` answers. The range of an int8 file's input is then what
+        samples: Real images, preprocessed, to compare the outputs on. Defaults to `calibration`.
+        info: Class names and preprocessing, and what `model` outputs. The range of an int8 file's input is then what
             pixels from 0 to 255 can become; without it there is no labels file and the metadata lack all three.
         thresholds: What the file must reach. Defaults to `keras_lite.export.THRESHOLDS` of the precision.
         reference: The float model behind a quantized one, for the verdict.
@@ -177,7 +177,7 @@ def _check_arguments(
 
 
 def check_classes(model: Any, info: ModelInfo | None) -> None:
-    """Check that a Keras or tf_keras model answers a row of numbers, and that the names in `info` fit them.
+    """Check that a Keras or tf_keras model outputs a row of numbers, and that the names in `info` fit them.
 
     Raises:
         InputError: If not.
@@ -186,9 +186,9 @@ def check_classes(model: Any, info: ModelInfo | None) -> None:
         as_functional(model)
     shape = tuple(model.outputs[0].shape)
     if len(shape) != 2:
-        raise InputError(f"Expected a model with answers of shape (batch, numbers), received {shape}.")
+        raise InputError(f"Expected a model with outputs of shape (batch, numbers), received {shape}.")
     if info is not None:
-        answer_kind(info, shape[1])
+        task_of(info, shape[1])
         if isinstance(model, keras.Model) and len(model.outputs) == 1:
             check_output(model, info.output)
 
@@ -212,7 +212,7 @@ def _verify(
     received = run_in_subprocess(file, samples)
     known = None if info is None else info.output
     if is_quantized(model):
-        # What it answers is the float model's matter; one number is no choice of classes, in any case.
+        # The float model decides what its output is; but one number is never a choice between classes.
         output = known or ("regression" if received.shape[1] == 1 else "logits")
         whole = IntegerModel(model, file)
         expected = whole.predict(samples)
@@ -233,7 +233,7 @@ def _verify(
     if missed:
         raise VerificationError(
             f"{name} was not written: on {verification.images} images it differs from its model: {', '.join(missed)} "
-            f"(mean difference {verification.mean_difference:.2g}, largest answer {verification.largest_answer:.2g})."
+            f"(mean difference {verification.mean_difference:.2g}, largest output {verification.largest_output:.2g})."
         )
     return inspection, verification
 

@@ -1,4 +1,4 @@
-"""Comparing the answers of a TFLite file with those of the model it came from."""
+"""Comparing the outputs of a TFLite file with those of the model it came from."""
 
 import dataclasses
 import platform
@@ -14,7 +14,7 @@ _X86 = ("x86_64", "amd64", "i386", "i686")
 
 
 class VerificationError(InputError):
-    """A converted file does not answer like its model; the message gives the figures."""
+    """Raised if a file's outputs are not those of its model; the message gives the figures."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Thresholds:
 
     Args:
         agreement: Least agreement with the float model, or else with the model that was converted.
-        correlation: Least correlation with the answers of the model that was converted, both as deviations from their
-            mean over the images: a file that answers a constant has none.
-        difference: Largest difference of an answer, as a share of the model's largest; None for no limit.
-        steps: Of the int8 file of a quantized model: largest difference of an answer from that model's, computed in
+        correlation: Least correlation with the outputs of the model that was converted, both as deviations from their
+            mean over the images: a file that outputs a constant has none.
+        difference: Largest difference of an output, as a share of the model's largest; None for no limit.
+        steps: Of the int8 file of a quantized model: largest difference of an output from that model's, computed in
             whole numbers, in steps of the output. None: what `allowed_steps` says.
     """
 
@@ -53,10 +53,10 @@ class Exactness:
     """How an int8 file compares with its quantized model, computed in whole numbers.
 
     Args:
-        equal: Share of the answers that are equal.
+        equal: Share of the outputs that are equal.
         steps: Largest difference, in steps of the output.
         inexact: Operators without a rule that is exact to the bit, and the processor, if it is none of x86: because of
-            them a difference of one step is allowed. Empty: every answer must be equal.
+            them a difference of one step is allowed. Empty: every output must be equal.
     """
 
     equal: float
@@ -86,10 +86,10 @@ def allowed_steps(inexact: list[str]) -> int:
 
 
 def exactness(expected: np.ndarray, received: np.ndarray, step: float, operators: list[str]) -> Exactness:
-    """Return how an int8 file's answers compare with its quantized model's.
+    """Return how an int8 file's outputs compare with its quantized model's.
 
     Args:
-        expected: The quantized model's answers, computed in whole numbers.
+        expected: The quantized model's outputs, computed in whole numbers.
         received: The file's.
         step: Of the output: its scale.
         operators: Names of the operators without an exact rule (see `keras_lite.export.IntegerModel.inexact`).
@@ -102,19 +102,19 @@ def exactness(expected: np.ndarray, received: np.ndarray, step: float, operators
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """How the answers of a TFLite file differ from the model's.
+    """How the outputs of a TFLite file differ from the model's.
 
     Args:
         images: Number of images compared.
         agreement: Agreement with the float model, or else with the model that was converted, as
             `keras_lite.quantization.closeness.agreement` counts it: of classes the share of the same top-1 class.
-        correlation: Correlation of the answers' deviations from their mean over the images, with the model's that was
+        correlation: Correlation of the outputs' deviations from their mean over the images, with the model's that was
             converted, as the following.
-        largest_difference: Of one answer.
-        mean_difference: Over all answers.
-        largest_answer: Largest absolute answer of the model, to judge the differences by.
-        output: What the model answers, which tells what agreement is.
-        float_closeness: How far the answers are from the float model's; None where that was not given.
+        largest_difference: Of one output.
+        mean_difference: Over all outputs.
+        largest_output: Largest absolute output of the model, to judge the differences by.
+        output: What the model outputs, which tells what agreement is.
+        float_closeness: How far the outputs are from the float model's; None where that was not given.
         exactness: Of the int8 file of a quantized model: how it compares with that model in whole numbers.
     """
 
@@ -123,7 +123,7 @@ class Verification:
     correlation: float
     largest_difference: float
     mean_difference: float
-    largest_answer: float
+    largest_output: float
     output: str = "logits"
     float_closeness: Closeness | None = None
     exactness: Exactness | None = None
@@ -145,17 +145,17 @@ class Verification:
     def shortcomings(self, thresholds: Thresholds) -> list[str]:
         """Return one text for each threshold that is missed, with both figures.
 
-        Answers that differ by no more than the rounding of float32 miss none: those of an untrained network may vary
+        Outputs that differ by no more than the rounding of float32 miss none: those of an untrained network may vary
         so little over the images that their agreement and correlation are chance.
         """
-        if self.largest_difference <= _ROUNDING * self.largest_answer and self.float_closeness is None:
+        if self.largest_difference <= _ROUNDING * self.largest_output and self.float_closeness is None:
             return []
         missed = []
         if self.agreement < thresholds.agreement:
             missed.append(f"agreement ({AGREEMENT[self.output]}) {self.agreement:.1%} < {thresholds.agreement:.1%}")
         if self.correlation < thresholds.correlation:
             missed.append(f"correlation {self.correlation:.3f} < {thresholds.correlation}")
-        limit = None if thresholds.difference is None else thresholds.difference * self.largest_answer
+        limit = None if thresholds.difference is None else thresholds.difference * self.largest_output
         if limit is not None and not self.largest_difference <= limit:
             missed.append(f"largest difference {self.largest_difference:.2g} > {limit:.2g}")
         if self.exactness is not None:
@@ -163,30 +163,30 @@ class Verification:
             if self.exactness.steps > steps:
                 missed.append(
                     f"{steps_text(self.exactness.steps)} from the quantized model in whole numbers > {steps} "
-                    f"({self.exactness.equal:.2%} of the answers equal)"
+                    f"({self.exactness.equal:.2%} of the outputs equal)"
                 )
         return missed
 
 
 def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") -> Verification:
-    """Compare the answers of two models to the same images.
+    """Return how the outputs of two models for the same images differ.
 
     Args:
-        expected: The reference's answers, float, of shape `(count, classes)`.
+        expected: The reference's outputs, float, of shape `(count, classes)`.
         received: The other's, of the same shape.
-        output: What the model answers, as `keras_lite.data.ModelInfo.output` names it.
+        output: What the model outputs, as `keras_lite.data.ModelInfo.output` names it.
 
     Returns:
         The figures.
 
     Raises:
-        VerificationError: If the shapes differ, or an answer is not a finite number.
+        VerificationError: If the shapes differ, or an output is not a finite number.
     """
     if expected.shape != received.shape:
-        raise VerificationError(f"Expected answers of shape {expected.shape}, received {received.shape}.")
-    for name, answers in (("model", expected), ("TFLite file", received)):
-        if not np.isfinite(answers).all():
-            raise VerificationError(f"Expected finite answers, received inf or nan from the {name}.")
+        raise VerificationError(f"Expected outputs of shape {expected.shape}, received {received.shape}.")
+    for name, outputs in (("model", expected), ("TFLite file", received)):
+        if not np.isfinite(outputs).all():
+            raise VerificationError(f"Expected finite outputs, received inf or nan from the {name}.")
     expected = expected.reshape(len(expected), -1).astype("float64")
     received = received.reshape(len(received), -1).astype("float64")
     difference = np.abs(expected - received)
@@ -196,7 +196,7 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
         correlation=correlation(expected, received),
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
-        largest_answer=float(np.abs(expected).max()),
+        largest_output=float(np.abs(expected).max()),
         output=output,
     )
 

@@ -54,9 +54,9 @@ class LayerCounts:
     Attributes:
         name: The layer's name in the flattened model.
         type: Its class; `"ReLU6"` for a ReLU that ends at 6.
-        input_shape: Of its first input, without the batch.
-        output_shape: Without the batch.
-        parameters: What training adjusts, or would if the layer were not frozen.
+        input_shape: Shape of its first input, without the batch.
+        output_shape: Shape of its output, without the batch.
+        parameters: Number of trainable parameters, also if the layer is frozen.
         macs: Multiply-accumulates for one image, without bias.
         not_counted: What `macs` leaves out, in words; empty if nothing.
         has_bias: Whether it is a convolution or a dense layer with bias.
@@ -90,7 +90,7 @@ class Counts:
 
     @property
     def parameters(self) -> int:
-        """What training adjusts, frozen layers included; no statistics, such as batch normalization's."""
+        """Number of trainable parameters, also of frozen layers; without statistics, such as batch normalization's."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
@@ -135,7 +135,7 @@ class Counts:
 
 
 def count(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -> Counts:
-    """Count a model's parameters and multiply-accumulates.
+    """Return a model's parameters and multiply-accumulates, layer by layer.
 
     Args:
         model: Any functional or Sequential Keras 3 model, nested ones too.

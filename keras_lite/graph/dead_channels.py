@@ -1,4 +1,4 @@
-"""Channels that answer nothing but a constant: their scale in an int8 file would be one that XNNPACK can't run."""
+"""Channels whose output is a constant: their scale in an int8 file would be one that XNNPACK can't run."""
 
 import keras
 import numpy as np
@@ -12,10 +12,10 @@ _DEAD, _MENDED = 1e-5, 1e-4
 
 
 def mend_dead_channels(flat: keras.Model) -> list[str]:
-    """Give each dead channel one weight that is too small to change an answer, in place.
+    """Give each dead channel one weight that is too small to change an output, in place.
 
     Pruning and weight decay leave channels whose kernel, or whose factor in the batch normalization behind it, is next
-    to zero. What such a channel answers, a constant, moves into the bias or the batch normalization.
+    to zero. The output of such a channel, a constant, moves into the bias or the batch normalization.
 
     Args:
         flat: A flattened model, on any backend.

@@ -1,4 +1,4 @@
-"""Turning a model of composite layers into one of stock layers, with the same weights and answers."""
+"""Turning a model of composite layers into one of stock layers, with the same weights and outputs."""
 
 import inspect
 
@@ -11,7 +11,7 @@ from keras_lite.layers import CompositeLayer
 
 
 def flatten(model: keras.Model) -> keras.Model:
-    """Return a model of stock Keras layers that answers like `model` and shares nothing with it.
+    """Return a model of stock Keras layers with the outputs of `model`; it shares nothing with it.
 
     Composite layers and nested models are inlined; a layer inside one gets the outer name in front of its own
     (`stage1_block1_attention_squeeze`). A layer that has a stock equivalent (`to_stock`) is replaced by it. So is an

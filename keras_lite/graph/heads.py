@@ -1,4 +1,4 @@
-"""What the numbers at the end of a model mean, as far as its last layer tells."""
+"""The meaning of a model's output, as far as its last layer tells."""
 
 import math
 
@@ -13,9 +13,9 @@ _IDLE = (*NOISE, "Dropout", "SpatialDropout2D")
 
 
 def last_operation(flat: keras.Model) -> keras.Operation:
-    """Return the last layer, or operation, that changes the numbers which a model answers.
+    """Return the last layer, or operation, that changes a model's output.
 
-    Dropout and the like behind it do nothing when a model predicts; neither does what only takes axes of length 1 away.
+    Layers after it, such as dropout, do nothing when a model predicts, or only remove axes of length 1.
 
     Args:
         flat: A flattened model with one output.
@@ -44,12 +44,12 @@ def _is_idle(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
 
 
 def output_of(flat: keras.Model) -> str:
-    """Return what a model answers, as `keras_lite.data.ModelInfo.output` names it.
+    """Return the kind of a model's output, as `keras_lite.data.ModelInfo.output` names it.
 
-    A softmax over several classes gives `"probabilities"`, a sigmoid, a hard one too, `"sigmoid"`; several numbers
-    without either are `"logits"`, one is a `"regression"`, and so is a softmax of one class, which is always 1. A
-    vector of length 1 (`UnitNormalization`) is an `"embedding"`. Other embeddings can't be told from logits:
-    `ModelInfo` says so.
+    A model that ends with a softmax over several classes gives `"probabilities"`; with a sigmoid or hard sigmoid,
+    `"sigmoid"`; with `UnitNormalization`, an `"embedding"`. Without these, several numbers are `"logits"` and a single
+    one is a `"regression"`; so is a softmax of one class, which is always 1. Embeddings that are not normalized can't
+    be told from logits, so `ModelInfo` has to say it.
 
     Args:
         flat: A flattened model with one output.
@@ -82,13 +82,13 @@ def output_of(flat: keras.Model) -> str:
 
 
 def check_output(model: keras.Model, output: str) -> None:
-    """Check that a softmax or sigmoid at the end of a model is in accord with what is said of its numbers.
+    """Check that the end of a model, such as a softmax or sigmoid, does not contradict the kind of its output.
 
-    A vector to compare may end in anything, and so may values.
+    An embedding or a regression may end with any layer.
 
     Args:
         model: A functional or Sequential model with one output.
-        output: What is said, as `keras_lite.data.ModelInfo.output` names it.
+        output: The kind, as `keras_lite.data.ModelInfo.output` names it.
 
     Raises:
         InputError: If they contradict each other.

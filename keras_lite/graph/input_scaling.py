@@ -1,4 +1,4 @@
-"""Layers that scale a model's input, put where they cost nothing in int8.
+"""Folding layers that scale a model's input into others, so that they cost nothing in int8.
 
 A model that takes pixels from 0 to 255 and starts with `Rescaling` or `Normalization` multiplies and adds; so does its
 first convolution. A factor always goes into the kernel. What is added goes into the bias, if the convolution pads
@@ -21,7 +21,7 @@ _SCALING = ("Normalization", "Rescaling")
 
 
 def fold_input_scaling(flat: keras.Model) -> keras.Model:
-    """Return a model with the same answers without layers that scale the input.
+    """Return a model with the same outputs without layers that scale the input.
 
     Args:
         flat: A flattened model with one input, on any backend. It is not changed.
@@ -108,7 +108,7 @@ def _scaling_layers(flat: keras.Model) -> tuple[list[keras.layers.Layer], list[k
 
 
 def _takes(layer: keras.layers.Layer, offset: np.ndarray) -> bool:
-    """Whether a layer can scale its input itself."""
+    """Return whether a layer can scale its input itself."""
     kind = type(layer).__name__
     if kind == "Dense":
         return len(layer.input.shape) == 2

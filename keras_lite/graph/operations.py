@@ -1,4 +1,4 @@
-"""Stock layers for the operations of a functional model that are no layers: `x + y`, `x / 255`, `keras.ops.relu(x)`."""
+"""Stock layers in place of operations such as `x + y`, `x / 255` or `keras.ops.relu(x)` in a functional model."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""Models that were trained in mixed precision, as float32."""
+"""Converting models of mixed precision to float32."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import keras
 def in_float32(model: keras.Model) -> keras.Model:
     """Return a model that computes in float32, with the same weights; the model itself if it does already.
 
-    Variables of mixed precision are float32 in any case; what changes are the answers, by the rounding of 16 bits.
+    Variables of mixed precision are float32 in any case; what changes are the outputs, by the rounding of 16 bits.
     TFLite files are made from, and compared with, the float32 model.
 
     Args:

@@ -1,4 +1,4 @@
-"""ReLU in all its forms as the few that have an int8 operator."""
+"""Rewriting ReLU in all its forms to the few forms that have an int8 operator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ _WITH_ACTIVATION = (*WEIGHTED, "SeparableConv2D")
 
 
 def plain_rectifiers(flat: keras.Model) -> keras.Model:
-    """Return a model with the same answers whose rectifiers are `ReLU`, `ReLU(max_value)` and `LeakyReLU`.
+    """Return a model with the same outputs whose rectifiers are `ReLU`, `ReLU(max_value)` and `LeakyReLU`.
 
     - `ReLU(negative_slope=a)` and the activation `leaky_relu`, inside a layer too, become `LeakyReLU`; so does
       max(x, a x), written out. `LeakyReLU(0)` is a `ReLU`.
@@ -39,8 +39,8 @@ def plain_rectifiers(flat: keras.Model) -> keras.Model:
     >>> type(model.layers[-1]).__name__
     'LeakyReLU'
     """
-    joined = _capped_before_joining(flat)
-    if not joined and not any(_may_change(layer) for layer in flat.layers):
+    before_concatenation = _capped_before_concatenation(flat)
+    if not before_concatenation and not any(_may_change(layer) for layer in flat.layers):
         return flat
     inside = {layer.name for layer in flat.layers if type(layer).__name__ in _WITH_ACTIVATION and _is_leaky(layer)}
     # One layer in the place of one that is called several times.
@@ -54,7 +54,7 @@ def plain_rectifiers(flat: keras.Model) -> keras.Model:
     def call(layer, *args, **kwargs):
         if layer.name in inside:
             return _chain(made, _leaky(f"{layer.name}_{_LEAKY}", _SLOPE, layer))(layer(*args, **kwargs))
-        inputs, steps = (args[0], _by_relu6(layer)) if layer.name in joined else _steps(layer, args[0])
+        inputs, steps = (args[0], _by_relu6(layer)) if layer.name in before_concatenation else _steps(layer, args[0])
         return _chain(made, *steps)(inputs) if steps else layer(*args, **kwargs)
 
     return clone(flat, call, copy)
@@ -67,7 +67,7 @@ def _may_change(layer: keras.layers.Layer) -> bool:
     return kind == "Maximum" or _is_leaky(layer)
 
 
-def _capped_before_joining(flat: keras.Model) -> set[str]:
+def _capped_before_concatenation(flat: keras.Model) -> set[str]:
     """Return the names of ReLUs with a highest value, but of ReLU6, that only a concatenation takes."""
     view = View(flat)
     return {

@@ -1,4 +1,4 @@
-"""What can't be carried to a file for the phone: why, and what to write instead."""
+"""Layers that can't be converted to TFLite: why, and what to use instead."""
 
 _NO_COUNTERPART = "it has no counterpart in tf_keras; write it with layers of keras.layers for images"
 _ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"

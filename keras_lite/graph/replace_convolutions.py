@@ -17,12 +17,12 @@ REPLACEMENTS = ("bsconv_u", "bsconv_s")
 
 @dataclasses.dataclass(frozen=True)
 class ReplacementReport:
-    """What a replacement did; printing it gives a table.
+    """The result of a replacement; printing it gives a table.
 
     Attributes:
         replaced: Names of the layers that were replaced; they are the new layers' names too.
         before: The `keras_lite.graph.Counts` of the model as it was.
-        after: The one of the new model.
+        after: The counts of the new model.
     """
 
     replaced: tuple[str, ...]
@@ -47,11 +47,11 @@ def replace_convolutions(
     input_shape: tuple[int, int, int] | None = None,
     **options,
 ) -> tuple[keras.Model, ReplacementReport]:
-    """Replace a model's square, ungrouped convolutions by blueprint separable ones.
+    """Return a model with blueprint separable convolutions in place of its square, ungrouped convolutions.
 
     The new layers have the old ones' names, filters, strides, padding, dilation and bias, and start from PyTorch's
     default initialization; an activation inside an old layer becomes a layer behind the new one. All other layers keep
-    their weights. Composite layers and nested models are flattened first. The model that is given stays as it is.
+    their weights. Composite layers and nested models are flattened first. The given model is not changed.
 
     Source: Haase and Amthor, "Rethinking Depthwise Separable Convolutions", CVPR 2020 (arXiv:2003.13549).
 

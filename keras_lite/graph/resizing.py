@@ -15,7 +15,7 @@ _INTERPOLATIONS = {"bilinear": "bilinear_no_antialias", "nearest": "nearest"}
 
 @dataclasses.dataclass(frozen=True)
 class Resized:
-    """How a model resizes its input.
+    """The resizing at a model's input.
 
     Args:
         image_size: Height and width that it resizes to.

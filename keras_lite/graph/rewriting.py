@@ -28,7 +28,7 @@ _MERGING = ("Add", "Multiply")
 
 
 def rewrite(flat: keras.Model) -> keras.Model:
-    """Return a model with the same answers, in layers that have an int8 operator.
+    """Return a model with the same outputs, in layers that have an int8 operator.
 
     Args:
         flat: A flattened model with one input and one output, on any backend. It is not changed.
@@ -74,7 +74,7 @@ def rewrite(flat: keras.Model) -> keras.Model:
 
 
 def in_pairs(flat: keras.Model) -> keras.Model:
-    """Return a model with the same answers in which each Add and Multiply takes two tensors.
+    """Return a model with the same outputs in which each Add and Multiply takes two tensors.
 
     Of many tensors those side by side are merged first, then what came of them: in int8 each merging rounds, and this
     way the most that a tensor goes through are as few as can be. The last merging keeps the layer's name, the others
@@ -182,7 +182,7 @@ def _both_ways(pair: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _is_shifted(tensor: Any) -> bool:
-    """Whether a tensor is relu6(x + 3)."""
+    """Return whether a tensor is relu6(x + 3)."""
     maker = producer(tensor)
     cut_off = _activation_of(maker) == "relu6" or (
         type(maker).__name__ == "ReLU" and (maker.max_value, maker.negative_slope, maker.threshold) == (6.0, 0.0, 0.0)

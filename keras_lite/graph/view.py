@@ -1,4 +1,4 @@
-"""A functional model call by call: what makes each tensor, what takes it, and which kind of layer that is."""
+"""A functional model as a graph of calls: the producer and the consumers of each tensor."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -33,9 +33,9 @@ class Call(NamedTuple):
     """One use of a layer in a functional model.
 
     Attributes:
-        operation: The layer, or the operation that is none.
-        inputs: The tensors that it takes.
-        outputs: The tensors that it gives.
+        operation: The layer, or an operation that is no layer.
+        inputs: Its input tensors.
+        outputs: Its output tensors.
     """
 
     operation: keras.Operation
@@ -55,9 +55,9 @@ def walk(model: keras.Model) -> Iterator[Call]:
     Example:
 
     >>> inputs = keras.Input((4,))
-    >>> model = keras.Model(inputs, keras.layers.Dense(2, name="answer")(inputs))
+    >>> model = keras.Model(inputs, keras.layers.Dense(2, name="output")(inputs))
     >>> [layer.name for layer, inputs, outputs in keras_lite.graph.walk(model)]
-    ['answer']
+    ['output']
     """
     seen = {id(tensor) for tensor in model.inputs}
     pending = list(model.outputs)
@@ -83,7 +83,7 @@ def layer_calls(model: keras.Model) -> Iterator[Call]:
     """Yield what `walk` yields, of a model of layers with one output each.
 
     Raises:
-        InputError: If a call is of an operation that is no layer, or answers with several tensors.
+        InputError: If a call is of an operation that is no layer, or has several output tensors.
     """
     for call in walk(model):
         layer = call.operation
@@ -114,9 +114,9 @@ class View:
 
     >>> inputs = keras.Input((4,))
     >>> hidden = keras.layers.Dense(8, name="hidden")(inputs)
-    >>> view = View(keras.Model(inputs, keras.layers.Dense(2, name="answer")(hidden)))
+    >>> view = View(keras.Model(inputs, keras.layers.Dense(2, name="output")(hidden)))
     >>> view.producer(hidden).name, view.only_consumer(hidden).name
-    ('hidden', 'answer')
+    ('hidden', 'output')
     """
 
     def __init__(self, model: keras.Model, layers_only: bool = False):
@@ -129,15 +129,15 @@ class View:
                 self._consumers.setdefault(id(tensor), []).append(call)
 
     def producer(self, tensor: keras.KerasTensor) -> keras.Operation | None:
-        """Return what makes a tensor; None of an input of the model."""
+        """Return the layer that makes a tensor; None for an input of the model."""
         return self._producers.get(id(tensor))
 
     def consumers(self, tensor: keras.KerasTensor) -> list[Call]:
-        """Return the calls that take a tensor; twice what takes it twice."""
+        """Return the calls that take a tensor; a call that takes it twice is listed twice."""
         return self._consumers.get(id(tensor), [])
 
     def only_consumer(self, tensor: keras.KerasTensor) -> keras.Operation | None:
-        """Return what alone takes a tensor; None where that is not one layer, or the model answers the tensor too."""
+        """Return the only consumer of a tensor; None if there are several, or the tensor is an output of the model."""
         calls = self.consumers(tensor)
         return calls[0].operation if len(calls) == 1 and id(tensor) not in self._outputs else None
 
@@ -159,14 +159,14 @@ def activation_name(layer: keras.layers.Layer) -> str:
 
 
 def is_relu(layer: Any) -> bool:
-    """Whether a layer is a ReLU of any kind, one that ends at a highest value among them; None is no layer."""
+    """Return whether a layer is a ReLU of any kind, also one with a maximum such as ReLU6; False for None."""
     if type(layer).__name__ == "Activation":
         return _function_name(layer) in ("relu", "relu6")
     return type(layer).__name__ == "ReLU"
 
 
 def is_plain_relu(layer: Any) -> bool:
-    """Whether a layer is max(x, 0) and nothing else; None is no layer."""
+    """Return whether a layer is max(x, 0) and nothing else; False for None."""
     if type(layer).__name__ == "Activation":
         return _function_name(layer) == "relu"
     plain = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}

@@ -1,4 +1,4 @@
-"""One way to use a trained model, whatever file it is in."""
+"""Classifier: one way to use a trained model from any kind of file."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_lite.checkpoints import load_model
-from keras_lite.data import ModelInfo, Source, answer_kind, interpret, read_model_info
+from keras_lite.data import ModelInfo, Source, interpret, read_model_info, task_of
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import check_scaling, with_own_resizing
 from keras_lite.graph import check_output
@@ -18,7 +18,7 @@ BATCH_SIZE = 32
 
 
 class Classifier:
-    """A trained model with what belongs to it: preprocessing, class names, and what its numbers mean.
+    """A trained model with its preprocessing, its class names and the meaning of its outputs.
 
     Args:
         path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder.
@@ -26,7 +26,7 @@ class Classifier:
     Attributes:
         path: The model file.
         info: The `keras_lite.data.ModelInfo` of the model.
-        kind: What it says of an image, see `keras_lite.data.answer_kind`.
+        task: What it predicts, see `keras_lite.data.task_of`.
 
     Raises:
         InputError: If there is no such model, it has no information file or one that doesn't fit, or LiteRT can't run
@@ -45,22 +45,22 @@ class Classifier:
         self.info: ModelInfo = read_model_info(self.path)
         self._run, shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras()
         if len(shape) != 2 or shape[1] is None:
-            raise InputError(f"Expected answers of shape (batch, outputs) from {self.path}, received {shape}.")
+            raise InputError(f"Expected outputs of shape (batch, outputs) from {self.path}, received {shape}.")
         try:
-            self.kind = answer_kind(self.info, shape[1])
+            self.task = task_of(self.info, shape[1])
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return what the model says of images: probabilities, values or vectors.
+        """Return the model's predictions for images: probabilities, values or embeddings.
 
         Args:
             images: uint8 RGB images of shape `(count, height, width, 3)`, in the size of the model's preprocessing.
 
         Returns:
-            float32 array of shape `(count, outputs)`, see `keras_lite.data.interpret`. For the kind `"classes"` it has
-            a column for each class, and each row sums to 1; for `"label"` and `"labels"` each number is a probability
-            by itself; those of `"values"` and `"vector"` are the model's own.
+            float32 array of shape `(count, outputs)`, see `keras_lite.data.interpret`. For the task `"multiclass"` it
+            has a column for each class, and each row sums to 1; for `"binary"` and `"multilabel"` each number is a
+            probability by itself; for `"regression"` and `"embedding"` the outputs are unchanged.
         """
         return interpret(self._run(self.info.preprocessing(images)), self.info)
 
@@ -72,8 +72,8 @@ class Classifier:
     def _open_tflite(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
         shape = (1, *self.info.preprocessing.image_size, self.info.preprocessing.channels)
         # A file that LiteRT can't run may end the process, so its first run is in another one.
-        answers = run_in_subprocess(self.path, np.zeros(shape, "float32"))
-        return LiteRTModel(self.path, threads=os.cpu_count() or 1).predict, answers.shape
+        outputs = run_in_subprocess(self.path, np.zeros(shape, "float32"))
+        return LiteRTModel(self.path, threads=os.cpu_count() or 1).predict, outputs.shape
 
     def _open_keras(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
         model = load_model(self.path)

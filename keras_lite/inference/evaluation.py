@@ -1,4 +1,4 @@
-"""How often a model was right, and on what it was not."""
+"""Evaluation of a model: how often it is right, and where it is wrong."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_lite.data import Source, model_info_path, nearest_others, with_classes
-from keras_lite.data.answers import AnswerKind
+from keras_lite.data.outputs import Task
 from keras_lite.errors import InputError
 from keras_lite.inference.classifier import Classifier
 from keras_lite.tables import text_table
@@ -15,13 +15,13 @@ from keras_lite.tables import text_table
 
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """How a model did on one class.
+    """Recall and precision of a model for one class.
 
     Attributes:
         name: The class.
         images: Number of images of it.
         recall: Share of these that is right; `None` without images.
-        precision: Share of the answers with this class that is right; `None` without such answers.
+        precision: Share of right ones among the predictions of this class; `None` without such predictions.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ClassFigures:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How often a model was right.
+    """Accuracy of a model, and its prediction for each image.
 
     Attributes:
         images: Number of images.
@@ -42,9 +42,9 @@ class Evaluation:
         labels: For each image the number of its class.
         predicted: For each image the number of the class with the highest probability.
         confidence: For each image that probability.
-        kind: What the model answers (see `keras_lite.data.answer_kind`): `"classes"`; `"labels"`, where the most
-            probable label stands for the class; or `"vector"`: an image gets the class of the most similar other image
-            then, and `confidence` is the cosine between the two vectors.
+        task: What the model predicts (see `keras_lite.data.task_of`): `"multiclass"`; `"multilabel"`, where the most
+            probable label stands for the class; or `"embedding"`, where an image gets the class of the most similar
+            other image and `confidence` is the cosine between the two embeddings.
     """
 
     images: int
@@ -54,10 +54,10 @@ class Evaluation:
     labels: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
-    kind: AnswerKind = "classes"
+    task: Task = "multiclass"
 
     def confusion(self) -> np.ndarray:
-        """Return the number of images of each true class (row) that got each answer (column)."""
+        """Return the number of images of each true class (row) by predicted class (column)."""
         classes = len(self.class_names)
         pairs = np.bincount(self.labels * classes + self.predicted, minlength=classes**2)
         return pairs.reshape(classes, classes)
@@ -65,9 +65,9 @@ class Evaluation:
     def per_class(self) -> list[ClassFigures]:
         """Return the figures of each class."""
         counts = self.confusion()
-        right, there, answered = (values.tolist() for values in (np.diag(counts), counts.sum(1), counts.sum(0)))
+        right, there, predicted = (values.tolist() for values in (np.diag(counts), counts.sum(1), counts.sum(0)))
         return [
-            ClassFigures(name, there[n], _share(right[n], there[n]), _share(right[n], answered[n]))
+            ClassFigures(name, there[n], _share(right[n], there[n]), _share(right[n], predicted[n]))
             for n, name in enumerate(self.class_names)
         ]
 
@@ -82,20 +82,20 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def summary(evaluation: Evaluation) -> str:
-    """Return in a line how often the model was right, and what that means for its kind of answer."""
+    """Return the accuracy as a line, with what it means for the model's task."""
     meaning = {
-        "classes": "",
-        "labels": "; the most probable label counts as the class",
-        "vector": "; an image gets the class of the most similar other image, by the cosine of their vectors",
+        "multiclass": "",
+        "multilabel": "; the most probable label counts as the class",
+        "embedding": "; an image gets the class of the most similar other image, by the cosine of their vectors",
     }
     return (
         f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%} on {evaluation.images} images"
-        f"{meaning[evaluation.kind]}"
+        f"{meaning[evaluation.task]}"
     )
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
-    """Return the figures of the classes that have images, or were answered, as a table to read."""
+    """Return the figures of the classes that have images, or were predicted, as a table to read."""
     rows = [
         (row.name, str(row.images), _percent(row.recall), _percent(row.precision))
         for row in evaluation.per_class()
@@ -109,22 +109,21 @@ def _percent(share: float | None) -> str:
 
 
 def evaluate(classifier: Classifier, source: Source) -> Evaluation:
-    """Compare a model's answers with the labels of a data source.
+    """Return the accuracy of a model on the labeled images of a source.
 
-    Of a model that answers labels, each by itself, the one with the highest probability is taken for the class. Of one
-    that answers a vector, an image gets the class of the most similar other image, by the cosine between their vectors;
-    its five most similar ones are its top 5.
+    A multilabel model predicts the class of its most probable label. With an embedding, an image gets the class of the
+    most similar other image, by the cosine between their vectors; its five most similar images are its top 5.
 
     Args:
         classifier: The model.
-        source: Labeled images. Their classes must be among the model's, in any order; a model that answers vectors
-            takes any.
+        source: Labeled images. Their classes must be among the model's, in any order; with an
+            embedding they may be any.
 
     Raises:
-        InputError: If the data has classes that the model does not know, or the model answers no classes.
+        InputError: If the data has classes that the model does not know, or the model predicts no classes.
     """
     check_gives_classes(classifier)
-    if classifier.kind == "vector":
+    if classifier.task == "embedding":
         return _evaluate_vectors(classifier, source)
     try:
         labels = with_classes(source, classifier.info.class_names).labels
@@ -134,7 +133,7 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
     ranks, predicted, confidence = [], [], []
     for probabilities in classifier.predict_source(source):
         wanted = labels[len(ranks) : len(ranks) + len(probabilities)]
-        # Of equal answers, which int8 files give, the first class wins: as argmax has it.
+        # Of equal probabilities, which int8 files give, the first class wins, as with argmax.
         order = np.argsort(-probabilities, axis=1, kind="stable")
         ranks.extend(np.argmax(order == wanted[:, None], axis=1))
         predicted.extend(order[:, 0])
@@ -149,26 +148,26 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
         labels,
         np.array(predicted),
         np.array(confidence),
-        classifier.kind,
+        classifier.task,
     )
 
 
 def check_gives_classes(classifier: Classifier) -> None:
-    """Check that a model's answers can be right or wrong on images that have classes.
+    """Check that a model predicts classes.
 
     Raises:
         InputError: If not.
     """
     name = classifier.info.class_names[0] if classifier.info.class_names else ""
-    if classifier.kind == "label":
+    if classifier.task == "binary":
         raise InputError(
             f"Expected the names of both classes in {model_info_path(classifier.path)}, the second one {name!r}, whose "
-            f"probability the model answers; received {name!r} alone."
+            f"probability is the model's output; received {name!r} alone."
         )
-    if classifier.kind == "values":
+    if classifier.task == "regression":
         raise InputError(
-            f"Expected a model that answers classes, labels or an embedding, received {classifier.path}, which "
-            f"answers values ({name!r}, ...): folders of classes have none to compare them with."
+            f"Expected a model of classes, labels or an embedding, received {classifier.path}, which "
+            f"predicts values ({name!r}, ...): folders of classes have none to compare them with."
         )
 
 
@@ -191,5 +190,5 @@ def _evaluate_vectors(classifier: Classifier, source: Source) -> Evaluation:
         source.labels,
         source.labels[nearest[:, 0]],
         cosines[:, 0],
-        "vector",
+        "embedding",
     )

@@ -1,4 +1,4 @@
-"""What an evaluation leaves to look at: figures of each class, the confusion matrix, and the worst mistakes."""
+"""Files of an evaluation: figures of each class, the confusion matrix, and the worst mistakes."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def write_evaluation(evaluation: Evaluation, source: Source, folder: str | os.Pa
         evaluation: What `keras_lite.cli.evaluate.evaluate` returned.
         source: The images that it is about.
         folder: Receives `per_class.csv` (class, images, recall, precision), `confusion_matrix.png`, and
-            `worst_mistakes.png`: the wrong answers of the highest probability, as the model saw the photos.
+            `worst_mistakes.png`: the wrong predictions of the highest probability, as the model saw the photos.
 
     Returns:
         The paths of the files.
@@ -53,7 +53,7 @@ def write_evaluation(evaluation: Evaluation, source: Source, folder: str | os.Pa
 
 
 def draw_confusion_matrix(evaluation: Evaluation, path: Path) -> None:
-    """Draw how the images of each class were answered: rows are true classes, colors shares of a row."""
+    """Draw how the images of each class were classified: rows are true classes, colors shares of a row."""
     from matplotlib.figure import Figure  # without pyplot no window system is looked for
 
     counts = evaluation.confusion()
@@ -77,7 +77,7 @@ def draw_confusion_matrix(evaluation: Evaluation, path: Path) -> None:
 
 
 def draw_worst_mistakes(evaluation: Evaluation, source: Source, path: Path) -> None:
-    """Draw the images whose wrong answers have the highest probability, with both classes."""
+    """Draw the images whose wrong predictions have the highest probability, with both classes."""
     from matplotlib.figure import Figure
 
     wrong = np.flatnonzero(evaluation.predicted != evaluation.labels)
@@ -91,10 +91,10 @@ def draw_worst_mistakes(evaluation: Evaluation, source: Source, path: Path) -> N
     for axes in grid:
         axes.axis("off")
     for axes, image, index in zip(grid, source.images(worst) if len(worst) else [], worst, strict=False):
-        true, answer = names[evaluation.labels[index]], names[evaluation.predicted[index]]
+        true, predicted = names[evaluation.labels[index]], names[evaluation.predicted[index]]
         axes.imshow(image)
-        sure = f"{evaluation.confidence[index]:{'.3f' if evaluation.kind == 'vector' else '.0%'}}"
-        text = f"true: {true}\npredicted: {answer} ({sure})"
+        sure = f"{evaluation.confidence[index]:{'.3f' if evaluation.task == 'embedding' else '.0%'}}"
+        text = f"true: {true}\npredicted: {predicted} ({sure})"
         axes.set_title(text, fontsize=9, parse_math=False)
     _save(figure, path)
 

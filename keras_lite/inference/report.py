@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lite.data import ModelInfo, Source, answer_kind, interpret, with_classes
-from keras_lite.inference.samples import answers
+from keras_lite.data import ModelInfo, Source, interpret, task_of, with_classes
+from keras_lite.inference.samples import outputs_of
 from keras_lite.profiling import profile
 from keras_lite.quantization.closeness import agreement, agreement_title, format_agreement
 from keras_lite.runtime.benchmark import benchmark_files
@@ -32,10 +32,10 @@ def report(
     Args:
         model: The float Keras 3 model.
         files: Title -> TFLite file, for example `{"TFLite int8": "model_int8.tflite"}`. They must have run before.
-        source: Images that were not trained on; of a model that answers classes or labels they are of some of its
-            classes, in any order.
+        source: Images that were not trained on. For a multiclass or multilabel model they are of some of its classes,
+            in any order.
         info: Class names, preprocessing and kind of output of the model.
-        quantized: The quantization-aware model that an int8 file was made from.
+        quantized: The quantized model that an int8 file was made from.
         threads: Numbers of threads that latency is measured with, the one that counts first.
 
     Returns:
@@ -43,7 +43,7 @@ def report(
         each model and file: `title`, `top1`, `drop` (points of accuracy below `model`'s), `agreement` with `model` (see
         `keras_lite.quantization.closeness.agreement`), `agreement_fake_quantized` (the same with `quantized`), `bytes`,
         `latency_ms` (median), `latencies_ms` (for each number of threads), `partitions`, `int8_only`. `top1` and `drop`
-        are None of a model that answers neither classes nor labels. `format_report` makes a table of them.
+        are None unless the model is multiclass or multilabel. `format_report` makes a table of them.
 
     Raises:
         InputError: If the images have a class that the model doesn't know.
@@ -61,7 +61,7 @@ def report(
         predictors[FAKE_QUANTIZED] = lambda images: quantized.predict(images, verbose=0)
     predictors |= {title: LiteRTModel(path, threads_here).predict for title, path in files.items()}
     found = {
-        title: answers(predict, source, info.preprocessing, f"{title}: answers on {len(source)} images")
+        title: outputs_of(predict, source, info.preprocessing, f"{title}: outputs on {len(source)} images")
         for title, predict in predictors.items()
     }
     top1 = {title: None if labels is None else _top1(received, info, labels) for title, received in found.items()}
@@ -119,9 +119,9 @@ def format_report(figures: dict[str, Any]) -> str:
 
 
 def _labels(model: keras.Model, info: ModelInfo, source: Source) -> np.ndarray | None:
-    """Return the numbers of the model's classes that the images show, or None if it answers no classes."""
-    kind = answer_kind(info, model.outputs[0].shape[1])
-    return with_classes(source, info.class_names).labels if kind in ("classes", "labels") else None
+    """Return the numbers of the model's classes that the images show, or None if it predicts no classes."""
+    task = task_of(info, model.outputs[0].shape[1])
+    return with_classes(source, info.class_names).labels if task in ("multiclass", "multilabel") else None
 
 
 def _top1(received: np.ndarray, info: ModelInfo, labels: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Real images to calibrate and verify with, and models' answers to them."""
+"""Real images to calibrate and verify with, and models' outputs for them."""
 
 import os
 from collections.abc import Callable
@@ -45,13 +45,13 @@ def sample(source: Source, preprocessing: Preprocessing, count: int, seed: int =
     return preprocessing(source.images(_choose(len(source), count, seed)))
 
 
-def answers(
+def outputs_of(
     predict: Callable[[np.ndarray], np.ndarray], source: Source, preprocessing: Preprocessing, title: str
 ) -> np.ndarray:
-    """Return a model's answers to all images of a source, in order, of shape `(count, classes)`.
+    """Return a model's outputs for all images of a source, in order, of shape `(count, classes)`.
 
     Args:
-        predict: From preprocessed float32 images to answers.
+        predict: From preprocessed float32 images to outputs.
         source: The images.
         preprocessing: Their preprocessing.
         title: What is shown before the progress bar.

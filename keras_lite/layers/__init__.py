@@ -1,4 +1,4 @@
-"""Building blocks, each a `keras.layers.Layer` made of stock layers."""
+"""Building blocks of the networks, each a `keras.layers.Layer` made of stock layers."""
 
 from keras_lite.layers.activations import HardSwish
 from keras_lite.layers.attention_downsampling import AttentionDownsampling, StridedAttention

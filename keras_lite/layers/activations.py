@@ -1,4 +1,4 @@
-"""The activations that phones run, as stock layers or what flattening makes one of."""
+"""Activations that phones run, as stock layers or as layers that flattening replaces by stock ones."""
 
 import functools
 from collections.abc import Callable
@@ -12,12 +12,12 @@ ACTIVATIONS = ("relu", "relu6", "hard_silu")
 
 @keras.saving.register_keras_serializable("keras_lite")
 class HardSwish(keras.layers.Layer):
-    """x * relu6(x + 3) / 6: `keras.layers.Activation("hard_silu")`, trained in two passes on TensorFlow.
+    """Hard swish activation, x * relu6(x + 3) / 6, with a faster gradient on TensorFlow.
 
-    The stock layer takes four passes over the tensor and as many for its gradient. While training on TensorFlow this
-    one is compiled by XLA, alone in its network, which makes it one pass each; to that ends its gradient is written
-    out. On JAX and PyTorch, and when not training, it is the stock layer; `keras_lite.graph.flatten` turns it into that
-    everywhere.
+    Its values are those of `keras.layers.Activation("hard_silu")`, which takes four passes over the tensor and four
+    more for its gradient. When training on TensorFlow, XLA compiles this layer alone, with a gradient of its own, to
+    one pass each. On JAX and PyTorch, and when not training, it computes as the stock layer does.
+    `keras_lite.graph.flatten` replaces it by the stock layer.
 
     Source: Howard et al., "Searching for MobileNetV3", ICCV 2019 (arXiv:1905.02244).
 
@@ -34,7 +34,7 @@ class HardSwish(keras.layers.Layer):
         return keras.activations.hard_silu(inputs)
 
     def compute_output_shape(self, input_shape):
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return input_shape
 
     def get_config(self):

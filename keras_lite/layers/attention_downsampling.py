@@ -18,7 +18,7 @@ VALUE_CHANNELS = 64
 
 @keras.saving.register_keras_serializable("keras_lite")
 class StridedAttention(keras.layers.Layer):
-    """Let each second position look at all positions: softmax(q k^T / sqrt(channels) + bias) v, in several heads.
+    """Attention of every second position to all positions: softmax(q k^T / sqrt(channels) + bias) v, in several heads.
 
     Keras' own attention layers take no bias, so this one is not made of stock layers and flattening leaves it as it
     is. The bias is one trained number for each head and each distance (in rows, in columns) between a query and a key,
@@ -64,7 +64,7 @@ class StridedAttention(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        """Return each query's mean of the values, weighed by how its keys fit."""
+        """Return for each query the mean of the values, weighted by the softmax of its products with the keys."""
         queries, keys, values = (self._split_heads(x) for x in inputs)
         scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))) * queries.shape[-1] ** -0.5
         biases = ops.take(self.biases, self.distances.reshape(-1), axis=1)
@@ -99,7 +99,7 @@ def _number_distances(height: int, width: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable("keras_lite")
 class AttentionDownsampling(CompositeLayer):
-    """Halve height and width: a 3x3 convolution of stride 2 and batch norm; with attention, both added.
+    """Downsampling by a 3x3 convolution of stride 2 with batch norm, to which attention may be added.
 
     The attention has 8 heads with 16 channels a key and 64 a value. Its queries come from every second position
     and a 3x3 depthwise convolution of stride 2, both added; the values have a second, local way past the attention,

@@ -28,7 +28,7 @@ def convolution_class(convolution: str) -> type[keras.layers.Layer]:
 
 @keras.saving.register_keras_serializable("keras_lite")
 class OrthonormalRegularizer(keras.regularizers.Regularizer):
-    """Penalty for rows of a 1x1 convolution's weight that are not orthonormal: alpha * ||W W^T - I||.
+    """Regularizer that keeps the rows of a 1x1 convolution's weight orthonormal: alpha * ||W W^T - I||.
 
     W has one row an output channel and one column an input channel. The norm is Frobenius', not squared.
 

@@ -12,7 +12,7 @@ GATES = ("sigmoid", "hard_sigmoid")
 
 @keras.saving.register_keras_serializable("keras_lite")
 class ChannelAttention(CompositeLayer):
-    """Weigh each channel by a factor between 0 and 1 that is computed from all channels' means.
+    """Channel attention: each channel times a factor between 0 and 1, computed from the means of all channels.
 
     Global average pooling, a 1x1 convolution to `squeeze_filters` channels with ReLU, a 1x1 convolution back, a gate,
     and a product with the input. Both convolutions have a bias.
@@ -89,12 +89,12 @@ class ChannelAttention(CompositeLayer):
         self.scale.build([input_shape, weights_shape])
 
     def call(self, inputs):
-        """Return the inputs with each channel weighed."""
+        """Return the inputs, each channel times its factor."""
         weights = self.relu(self.squeeze(self.pool(inputs)))
         return self.scale([inputs, self.gate(self.excite(weights))])
 
     def compute_output_shape(self, input_shape):
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return input_shape
 
     def get_config(self):

@@ -8,7 +8,7 @@ from keras_lite.layers.composite import CompositeLayer
 
 @keras.saving.register_keras_serializable("keras_lite")
 class ChannelShuffle(CompositeLayer):
-    """Take the channels of all groups in turn: (a1 a2 a3 b1 b2 b3) becomes (a1 b1 a2 b2 a3 b3).
+    """Channel shuffle: takes the channels of all groups in turn, so (a1 a2 a3 b1 b2 b3) becomes (a1 b1 a2 b2 a3 b3).
 
     Two reshapes around a permutation. Height and width are merged in between, so that phones see tensors of four
     dimensions only; hence both must be known.
@@ -57,7 +57,7 @@ class ChannelShuffle(CompositeLayer):
         return self._apply(self.sublayers, inputs)
 
     def compute_output_shape(self, input_shape):
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return input_shape
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""Taking some of the channels."""
+"""A slice of the channels, in layers that phones run."""
 
 import keras
 
@@ -9,10 +9,10 @@ from keras_lite.layers.composite import CompositeLayer
 
 @keras.saving.register_keras_serializable("keras_lite")
 class ChannelSlice(CompositeLayer):
-    """Take `filters` channels from `start` on.
+    """Slice of the channels: `filters` of them, from `start` on.
 
-    Keras has no layer that slices channels, but one that crops height and width; between two reshapes, which cost
-    nothing, it does the same.
+    Keras has no layer that slices channels. So two reshapes, which cost nothing, are put around the layer that crops
+    height and width.
 
     Args:
         start: First channel taken, from 0.

@@ -13,7 +13,7 @@ from keras_lite.layers.composite import CompositeLayer, is_tensorflow
 
 @keras.saving.register_keras_serializable("keras_lite")
 class ChannelSplit(CompositeLayer):
-    """Divide the channels into two halves.
+    """Split of the channels into two halves.
 
     Two `ChannelSlice` layers. On TensorFlow one operation, whose gradient takes a quarter of the time of theirs.
 
@@ -55,7 +55,7 @@ class ChannelSplit(CompositeLayer):
 
 @keras.saving.register_keras_serializable("keras_lite")
 class ChannelInterleave(CompositeLayer):
-    """Put two tensors together, taking their channels in turn: (a1 a2 a3), (b1 b2 b3) becomes (a1 b1 a2 b2 a3 b3).
+    """Interleaved channels of two tensors: (a1 a2 a3) and (b1 b2 b3) become (a1 b1 a2 b2 a3 b3).
 
     A concatenation and a `ChannelShuffle` of two groups. On TensorFlow, in float32, both are one pass over the
     tensors: pairs of floats have the layout of complex numbers.
@@ -86,7 +86,7 @@ class ChannelInterleave(CompositeLayer):
         self._build_in_sequence(self.sublayers, input_shape)
 
     def call(self, inputs):
-        """Return all channels in turn."""
+        """Return the interleaved channels."""
         if is_tensorflow(inputs) and self.compute_dtype == "float32":
             return _tensorflow_interleave()(*inputs)
         return self._apply(self.sublayers, inputs)

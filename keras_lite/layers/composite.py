@@ -4,18 +4,18 @@ import keras
 
 
 class CompositeLayer(keras.layers.Layer):
-    """A layer whose `call` does nothing but call stock sublayers, each with a fixed name.
+    """Base of layers whose `call` does nothing but call stock sublayers, each with a fixed name.
 
-    `keras_lite.graph.flatten` inlines such a layer: it calls `call` on symbolic tensors, which leaves the sublayers
-    alone in the graph. Hence the one rule for a subclass: no raw operators between tensors, `keras.layers.Add` and
-    the like instead. Only where `is_tensorflow` says so may it compute the same in a faster way.
+    `keras_lite.graph.flatten` inlines such a layer: it calls `call` on symbolic tensors, so that only the sublayers are
+    left in the graph. A subclass must therefore use layers such as `keras.layers.Add` instead of operators between
+    tensors. Only if `is_tensorflow(inputs)` may it compute the same in a faster way.
 
     Subclasses create their sublayers in `build` with `self._add(...)`.
 
     Attributes:
         sublayers: The sublayers, in the order in which they were created.
-        stock: Set before the layer is built, it gives sublayers that are Keras' own wherever there is an equivalent
-            (`to_stock`), as flattening wants them.
+        stock: If set to `True` before the layer is built, sublayers are Keras' own wherever there is an equivalent
+            (`to_stock`). Flattening sets it.
     """
 
     def __init__(self, **kwargs):
@@ -53,5 +53,5 @@ class CompositeLayer(keras.layers.Layer):
 
 
 def is_tensorflow(inputs) -> bool:
-    """Whether inputs of a layer are TensorFlow's tensors, not symbols of a Keras model that is being made."""
+    """Return whether a layer's inputs are TensorFlow tensors, and not symbolic tensors of Keras."""
     return keras.backend.backend() == "tensorflow" and not any(map(keras.backend.is_keras_tensor, inputs))

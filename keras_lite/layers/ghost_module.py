@@ -16,7 +16,7 @@ from keras_lite.layers.initializers import pytorch_uniform
 
 @keras.saving.register_keras_serializable("keras_lite")
 class GhostModule(CompositeLayer):
-    """Compute half of the channels with a 1x1 convolution and the other half from those, depthwise.
+    """Ghost module: half of the channels from a 1x1 convolution, the other half from these by a depthwise convolution.
 
     1x1 convolution, batch norm, ReLU; of that a 3x3 depthwise convolution, batch norm, ReLU; both concatenated. For an
     odd number of filters the last channel is cut off. No bias, PyTorch's default initialization, batch norm with

@@ -14,11 +14,11 @@ from keras_lite.layers.initializers import pytorch_uniform
 
 @keras.saving.register_keras_serializable("keras_lite")
 class GroupConvBlock(CompositeLayer):
-    """Grouped convolution, batch norm, ReLU, channel attention, 1x1 convolution.
+    """Block of grouped convolution, batch norm, ReLU, channel attention and 1x1 convolution.
 
-    The grouped convolution keeps the number of channels and is not padded; both convolutions have a bias. There is no
-    shortcut, and neither batch norm nor activation behind the 1x1 convolution. Initialization is PyTorch's default,
-    batch norm has epsilon 1e-5 and momentum 0.9.
+    The grouped convolution keeps the number of channels and is not padded; both convolutions have a bias. The block
+    has no shortcut and ends with the 1x1 convolution, without batch norm or activation. Initialization is PyTorch's
+    default, batch norm has epsilon 1e-5 and momentum 0.9.
 
     Source: CARNet, whose pages speak of a 1x1 convolution "to match residual connections" and of 64 groups; the network
     behind the published figures has no residual connections and one group per input channel, and so has this block.

@@ -14,8 +14,9 @@ from keras_lite.layers.initializers import check_scheme, convolution_initializer
 
 @keras.saving.register_keras_serializable("keras_lite")
 class HybridStem(CompositeLayer):
-    """3x3 convolution A; depthwise 3x3 convolution of A beside a 3x3 max-pool of A; both joined by a 1x1 convolution.
+    """Stem of a 3x3 convolution A, two branches, and a 1x1 convolution that fuses them.
 
+    The branches, a depthwise 3x3 convolution of A and a 3x3 max-pool of A, are concatenated before the 1x1 convolution.
     Each convolution is followed by batch norm and activation and has no bias. In the pre-activation form, which
     WideResNet uses, batch norm and activation stand before the depthwise and the 1x1 convolution, A has neither, and
     the max-pool works on A directly. All padding is one pixel on each side, infinitely low for the pool.
@@ -113,7 +114,7 @@ class HybridStem(CompositeLayer):
         if self.branch_strides == 2:
             # Keras pads an even size on one side only when it strides; so the stride is a step of its own.
             self.pool.append(self._add(keras.layers.MaxPooling2D, "pool_subsample", pool_size=1, strides=2))
-        self.join = self._add(keras.layers.Concatenate, "join")
+        self.concatenate = self._add(keras.layers.Concatenate, "join")
 
         fuse = self._add(
             Conv2D,
@@ -159,15 +160,17 @@ class HybridStem(CompositeLayer):
     def _build_sublayers(self, input_shape) -> None:
         first = self._build_in_sequence(self.first, input_shape)
         branches = [self._build_in_sequence(self.depthwise, first), self._build_in_sequence(self.pool, first)]
-        self.join.build(branches)
-        fused = self._build_in_sequence(self.fuse, self.join.compute_output_shape(branches))
+        self.concatenate.build(branches)
+        fused = self._build_in_sequence(self.fuse, self.concatenate.compute_output_shape(branches))
         if self.residual:
             self.add.build([fused, first])
 
     def call(self, inputs):
         """Apply the convolution, the two branches and the 1x1 convolution."""
         first = self._apply(self.first, inputs)
-        x = self._apply(self.fuse, self.join([self._apply(self.depthwise, first), self._apply(self.pool, first)]))
+        x = self._apply(
+            self.fuse, self.concatenate([self._apply(self.depthwise, first), self._apply(self.pool, first)])
+        )
         return self.add([x, first]) if self.residual else x
 
     def compute_output_shape(self, input_shape):

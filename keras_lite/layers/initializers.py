@@ -10,7 +10,7 @@ SCHEMES = ("pytorch", "kaiming_uniform", "kaiming_normal")
 
 
 def pytorch_uniform(fan_in: int) -> keras.initializers.Initializer:
-    """PyTorch's default for convolutions and dense layers, kernel and bias alike: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+    """Return PyTorch's default for kernels and biases of convolutions and dense layers: U(+-1/sqrt(fan_in)).
 
     Keras' own fan computation is wrong for depthwise kernels (it multiplies by the channels), so the fan is an
     argument here.
@@ -26,7 +26,7 @@ def pytorch_uniform(fan_in: int) -> keras.initializers.Initializer:
 
 
 def kaiming_uniform(fan_in: int) -> keras.initializers.Initializer:
-    """Kaiming uniform for ReLU, fan-in: U(-sqrt(6/fan_in), sqrt(6/fan_in)).
+    """Return the Kaiming uniform initializer for ReLU, by fan-in: U(-sqrt(6/fan_in), sqrt(6/fan_in)).
 
     Source: He et al., "Delving Deep into Rectifiers", ICCV 2015 (arXiv:1502.01852).
 
@@ -38,7 +38,7 @@ def kaiming_uniform(fan_in: int) -> keras.initializers.Initializer:
 
 
 def kaiming_normal(fan_out: int) -> keras.initializers.Initializer:
-    """Kaiming normal for ReLU, fan-out: N(0, sqrt(2/fan_out)).
+    """Return the Kaiming normal initializer for ReLU, by fan-out: N(0, sqrt(2/fan_out)).
 
     Source: He et al., "Delving Deep into Rectifiers", ICCV 2015 (arXiv:1502.01852).
 

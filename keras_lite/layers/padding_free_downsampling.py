@@ -16,10 +16,10 @@ STEPS = ("convolution", "batch_norm", "activation")
 
 @keras.saving.register_keras_serializable("keras_lite")
 class PaddingFreeDownsampling(CompositeLayer):
-    """Halve the resolution with a convolution of stride 2, batch norm and activation, plus a max-pool of the input.
+    """Downsampling by a convolution of stride 2, batch norm and activation, plus a max-pool of the input.
 
-    A 3x3 convolution is not padded; a 5x5 one by one pixel on each side. So is the pool, but with what is infinitely
-    low. The families differ in where the pool is added, and in whether the convolution is depthwise.
+    A 3x3 convolution or pool is not padded; a 5x5 one is padded by one pixel on each side, the pool with minus
+    infinity. The families differ in where the pool is added, and in whether the convolution is depthwise.
 
     Source: the padding-free-downsampling networks.
 
@@ -146,7 +146,7 @@ class PaddingFreeDownsampling(CompositeLayer):
         return layers
 
     def call(self, inputs):
-        """Apply the convolution's steps and add the pool behind the one that is chosen."""
+        """Apply the convolution, batch norm and activation; add the pool after the chosen one."""
         x = inputs
         for step in STEPS:
             x = self._apply(self.steps[step], x)

@@ -16,7 +16,7 @@ AXES = ("height", "width")
 
 @keras.saving.register_keras_serializable("keras_lite")
 class PositionEmbedding(keras.layers.Layer):
-    """Add a trained vector of channels to each row (or column) of a map.
+    """Position embedding: a trained vector that is added to each row (or column) of a feature map.
 
     Keras has no layer that adds a trained constant, so this one is not made of stock layers and flattening leaves it
     as it is. The vectors start from N(0, 0.02).
@@ -62,7 +62,7 @@ class PositionEmbedding(keras.layers.Layer):
         return keras.ops.add(inputs, keras.ops.cast(self.embedding, inputs.dtype))
 
     def compute_output_shape(self, input_shape):
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return input_shape
 
     def get_config(self):
@@ -72,10 +72,10 @@ class PositionEmbedding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_lite")
 class PositionAwareCircularConv(CompositeLayer):
-    """Depthwise convolution along one axis with a kernel as long as the map, wrapped around its end.
+    """Depthwise convolution along one axis, circular, with a kernel as long as the feature map.
 
     With `axis="height"` and a map of K rows: y[h] = bias + sum over k of kernel[k] * x[(h + k) mod K], for each column
-    and channel. A `PositionEmbedding` comes first, since a circular convolution can't tell where it is.
+    and channel. A `PositionEmbedding` comes first, since a circular convolution does not know positions.
 
     Source: Zhang et al., "ParC-Net", ECCV 2022 (arXiv:2203.03952).
 
@@ -157,7 +157,7 @@ class PositionAwareCircularConv(CompositeLayer):
         return self.convolution(inputs)
 
     def compute_output_shape(self, input_shape):
-        """The shape does not change."""
+        """Return the shape of the inputs."""
         return input_shape
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""What a trained model gives at each precision: accuracy, agreement, size, latency."""
+"""Comparison of a model at several precisions: accuracy, agreement, size, latency."""
 
 import dataclasses
 import os
@@ -28,7 +28,7 @@ TITLES = {
     "int16": "int16 activations, int8 weights",
     "stock-int8": "int8, stock converter",
     "int8": "int8, post-training",
-    "trained": "int8, quantization-aware",
+    "trained": "int8, quantized run",
 }
 # A file that has lost its accuracy is to be shown, not refused.
 _ANY = Thresholds()
@@ -36,15 +36,16 @@ _ANY = Thresholds()
 
 @dataclasses.dataclass(frozen=True)
 class CompareOptions:
-    """What to compare.
+    """Options of `compare_precisions`.
 
     Args:
-        precisions: Names out of `TITLES`; `None`: all but int16, and `"trained"` only if there is that file.
+        precisions: Names out of `TITLES`; `None`: all but `"int16"`, with `"trained"` only if that file is given.
         trained: The int8 file for the precision `"trained"`.
         threads: Numbers of threads to measure latency with.
-        image_limit: At most so many test images.
-        calibration_images: Images that set the ranges; for `"int8"` one half of them judges.
-        seed: What the choice of images is drawn from.
+        image_limit: Maximal number of test images; `None`: all.
+        calibration_images: Number of images that set the ranges. For `"int8"` only half of them do; the other half
+            decides between ways of quantization.
+        seed: Seed of the choice of images.
     """
 
     precisions: tuple[str, ...] | None = None
@@ -61,7 +62,7 @@ def compare_model(
     output_dir: str | os.PathLike | None = None,
     options: CompareOptions | None = None,
 ) -> dict[str, Any]:
-    """Write a trained model that is in a file at several precisions, and measure all of them.
+    """Write a trained model from a file at several precisions, and measure all of them.
 
     Args:
         model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
@@ -96,8 +97,8 @@ def compare_precisions(
     Args:
         model: A trained Keras 3 model of any backend.
         info: Its class names and preprocessing.
-        data: Sources: `"train"` or `"valid"` for the ranges; `"test"`, for which validation images stand in where it
-            is missing.
+        data: Sources: `"train"` or `"valid"` for the ranges, `"test"` to measure on. Without `"test"` the validation
+            images are measured on.
         output_dir: The folder to write to: a `.tflite` file for each precision, `result.json`, `precisions.png`.
         options: What to compare. Defaults to `CompareOptions()`.
 

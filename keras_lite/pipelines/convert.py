@@ -1,4 +1,4 @@
-"""From one file of weights to another: PyTorch's and Keras', Keras 2 and 3."""
+"""Conversion of weights: from PyTorch to Keras and back, and from Keras 2 to Keras 3."""
 
 import dataclasses
 from pathlib import Path
@@ -16,7 +16,7 @@ from keras_lite.checkpoints import (
 )
 from keras_lite.checkpoints.keras_files import is_keras_model
 from keras_lite.data import ModelInfo, write_model_info
-from keras_lite.data.answers import answer_kind
+from keras_lite.data.outputs import task_of
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import fit_input, with_own_resizing
 from keras_lite.files import atomic_path
@@ -26,16 +26,16 @@ from keras_lite.pipelines.description import Description
 
 @dataclasses.dataclass(frozen=True)
 class ConvertOptions:
-    """Which file to convert, and what it is.
+    """Options of `convert_checkpoint`.
 
     Args:
         source: PyTorch weights, or a Keras model of any version.
         target: A `.keras` or `.weights.h5` file, or one of PyTorch weights (`.pt`, `.pth`, `.bin`, `.safetensors`).
-        model: The network that PyTorch weights are of, or the id of a published row; `None`: found by itself.
+        model: The network of the PyTorch weights, or the id of a published row; `None`: recognized by itself.
         options: Arguments of the network's function.
-        entry: Which state dict of several in the file.
+        entry: Name of the state dict, if the file has several.
         load_classifier: Whether to take the classifier too.
-        description: What the model's information file shall say; an empty one: none is written.
+        description: The contents of the information file; if empty, none is written.
     """
 
     source: str
@@ -67,7 +67,7 @@ class Converted:
 
 
 def convert_checkpoint(options: ConvertOptions) -> Converted:
-    """Write the weights of one file as another.
+    """Write the weights of one file to another one, and return what was written.
 
     Raises:
         InputError: If the file can't be read, is of another network, or the target is of no known kind.
@@ -114,7 +114,7 @@ def _open(options: ConvertOptions) -> keras.Model:
 
 
 def _checked(info: ModelInfo, model: keras.Model, source: str) -> ModelInfo:
-    """Return what is said of a model if its input and output are so."""
-    answer_kind(info, model.output_shape[-1])
+    """Return the information of a model, after checking it against the model's input and output."""
+    task_of(info, model.output_shape[-1])
     fit_input(*with_own_resizing(model, info), Path(source))
     return info

@@ -1,4 +1,4 @@
-"""What is said of a model in place of an information file: class names, image size, preprocessing, kind of output."""
+"""Descriptions of models without an information file: class names, image size, preprocessing, kind of output."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from keras_lite.graph import flatten, output_of
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What is said of a model.
+    """Description of a model in place of its information file.
 
     Args:
         class_names: Names of the classes, labels or values; of one sigmoid the label's, or both classes', the output
@@ -38,11 +38,11 @@ class Description:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is said."""
+        """Whether nothing is described."""
         return self == Description()
 
     def info(self, path: Path) -> ModelInfo | None:
-        """Return what is said as information of the model, without what only the model itself can tell.
+        """Return the description as information of the model, without what only the model itself can tell.
 
         Args:
             path: The model's file.
@@ -77,7 +77,7 @@ class Description:
         return ModelInfo(path.stem, names, preprocessing, "embedding")  # until the model is looked at
 
     def completed(self, model: keras.Model, info: ModelInfo) -> ModelInfo:
-        """Return what is said of a model, with what it says itself where that is silent.
+        """Return the description of a model, completed with what the model itself tells.
 
         That is what its numbers mean, whether it takes gray photos, and what its own scaling makes of pixels.
 

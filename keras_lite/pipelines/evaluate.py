@@ -1,4 +1,4 @@
-"""How often a trained model is right on the images of a folder."""
+"""Evaluation of a trained model on the images of a folder."""
 
 import dataclasses
 import os
@@ -14,15 +14,15 @@ from keras_lite.training import RunFolder
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions:
-    """What to evaluate, and on what.
+    """Options of `evaluate_model`.
 
     Args:
         model: A run folder or a model file with its information file beside it.
         data_dir: The data, as `keras_lite.data.open_data` takes it; `None`: that of the run.
         split: Which part of the data: `"train"`, `"valid"` or `"test"`.
         skip_broken: Whether unreadable photos are left out; else they are an error.
-        output: A JSON file for the figures, if they are wanted as one.
-        output_dir: A folder for table, confusion matrix and worst mistakes, if these are wanted.
+        output: A JSON file to write the figures to; `None`: none is written.
+        output_dir: A folder for the table, confusion matrix and worst mistakes; `None`: they are not written.
     """
 
     model: str | os.PathLike
@@ -34,7 +34,7 @@ class EvaluateOptions:
 
 
 def evaluate_model(options: EvaluateOptions) -> Evaluation:
-    """Return how often a trained model is right.
+    """Return the accuracy of a trained model, and where it was wrong.
 
     Raises:
         InputError: If there is no such model or data, or the model gives no classes.

@@ -1,4 +1,4 @@
-"""From a trained model to one verified `.tflite` file."""
+"""Export of a trained model as a verified `.tflite` file."""
 
 import dataclasses
 import os
@@ -18,18 +18,18 @@ from keras_lite.training import RunFolder
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """What to export, and how.
+    """Options of `export_model`.
 
     Args:
-        model: A run folder, a Keras model or PyTorch weights of a network that is here.
+        model: A run folder, a Keras model, or PyTorch weights of a network of `keras_lite.applications`.
         precision: One of `keras_lite.export.PRECISIONS`.
         output: The file to write; `None`: `MODEL_PRECISION.tflite`.
         data_dir: Real images; `None`: those of the run.
-        images: How many to compare outputs on, and as many to quantize with.
-        stock_converter: Whether int8 is to be as TensorFlow's own converter does it.
-        min_agreement: Least share of images with the same top-1 class; `None`: as the precision demands.
-        seed: What the choice of images is drawn from.
-        description: What the model's information file would say, where it has none.
+        images: Number of images to compare outputs on, and of those to quantize with.
+        stock_converter: Whether TensorFlow's own converter quantizes to int8.
+        min_agreement: Least share of images with the same top-1 class; `None`: that of the precision.
+        seed: Seed of the choice of images.
+        description: Class names, image size and preprocessing, for a model without an information file.
     """
 
     model: str | os.PathLike
@@ -44,10 +44,10 @@ class ExportOptions:
 
 
 def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verification]:
-    """Write a trained model as a TFLite file that is verified to answer like it.
+    """Write a trained model as a TFLite file whose outputs are verified against the model's.
 
     Args:
-        options: What to export, and how.
+        options: The options.
         verbose: 1 prints what is done.
 
     Returns:
@@ -55,7 +55,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
 
     Raises:
         InputError: If there is no such model or data, or the model can't be exported.
-        VerificationError: If the file does not answer like the model.
+        VerificationError: If the file's outputs are too far from the model's.
         MissingExtraError: If the quantization extra is not installed.
 
     Example:

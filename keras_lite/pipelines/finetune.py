@@ -1,4 +1,4 @@
-"""From photos and the weights of a network to a model, its mistakes, an int8 file and an app's assets."""
+"""Fine-tuning a network on photos, with evaluation, an int8 file and an app's assets."""
 
 import dataclasses
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from keras_lite.inference.evaluation import evaluate, format_evaluation
 from keras_lite.inference.evaluation_files import WORST_MISTAKES, write_evaluation
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
-from keras_lite.training import FineTuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
+from keras_lite.training import Finetuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
 from keras_lite.training.engine import run_settings
 from keras_lite.training.run_folder import summary
 from keras_lite.training.splits import with_validation
@@ -44,32 +44,32 @@ SET_HERE = ("input_shape", "input_tensor", "include_top", "pooling", "classes", 
 
 @dataclasses.dataclass(frozen=True)
 class FinetuneOptions:
-    """What to fine-tune, on which photos, and how.
+    """Options of `finetune_model`.
 
     Args:
         data_dir: The photos, as `keras_lite.data.open_data` takes them.
         model: A network of `keras_lite.applications.list_models()`.
-        options: Arguments of its function.
-        weights: What to start from: a name, a file of weights, a `.keras` file or a run folder; `None`: nothing.
+        options: Arguments of the network's function.
+        weights: The initial weights: a name, a file of weights, a `.keras` file or a run folder; `None`: random ones.
         output_dir: The run folder; `None`: `runs/finetune-PHOTOS-MODEL`.
-        image_size: Height and width in pixels; `None`: those of the weights if they tell, else 224.
-        mean: Channel means of pixels from 0 to 1; `None`: those of the weights if they tell, else ImageNet's.
-        std: Standard deviations, likewise.
-        interpolation: How photos are scaled; `None`: as the weights' were if they tell, else `"bilinear"`.
+        image_size: Height and width in pixels; `None`: those of the weights if known, else 224.
+        mean: Channel means of pixels scaled to [0, 1]; `None`: those of the weights if known, else ImageNet's.
+        std: Channel standard deviations of pixels scaled to [0, 1]; `None`: as for `mean`.
+        interpolation: How photos are scaled; `None`: as for the weights if known, else `"bilinear"`.
         epochs_head: Epochs of the new head alone; `None`: 5, and without weights 0.
         epochs: Epochs of all layers, after those of the head.
-        learning_rate_head: Of the head alone.
-        learning_rate: Of all layers, falling to 0.
+        learning_rate_head: Learning rate of the head alone.
+        learning_rate: Initial learning rate of all layers; it falls to 0.
         batch_size: Photos in a training step.
-        patience: Epochs without a better validation accuracy, after which it ends; 0: never.
-        class_weights: Whether rare classes count as much as others.
+        patience: Epochs without a better validation accuracy after which training ends; 0: it never ends early.
+        class_weights: Whether rare classes count as much as others in the loss.
         train_batch_norm: Whether batch normalization is trained too.
         flip: Whether photos are mirrored at random.
-        seed: Initial weights, order, augmentation and dropout.
+        seed: Seed of initial weights, order, augmentation and dropout.
         skip_broken: Whether unreadable photos are left out; else they are an error.
         quantize: Whether to go on to an int8 file and an app's assets.
         quantize_epochs: Passes over the photos for the int8 file.
-        max_minutes: Minutes after which it stops; called again, it goes on.
+        max_minutes: Minutes after which training stops; the same call continues it.
         save_every_steps: Steps after which the state is saved within an epoch.
         workers: Threads that prepare batches.
     """
@@ -104,10 +104,10 @@ class FinetuneOptions:
 def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     """Fine-tune a network on a folder of photos, evaluate it, and quantize it if that is asked for.
 
-    Killed and called again with the same options it goes on where it was.
+    If it was killed, the same call continues where it stopped.
 
     Args:
-        options: What to fine-tune, on which photos, and how.
+        options: The options.
         verbose: 1 prints what happens, and the figures.
 
     Returns:
@@ -140,7 +140,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
         data = open_data(run.data_dir, recipe.preprocessing(run.image_size).geometry, run.skip_broken)
         data = with_validation(data, run.validation_share, run.seed)
         if result is None and options.class_weights:
-            _tell_class_weights(recipe.fine_tuning, data["train"], say)
+            _tell_class_weights(recipe.finetuning, data["train"], say)
         try:
             result = fit(recipe, data, run, folder.path)
         except SliceEnded as ended:
@@ -164,7 +164,7 @@ def _silent(text: str) -> None:
 
 
 def recipe_of(options: FinetuneOptions) -> Recipe:
-    """Return the recipe that is asked for.
+    """Return the recipe of some options.
 
     Raises:
         InputError: If there is no such network, or an option makes no sense.
@@ -199,7 +199,7 @@ def recipe_of(options: FinetuneOptions) -> Recipe:
             crop_padding=max(image_size) // 12, brightness=0.2, horizontal_flip=options.flip, rotation=15.0
         ),
         schedule=lambda rate, epochs, steps: keras.optimizers.schedules.CosineDecay(rate, epochs * steps),
-        fine_tuning=FineTuning(
+        finetuning=Finetuning(
             head_epochs=head_epochs,
             head_learning_rate=options.learning_rate_head,
             freeze_batch_norm=weights is not None and not options.train_batch_norm,
@@ -234,7 +234,7 @@ def _weights(text: str | None) -> str | None:
 
 
 def _preprocessing_of(weights: str | None, options: FinetuneOptions) -> Preprocessing:
-    """Return the preprocessing that weights were trained with, as far as it is known; options have the last word."""
+    """Return the preprocessing that weights were trained with, as far as known; options override it."""
     if weights is not None and Path(weights).suffix == ".keras" and model_info_path(weights).is_file():
         own = read_model_info(weights).preprocessing
     elif weights == "imagenet":
@@ -279,7 +279,7 @@ def _builder(
     return build
 
 
-def _tell_class_weights(tuning: FineTuning, train: Source, say: Callable[[str], None]) -> None:
+def _tell_class_weights(tuning: Finetuning, train: Source, say: Callable[[str], None]) -> None:
     weights = tuning.weights_of_classes(train.labels)
     rare, common = max(weights, key=weights.get), min(weights, key=weights.get)
     if weights[rare] > weights[common]:

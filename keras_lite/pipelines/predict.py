@@ -1,4 +1,4 @@
-"""What a trained model says of single photos."""
+"""Predictions of a trained model for single photos."""
 
 import dataclasses
 import os
@@ -17,11 +17,11 @@ _SHOWN_NUMBERS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a model says of one photo; printing it gives a line.
+    """Prediction of a model for one photo; printing it gives a line.
 
     Attributes:
         path: The photo.
-        outputs: What `Classifier.predict` returns of it.
+        outputs: What `Classifier.predict` returns for it.
         text: What that means: the most probable classes, the labels that apply, values, or the most similar photos.
     """
 
@@ -34,12 +34,12 @@ class Prediction:
 
 
 def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike], top: int = 5) -> list[Prediction]:
-    """Return what a trained model says of photos.
+    """Return the predictions of a trained model for photos.
 
     Args:
         model: A run folder or a model file with its information file beside it.
         photos: Photos, or folders of them at any depth.
-        top: Number of classes, or of similar photos, to name for one.
+        top: Number of classes, or of similar photos, to name for each photo.
 
     Raises:
         InputError: If there is no such model or photo, or a photo can't be read.
@@ -55,7 +55,7 @@ def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike]
     classifier = Classifier(model)
     geometry = classifier.info.preprocessing.geometry
     outputs = [classifier.predict(read_image(path, geometry)[None])[0] for path in paths]
-    if classifier.kind == "vector":
+    if classifier.task == "embedding":
         lines = _vector_lines(paths, np.stack(outputs), top)
     else:
         lines = [_line(classifier, output, top) for output in outputs]
@@ -64,11 +64,11 @@ def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike]
 
 def _line(classifier: Classifier, output: np.ndarray, top: int) -> str:
     names = classifier.info.class_names
-    if classifier.kind == "values":
+    if classifier.task == "regression":
         return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, output, strict=True))
     best = np.argsort(-output, kind="stable")
     applying = best[output[best] >= 0.5]
-    several = classifier.kind == "labels"
+    several = classifier.task == "multilabel"
     chosen = applying if several and len(applying) else best[:top]
     line = ", ".join(f"{names[i]} {output[i]:.1%}" for i in chosen)
     return f"no label reaches 50%; {line}" if several and not len(applying) else line

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lite.data import Augmentation, Batches, ModelInfo, Source, answer_kind, interpret, open_data, with_classes
+from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import import_extra
 from keras_lite.export.model_card import accuracy_entry, write_model_card
@@ -18,7 +18,7 @@ from keras_lite.export.trained_model import open_trained_model
 from keras_lite.files import write_json
 from keras_lite.graph import in_float32
 from keras_lite.inference.report import report
-from keras_lite.inference.samples import answers, sample
+from keras_lite.inference.samples import outputs_of, sample
 from keras_lite.quantization import post_training
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
 from keras_lite.training import RunFolder
@@ -31,18 +31,18 @@ FLOAT32, INT8 = "TFLite float32", "TFLite int8"
 
 @dataclasses.dataclass(frozen=True)
 class QuantizationOptions:
-    """How to fine-tune; the arguments of `keras_lite.quantization.finetune`, and what it is fed.
+    """Options of the quantization itself: arguments of `keras_lite.quantization.finetune`, and its images.
 
     Args:
         epochs: Passes over the training images; 0: post-training quantization only.
-        learning_rate: At the first step.
+        learning_rate: Initial learning rate.
         batch_size: Images in a step.
-        distill: Share of the float model's answers in the target, the labels having the rest.
-        freeze_batch_norm: Share of the epochs after which batch normalization's statistics stay.
+        distill: Share of the float model's outputs in the target, the labels having the rest.
+        freeze_batch_norm: Share of the epochs after which batch normalization's statistics are frozen.
         image_limit: At most so many training images; None: all.
         judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
         calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
-        seed: Order and augmentation.
+        seed: Seed of order and augmentation.
     """
 
     epochs: int = 2
@@ -58,7 +58,7 @@ class QuantizationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class QuantizeOptions:
-    """Which trained model to quantize, with which photos.
+    """Options of `quantize_model`.
 
     Args:
         model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
@@ -81,7 +81,7 @@ class QuantizeOptions:
 
 
 def quantize_model(options: QuantizeOptions) -> tuple[Path, dict[str, Any]]:
-    """Quantize a trained model that is in a file, as `quantize_run` does.
+    """Quantize a trained model from a file, as `quantize_run` does.
 
     Returns:
         The folder that was written to, and what `quantize_run` returns.
@@ -124,22 +124,21 @@ def quantize_run(
 
     Fine-tuning starts from what `keras_lite.quantization.post_training` gives, and an epoch takes the place of the
     start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
-    It runs in a process of its own, whose death is survived.
+    It runs in a process of its own, so that a crash there does not end this one.
 
     Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
-    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: killed, and
-    called again with the same arguments, it goes on there.
+    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: if it was
+    killed, the same call continues from there.
 
     Args:
         model: A trained Keras 3 model of any backend.
         info: Its class names and preprocessing.
-        data: Sources of some of the model's classes, in any order: `"train"`; `"valid"`, taken from the training images
-            where it is missing; `"test"`, for which the validation images stand in where it is missing. `"unlabeled"`
-            images, if any, train in place of `"train"`: their labels are not looked at, the float model's answers stand
-            in for them. They may come alone; then some of them are held out to measure on, and top-1 means agreement
-            with the float model.
+        data: Sources of some of the model's classes, in any order: `"train"`, `"valid"` and `"test"`. Without `"valid"`
+            some training images are held out; without `"test"` the validation images are measured on. `"unlabeled"`
+            images, if given, train in place of `"train"`, with the float model's outputs as labels. If they are given
+            alone, some of them are held out to measure on, and top-1 means agreement with the float model.
         output_dir: The folder to write to.
-        options: How to fine-tune. Defaults to `QuantizationOptions()`.
+        options: The options. Defaults to `QuantizationOptions()`.
         augmentation: Random changes to the training images.
         row: Id of the published row that the model stands for, for its card.
 
@@ -150,7 +149,7 @@ def quantize_run(
 
     Raises:
         InputError: If the model can't be quantized, the data has a class that it doesn't know, or an option is wrong.
-        VerificationError: If a file does not answer like its model.
+        VerificationError: If a file's outputs are too far from its model's.
         MissingExtraError: If the quantization extra is not installed.
 
     Example:
@@ -162,8 +161,8 @@ def quantize_run(
     """
     import_extra("tensorflow_model_optimization", "quantization")
     options = options or QuantizationOptions()
-    kind = answer_kind(info, model.outputs[0].shape[-1])
-    if kind in ("classes", "labels"):
+    task = task_of(info, model.outputs[0].shape[-1])
+    if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}
     start = time.monotonic()
     model = in_float32(model)
@@ -180,7 +179,7 @@ def quantize_run(
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
     quantized, chosen = post_training(model, calibration, preprocessing=info.preprocessing, output=info.output)
     state = folder / "finetune.npz"
-    fine_tuning = None
+    finetuning = None
     if options.epochs and held_out < _LEAST_JUDGES:
         print(
             f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
@@ -192,7 +191,7 @@ def quantize_run(
             train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
             shuffle=True, seed=options.seed, drop_remainder=True,
         )  # fmt: skip
-        fine_tuning = finetune_apart(
+        finetuning = finetune_apart(
             quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state,
             epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
             freeze_batch_norm=options.freeze_batch_norm, output=info.output,
@@ -208,7 +207,7 @@ def quantize_run(
         **figures,
         "options": dataclasses.asdict(options),
         "post_training": chosen.to_dict(),
-        "fine_tuning": None if fine_tuning is None else fine_tuning.to_dict(),
+        "finetuning": None if finetuning is None else finetuning.to_dict(),
         "verification": {title: figure.to_dict() for title, figure in verification.items()},
         "seconds": round(seconds, 1),
     }
@@ -226,8 +225,10 @@ def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: 
     if "unlabeled" not in data:
         return labeled, test
     photos = data["unlabeled"]
-    found = answers(lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's")
-    if answer_kind(info, found.shape[1]) in ("classes", "labels"):
+    found = outputs_of(
+        lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's"
+    )
+    if task_of(info, found.shape[1]) in ("multiclass", "multilabel"):
         photos.labels = interpret(found, info).argmax(1)
     if labeled:
         return labeled | {"train": photos}, test

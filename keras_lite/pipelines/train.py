@@ -10,11 +10,11 @@ from keras_lite.training.run_folder import RunFolder, summary
 
 
 def train_model(recipe: Recipe, options: Options, output_dir: str | None = None, verbose: int = 0) -> RunFolder:
-    """Train a network by a recipe, or go on with it, in all processes that take part.
+    """Train a network by a recipe, or continue its training, in all processes that take part.
 
     Args:
-        recipe: How.
-        options: Which of its networks, on which data, and what differs from the recipe.
+        recipe: The recipe.
+        options: The choice of network and data, and what differs from the recipe.
         output_dir: The run folder; `None`: named after the recipe, the network, the size and the seed, in `runs`.
         verbose: 1 prints what happens, and the figures.
 

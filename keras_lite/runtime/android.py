@@ -1,4 +1,4 @@
-"""How fast TFLite files are on an Android phone, measured by LiteRT's own program through adb."""
+"""Latency of TFLite files on an Android phone, measured by LiteRT's own program through adb."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ _MODEL = "/data/local/tmp/keras_lite_model.tflite"
 
 @dataclasses.dataclass(frozen=True)
 class PhoneLatency:
-    """The time that a file takes on a phone.
+    """Latency of a file on a phone.
 
     Args:
         path: The file.

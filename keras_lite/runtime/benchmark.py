@@ -1,4 +1,4 @@
-"""How fast and how large TFLite files are, side by side."""
+"""Benchmark of TFLite files: latency and size, side by side."""
 
 import dataclasses
 import os
@@ -23,8 +23,8 @@ class Latency:
 
     Args:
         threads: Number of threads.
-        median: Half of the runs were faster.
-        p95: 95 of 100 runs were faster.
+        median: Median of the runs.
+        p95: 95th percentile of the runs.
     """
 
     threads: int
@@ -34,13 +34,13 @@ class Latency:
 
 @dataclasses.dataclass(frozen=True)
 class FileBenchmark:
-    """What a TFLite file takes.
+    """Size and latency of a TFLite file.
 
     Args:
         path: The file.
-        size: In bytes.
-        inspection: What is inside.
-        latencies: One a number of threads.
+        size: Its size in bytes.
+        inspection: Its contents.
+        latencies: A `Latency` for each number of threads.
     """
 
     path: Path
@@ -63,9 +63,9 @@ class FileBenchmark:
 def benchmark_files(
     paths: Sequence[str | os.PathLike], threads: Sequence[int] = (1,), runs: int = 100, warm_up: int = 10
 ) -> list[FileBenchmark]:
-    """Measure TFLite files in LiteRT with XNNPACK, with a batch of 1.
+    """Return the size and latency of TFLite files in LiteRT with XNNPACK, with a batch of 1.
 
-    The files take turns, each in a process of its own, so that a change of the machine's speed meets them all.
+    The files take turns, each in a process of its own, so that changes of the machine's speed affect all of them.
 
     Args:
         paths: The files.
@@ -124,7 +124,7 @@ def format_benchmarks(benchmarks: Sequence[FileBenchmark]) -> str:
 
 
 def thread_count(text: str) -> int:
-    """Return a number of threads given on the command line.
+    """Return a number of threads from its text on the command line.
 
     Raises:
         InputError: If it is none.

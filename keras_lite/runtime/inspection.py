@@ -1,4 +1,4 @@
-"""What is inside a TFLite file: its operators, their types, and how XNNPACK takes them."""
+"""Contents of a TFLite file: operators, their types, and the parts that XNNPACK runs."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ _INT8_TYPES = {"int8", "int32"}
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What is inside a TFLite file.
+    """Contents of a TFLite file.
 
     Args:
         operators: Each operator as `{"name": ..., "inputs": [types], "outputs": [types]}`, in order.
@@ -33,7 +33,7 @@ class Inspection:
 
     @property
     def int8_only(self) -> bool:
-        """Whether every operator takes and gives int8 alone, the model's input and output included."""
+        """Whether all inputs and outputs are int8, those of every operator and of the model."""
         ends = {self.input["dtype"], self.output["dtype"]}
         outputs = {kind for operator in self.operators for kind in operator["outputs"]}
         inputs = {kind for operator in self.operators for kind in operator["inputs"]}
@@ -46,7 +46,7 @@ class Inspection:
 
 
 def inspect(path: str | os.PathLike, delegates: bool = True) -> Inspection:
-    """Return what is inside a TFLite file.
+    """Return the contents of a TFLite file.
 
     Args:
         path: The `.tflite` file.

@@ -17,7 +17,7 @@ import numpy as np
 # A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
 SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this. It leaves a
-# sum with such an input to LiteRT's own kernel, which computes in 16 bits and answers nonsense where they overflow.
+# sum with such an input to LiteRT's own kernel, which computes in 16 bits and gives wrong results where they overflow.
 LARGEST_SCALE_RATIO = 256.0
 _TURNS = 5
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -53,15 +53,15 @@ def to_float(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 
 def predict(interpreter: Any, images: Iterable[np.ndarray]) -> np.ndarray:
-    """Run a model of batch 1 on each image and return its answers as float32, of shape `(count, ...)`."""
+    """Run a model of batch 1 on each image and return its outputs as float32, of shape `(count, ...)`."""
     [source] = interpreter.get_input_details()
     [target] = interpreter.get_output_details()
-    answers = []
+    outputs = []
     for image in images:
         interpreter.set_tensor(source["index"], to_model_type(image[None], source))
         interpreter.invoke()
-        answers.append(to_float(interpreter.get_tensor(target["index"])[0], target))
-    return np.stack(answers)
+        outputs.append(to_float(interpreter.get_tensor(target["index"])[0], target))
+    return np.stack(outputs)
 
 
 def inspect(path: str) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _main() -> None:
     parser.add_argument("action", choices=("predict", "inspect", "kernels", "delegation", "measure", "measure_all"))
     parser.add_argument("model")
     parser.add_argument("--images")
-    parser.add_argument("--answers")
+    parser.add_argument("--outputs")
     parser.add_argument("--folder")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
@@ -212,7 +212,7 @@ def _main() -> None:
     if arguments.action == "inspect":
         result = inspect(arguments.model)
     elif arguments.action == "kernels":
-        np.savez(arguments.answers, **kernels(arguments.model))
+        np.savez(arguments.outputs, **kernels(arguments.model))
     elif arguments.action == "delegation":
         result = delegation(open_interpreter(arguments.model))
     elif arguments.action == "measure":
@@ -221,7 +221,7 @@ def _main() -> None:
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
     else:
         interpreter = open_interpreter(arguments.model, arguments.threads)
-        np.save(arguments.answers, predict(interpreter, np.load(arguments.images, mmap_mode="r")))
+        np.save(arguments.outputs, predict(interpreter, np.load(arguments.images, mmap_mode="r")))
     print(json.dumps(result))
 
 

@@ -1,4 +1,4 @@
-"""Where a TFLite file's time goes: every operator as a file of its own, measured in LiteRT with XNNPACK."""
+"""Times of a TFLite file's operators, each measured as a file of its own in LiteRT with XNNPACK."""
 
 import copy
 import dataclasses
@@ -15,7 +15,7 @@ _SPATIAL = {"CONV_2D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2)}  # axes of a kernel 
 
 @dataclasses.dataclass(frozen=True)
 class OperatorTimes:
-    """What all operators of one kind in a file take together.
+    """Time of all operators of one kind in a file.
 
     Args:
         kind: The operator with the size of its kernel: `"CONV_2D 1x1"`.
@@ -29,10 +29,10 @@ class OperatorTimes:
 
 
 def time_operators(path: str | os.PathLike, threads: int = 1, runs: int = 100) -> list[OperatorTimes]:
-    """Measure a file's operators one by one, each as a model of its own.
+    """Return the times of a file's operators, each measured alone, as a model of its own.
 
-    Each finds its input in the cache and none is joined with its neighbors, so the sum is not quite the time of the
-    whole file; what bounds a file is seen all the same.
+    Each operator finds its input in the cache and is not fused with its neighbors, so their sum is not quite the time
+    of the whole file. It still shows which operators take most of the time.
 
     Args:
         path: The `.tflite` file.

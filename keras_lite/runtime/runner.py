@@ -1,4 +1,4 @@
-"""Answers of a TFLite file: in this process for a file that is known to run, in another for a new one."""
+"""Outputs of a TFLite file: in this process for a file that is known to run, in another for a new one."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from keras_lite.runtime import litert_worker
 
 
 class LiteRTError(InputError):
-    """LiteRT can't run a file; the message is one line that says how it failed."""
+    """Raised if LiteRT can't run a file; the message is one line that says how it failed."""
 
 
 class LiteRTModel:
@@ -45,20 +45,20 @@ class LiteRTModel:
         self.interpreter = litert_worker.open_interpreter(str(self.path), threads)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return the model's answers.
+        """Return the model's outputs.
 
         Args:
             images: Preprocessed float images of shape `(count, height, width, 3)`. For an int8 file they are turned
                 to int8 by the file's own scale and zero point.
 
         Returns:
-            float32 array of shape `(count, classes)`, an int8 file's answers scaled back.
+            float32 array of shape `(count, classes)`, an int8 file's outputs scaled back.
         """
         return litert_worker.predict(self.interpreter, images)
 
 
 def run_in_subprocess(path: str | os.PathLike, images: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Return a TFLite file's answers like `LiteRTModel.predict`, from a process that may die.
+    """Return a TFLite file's outputs like `LiteRTModel.predict`, from a process that may die.
 
     Args:
         path: The `.tflite` file.
@@ -71,9 +71,9 @@ def run_in_subprocess(path: str | os.PathLike, images: np.ndarray, threads: int 
         MissingExtraError: If LiteRT is not installed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "images.npy"), Path(folder, "answers.npy")
+        source, target = Path(folder, "images.npy"), Path(folder, "outputs.npy")
         np.save(source, np.asarray(images, dtype="float32"))
-        call_worker("predict", path, images=source, answers=target, threads=threads)
+        call_worker("predict", path, images=source, outputs=target, threads=threads)
         return np.load(target)
 
 

@@ -2,7 +2,7 @@
 
 from keras_lite.training.engine import fit
 from keras_lite.training.extras import Extras
-from keras_lite.training.fine_tuning import FineTuning
+from keras_lite.training.finetuning import Finetuning
 from keras_lite.training.lookahead import Lookahead
 from keras_lite.training.optimizers import SGD
 from keras_lite.training.options import Options
@@ -15,7 +15,7 @@ __all__ = [
     "SGD",
     "EpochCosineDecay",
     "Extras",
-    "FineTuning",
+    "Finetuning",
     "Lookahead",
     "OneCycle",
     "Options",

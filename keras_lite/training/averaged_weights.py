@@ -8,7 +8,7 @@ import keras
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Validates with the moving average that the model's optimizer keeps (`use_ema`), trains with the weights.
+    """Callback that validates with the moving average of the weights that the optimizer keeps (`use_ema`).
 
     Unlike `keras.callbacks.SwapEMAWeights` it gives back the weights to the last bit, so that a run resumes exactly.
 
@@ -47,7 +47,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Have the average in place of the weights for the length of a block."""
+        """Put the average in place of the weights inside a `with` block."""
         self._swap()
         try:
             yield
@@ -59,7 +59,7 @@ class AveragedWeights(keras.callbacks.Callback):
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take nothing."""
+        """Do nothing: there is no state."""
 
     def _swap(self) -> None:
         for weights, average in self._pairs():

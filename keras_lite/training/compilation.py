@@ -6,14 +6,14 @@ from keras_lite.data import ModelInfo
 from keras_lite.training.averaged_weights import AveragedWeights
 from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
-from keras_lite.training.fine_tuning import unfreeze
+from keras_lite.training.finetuning import unfreeze
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.schedules import OneCycle, WarmUp
 
 
 class CompiledModel:
-    """What a run trains: built, and compiled for its first epoch.
+    """The model of a run, built, and compiled for its first epoch.
 
     Args:
         recipe: The recipe.
@@ -45,12 +45,12 @@ class CompiledModel:
         self.average = AveragedWeights(self.trained) if extras.ema_decay else None
 
     def enter_epoch(self, epoch: int) -> None:
-        """Be compiled as an epoch asks: where a part of a fine-tuning begins, the optimizer starts anew.
+        """Compile the model for an epoch: where a part of a fine-tuning begins, the optimizer starts anew.
 
         Args:
             epoch: The epoch, from 0.
         """
-        tuning = self._recipe.fine_tuning
+        tuning = self._recipe.finetuning
         head_only = tuning is not None and epoch < tuning.head_epochs
         if head_only == self._head_only:
             return
@@ -60,8 +60,8 @@ class CompiledModel:
         self._compile(head_only)
 
     def unfreeze(self) -> None:
-        """Have all layers trainable, as whoever goes on with the model expects it."""
-        if self._recipe.fine_tuning is not None:
+        """Make all layers trainable, as users of the trained model expect."""
+        if self._recipe.finetuning is not None:
             unfreeze(self.model)
             self._compile(head_only=False)
 
@@ -72,7 +72,7 @@ class CompiledModel:
             averaging = getattr(optimizer, "inner_optimizer", optimizer)
             averaging.use_ema, averaging.ema_momentum = True, extras.ema_decay
         # In a weighted metric rows that only fill up a batch count nothing; the weights of classes must not count.
-        metrics = "weighted_metrics" if recipe.fine_tuning is None else "metrics"
+        metrics = "weighted_metrics" if recipe.finetuning is None else "metrics"
         self.trained.compile(
             optimizer,
             loss=self._loss,
@@ -113,7 +113,7 @@ def _loss_and_accuracy(extras: Extras) -> tuple[keras.losses.Loss, keras.metrics
 def _learning_rate(
     recipe: Recipe, options: Options, steps_per_epoch: int, head_only: bool
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    rate, extras, tuning = options.learning_rate, options.extras, recipe.fine_tuning
+    rate, extras, tuning = options.learning_rate, options.extras, recipe.finetuning
     if head_only:
         return tuning.head_learning_rate
     epochs = (options.schedule_epochs or options.epochs) - (tuning.head_epochs if tuning else 0)

@@ -115,7 +115,7 @@ class SpreadOverDevices(OneDevice):
             trainer._distribute_data = lambda data, layouts=None: data
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Have the variables that are created in a block on all devices."""
+        """Create the variables of a `with` block on all devices."""
         return self._distribution.scope()
 
     def prepare(self, model: keras.Model) -> None:

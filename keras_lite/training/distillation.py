@@ -1,4 +1,4 @@
-"""Learning from the answers of a trained model."""
+"""Learning from the outputs of a trained model."""
 
 import keras
 
@@ -9,7 +9,7 @@ from keras_lite.training.run_folder import model_file
 
 
 class DistilledModel(keras.Model):
-    """A student that learns labels and a teacher's answers; it shares its layers with the model it is made of.
+    """Student model that learns from labels and a teacher's outputs; it shares its layers with the given model.
 
     The loss is `(1 - weight) * loss + weight * temperature**2 * divergence`, where the divergence (Kullback-Leibler)
     is the student's from the teacher's probabilities, both from logits divided by the temperature.
@@ -19,7 +19,7 @@ class DistilledModel(keras.Model):
     Args:
         student: A functional model with logits as output.
         teacher: A model with logits as output, of the same input.
-        weight: Share of the teacher's answers in the loss, from 0 to 1.
+        weight: Share of the teacher's outputs in the loss, from 0 to 1.
         temperature: What logits are divided by.
 
     Example:
@@ -33,7 +33,7 @@ class DistilledModel(keras.Model):
     def __init__(self, student: keras.Model, teacher: keras.Model, weight: float, temperature: float) -> None:
         super().__init__(student.inputs, student.outputs[0], name=student.name)
         # In a function Keras does not find the teacher, whose variables are neither trained nor saved.
-        self._answers = lambda images: teacher(images, training=False)
+        self._outputs = lambda images: teacher(images, training=False)
         self._weight = weight
         self._temperature = temperature
 
@@ -43,7 +43,7 @@ class DistilledModel(keras.Model):
         if not training:
             return loss
         ops = keras.ops
-        teacher = ops.stop_gradient(ops.cast(self._answers(x), "float32")) / self._temperature
+        teacher = ops.stop_gradient(ops.cast(self._outputs(x), "float32")) / self._temperature
         student = ops.cast(y_pred, "float32") / self._temperature
         # A loss of Keras, which knows of replicas.
         mean_cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -49,13 +49,12 @@ def fit(
     output_dir: str | os.PathLike,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
-    """Train with `model.fit`, validate after each epoch, test once at the end.
+    """Train a recipe's model: `model.fit`, validation after each epoch, one test at the end.
 
-    With the published protocol all images that are not for testing train, and the test images are those that are
-    validated on.
+    With the published protocol all images but the test images train, and the test images are used for validation.
 
-    The run can be killed at any moment: called again with the same arguments it goes on, and on the same backend it
-    ends with the same weights and metrics as an uninterrupted run. A finished run only returns its result.
+    The run can be killed at any moment: the same call continues it, and on the same backend it ends with the same
+    weights and metrics as an uninterrupted run. A finished run only returns its result.
 
     Args:
         recipe: What to train, and how.
@@ -96,7 +95,7 @@ def fit(
     keras.utils.set_random_seed(options.seed)
     info = ModelInfo(options.model.replace("/", "_"), classes, recipe.preprocessing(options.image_size), "logits")
     steps_per_epoch = math.ceil(images["train"] / options.batch_size)
-    tuning = recipe.fine_tuning
+    tuning = recipe.finetuning
     callbacks = [*callbacks, *(tuning.callbacks() if tuning else [])]
     with spread.scope():
         compiled = CompiledModel(recipe, options, info, steps_per_epoch)
@@ -162,9 +161,9 @@ def fit(
 
 
 def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
-    """Return what the weights of a run depend on, apart from the data: the first part of `config.json`."""
+    """Return the settings that a run's weights depend on, apart from the data: the first part of `config.json`."""
     optimizer = recipe.optimizer(options.learning_rate)
-    tuning = recipe.fine_tuning
+    tuning = recipe.finetuning
     return {
         "recipe": recipe.name,
         "model": options.model,
@@ -174,12 +173,12 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "augmentation": _augmentation(recipe, options).to_dict(),
         "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
-        **({"fine_tuning": dataclasses.asdict(tuning)} if tuning else {}),
+        **({"finetuning": dataclasses.asdict(tuning)} if tuning else {}),
     }
 
 
 def _check(recipe: Recipe, options: Options) -> None:
-    tuning = recipe.fine_tuning
+    tuning = recipe.finetuning
     if tuning is None:
         return
     if options.protocol != "held_out":

@@ -107,18 +107,18 @@ class RunCallbacks(keras.callbacks.CallbackList):
         self.first_step = 0
 
     def begin(self) -> None:
-        """Begin the run."""
+        """Call the callbacks at the beginning of the run."""
         super().on_train_begin()
 
     def end(self) -> None:
-        """End the run."""
+        """Call the callbacks at the end of the run."""
         super().on_train_end()
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Pass over the beginning of a call of `fit`."""
+        """Ignore the beginning of a call of `fit`."""
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Pass over the end of a call of `fit`."""
+        """Ignore the end of a call of `fit`."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Tell of a step by its place in the epoch."""

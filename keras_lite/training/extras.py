@@ -1,4 +1,4 @@
-"""What a run may add to a published recipe: techniques that came after it, all off by default."""
+"""Newer techniques that a run may add to a published recipe, all off by default."""
 
 import dataclasses
 from typing import Any
@@ -17,9 +17,9 @@ class Extras:
     Args:
         schedule: `"published"`: the recipe's own; `"cosine"`: from the learning rate to zero, step by step;
             `"one_cycle"`: up to the learning rate and down again (Smith and Topin, 2017).
-        warm_up_epochs: Epochs in which the learning rate rises from zero to what the schedule says.
-        ema_decay: Decay of an exponential moving average of the weights a step, which is validated, tested and kept in
-            place of the weights; 0: none.
+        warm_up_epochs: Epochs in which the learning rate rises from zero to that of the schedule.
+        ema_decay: Decay per step of an exponential moving average of the weights, which is validated, tested and kept
+            in place of the weights; 0: none.
         label_smoothing: Share of each label that is spread over all classes.
         mixup: Alpha of mixup's beta distribution (Zhang et al., 2018); 0: none.
         cutmix: Alpha of CutMix's beta distribution (Yun et al., 2019), at most 1; 0: none.
@@ -27,9 +27,9 @@ class Extras:
             after the recipe's own augmentation.
         random_erasing: Probability with which a rectangle of an image is erased (Zhong et al., 2020).
         precision: Keras' dtype policy.
-        teacher: A trained model (run folder or `.keras` file) whose answers are learned too (Hinton et al., 2015).
-        distillation_weight: Share of the teacher's answers in the loss.
-        temperature: What student's and teacher's logits are divided by before they are compared.
+        teacher: A trained model (run folder or `.keras` file) whose outputs are learned too (Hinton et al., 2015).
+        distillation_weight: Share of the teacher's outputs in the loss.
+        temperature: Divisor of the student's and the teacher's logits before they are compared.
 
     Raises:
         InputError: If a value is out of its range.

@@ -8,7 +8,7 @@ from keras_lite.errors import InputError
 
 @keras.saving.register_keras_serializable("keras_lite")
 class Lookahead(keras.optimizers.Optimizer):
-    """Pull the weights back, every few steps, to a point between them and where they were a few steps ago.
+    """Lookahead optimizer: every few steps it pulls the weights back, towards where they were a few steps ago.
 
     The wrapped optimizer moves the model's own, fast weights. Slow weights follow them: at each synchronization
 
@@ -130,7 +130,7 @@ class Lookahead(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Make the optimizer that `get_config` described."""
+        """Return the optimizer that `get_config` described."""
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects=custom_objects)
         return cls(**{**config, "optimizer": optimizer})
 

@@ -13,7 +13,7 @@ class OneDevice:
     """A run that is not spread, and the base of those that are."""
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Have the variables that are created in a block on all devices."""
+        """Create the variables of a `with` block on all devices."""
         return contextlib.nullcontext()
 
     def prepare(self, model: keras.Model) -> None:
@@ -28,5 +28,5 @@ class OneDevice:
         return images, labels
 
     def saving(self, model: keras.Model) -> contextlib.AbstractContextManager[Any]:
-        """Have the model's configuration in a block as it is without data parallelism."""
+        """Restore the model's configuration without data parallelism inside a `with` block."""
         return contextlib.nullcontext()

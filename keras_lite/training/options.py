@@ -1,4 +1,4 @@
-"""What one run of a recipe was asked for."""
+"""Options of one run of a recipe."""
 
 import dataclasses
 import math
@@ -18,29 +18,29 @@ PROTOCOLS = ("held_out", "published")
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The choices of one run.
+    """Options of one run of a recipe.
 
     Args:
         model: Name of one of the recipe's models.
         epochs: Number of passes over the training images.
-        schedule_epochs: Number of epochs that the learning rate's schedule is laid out for; `None`: `epochs`. With
-            more of them the run is the beginning of a longer one.
+        schedule_epochs: Length of the learning rate's schedule in epochs; `None`: `epochs`. If it is longer than
+            `epochs`, the run is the beginning of a longer one.
         batch_size: Images in a training step.
         image_size: Height and width of the images in pixels.
         learning_rate: Initial learning rate.
-        seed: What initial weights, order, augmentation and dropout are drawn from.
-        data_dir: Where the data came from, for the record; `"shapes"` is the built-in set.
-        protocol: `"held_out"`: validation on images that are held out, and the test images are read once, at the end;
-            `"published"`: the habit of the published runs, training on all training images and testing after each
-            epoch.
+        seed: Seed of initial weights, order, augmentation and dropout.
+        data_dir: Folder or name of the data, only recorded; `"shapes"` is the built-in set.
+        protocol: `"held_out"`: validation images are held out from training, and the test images are read once, at the
+            end. `"published"`: as in the published runs, all training images train, and the test images are used for
+            validation after each epoch.
         validation_share: Share of the training images to validate with, for data without a split of its own.
-        skip_broken: Whether unreadable images were left out.
+        skip_broken: Whether unreadable images were left out, only recorded.
         smoke: Whether this is a trial run on a few generated images.
-        steps_per_execution: Steps that TensorFlow and JAX run in one go. PyTorch always runs one, TensorFlow with
-            `data_parallel` too.
+        steps_per_execution: Steps that TensorFlow and JAX run in one call. PyTorch always runs one, and so does
+            TensorFlow with `data_parallel`.
         save_every_steps: Steps after which the state is saved within an epoch; it is saved after each epoch too.
         workers: Threads that prepare batches ahead.
-        max_minutes: Minutes after which the training stops with everything saved, to go on when it is called again.
+        max_minutes: Minutes after which the training stops with everything saved; the same call continues it.
         data_parallel: Whether to spread each batch over all devices at hand, see `keras_lite.training.data_parallel`.
         extras: Techniques beyond the published recipe.
 
@@ -86,7 +86,7 @@ class Options:
 
     @classmethod
     def of(cls, recipe: Recipe, **changes: Any) -> "Options":
-        """Return a recipe's own values with some of them changed.
+        """Return the options of a recipe, some of them changed.
 
         Example:
 
@@ -107,7 +107,7 @@ class Options:
         return options
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values as flags: plain, ready for JSON, without extras and `data_parallel` that are off."""
+        """Return the values as flags, ready for JSON, without extras and `data_parallel` if they are off."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del values["extras"]
         if not self.data_parallel:
@@ -115,11 +115,11 @@ class Options:
         return values | {"image_size": list(self.image_size)} | self.extras.in_use()
 
     def with_effect(self) -> dict[str, Any]:
-        """Return the values that the resulting weights depend on."""
+        """Return the values that have an effect on the resulting weights."""
         return {name: value for name, value in self.to_dict().items() if name not in _WITHOUT_EFFECT}
 
     def changes(self, recipe: Recipe) -> dict[str, Any]:
-        """Return what differs from the published recipe: its values as flags, and the extras in use."""
+        """Return the differences to the published recipe: changed values as flags, and the extras in use."""
         own = Options.of(recipe, model=self.model).to_dict()
         mine = self.to_dict()
         return {name: mine[name] for name in _PUBLISHED if mine[name] != own[name]} | self.extras.in_use()

@@ -8,7 +8,7 @@ import keras
 
 
 class PlainProgress(keras.callbacks.Callback):
-    """Prints a line at each tenth of an epoch, and one with all metrics at its end.
+    """Callback that prints a line at each tenth of an epoch, and one with all metrics at its end.
 
     A progress bar redraws itself, which leaves a log file unreadable.
     """

@@ -20,7 +20,7 @@ _Step = tuple[Callable, Any]
 
 
 def pytorch_twin(model: keras.Model) -> Any:
-    """Return a Keras model as a PyTorch module of PyTorch's own layers, with the same weights and answers.
+    """Return a Keras model as a PyTorch module of PyTorch's own layers, with the same weights and outputs.
 
     Padding that stands before a convolution becomes the convolution's own, as one writes it in PyTorch.
 
@@ -140,7 +140,7 @@ def _serve(path: str, batch_size: int, optimizer: str) -> None:
 
 
 def _only_convolved(view: View, tensor: keras.KerasTensor) -> bool:
-    """Whether convolutions, and nothing else, take a tensor."""
+    """Return whether convolutions, and nothing else, take a tensor."""
     calls = view.consumers(tensor)
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
     return bool(calls) and all(isinstance(call.operation, kinds) for call in calls)

@@ -1,4 +1,4 @@
-"""A recipe: what a published result was trained with, as facts."""
+"""Recipes: how published results were trained."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -8,12 +8,12 @@ import keras
 from keras_lite import published
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Preprocessing
 from keras_lite.data.scaling import Interpolation
-from keras_lite.training.fine_tuning import FineTuning
+from keras_lite.training.finetuning import Finetuning
 
 
 @dataclasses.dataclass(frozen=True)
 class RecipeModel:
-    """One model a recipe trains.
+    """One of the models of a recipe.
 
     Args:
         build: Returns the model with logits as output, called as `build((height, width), classes)`.
@@ -52,12 +52,12 @@ def published_models(*row_ids: str) -> dict[str, RecipeModel]:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How models are trained on a data set; `keras_lite.training.fit` does it.
+    """Recipe for training models on a data set with `keras_lite.training.fit`.
 
     The values are the defaults of a run: the command line's flags, held by `Options`, replace some of them.
 
     Args:
-        name: The recipe's name, of the form of a Python module's.
+        name: The recipe's name, a valid name of a Python module.
         models: The models to choose from, by name; the first is the default.
         optimizer: Returns the optimizer, called with the learning rate or its schedule.
         learning_rate: Initial learning rate.
@@ -67,16 +67,17 @@ class Recipe:
         mean: Mean of each channel of pixels scaled to [0, 1].
         std: Standard deviation of each channel of pixels scaled to [0, 1].
         resize: Height and width that a photo is scaled to before its middle is cut out; `None`: `image_size`.
-        keep_aspect: Whether the photo is scaled until it just covers `resize`, or each side for itself.
-        interpolation: How it is scaled, see `keras_lite.data.ImageGeometry`.
+        keep_aspect: Whether to scale both sides of a photo by one factor, so that it just covers `resize`. `False`:
+            each side is scaled to that of `resize`.
+        interpolation: How photos are scaled, see `keras_lite.data.ImageGeometry`.
         augmentation: Random changes to the training images; never applied in validation and test.
         schedule: Returns the schedule of the learning rate, called as
-            `schedule(learning_rate, epochs, steps_per_epoch)`; `None`: it is constant.
-        download: The data set that is trained on where no folder is given: `"cifar10"` or `"cifar100"`, which Keras
-            downloads. `None`: a folder must be given.
+            `schedule(learning_rate, epochs, steps_per_epoch)`; `None`: the learning rate is constant.
+        download: The default data set, which Keras downloads: `"cifar10"` or `"cifar100"`. `None`: a folder must be
+            given.
         test_split: The split that the published accuracy was measured on: `"test"`, or `"valid"` for data sets without
             a third split.
-        fine_tuning: How layers are treated that were trained before. `None`: all train from the first step.
+        finetuning: How layers with trained weights are trained. `None`: like all others, from the first step.
 
     Example:
 
@@ -107,9 +108,9 @@ class Recipe:
     schedule: Callable[[float, int, int], keras.optimizers.schedules.LearningRateSchedule] | None = None
     download: str | None = None
     test_split: str = "test"
-    fine_tuning: FineTuning | None = None
+    finetuning: Finetuning | None = None
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
-        """Return the preprocessing, at another image size where one is given."""
+        """Return the preprocessing, for another image size if one is given."""
         own = Preprocessing(self.image_size, self.mean, self.std, self.resize, self.keep_aspect, self.interpolation)
         return own if image_size is None else own.at(image_size)

@@ -44,7 +44,7 @@ class Replicas(OneDevice):
         self._count = _strategy().num_replicas_in_sync
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Have the variables that are created in a block on all devices."""
+        """Create the variables of a `with` block on all devices."""
         return _strategy().scope()
 
     def place(self, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -117,22 +117,22 @@ class _Steps:
         share = self._locate(weights)
         try:
             with tf.GradientTape() as tape:
-                answers = model(images, training=True)
-                loss = model.compute_loss(images, labels, answers, training=True)
+                outputs = model(images, training=True)
+                loss = model.compute_loss(images, labels, outputs, training=True)
                 # Keras divides the mean over this part by the number of replicas, whatever the part's size.
                 shared = loss * share
         finally:
             del self._of_replica.rows
         variables = model.trainable_variables
         model.optimizer.apply_gradients(zip(tape.gradient(shared, variables), variables, strict=True))
-        return self._metrics(images, labels, answers, weights, loss)
+        return self._metrics(images, labels, outputs, weights, loss)
 
     def test(self, data: Any) -> dict[str, Any]:
         """Evaluate this replica's part of a batch."""
         images, labels, weights = self._counting_rows(data)
-        answers = self._model(images, training=False)
-        loss = self._model.compute_loss(images, labels, answers, training=False)
-        return self._metrics(images, labels, answers, weights, loss)
+        outputs = self._model(images, training=False)
+        loss = self._model.compute_loss(images, labels, outputs, training=False)
+        return self._metrics(images, labels, outputs, weights, loss)
 
     def dropout(self, layer: keras.layers.Dropout) -> Callable:
         """Return a `call` of a dropout layer that draws for the whole batch and takes this replica's rows of it."""
@@ -168,10 +168,10 @@ class _Steps:
         self._of_replica.rows = first, count, total
         return weight * replicas / all_weights
 
-    def _metrics(self, images: Any, labels: Any, answers: Any, weights: Any, loss: Any) -> dict[str, Any]:
+    def _metrics(self, images: Any, labels: Any, outputs: Any, weights: Any, loss: Any) -> dict[str, Any]:
         # The first metric is the mean loss.
         self._model.metrics[0].update_state(loss * self._replicas, sample_weight=self._tf.reduce_sum(weights))
-        return self._model.compute_metrics(images, labels, answers, weights)
+        return self._model.compute_metrics(images, labels, outputs, weights)
 
 
 def _sum(tf: Any, values: list[Any]) -> list[Any]:

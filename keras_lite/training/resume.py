@@ -22,7 +22,7 @@ _ARRAY = "__array__"
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is, beyond what its variables say.
+    """Progress of a run, apart from its variables.
 
     Attributes:
         epoch: The epoch to go on with, from 0.
@@ -42,7 +42,7 @@ class Progress:
 
 
 class RunState:
-    """All that a run changes while it goes: variables, callbacks and progress.
+    """State of a run: variables, callbacks and progress.
 
     Saved are the model's variables with the state of every seed generator, the optimizer's, the metrics' within an
     epoch, what `callback_state` finds in each callback, and the backend's own generator of random numbers.
@@ -86,7 +86,7 @@ class RunState:
             np.savez(temporary, **arrays)
 
     def load(self, path: Path, enter_epoch: Callable[[int], None] = lambda epoch: None) -> None:
-        """Take up a saved state: variables now, callbacks and metrics when the two methods below are called.
+        """Load a saved state: variables now; callbacks and metrics by `restore_callbacks` and `restore_metrics`.
 
         Args:
             path: The file.
@@ -122,18 +122,18 @@ class RunState:
                 variable.assign(value)
 
     def restore_callbacks(self) -> None:
-        """Give the callbacks their state; to be called when they have been told that training begins."""
+        """Restore the state of the callbacks; call it after their `on_train_begin`."""
         for callback, state in zip(self._callbacks, self.progress.callbacks, strict=False):
             set_callback_state(callback, state)
 
     def restore_metrics(self) -> None:
-        """Give the metrics their state within an epoch; to be called when they have been reset for it."""
+        """Restore the state of the metrics within an epoch; call it after they have been reset."""
         if self.progress.step:
             for variable, value in zip(self._variables()["metrics"], self._metric_values, strict=True):
                 variable.assign(value)
 
     def restore_random(self) -> None:
-        """Set the backend's own generator; to be called before the first step of a call of `fit`.
+        """Restore the backend's own generator; call it before the first step of a call of `fit`.
 
         Each epoch begins with a state that follows from seed and epoch, since what happens between two epochs (PyTorch
         draws a number for each pass over data) depends on where the run was begun.
@@ -155,11 +155,11 @@ class RunState:
 
 
 class SliceEnded(Exception):  # noqa: N818  (nothing went wrong)
-    """Raised when a run has used its minutes: all is saved, and the same call goes on."""
+    """Raised when a run has used its minutes: all is saved, and the same call continues it."""
 
 
 class SaveState(keras.callbacks.Callback):
-    """Saves the state of a run after every epoch, and every so many steps within one.
+    """Callback that saves the state of a run after every epoch, and every so many steps within one.
 
     It must be the last of the callbacks that have a state.
 
@@ -246,7 +246,7 @@ def callback_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
 
 
 def set_callback_state(callback: keras.callbacks.Callback, state: dict[str, Any]) -> None:
-    """Give a callback the state that `callback_state` returned."""
+    """Set the state of a callback that `callback_state` returned."""
     if hasattr(callback, "set_state"):
         callback.set_state(state)
         return

@@ -1,4 +1,4 @@
-"""The folder of a run: what it was asked for, how it went, and what came out."""
+"""The folder of a run: settings, metrics and results."""
 
 import contextlib
 import io
@@ -18,19 +18,19 @@ from keras_lite.files import atomic_path, read_json, write_bytes, write_json, wr
 
 
 class RunFolder:
-    """The files of one run, and what they say of it.
+    """The files of one run, and the settings in them.
 
-    All files but `resume.npz` can be written again from what that one says.
+    All files can be written again from the contents of `resume.npz`.
 
     Args:
         path: The folder; it is made when the run begins.
 
     Attributes:
         model: The final model.
-        result: What came out, as JSON.
+        result: The results, as JSON.
         evaluation: The folder of an evaluation: table, confusion matrix, mistakes.
         quantized: The folder of the int8 file.
-        android: The folder of what the example app takes.
+        android: The folder of the example app's assets.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -67,12 +67,12 @@ class RunFolder:
 
     @property
     def augmentation(self) -> Augmentation | None:
-        """How the run changes its training images; `None` without a run."""
+        """The augmentation of the run's training images; `None` without a run."""
         return Augmentation.from_dict(self._setting("augmentation") or {}) if self.config.is_file() else None
 
     @property
     def info(self) -> ModelInfo:
-        """What is known of the final model: classes, preprocessing, kind of output.
+        """The information of the final model: classes, preprocessing, kind of output.
 
         Raises:
             InputError: If the run is not finished.
@@ -81,14 +81,14 @@ class RunFolder:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a photo becomes the final model's input; errors as for `info`."""
+        """The preprocessing of the final model; errors as for `info`."""
         return self.info.preprocessing
 
     def _setting(self, name: str) -> Any:
         return read_json(self.config).get(name) if self.config.is_file() else None
 
     def open(self, settings: dict[str, Any]) -> dict[str, Any] | None:
-        """Make the folder, or make sure that the run in it is the one that is asked for.
+        """Make the folder, or check that the run in it has the same settings.
 
         Args:
             settings: What the weights depend on and is known before the data is read: the first part of
@@ -114,7 +114,7 @@ class RunFolder:
         return read_json(self.result) if self.result.exists() else None
 
     def begin(self, settings: dict[str, Any], flags: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Write what the run is, before its first step.
+        """Write the settings of the run, before its first step.
 
         Args:
             settings: What the weights depend on, now with the facts of the data.
@@ -131,7 +131,7 @@ class RunFolder:
         write_json(self.environment, environment)
 
     def write_epoch(self, model: keras.Model, rows: list[dict[str, float]]) -> None:
-        """Write what there is after an epoch: weights and metrics."""
+        """Write the weights and metrics of an epoch."""
         save_weights(model, self.last_weights)
         if best_row(rows) is rows[-1]:
             save_weights(model, self.best_weights)
@@ -149,7 +149,7 @@ class RunFolder:
 
 
 def model_file(path: str | os.PathLike) -> Path:
-    """Return the model that a path stands for: the path itself (a file or a SavedModel), or a run folder's final one.
+    """Return the path of a model: the path itself (a file or a SavedModel), or the final model of a run folder.
 
     Raises:
         InputError: If there is none.
@@ -222,7 +222,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 @contextlib.contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Give the errors of writing a file the file's name."""
+    """Raise the errors of writing a file with the file's name."""
     try:
         yield
     except OSError as error:

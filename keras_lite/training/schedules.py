@@ -112,7 +112,7 @@ class EpochCosineDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("keras_lite")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Let the learning rate grow linearly over the first epochs of any schedule.
+    """Warm-up: the learning rate of any schedule grows linearly over the first epochs.
 
     Step s of n warm-up steps, counted from 0, has the schedule's own rate times (s + 1) / n. From step n on the
     schedule is as it was: its epochs are counted from the beginning of the training, so milestones stay where they are.
@@ -160,13 +160,13 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     @classmethod
     def from_config(cls, config):
-        """Make the schedule that `get_config` described."""
+        """Return the schedule that `get_config` described."""
         return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})
 
 
 @keras.saving.register_keras_serializable("keras_lite")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """One cycle: linearly up to a large learning rate, linearly down again, then to almost nothing.
+    """One cycle: the learning rate rises linearly to its maximum, falls linearly, then falls to almost 0.
 
     The rate begins and ends the cycle at `maximum_learning_rate / initial_divisor`. In the steps that are left it falls
     to a `final_divisor`-th of that. Only the learning rate has a cycle: the momentum stays as it is.

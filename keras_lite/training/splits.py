@@ -1,4 +1,4 @@
-"""Which images train, validate and test."""
+"""Splits of a run: the images to train, validate and test with."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ from keras_lite.training.options import Options
 def splits_of_run(data: dict[str, Source], options: Options, test_split: str = "test") -> dict[str, Source]:
     """Return the splits of a run: `"train"`, `"valid"` and, where there is one, `"test"`.
 
-    With the protocol `"held_out"` the images to validate on are the data's own, or a share of the training images
-    drawn by seed; the test images are never among them. With `"published"` all training images train, and the images
-    of the test are validated on after each epoch.
+    With the protocol `"held_out"` the validation images are the data's own, or else a share of the training images,
+    drawn from the seed; never test images. With `"published"` all training images train, and the test images are used
+    for validation after each epoch.
 
     Args:
         data: The data's splits.
@@ -33,7 +33,7 @@ def splits_of_run(data: dict[str, Source], options: Options, test_split: str = "
 
 
 def with_validation(data: dict[str, Source], share: float, seed: int) -> dict[str, Source]:
-    """Return the splits with one to validate on, which is held out of the training images where there is none.
+    """Return the splits with `"valid"`, which is held out from the training images if it is missing.
 
     Args:
         data: The data's splits.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class TensorBoardLog:
-    """Event files of training and validation that hold each finished epoch once, whatever was killed when.
+    """TensorBoard event files of a run, with each finished epoch once, also after interruptions.
 
     Args:
         folder: Where the event files go. What is there already is replaced.

@@ -1,4 +1,4 @@
-"""The answers of the published networks; of those whose answers are not known, the names and shapes of the weights."""
+"""The outputs of the published networks; of those whose outputs are not known, the names and shapes of the weights."""
 
 import functools
 import json

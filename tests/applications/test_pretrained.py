@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm: files of their weights give the same answers here."""
+"""Networks of torchvision and timm: files of their weights give the same outputs here."""
 
 import keras
 import numpy as np

@@ -49,7 +49,7 @@ def cases():
     return found
 
 
-def answers(model, images):
+def outputs(model, images):
     """JAX is quick with compiled models only, TensorFlow needs longer to trace one than to run it once."""
     if keras.backend.backend() == "jax":
         return np.asarray(model.predict_on_batch(images))
@@ -71,8 +71,8 @@ def test_network(name, options, quick, tmp_path):
 
     # The slow cases trace the step, most of what they cost.
     check_training(model, images, run_eagerly=quick and keras.backend.backend() == "tensorflow")
-    expected = answers(model, images)
-    assert_close(answers(model, images[:1]), expected[:1], 1e-4)
+    expected = outputs(model, images)
+    assert_close(outputs(model, images[:1]), expected[:1], 1e-4)
 
     assert type(model).from_config(model.get_config()).get_config() == model.get_config()
     model.save(tmp_path / "model.keras")
@@ -80,7 +80,7 @@ def test_network(name, options, quick, tmp_path):
     for found, saved in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(found, saved)
     flat = flatten(loaded)
-    assert_close(answers(flat, images), expected, 1e-4)
+    assert_close(outputs(flat, images), expected, 1e-4)
     check_bfloat16(build, model, images, expected)
     if keras.backend.backend() == "tensorflow":
         check_tflite(flat, images, expected, tmp_path)
@@ -107,7 +107,7 @@ def check_bfloat16(build, model, images, expected):
         keras.config.set_dtype_policy("float32")
     half.set_weights(model.get_weights())
     assert {v.dtype for v in half.weights} == {"float32"}
-    found = answers(half, images)
+    found = outputs(half, images)
     assert found.dtype.name == half.get_layer("predictions").compute_dtype == "bfloat16"
     assert_close(found, expected, 0.3)
 

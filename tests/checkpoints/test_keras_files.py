@@ -1,4 +1,4 @@
-"""Whole models from Keras files of any age; what Keras 2 answers is the fact to compare with."""
+"""Whole models from Keras files of any age; what Keras 2 outputs is the fact to compare with."""
 
 import json
 import subprocess
@@ -91,26 +91,26 @@ def old(request):
             weights[index] = np.abs(weights[index]) + 0.5
     model.set_weights(weights)
     images = rng.normal(size=(3, *SHAPE)).astype("float32")
-    answers = model.predict(images, verbose=0)
-    assert np.abs(answers[0] - answers[1]).max() > 1e-4
-    return model, images, answers
+    outputs = model.predict(images, verbose=0)
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-4
+    return model, images, outputs
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("form", [".h5", ".hdf5", ".keras", "folder"])
-def test_models_of_keras_2_answer_alike(form, old, tmp_path):
-    model, images, answers = old
+def test_models_of_keras_2_output_alike(form, old, tmp_path):
+    model, images, outputs = old
     if form == "folder" and any("lstm" in weight.name for weight in model.weights):
         pytest.skip("TensorFlow takes 20 seconds to write a recurrent one")
     path = tmp_path / ("model" if form == "folder" else f"model{form}")
     model.save(path, **({"save_format": "tf"} if form == "folder" else {}))
     found = load_model(path)
     assert isinstance(found, keras.Model)
-    np.testing.assert_allclose(found.predict(images, verbose=0), answers, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.predict(images, verbose=0), outputs, rtol=1e-5, atol=1e-6)
     if form == ".h5":
         found.save(tmp_path / "new.keras")
         again = load_model(tmp_path / "new.keras").predict(images, verbose=0)
-        np.testing.assert_allclose(again, answers, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(again, outputs, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

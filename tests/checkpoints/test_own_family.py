@@ -96,17 +96,17 @@ def network():
     return network.eval()
 
 
-def answers(network, images):
+def outputs(network, images):
     with torch.no_grad():
         return network(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
 
 
-def test_a_file_is_recognized_and_answers_as_in_pytorch(network, tmp_path, capsys):
+def test_a_file_is_recognized_and_outputs_as_in_pytorch(network, tmp_path, capsys):
     torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "ladder.ckpt")
     model = load_model(tmp_path / "ladder.ckpt")
     assert "ladder_net with rungs=3, filters=5, classes=7" in capsys.readouterr().out
     images = np.random.default_rng(0).normal(size=(2, 9, 11, 3)).astype("float32")
-    np.testing.assert_allclose(model.predict(images, verbose=0), answers(network, images), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.predict(images, verbose=0), outputs(network, images), rtol=0, atol=1e-5)
 
 
 def test_weights_go_to_pytorch(network):
@@ -114,7 +114,7 @@ def test_weights_go_to_pytorch(network):
     state_dict = to_torch_state_dict(model)
     network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state_dict.items()})
     images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(model.predict(images, verbose=0), answers(network, images), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.predict(images, verbose=0), outputs(network, images), rtol=0, atol=1e-5)
 
 
 def test_a_refusal_names_it(network, tmp_path):

@@ -122,7 +122,7 @@ def subject(tmp_path):
 
 
 def test_photos_that_are_measured_on_set_nothing(subject):
-    answers, facts = ways.measure(subject, "float")
+    outputs, facts = ways.measure(subject, "float")
     given, measured = ({int(image[0, 0, 0]) for image in subject.images(name)} for name in ("given", "measured"))
     assert given == set(range(80))
     assert len(measured) == 16
@@ -137,11 +137,11 @@ def test_photos_that_are_measured_on_set_nothing(subject):
     of_training = {int(image[0, 0, 0]) for image in train.images(np.arange(58))}
     assert {round(float(image[0, 0, 0]) * 255) for image in calibration} < of_training < given
     assert facts == {"parameters": 16, "classes": 4, "pixels": 8}
-    # The answers are logits: a softmax makes the network's probabilities of them.
+    # The outputs are logits: a softmax makes the network's probabilities of them.
     probabilities = keras.models.load_model(subject.file).predict(
         np.asarray(subject.images("measured")) / np.float32(255), verbose=0
     )
-    exponentials = np.exp(answers)
+    exponentials = np.exp(outputs)
     np.testing.assert_allclose(exponentials / exponentials.sum(1, keepdims=True), probabilities, atol=1e-6)
 
 

@@ -27,7 +27,7 @@ def file(tmp_path_factory):
 
 @pytest.fixture
 def emulate(tmp_path, file):
-    """Return the flags for an emulator that runs this machine's Python and then moves the answers by some steps."""
+    """Return the flags for an emulator that runs this machine's Python and then moves the outputs by some steps."""
     scale = json.loads(file.with_suffix(".json").read_text())["output_tensor"]["scale"]
 
     def flags(steps=0, command='"$@"'):
@@ -44,7 +44,7 @@ def emulate(tmp_path, file):
     return flags
 
 
-def test_answers_may_differ_by_one_step(run_tool, tool, file, emulate, assert_one_line_error):
+def test_outputs_may_differ_by_one_step(run_tool, tool, file, emulate, assert_one_line_error):
     finished = run_tool(tool, file, *emulate(steps=1), "--cpus", "one,two")
     assert finished.returncode == 0, finished.stderr
     rows = [line.split() for line in finished.stdout.splitlines() if line.startswith("model.tflite")]

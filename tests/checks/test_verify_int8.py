@@ -96,7 +96,7 @@ def test_weights_are_those_of_the_golden_files():
     assert not any((state[name] == values).all() for name, values in weights.items() if "running" in name)
 
 
-def test_file_that_answers_a_constant_fails():
+def test_file_that_outputs_a_constant_fails():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(64, 10))
     operator = {"name": "CONV_2D", "inputs": ["int8"], "outputs": ["int8"]}

@@ -54,8 +54,8 @@ def linear_top1(train_features, train_labels, test_features, test_labels):
     found = []
     for strength in (0.03, 0.3, 3):
         ridge = strength * np.trace(inner) / len(inner) * np.eye(len(inner), dtype="float32")
-        answers = across @ np.linalg.solve(inner + ridge, targets)
-        found.append((answers.argmax(1) == test_labels).mean())
+        outputs = across @ np.linalg.solve(inner + ridge, targets)
+        found.append((outputs.argmax(1) == test_labels).mean())
     return 100 * max(found)
 
 

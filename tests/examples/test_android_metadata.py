@@ -37,6 +37,6 @@ def test_the_app_and_export_know_the_same_keys(tmp_path):
     assert {metadata["input_tensor"]["dtype"], metadata["output_tensor"]["dtype"]} == {"int8"}
     assert '.equals("int8")' in source
     # What the app does with the numbers, for every kind of output that the file may name.
-    answers = JAVA.with_name("ModelAnswers.java").read_text()
+    outputs = JAVA.with_name("ModelOutputs.java").read_text()
     assert metadata["output"] == "logits"
-    assert set(re.findall(r'output\.equals\("(\w+)"\)', answers)) == set(OUTPUTS) - {"probabilities"}
+    assert set(re.findall(r'output\.equals\("(\w+)"\)', outputs)) == set(OUTPUTS) - {"probabilities"}

@@ -108,6 +108,6 @@ def test_the_file_meets_the_one_standard(way):
     np.testing.assert_allclose(ends, limits, atol=0.501 * tensor["scale"])
 
     card = model_card_path(way).read_text()
-    assert "All answers are equal to the quantized model's, computed in whole numbers." in card
+    assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
     assert f"Compared with the float model: divergence {verdict['float_closeness']['divergence']:.5f}" in card
     assert f"same top-1 class {verdict['agreement']:.2%}." in card

@@ -1,4 +1,4 @@
-"""int8 files of models that answer something else than classes: how they are judged, trained and verified."""
+"""int8 files of models that output something else than classes: how they are judged, trained and verified."""
 
 import json
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
 SIZE = 8
 PREPROCESSING = Preprocessing((SIZE, SIZE), (0.5,) * 3, (0.5,) * 3)
-# outputs, activation, what the model answers, names
+# outputs, activation, what the model outputs, names
 HEADS = [
     (1, "sigmoid", "sigmoid", ["warm"]),
     (3, "sigmoid", "sigmoid", ["red", "green", "blue"]),
@@ -44,7 +44,7 @@ def photos(count, seed):
 
 
 def distance(output, expected, received):
-    """Mean distance of answers, by NumPy."""
+    """Mean distance of outputs, by NumPy."""
     expected, received = expected.astype("float64"), received.astype("float64")
     if output == "sigmoid":
         p, q = (np.clip(each, 1 / 512, 1 - 1 / 512) for each in (expected, received))

@@ -1,4 +1,4 @@
-"""What LiteRT answers with an int8 file, computed in whole numbers: the same to the bit."""
+"""LiteRT's outputs of an int8 file, computed in whole numbers: the same to the bit."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def normalized(x):
 
 
 def convolutions(x):
-    """Deep: one number off by a step would be seen in the answers."""
+    """Deep: one number off by a step would be seen in the outputs."""
     for depth in range(8):
         x = layers.Conv2D(16, 3, use_bias=depth % 2 == 1, bias_initializer="random_normal")(x)
         x = layers.ReLU()(normalized(x))
@@ -47,7 +47,7 @@ def wide_sums(x):
     return layers.Conv2D(8, 3, kernel_initializer=keras.initializers.RandomNormal(1.0, 0.5))(x)
 
 
-def joined(x):
+def concatenated(x):
     """As in a hybrid stem: pooled images and convolutions are brought to one range."""
     pooled = layers.MaxPooling2D()(x)
     normal = layers.ReLU()(normalized(layers.Conv2D(5, 2, 2)(x)))
@@ -55,13 +55,13 @@ def joined(x):
     return layers.Concatenate()([layers.Conv2D(4, 1, activation="relu")(x), x])
 
 
-def joined_twice(x):
+def concatenated_twice(x):
     inner = layers.Concatenate()([normalized(layers.Conv2D(width, 2, 2)(x)) for width in (3, 4)])
     return layers.Concatenate()([inner, layers.MaxPooling2D()(x)])
 
 
-def joined_in_parts(x):
-    """More than XNNPACK joins at once; the first has a range of its own, as others take it, too, and a narrow one."""
+def concatenated_in_parts(x):
+    """More than XNNPACK concatenates at once; the first has a narrow range of its own, as others take it, too."""
     first = layers.Conv2D(3, 3, kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01))(x)
     x = layers.Concatenate()([first, *(layers.Conv2D(2, 3)(x) for _ in range(5))])
     return layers.Concatenate()([layers.ReLU()(x), first])
@@ -100,16 +100,16 @@ def poolings(x):
         (convolutions, {"CONV_2D"}),
         (other_convolutions, {"CONV_2D", "DEPTHWISE_CONV_2D"}),
         (wide_sums, {"CONV_2D"}),
-        (joined, {"QUANTIZE", "CONCATENATION", "MAX_POOL_2D"}),
-        (joined_twice, {"CONCATENATION"}),
-        (joined_in_parts, {"CONCATENATION", "QUANTIZE"}),
+        (concatenated, {"QUANTIZE", "CONCATENATION", "MAX_POOL_2D"}),
+        (concatenated_twice, {"CONCATENATION"}),
+        (concatenated_in_parts, {"CONCATENATION", "QUANTIZE"}),
         (residual, {"ADD", "MUL", "MEAN"}),
         (groups, {"LOGISTIC", "MUL", "TRANSPOSE"}),
         (arithmetic, {"ADD", "SUB", "MUL"}),
         (poolings, {"ADD", "MUL", "DEPTHWISE_CONV_2D"}),
     ],
 )
-def test_answers_are_the_files(build, operators, tmp_path):
+def test_outputs_are_the_files(build, operators, tmp_path):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((24, 24, 3))
     model = keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(build(inputs))))

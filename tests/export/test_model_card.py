@@ -45,7 +45,7 @@ def test_card_says_what_the_file_is(exported, model):
     assert "CONV_2D int8" in card
     assert "Accuracy" not in card  # nothing was measured yet
     # The verdict: what the file is equal to, and what that keeps of the float model.
-    assert "Run in LiteRT on 60 images. All answers are equal to the quantized model's, computed in" in card
+    assert "Run in LiteRT on 60 images. All outputs are equal to the quantized model's, computed in" in card
     found = entries["verification"]["float_closeness"]
     assert (
         f"Compared with the float model: divergence {found['divergence']:.5f} ± {found['standard_error']:.5f}, same "

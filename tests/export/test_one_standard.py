@@ -35,7 +35,7 @@ def exact():
 
 @pytest.fixture
 def move(monkeypatch):
-    """Have one answer lie some steps from where the whole numbers put it."""
+    """Have one output lie some steps from where the whole numbers put it."""
 
     def by(steps):
         class Moved(IntegerModel):
@@ -44,9 +44,9 @@ def move(monkeypatch):
                 self.path = path
 
             def predict(self, images):
-                answers = run_in_subprocess(self.path, images)
-                answers[5, 1] -= steps * inspect(self.path).output["scale"]
-                return answers
+                outputs = run_in_subprocess(self.path, images)
+                outputs[5, 1] -= steps * inspect(self.path).output["scale"]
+                return outputs
 
         monkeypatch.setattr(keras_lite.export.tflite, "IntegerModel", Moved)
 
@@ -69,11 +69,11 @@ def assert_refused(pair, folder, text, **options):
 def test_one_step_is_too_many_where_every_operator_is_exact(exact, move, tmp_path):
     move(1)
     share = 1 - 1 / (24 * 3)
-    text = rf" 1 step from the quantized model in whole numbers > 0 \({share:.2%} of the answers equal\)"
+    text = rf" 1 step from the quantized model in whole numbers > 0 \({share:.2%} of the outputs equal\)"
     assert_refused(exact, tmp_path, text)
     verification, card = export(exact, tmp_path, thresholds=Thresholds(steps=3))
     assert (verification.exactness.equal, verification.exactness.steps) == (pytest.approx(share), 1)
-    assert f"{share:.2%} of the answers are equal to the quantized model's" in card
+    assert f"{share:.2%} of the outputs are equal to the quantized model's" in card
     assert f"up to 1 step, {share:.2%} equal" in str(verification)
 
 
@@ -102,7 +102,7 @@ def test_x86_has_its_names(exact, tmp_path, monkeypatch):
     verification, card = export(exact, tmp_path)
     assert (verification.exactness.equal, verification.exactness.inexact) == (1.0, [])
     assert str(verification).startswith("on 24 images: equals its quantized model to the bit; with the float model: ")
-    assert "All answers are equal to the quantized model's, computed in whole numbers. Compared" in card
+    assert "All outputs are equal to the quantized model's, computed in whole numbers. Compared" in card
 
 
 @pytest.mark.parametrize("activation", ["gelu", "tanh"])

@@ -1,4 +1,4 @@
-"""Rectifiers and sums of many tensors in int8: one partition, and the answers of the integer model to the bit."""
+"""Rectifiers and sums of many tensors in int8: one partition, and the outputs of the integer model to the bit."""
 
 import keras
 import numpy as np
@@ -54,7 +54,7 @@ def capped_in_other_places(x):
     return layers.ReLU(2.5)(layers.Dense(16)(layers.Flatten()(x)))
 
 
-def joined(x):
+def concatenated(x):
     """What is cut off where it ends, although the concatenation gives it another range."""
     x = convolved(x)
     parts = [convolved(x, activation="hard_sigmoid"), layers.ReLU(1.5)(x), layers.Activation("sigmoid")(x)]
@@ -86,7 +86,7 @@ def products(x):
         pytest.param(operations, {"LEAKY_RELU": 3}, id="operations"),
         pytest.param(capped, {"LEAKY_RELU": 1, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 2}, id="capped"),
         pytest.param(capped_in_other_places, {"DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2}, id="capped_elsewhere"),
-        pytest.param(joined, {"CONCATENATION": 2, "LEAKY_RELU": 1, "LOGISTIC": 1}, id="joined"),
+        pytest.param(concatenated, {"CONCATENATION": 2, "LEAKY_RELU": 1, "LOGISTIC": 1}, id="concatenated"),
         pytest.param(sums_of(3), {"ADD": 2}, id="sum_of_3"),
         pytest.param(sums_of(5), {"ADD": 4}, id="sum_of_5"),
         pytest.param(products, {"MUL": 2}, id="product_of_3"),

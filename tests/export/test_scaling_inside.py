@@ -76,7 +76,7 @@ def photos(folder, count=24):
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_a_file_made_with_default_flags_answers_like_keras(tmp_path, precision):
+def test_a_file_made_with_default_flags_outputs_like_keras(tmp_path, precision):
     model = network(layers.Rescaling(1 / 255))
     model.save(tmp_path / "m.keras")
     pixels = photos(tmp_path / "photos")

@@ -36,24 +36,24 @@ def quantized(trained):
 
 
 def reference_kernels(path, images):
-    """Answers as LiteRT's reference kernels compute them: no XNNPACK, no optimized code."""
+    """Outputs as LiteRT's reference kernels compute them: no XNNPACK, no optimized code."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     interpreter.allocate_tensors()
     [source], [target] = interpreter.get_input_details(), interpreter.get_output_details()
-    answers = []
+    outputs = []
     for image in images:
         scale, zero_point = source["quantization"]
         interpreter.set_tensor(
             source["index"], np.clip(np.rint(image[None] / scale) + zero_point, -128, 127).astype("int8")
         )
         interpreter.invoke()
-        answers.append(interpreter.get_tensor(target["index"])[0])
-    return np.stack(answers).astype(int)
+        outputs.append(interpreter.get_tensor(target["index"])[0])
+    return np.stack(outputs).astype(int)
 
 
-def test_float32_file_of_any_backend_answers_like_its_model(tmp_path):
+def test_float32_file_of_any_backend_outputs_like_its_model(tmp_path):
     model = scramble(preactivation())
     images, _ = color_images(8, seed=0)
     path = tmp_path / "model.tflite"
@@ -125,7 +125,7 @@ def test_smaller_precisions_without_training(trained, images, tmp_path, precisio
     assert figures.agreement >= 0.95
     assert figures.images == len(images)
     assert inspect(path).int8_only == (precision == "int8")
-    assert figures.largest_difference < (0.2 if precision == "int8" else 0.01) * figures.largest_answer
+    assert figures.largest_difference < (0.2 if precision == "int8" else 0.01) * figures.largest_output
 
 
 @once
@@ -200,7 +200,7 @@ def test_bad_arguments_are_refused_at_the_door(images, tmp_path):
     with pytest.raises(InputError, match=r"ends in \.tflite"):
         to_tflite(model, tmp_path / "model.tfl", samples=images)
     feature_map = keras.Model(model.inputs, model.get_layer("attention").output)
-    with pytest.raises(InputError, match=r"answers of shape \(batch, numbers\), received \(None, "):
+    with pytest.raises(InputError, match=r"outputs of shape \(batch, numbers\), received \(None, "):
         to_tflite(feature_map, path, samples=images)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="can be written to"):
@@ -233,12 +233,12 @@ def test_comparison():
     assert figures.agreement == 0.75
     assert figures.largest_difference == 2.0
     assert figures.mean_difference == pytest.approx(2.5 / 8)
-    assert figures.largest_answer == 4.0
-    # A file that answers a constant may agree on many images, but has nothing to do with the model.
+    assert figures.largest_output == 4.0
+    # A file that outputs a constant may agree on many images, but has nothing to do with the model.
     constant = compare(np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([[0.0, 1.5], [0.0, 1.5]]))
     assert (constant.agreement, constant.correlation) == (1.0, 0.0)
     assert constant.shortcomings(Thresholds(0.9, 0.9)) == ["correlation 0.000 < 0.9"]
-    # An untrained network's answers may be constant but for rounding.
+    # An untrained network's outputs may be constant but for rounding.
     rounded = compare(np.array([[0.1, 0.1 + 1e-9], [0.1, 0.1]]), np.array([[0.1 + 1e-9, 0.1], [0.1, 0.1]]))
     assert rounded.agreement == 0.5
     assert rounded.shortcomings(Thresholds(0.9, 0.9, 1e-3)) == []

@@ -1,4 +1,4 @@
-"""Channels that answer nothing but a constant are mended, and the model answers as before."""
+"""Channels whose output is a constant are mended, and the model's outputs stay."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from keras_lite.graph.dead_channels import mend_dead_channels
 
 
 @pytest.mark.parametrize("what", ["kernel", "gamma", "layer"])
-def test_dead_channels_are_mended_without_changing_an_answer(what):
+def test_dead_channels_are_mended_without_changing_an_output(what):
     model = flatten(carnet_like())
     scramble(model)
     stem = model.get_layer("stem")

@@ -1,4 +1,4 @@
-"""Models in fewer kinds of layers: they answer like before, and like NumPy says."""
+"""Models in fewer kinds of layers: their outputs stay, and are those of NumPy."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ def model_of(function):
     return keras.Model(inputs, function(inputs))
 
 
-def answers(model):
+def outputs(model):
     return ops.convert_to_numpy(model(IMAGES))
 
 
@@ -56,8 +56,8 @@ def test_rectifiers(function, types, expected):
     model = model_of(function)
     rewritten = plain_rectifiers(flatten(model))
     assert kinds(rewritten) == types
-    np.testing.assert_allclose(answers(rewritten), expected(IMAGES), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(answers(model), expected(IMAGES), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs(rewritten), expected(IMAGES), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs(model), expected(IMAGES), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_leaky_relu_inside_a_layer_comes_out(layer):
     rewritten = plain_rectifiers(flatten(model))
     assert [each.name for each in rewritten.layers[1:]] == ["inside", "inside_leaky_relu"]
     linear = keras.Model(rewritten.inputs, rewritten.get_layer("inside").output)
-    np.testing.assert_allclose(answers(model), leaky(answers(linear), 0.2), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(answers(rewritten), answers(model), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs(model), leaky(outputs(linear), 0.2), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs(rewritten), outputs(model), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 8])
@@ -96,7 +96,7 @@ def test_sums_and_products_in_pairs(layer, function, count):
     assert pairs[-1].name == "all"
     mean = np.broadcast_to(IMAGES.mean((1, 2), keepdims=True), IMAGES.shape)
     expected = function([mean, *(factor * IMAGES for factor in factors[1:])], axis=0)
-    np.testing.assert_allclose(answers(rewritten), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs(rewritten), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_no_tensor_of_eight_goes_through_more_than_three_sums():
@@ -119,7 +119,7 @@ def test_layers_that_are_used_several_times():
 
     model = model_of(build)
     rewritten = plain_rectifiers(in_pairs(flatten(model)))
-    np.testing.assert_allclose(answers(rewritten), answers(model), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(outputs(rewritten), outputs(model), rtol=1e-5, atol=1e-5)
     assert "ReLU" not in kinds(rewritten)
 
 

@@ -13,7 +13,7 @@ layers, ops = keras.layers, keras.ops
 IMAGES = np.random.default_rng(0).normal(size=(2, 8, 6, 3)).astype("float32")
 
 
-def answers(model):
+def outputs(model):
     return keras.ops.convert_to_numpy(model(IMAGES))
 
 
@@ -46,7 +46,7 @@ def test_operations_become_layers(function, types):
 
     assert sorted(type(operation).__name__ for operation in flat.operations) == sorted(["InputLayer", *types])
     assert all(isinstance(operation, layers.Layer) for operation in flat.operations)
-    np.testing.assert_allclose(answers(flat), answers(model), rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(outputs(flat), outputs(model), rtol=2e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_operations_without_a_layer_stay(function, kind):
 
     others = [type(each).__name__ for each in flat.operations if not isinstance(each, layers.Layer)]
     assert kind in others
-    np.testing.assert_array_equal(answers(flat), answers(model))
+    np.testing.assert_array_equal(outputs(flat), outputs(model))
     assert profile(model).macs == 8 * 6 * 9  # counting does not need them
 
 
@@ -95,7 +95,7 @@ def test_nested_models():
     assert not any(isinstance(layer, keras.Model) for layer in flat.layers)
     assert all(isinstance(operation, layers.Layer) for operation in flat.operations)
     assert {"inner_convolution", "inner_norm", "head_dense"} <= {layer.name for layer in flat.layers}
-    np.testing.assert_allclose(answers(flat), answers(model), rtol=1e-5)
+    np.testing.assert_allclose(outputs(flat), outputs(model), rtol=1e-5)
     assert profile(model).parameters == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     _, report = replace_convolutions(model, "bsconv_u")
     assert report.replaced == ("inner_convolution",)
@@ -106,7 +106,7 @@ def test_lambda_is_counted_around():
     x = layers.Conv2D(4, 3, padding="same")(layers.Lambda(lambda x: 2.0 * x)(inputs))
     model = keras.Model(inputs, x)
 
-    np.testing.assert_array_equal(answers(flatten(model)), answers(model))
+    np.testing.assert_array_equal(outputs(flatten(model)), outputs(model))
     assert profile(model).macs == 3 * 9 * 4 * 48
     assert replace_convolutions(model, "bsconv_u")[1].after.macs == 12 * 48 + 36 * 48
 
@@ -122,7 +122,7 @@ def test_size_that_was_open():
     model = keras.Model(inputs, layers.Conv2D(2, 3, name="convolution")(inputs))
     sized = with_input_shape(model, (8, 6, 3))
     assert sized.output_shape == (None, 6, 4, 2)
-    np.testing.assert_array_equal(answers(sized), answers(model))
+    np.testing.assert_array_equal(outputs(sized), outputs(model))
     with pytest.raises(InputError, match=r"\(None, None, 3\), received \(8, 6, 1\)"):
         with_input_shape(model, (8, 6, 1))
 
@@ -159,6 +159,6 @@ def test_an_adapted_normalization_keeps_what_it_has_seen():
     model = keras.Model(inputs, layer(inputs))
     images = np.random.default_rng(1).uniform(0, 255, (2, 4, 4, 3)).astype("float32")
     # Uniform levels have a standard deviation of 255 / sqrt(12) = 73.6.
-    answers = np.asarray(flatten(model).predict(images, verbose=0))
-    np.testing.assert_allclose(answers, (images - 127.5) / 73.6, atol=0.3)
-    np.testing.assert_allclose(answers, np.asarray(model.predict(images, verbose=0)), atol=1e-6)
+    outputs = np.asarray(flatten(model).predict(images, verbose=0))
+    np.testing.assert_allclose(outputs, (images - 127.5) / 73.6, atol=0.3)
+    np.testing.assert_allclose(outputs, np.asarray(model.predict(images, verbose=0)), atol=1e-6)

@@ -15,7 +15,7 @@ def mixed():
         keras.config.set_dtype_policy("float32")
 
 
-def test_answers_are_those_of_a_float32_model(mixed):
+def test_outputs_are_those_of_a_float32_model(mixed):
     images = np.random.default_rng(0).normal(size=(4, SIZE, SIZE, 3)).astype("float32")
     expected_model = carnet_like()
     expected_model.set_weights(mixed.get_weights())

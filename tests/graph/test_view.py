@@ -15,23 +15,23 @@ def test_neighbors():
     stem = layers.Conv2D(4, 3, padding="same", name="stem")(inputs)
     gate = layers.Activation("sigmoid", name="gate")(stem)
     product = layers.Multiply(name="product")([stem, gate])
-    answer = layers.Add(name="answer")([product, product])
-    layers.ReLU(name="of_no_use")(answer)
-    view = View(keras.Model(inputs, answer))
+    output = layers.Add(name="output")([product, product])
+    layers.ReLU(name="of_no_use")(output)
+    view = View(keras.Model(inputs, output))
 
-    assert [call.operation.name for call in view.calls] == ["stem", "gate", "product", "answer"]
+    assert [call.operation.name for call in view.calls] == ["stem", "gate", "product", "output"]
     assert view.producer(inputs) is None
     assert [view.producer(each).name for each in (stem, gate, product)] == ["stem", "gate", "product"]
     assert [call.operation.name for call in view.consumers(stem)] == ["gate", "product"]
-    assert [call.operation.name for call in view.consumers(product)] == ["answer", "answer"]
+    assert [call.operation.name for call in view.consumers(product)] == ["output", "output"]
     assert view.only_consumer(inputs).name == "stem"
     assert view.only_consumer(gate).name == "product"
-    assert [view.only_consumer(each) for each in (stem, product, answer)] == [None] * 3
+    assert [view.only_consumer(each) for each in (stem, product, output)] == [None] * 3
     assert producer(product).name == "product"
     assert [producer(each).name for each in sources(product)] == ["stem", "gate"]
 
 
-def test_an_answer_is_taken_by_the_caller_too():
+def test_an_output_is_taken_by_the_caller_too():
     inputs = keras.Input((4,))
     hidden = layers.Dense(3)(inputs)
     view = View(keras.Model(inputs, [hidden, layers.Dense(2, name="classes")(hidden)]))

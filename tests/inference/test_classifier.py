@@ -61,7 +61,7 @@ def test_classes_in_another_order_or_unknown(model_path):
         evaluate.evaluate(classifier, ArraySource(images, np.array([0, 1]), ["red", "pink"]))
 
 
-def test_of_equal_answers_the_first_class_wins(model_path):
+def test_of_equal_outputs_the_first_class_wins(model_path):
     gray = np.full((3, 8, 8, 3), 90, "uint8")
     found = evaluate.evaluate(Classifier(model_path), ArraySource(gray, np.array([0, 1, 2]), CLASSES))
     assert found.top1 == pytest.approx(1 / 3)

@@ -45,7 +45,7 @@ def photos(tmp_path):
         (("--mean=0.5", "--std=0.25"), 0.5, 0.25),
     ],
 )
-def test_from_keras_file_to_answers(run_tool, model_file, photos, flags, mean, std):
+def test_from_keras_file_to_outputs(run_tool, model_file, photos, flags, mean, std):
     command = (model_file, "--data_dir", photos, "--class_names=dark,light", "--image_size=9,14")
     finished = run_tool(export_tool, *command, *flags)
     assert finished.returncode == 0, finished.stderr

@@ -154,7 +154,7 @@ def test_two_classes_of_one_sigmoid_are_right_by_one_half(tmp_path):
 def test_of_many_labels_the_most_probable_counts(tmp_path):
     source = colors_of(["green", "red"], 6)
     found = evaluate.evaluate(saved_classifier("sigmoid labels", tmp_path), source)
-    assert (found.top1, found.kind) == (1.0, "labels")
+    assert (found.top1, found.task) == (1.0, "multilabel")
     assert "the most probable label counts" in evaluate.summary(found)
 
 
@@ -162,7 +162,7 @@ def test_an_embedding_is_right_by_its_nearest_neighbor(tmp_path):
     classifier = saved_classifier("embedding", tmp_path)
     source = colors_of(["green", "red", "blue"], 12)
     found = evaluate.evaluate(classifier, source)
-    assert (found.top1, found.top5, found.kind, found.class_names) == (1.0, 1.0, "vector", ["green", "red", "blue"])
+    assert (found.top1, found.top5, found.task, found.class_names) == (1.0, 1.0, "embedding", ["green", "red", "blue"])
     assert found.confidence.min() > 0.98
     assert "most similar other image" in evaluate.summary(found)
     # Another class for one image: it is wrong, and nobody's nearest neighbor of its class.
@@ -179,21 +179,21 @@ def test_what_folders_of_classes_cannot_measure(tmp_path):
     source = colors_of(["red", "blue"], 4)
     with pytest.raises(InputError, match=r"names of both classes in .*model\.json, the second one 'warm'"):
         evaluate.evaluate(saved_classifier("sigmoid one label", tmp_path), source)
-    with pytest.raises(InputError, match=r"answers values \('redness', \.\.\.\)"):
+    with pytest.raises(InputError, match=r"predicts values \('redness', \.\.\.\)"):
         evaluate.evaluate(saved_classifier("regression", tmp_path), source)
     with pytest.raises(InputError, match=r"model\.keras: Expected 3 class names"):
         saved_classifier("logits", tmp_path, class_names=["a", "b"])
 
 
 class Shifted:
-    """A model whose answers are near another's."""
+    """A model whose outputs are near another's."""
 
     def __init__(self, model):
         self.model = model
 
     def predict(self, images, verbose):
-        answers = self.model.predict(images, verbose=verbose)
-        return answers + np.random.default_rng(3).normal(0, 0.1, answers.shape)
+        outputs = self.model.predict(images, verbose=verbose)
+        return outputs + np.random.default_rng(3).normal(0, 0.1, outputs.shape)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -277,8 +277,8 @@ def test_export_takes_the_kind_from_the_last_layer_or_a_flag(
     np.testing.assert_allclose(received, expected(head, colors), atol=2e-5)
 
 
-def test_int8_file_of_a_sigmoid_answers_its_probability(run_tool, tmp_path):
-    """That of a softmax answers logits; no other head is left out of the file."""
+def test_int8_file_of_a_sigmoid_outputs_its_probability(run_tool, tmp_path):
+    """That of a softmax outputs logits; no other head is left out of the file."""
     model, _ = build("sigmoid two classes")
     model.save(tmp_path / "bare.keras")
     pixels, colors = photos(20)
@@ -299,7 +299,7 @@ def test_int8_file_of_a_sigmoid_answers_its_probability(run_tool, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["sigmoid one label", "regression", "embedding"])
 def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
-    """The float model's answers are the target; nothing is asked of the photos' folders."""
+    """The float model's outputs are the target; nothing is asked of the photos' folders."""
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)
     model, info = build(head)
     pixels, _ = photos(60)

@@ -35,11 +35,11 @@ def test_halves():
     left, right = ChannelSplit()(images)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(left), images[..., :3])
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(right), images[..., 3:])
-    joined = keras.ops.convert_to_numpy(ChannelInterleave()([left, right]))
-    np.testing.assert_array_equal(joined, images[..., [0, 3, 1, 4, 2, 5]])
+    interleaved = keras.ops.convert_to_numpy(ChannelInterleave()([left, right]))
+    np.testing.assert_array_equal(interleaved, images[..., [0, 3, 1, 4, 2, 5]])
     half = ChannelInterleave(dtype="mixed_bfloat16")([left, right])
     assert keras.backend.standardize_dtype(half.dtype) == "bfloat16"
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(keras.ops.cast(half, "float32")), joined, rtol=0.01)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(keras.ops.cast(half, "float32")), interleaved, rtol=0.01)
 
 
 def test_training():

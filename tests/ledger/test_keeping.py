@@ -60,7 +60,7 @@ def kept(trained, place, run_tool):
     return entry
 
 
-def answers(model):
+def outputs(model):
     images = np.random.default_rng(1).uniform(size=(4, 32, 32, 3)).astype("float32")
     return keras.ops.convert_to_numpy(model(images, training=False))
 
@@ -74,18 +74,18 @@ def test_a_file_counts_once_against_the_limit(kept, place, monkeypatch):
         keeping.keep(place / "run")
 
 
-def test_named_weights_answer_as_the_trained_network(kept, trained):
+def test_named_weights_output_as_the_trained_network(kept, trained):
     assert kept_weights.FOLDER.joinpath(kept.file).stat().st_size < 2.5 * trained.count_params() + 300_000
-    expected = answers(trained)
-    received = answers(CifarResNet(20, **OURS, classifier_activation=None, weights="cifar100"))
+    expected = outputs(trained)
+    received = outputs(CifarResNet(20, **OURS, classifier_activation=None, weights="cifar100"))
     assert np.abs(received - expected).max() < 0.02 * np.abs(expected).max()
 
     features = keras.Model(trained.inputs, trained.layers[-2].output)
-    received = answers(CifarResNet(20, **OURS, include_top=False, pooling="avg", weights="cifar100"))
-    np.testing.assert_allclose(received, answers(features), rtol=0.02, atol=0.02)
+    received = outputs(CifarResNet(20, **OURS, include_top=False, pooling="avg", weights="cifar100"))
+    np.testing.assert_allclose(received, outputs(features), rtol=0.02, atol=0.02)
 
     ten = CifarResNet(20, **OURS, classes=10, include_top=True, weights="cifar100", load_classifier=False)
-    np.testing.assert_allclose(answers(keras.Model(ten.inputs, ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs(keras.Model(ten.inputs, ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6)
 
 
 def test_kept_weights_bring_their_input_size(place, kept):

@@ -59,7 +59,7 @@ def test_run_folder_names_its_data(run_tool, model_file, photos, tmp_path):
     assert LiteRTModel(output).predict(np.zeros((1, SIZE, SIZE, 3), "float32")).shape == (1, 3)
 
 
-def test_int8_is_quantized_in_the_way_that_keeps_the_answers_best(model_file, photos, capsys):
+def test_int8_is_quantized_in_the_way_that_keeps_the_outputs_best(model_file, photos, capsys):
     def export(*flags):
         values = copy.deepcopy(export_tool.FLAGS)
         arguments = [model_file, "--data_dir", photos, "--precision", "int8", "--images", 6, "--min_agreement", 0]

@@ -72,17 +72,17 @@ def test_from_photos_to_an_evaluated_run(run_tool, photos, weights, tmp_path, as
 
     # The figures are those of the model on the test photos, which every tool finds again.
     test = open_data(photos, info.preprocessing.geometry)["test"]
-    answers = model.predict(info.preprocessing(test.images(np.arange(len(test)))), verbose=0).argmax(1)
-    accuracy = (answers == test.labels).mean()
+    found = model.predict(info.preprocessing(test.images(np.arange(len(test)))), verbose=0).argmax(1)
+    accuracy = (found == test.labels).mean()
     assert json.loads((run / "result.json").read_text())["test"]["accuracy"] == pytest.approx(accuracy)
     with (run / "evaluation" / "per_class.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == sorted(NAMES)
     for label, row in enumerate(rows):
-        there, answered = test.labels == label, answers == label
+        there, predicted = test.labels == label, found == label
         assert int(row["images"]) == there.sum()
-        assert float(row["recall"]) == pytest.approx((there & answered).sum() / there.sum())
-        expected = (there & answered).sum() / answered.sum() if answered.any() else None
+        assert float(row["recall"]) == pytest.approx((there & predicted).sum() / there.sum())
+        expected = (there & predicted).sum() / predicted.sum() if predicted.any() else None
         assert row["precision"] == "" if expected is None else float(row["precision"]) == pytest.approx(expected)
     again = run_tool(evaluate, run, "--output_dir", tmp_path / "again")
     assert f"top-1 {accuracy:.2%}" in again.stdout
@@ -93,7 +93,7 @@ def test_from_photos_to_an_evaluated_run(run_tool, photos, weights, tmp_path, as
     # Done is done; another run needs another folder.
     assert "is finished" in run_tool(finetune, *flags(photos, weights, run)).stdout
     other = run_tool(finetune, *flags(photos, weights, run, "--noflip", "--patience", "3"))
-    assert_one_line_error(other, run, "augmentation.horizontal_flip true", "fine_tuning.patience 5), received")
+    assert_one_line_error(other, run, "augmentation.horizontal_flip true", "finetuning.patience 5), received")
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     assert int8["latency_ms"] > 0
     assert int8["bytes"] == (tmp_path / "small_int8.tflite").stat().st_size
     assert inspect(tmp_path / "small_int8.tflite").int8_only
-    # The quantized model answers logits, the float file what the model answers.
+    # The quantized model outputs logits, the float file what the model outputs.
     outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
     assert outputs == ["probabilities", "logits"]
     card = (tmp_path / "small_int8.md").read_text()
@@ -66,10 +66,10 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     for row in rows.values():
         assert f"| {row['title']} | {row['top1']:.2%} | {row['agreement']:.2%} |" in card
     # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
-    tuned = result["fine_tuning"]
+    tuned = result["finetuning"]
     assert (tuned["judges"], len(tuned["epochs"]), tuned["note"]) == (21, 1, "")  # a fifth of 108
     assert f"| Precision | int8 ({'quantization-aware' if tuned['kept'] else 'post-training'}) |" in card
-    assert "All answers are equal to the quantized model's, computed in whole numbers." in card
+    assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
     assert result["verification"]["TFLite int8"]["exactness"] == {"equal": 1.0, "steps": 0, "inexact": []}
     assert len(result["post_training"]["tried"]) >= 5
     assert result["post_training"]["chosen"] in result["post_training"]["tried"]

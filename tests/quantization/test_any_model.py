@@ -1,4 +1,4 @@
-"""Constructs that Keras models bring along: rewritten, in tf_keras and in int8 they answer like the stock model."""
+"""Constructs that Keras models bring along: rewritten, in tf_keras and in int8 their outputs are the stock model's."""
 
 import keras
 import numpy as np
@@ -44,7 +44,7 @@ def normalized(x):
     return layers.Normalization(mean=[120.0, 110.0, 100.0], variance=[3000.0, 4000.0, 5000.0])(x)
 
 
-def same_answers(model, other, tolerance=2e-6):
+def same_outputs(model, other, tolerance=2e-6):
     expected = model.predict(pixels(4), verbose=0)
     np.testing.assert_allclose(other.predict(pixels(4), verbose=0), expected, atol=tolerance * np.abs(expected).max())
 
@@ -79,7 +79,7 @@ def test_rewriting_into_what_has_an_operator(build, types):
     rewritten = rewrite(flatten(model))
     found = [type(layer).__name__ for layer in rewritten.layers]
     assert sorted(found) == sorted(["InputLayer", *types, "GlobalAveragePooling2D", "Dense"])
-    same_answers(model, rewritten)
+    same_outputs(model, rewritten)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_scaling_of_the_input(build, inside):
     kinds = [type(layer).__name__ for layer in rewritten.layers]
     assert not {"Rescaling", "Normalization", "RandomFlip"} & set(kinds)
     assert ("DepthwiseConv2D" in kinds[:2]) == (not inside or "depthwise" in model.layers[2].name)
-    same_answers(model, rewritten, 1e-5)
+    same_outputs(model, rewritten, 1e-5)
 
 
 def everything(x):
@@ -133,7 +133,7 @@ def from_normalized(x):
     """A first convolution that takes the scaling in, a scaling in the middle, the last two kinds of pooling."""
     x = layers.ReLU()(layers.BatchNormalization()(convolution(normalized(x), padding="valid", use_bias=False)))
     x = ops.relu(x * 0.5 - 0.1)
-    x = layers.Concatenate()([x, *(layers.Conv2D(2, 1)(x) for _ in range(5))])  # more than XNNPACK joins at once
+    x = layers.Concatenate()([x, *(layers.Conv2D(2, 1)(x) for _ in range(5))])  # more than XNNPACK concatenates at once
     x = layers.Concatenate()([layers.GlobalMaxPooling2D(keepdims=True)(x), layers.AveragePooling2D(7)(x)])
     return layers.Conv2D(6, 1, activation="silu")(x)
 
@@ -142,7 +142,7 @@ def from_normalized(x):
 def test_int8_file_in_one_partition(build, tmp_path):
     model = classifier(build, seed=1)
     images = pixels(48)
-    same_answers(model, to_tf_keras(model), 1e-5)
+    same_outputs(model, to_tf_keras(model), 1e-5)
     quantized = quantize_aware(model)
     calibrate(quantized, images[:32])
     path = tmp_path / "model.tflite"

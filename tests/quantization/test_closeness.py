@@ -1,4 +1,4 @@
-"""How far answers are from the float model's, against SciPy and NumPy."""
+"""How far outputs are from the float model's, against SciPy and NumPy."""
 
 import numpy as np
 import pytest

@@ -46,7 +46,7 @@ def normalized(x, filters=8):
 
 
 def largest_error(model, images):
-    """Of an answer without rounding, as a share of the largest one."""
+    """Of an output without rounding, as a share of the largest one."""
     expected = ops.convert_to_numpy(model(images))
     quantized = quantize_aware(model)
     with unrounded(quantized, weights=True):
@@ -66,7 +66,7 @@ def gated(gate):
     return lambda x: ChannelAttention(2, gate=gate)(layers.ReLU()(x))
 
 
-def joined(count):
+def concatenated(count):
     def build(x):
         x = layers.ReLU()(x)
         return layers.Concatenate()([conv(x, 2 + index % 3) for index in range(count)])
@@ -74,7 +74,7 @@ def joined(count):
     return build
 
 
-def joined_cut_off(x):
+def concatenated_cut_off(x):
     x = conv(x)
     parts = [layers.Activation("hard_sigmoid")(x), layers.ReLU(1.5)(x), conv(x, activation="hard_sigmoid")]
     return layers.Concatenate()([*parts, layers.Activation("sigmoid")(x)])
@@ -133,9 +133,9 @@ KINDS = {
     "global_max_pool": lambda x: layers.GlobalMaxPooling2D()(x),
     "global_average_pool": lambda x: layers.GlobalAveragePooling2D()(x),
     "whole_average_pool": lambda x: layers.AveragePooling2D(SIZE)(x),
-    "join_of_3": joined(3),
-    "join_of_9": joined(9),
-    "join_of_what_is_cut_off": joined_cut_off,
+    "concatenation_of_3": concatenated(3),
+    "concatenation_of_9": concatenated(9),
+    "concatenation_of_what_is_cut_off": concatenated_cut_off,
     "slice": ChannelSlice(3, 4),
     "split": split,
     "shuffle": ChannelShuffle(4),

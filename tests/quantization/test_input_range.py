@@ -59,7 +59,7 @@ def test_dim_photos_set_everything_but_the_input(dim, tmp_path, capsys):
     to_tflite(model, tmp_path / "x.tflite", "int8", calibration=dim, info=INFO)
     assert "input range" not in capsys.readouterr().out
     assert_covers(tmp_path / "x.tflite", LOWEST, HIGHEST)
-    # So bright photos are not cut off, but answered as the float model does.
+    # So bright photos are not cut off, but treated as by the float model.
     images = PREPROCESSING(photos(20, high=140, seed=4))
     received = LiteRTModel(tmp_path / "x.tflite").predict(images)
     wanted = model.predict(images, verbose=0)

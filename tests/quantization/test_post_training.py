@@ -89,13 +89,13 @@ def test_biases_take_out_the_mean_error():
     assert correct_biases(quantized, images, batch_size=64) == 5  # two batch norms, "grouped", "gate", "predictions"
 
     right = quantized.predict(images, verbose=0)
-    before, after = (np.abs(answers.mean(0) - expected.mean(0)).max() for answers in (wrong, right))
+    before, after = (np.abs(outputs.mean(0) - expected.mean(0)).max() for outputs in (wrong, right))
     step = np.ptp(expected) / 255
     assert before > 10 * step
     assert after < step
 
 
-def test_equalized_channels_answer_the_same_in_more_steps():
+def test_equalized_channels_output_the_same_in_more_steps():
     # The small channels, which count most, have few steps of the common range.
     model, images = network(largest=100.0), noise(64, 1)
     expected = model.predict(images, verbose=0)
@@ -115,7 +115,7 @@ def test_equalized_channels_answer_the_same_in_more_steps():
     assert np.abs(quantized.predict(images, verbose=0) - expected).mean() < 0.5 * plain
 
 
-def test_what_keeps_the_answers_best_is_chosen(capsys):
+def test_what_keeps_the_outputs_best_is_chosen(capsys):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.Conv2D(8, 1, activation="relu", name="colors")(inputs)
@@ -139,7 +139,7 @@ def test_what_keeps_the_answers_best_is_chosen(capsys):
     first, third = (ranges[name].closeness.divergence for name in ("minimum and maximum", "99.99 %"))
     assert third < 0.2 * first
     assert report.chosen.ranges == "99.99 %"
-    # It would move all answers by the mean of what is cut off from one image.
+    # It would move all outputs by the mean of what is cut off from one image.
     assert not report.chosen.bias_correction
     # The model that comes back is the chosen one; the figures by NumPy, on the other half of the images.
     judges = images[1::2]

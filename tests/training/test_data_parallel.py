@@ -124,7 +124,7 @@ def test_run_that_was_stopped_ends_as_an_uninterrupted_one(runs):
 @spreads
 @pytest.mark.slow_elsewhere
 def test_what_looks_at_a_whole_batch_sees_it_whole(drive, runs, tmp_path):
-    """Clipping, Lookahead, both regularizations, an average of the weights, and a teacher's answers."""
+    """Clipping, Lookahead, both regularizations, an average of the weights, and a teacher's outputs."""
     flags = ["sgd", "--ema_decay", "0.9", "--teacher", str(runs / "one"), "--output_dir"]
     drive([*flags, str(tmp_path / "one")], [*flags, str(tmp_path / "several"), "--data_parallel"])
     assert_same_to_rounding(tmp_path / "several", tmp_path / "one")

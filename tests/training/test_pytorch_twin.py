@@ -19,7 +19,7 @@ ROWS = (
 
 @pytest.mark.tensorflow_only
 @pytest.mark.parametrize("row_id", ROWS)
-def test_answers_as_the_keras_model_does(row_id):
+def test_outputs_as_the_keras_model_does(row_id):
     torch = pytest.importorskip("torch")
     model = published.get(row_id).build(classifier_activation=None)
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ def int8_classes() -> types.SimpleNamespace:
     `ConstantConfig` (like `OutputConfig`, for `AddConstant`), `DepthwiseConfig` (for depthwise convolutions),
     `FixedConvolutionConfig` and `FixedDenseConfig` (like `FixedOutputConfig`, for layers with a kernel). Quantizers:
     `FixedRange` (of the fixed configs), `SharedRange` (rounds in the range of another tensor). Layers: `AddConstant`,
-    `ChannelRange`, `Join`, `MatMul`, `MultiplyConstant`.
+    `ChannelRange`, `PlainConcatenate`, `MatMul`, `MultiplyConstant`.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     tf_keras = import_extra("tf_keras", "quantization")
@@ -237,8 +237,8 @@ def int8_classes() -> types.SimpleNamespace:
         def get_config(self):
             return {**super().get_config(), "start": self.start, "stop": self.stop}
 
-    class Join(tf_keras.layers.Layer):
-        """Concatenate."""
+    class PlainConcatenate(tf_keras.layers.Layer):
+        """Concatenate; TF-MOT swaps the inputs of a layer whose class is named `Concatenate`."""
 
         def __init__(self, axis, **kwargs):
             super().__init__(**kwargs)
@@ -281,7 +281,7 @@ def int8_classes() -> types.SimpleNamespace:
         FixedDenseConfig=FixedDenseConfig,
         FixedOutputConfig=FixedOutputConfig,
         FixedRange=FixedRange,
-        Join=Join,
+        PlainConcatenate=PlainConcatenate,
         KeptConfig=KeptConfig,
         MatMul=MatMul,
         MultiplyConstant=MultiplyConstant,

@@ -57,8 +57,10 @@ class Neighbors:
         if type(layer).__name__ not in ("Conv2D", "Dense") or not layer.use_bias:
             return False
         if activation_name(layer) == "hard_sigmoid":
-            return not _joins(user)
-        return self.folds(user, layer) and _is_hard_sigmoid(user) and not _joins(self.only_user.get(user.name))
+            return not _is_concatenation(user)
+        return (
+            self.folds(user, layer) and _is_hard_sigmoid(user) and not _is_concatenation(self.only_user.get(user.name))
+        )
 
     def feeds_hard_swish(self, layer: keras.layers.Layer) -> bool:
         """Whether a layer gives x / sqrt(6) to the hard_swish that alone takes its output."""
@@ -86,8 +88,8 @@ class Neighbors:
         )
 
 
-def _joins(layer: keras.layers.Layer | None) -> bool:
-    """Whether a layer gives what it takes another range, so that the one before can't cut off by its own."""
+def _is_concatenation(layer: keras.layers.Layer | None) -> bool:
+    """Whether a layer gives its inputs another range, so that the layer before it can't cut off by its own."""
     return type(layer).__name__ == "Concatenate"
 
 

@@ -86,7 +86,7 @@ def concatenate(layer: keras.layers.Layer) -> Replacement:
     """Build a concatenation under another name: TF-MOT swaps the inputs of the stock layer."""
 
     def make(name: str) -> Any:
-        return annotate(int8_classes().Join(layer.axis, name=name, dtype="float32"))
+        return annotate(int8_classes().PlainConcatenate(layer.axis, name=name, dtype="float32"))
 
     return [(Concatenation(layer.name, make), [])]
 

@@ -79,14 +79,14 @@ def _round_once(quantized: Any) -> None:
     """Leave what only goes into a concatenation to the rounding behind that: its inputs must share their range."""
     # From the end: a concatenation inside another one takes that one's range.
     for wrapper in reversed(quantized.layers):
-        if not _is_join(wrapper):
+        if not _is_concatenation(wrapper):
             continue
         for tensor in wrapper.input:
             maker = tensor._keras_history.layer
             rounds = getattr(maker, "_output_quantizers", None)
             if len(maker._outbound_nodes) != 1 or not rounds or _has_own_range(maker):
                 continue
-            if _is_join(maker):
+            if _is_concatenation(maker):
                 # Without one the converter would give it that of any of its inputs, and cut the others off.
                 maker._output_quantizers = [int8_classes().SharedRange()]
                 maker._output_quantizer_vars = wrapper._output_quantizer_vars
@@ -94,8 +94,8 @@ def _round_once(quantized: Any) -> None:
                 maker._output_quantizers = []
 
 
-def _is_join(wrapper: Any) -> bool:
-    return type(getattr(wrapper, "layer", None)).__name__ == "Join"
+def _is_concatenation(wrapper: Any) -> bool:
+    return type(getattr(wrapper, "layer", None)).__name__ == "PlainConcatenate"
 
 
 def _has_own_range(wrapper: Any) -> bool:

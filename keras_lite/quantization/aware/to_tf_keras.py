@@ -57,8 +57,8 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "ZeroPadding2D": ("padding",),
 }
 
-# More inputs XNNPACK leaves to the built-in kernels.
-_JOINED_AT_ONCE = 4
+# XNNPACK leaves concatenations of more tensors to the built-in kernels.
+_CONCATENATED_AT_ONCE = 4
 
 # Activations that mean the same in both. tf_keras' own hard_sigmoid is another function (0.2 x + 0.5).
 _SAME_ACTIVATIONS = {
@@ -170,9 +170,9 @@ class Concatenation:
     def __call__(self, tensors: list[Any]) -> Any:
         """Concatenate fours, then what comes of them, until one tensor is left."""
         level = 0
-        while len(tensors) > _JOINED_AT_ONCE:
+        while len(tensors) > _CONCATENATED_AT_ONCE:
             level += 1
-            groups = [tensors[i : i + _JOINED_AT_ONCE] for i in range(0, len(tensors), _JOINED_AT_ONCE)]
+            groups = [tensors[i : i + _CONCATENATED_AT_ONCE] for i in range(0, len(tensors), _CONCATENATED_AT_ONCE)]
             tensors = [
                 self._layer(f"{self.name}_part{level}_{index}")(group) if len(group) > 1 else group[0]
                 for index, group in enumerate(groups)

@@ -1,4 +1,4 @@
-"""Layers that TF-MOT refuses, one by one: the quantized model answers like the float one."""
+"""Layers that TF-MOT refuses, one by one: the quantized model's outputs are the float one's."""
 
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ def gated(x):
         pytest.param(layers.Conv2D(8, 3, groups=4), id="grouped"),
     ],
 )
-def test_fake_quantized_answers(build):
+def test_fake_quantized_outputs(build):
     model = classifier(build)
     images, _ = color_images(96, seed=1)
     quantized = quantize_aware(model)

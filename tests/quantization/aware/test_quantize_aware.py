@@ -45,7 +45,7 @@ def calibrated(calibrated_once):
     return quantized
 
 
-def test_calibration_alone_keeps_the_answers(trained, calibrated):
+def test_calibration_alone_keeps_the_outputs(trained, calibrated):
     others, labels = color_images(150, seed=2)
 
     expected = trained.predict(others, verbose=0)
@@ -54,7 +54,7 @@ def test_calibration_alone_keeps_the_answers(trained, calibrated):
     assert (expected.argmax(1) == labels).mean() > 0.9  # else the rest says little
     assert (expected.argmax(1) == received.argmax(1)).mean() >= 0.97
     assert correlation(expected, received) > 0.99
-    # Rounded to 8 bits: no more than 256 different answers.
+    # Rounded to 8 bits: no more than 256 different outputs.
     assert len(np.unique(received)) <= 256 < len(np.unique(expected))
 
 
@@ -131,7 +131,7 @@ def test_batch_norm_statistics_move_until_they_are_frozen(calibrated):
     assert all(not np.array_equal(v.numpy(), before[v.name]) for v in calibrated.variables if v.name in before)
 
 
-def test_distillation_brings_back_the_teachers_answers(trained, calibrated):
+def test_distillation_brings_back_the_teachers_outputs(trained, calibrated):
     """From a classifier that knows nothing, on labels that are all wrong: only the teacher can help."""
     images, labels = color_images(150, seed=2)
     for variable in calibrated.trainable_variables:

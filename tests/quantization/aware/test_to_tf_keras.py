@@ -47,7 +47,7 @@ def own_layers():
         pytest.param(own_layers, id="own_layers", marks=once),
     ],
 )
-def test_same_answers(build):
+def test_same_outputs(build):
     model = scramble(build())
     images, _ = color_images(4, seed=0)
 

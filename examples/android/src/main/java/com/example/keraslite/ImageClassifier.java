@@ -21,7 +21,7 @@ import org.tensorflow.lite.Interpreter;
 public final class ImageClassifier implements AutoCloseable {
     private final Interpreter interpreter;
     private final ImagePreprocessing imagePreprocessing;
-    private final ModelAnswers modelAnswers;
+    private final ModelOutputs modelOutputs;
     private final int outputs;
     private final boolean isInt8;
     private float inputScale;
@@ -57,7 +57,7 @@ public final class ImageClassifier implements AutoCloseable {
         }
         JSONArray shape = output.getJSONArray("shape");
         outputs = shape.getInt(shape.length() - 1);
-        modelAnswers = new ModelAnswers(metadata.getString("output"), classNames, outputs);
+        modelOutputs = new ModelOutputs(metadata.getString("output"), classNames, outputs);
         // keras_lite gives int8 files int8 at both ends, and all others float32.
         isInt8 = input.getString("dtype").equals("int8");
         if (isInt8) {
@@ -70,18 +70,18 @@ public final class ImageClassifier implements AutoCloseable {
     }
 
     /**
-     * Returns the most probable classes of a picture, the best first, or what else the model answers: see ModelAnswers.
+     * Returns the most probable classes of a picture, the best first, or what else the model returns: see ModelOutputs.
      *
      * @param bitmap the picture, of any size, in memory that the CPU can read (not Bitmap.Config.HARDWARE)
      * @param count how many classes
      */
-    public List<ModelAnswers.Answer> classify(Bitmap bitmap, int count) {
-        return modelAnswers.best(predict(bitmap), count);
+    public List<ModelOutputs.NamedValue> classify(Bitmap bitmap, int count) {
+        return modelOutputs.best(predict(bitmap), count);
     }
 
     /** Returns the same as text to show, a line each. */
     public String describe(Bitmap bitmap, int count) {
-        return modelAnswers.describe(predict(bitmap), count);
+        return modelOutputs.describe(predict(bitmap), count);
     }
 
     /** Returns the probability of each class or label, a regression's values, or an embedding. */
@@ -90,7 +90,7 @@ public final class ImageClassifier implements AutoCloseable {
         int height = bitmap.getHeight();
         int[] argb = new int[width * height];
         bitmap.getPixels(argb, 0, width, 0, 0, width, height);
-        return modelAnswers.interpret(run(argb, width, height));
+        return modelOutputs.interpret(run(argb, width, height));
     }
 
     @Override
@@ -99,31 +99,31 @@ public final class ImageClassifier implements AutoCloseable {
     }
 
     private float[] run(int[] argb, int width, int height) {
-        float[] answers = new float[outputs];
+        float[] numbers = new float[outputs];
         if (isInt8) {
             byte[] values = imagePreprocessing.toInt8(argb, width, height, inputScale, inputZeroPoint);
             ByteBuffer source = buffer(values.length);
-            ByteBuffer result = buffer(answers.length);
+            ByteBuffer result = buffer(numbers.length);
             for (int i = 0; i < values.length; i++) {
                 source.put(i, values[i]);
             }
             interpreter.run(source, result);
-            for (int i = 0; i < answers.length; i++) {
-                answers[i] = (result.get(i) - outputZeroPoint) * outputScale;
+            for (int i = 0; i < numbers.length; i++) {
+                numbers[i] = (result.get(i) - outputZeroPoint) * outputScale;
             }
         } else {
             float[] values = imagePreprocessing.toFloat(argb, width, height);
             ByteBuffer source = buffer(values.length * Float.BYTES);
-            ByteBuffer result = buffer(answers.length * Float.BYTES);
+            ByteBuffer result = buffer(numbers.length * Float.BYTES);
             for (int i = 0; i < values.length; i++) {
                 source.putFloat(i * Float.BYTES, values[i]);
             }
             interpreter.run(source, result);
-            for (int i = 0; i < answers.length; i++) {
-                answers[i] = result.getFloat(i * Float.BYTES);
+            for (int i = 0; i < numbers.length; i++) {
+                numbers[i] = result.getFloat(i * Float.BYTES);
             }
         }
-        return answers;
+        return numbers;
     }
 
     private static ByteBuffer buffer(int bytes) {

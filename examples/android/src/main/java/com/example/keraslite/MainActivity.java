@@ -14,7 +14,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.json.JSONException;
 
-/** One button that asks for a picture, and below it the five most probable classes, or what else the model answers. */
+/** One button that asks for a picture, and below it the five most probable classes, or what else the model returns. */
 public final class MainActivity extends Activity {
     private static final int PICTURE = 1;
 

@@ -11,7 +11,7 @@ from test_resume import assert_same_arrays, assert_same_state, read_h5, without_
 
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
-from keras_lite.training import EpochCosineDecay, FineTuning, Options, RecipeModel, fit
+from keras_lite.training import EpochCosineDecay, Finetuning, Options, RecipeModel, fit
 
 
 def build(image_size, classes):
@@ -30,7 +30,7 @@ RECIPE = dataclasses.replace(
     name="tuned",
     models={"tiny": RecipeModel(build)},
     schedule=EpochCosineDecay,
-    fine_tuning=FineTuning(head_epochs=2, head_learning_rate=0.02, class_weights=False),
+    finetuning=Finetuning(head_epochs=2, head_learning_rate=0.02, class_weights=False),
 )
 OPTIONS = Options.of(RECIPE, epochs=4, seed=3, save_every_steps=3)
 
@@ -69,7 +69,7 @@ def same(weights, others):
     return all(np.array_equal(*pair) for pair in zip(weights, others, strict=True))
 
 
-def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
+def test_stopped_finetuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     watch = Watch()
     result = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "whole", [watch])
 
@@ -111,13 +111,13 @@ def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch)
     assert_same_state(tmp_path / "parts" / "resume.npz", tmp_path / "whole" / "resume.npz")
     for name in ("best.weights.h5", "last.weights.h5"):
         assert_same_arrays(read_h5(tmp_path / "parts" / name), read_h5(tmp_path / "whole" / name))
-    assert json.loads((tmp_path / "whole" / "config.json").read_text())["fine_tuning"]["head_epochs"] == 2
+    assert json.loads((tmp_path / "whole" / "config.json").read_text())["finetuning"]["head_epochs"] == 2
 
 
 @pytest.mark.tensorflow_only
 def test_ends_early_after_the_heads_epochs_only(tmp_path):
-    tuning = FineTuning(head_epochs=2, head_learning_rate=1e-12, class_weights=False, patience=1)
-    recipe = dataclasses.replace(RECIPE, fine_tuning=tuning, schedule=None, learning_rate=1e-12)
+    tuning = Finetuning(head_epochs=2, head_learning_rate=1e-12, class_weights=False, patience=1)
+    recipe = dataclasses.replace(RECIPE, finetuning=tuning, schedule=None, learning_rate=1e-12)
     result = fit(recipe, tiny.data(), Options.of(recipe, epochs=9), tmp_path)
     # Nothing gets better: the third epoch is the first that counts, the fourth the one without progress.
     assert result["epochs"] == 4
@@ -127,9 +127,9 @@ def test_ends_early_after_the_heads_epochs_only(tmp_path):
 @pytest.mark.tensorflow_only
 def test_classes_count_alike_in_the_loss(tmp_path):
     labels = np.array([0] * 9 + [1] * 2 + [2])
-    weights = FineTuning().weights_of_classes(labels)
+    weights = Finetuning().weights_of_classes(labels)
     assert weights == pytest.approx({0: 12 / 27, 1: 2.0, 2: 4.0})
-    assert FineTuning(class_weights=False).weights_of_classes(labels) is None
+    assert Finetuning(class_weights=False).weights_of_classes(labels) is None
     # With a rate of nothing the loss of the epoch is that of the first weights.
     plain = tiny.source(12, 0)
     source = ArraySource(plain._images, labels, tiny.CLASSES)
@@ -137,9 +137,9 @@ def test_classes_count_alike_in_the_loss(tmp_path):
     logits = keras.ops.convert_to_numpy(build((8, 8), 3)(preprocessed, training=False)).astype("float64")
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(12), labels]
     models = {"tiny": RecipeModel(without_dropout)}
-    tuning = FineTuning(head_epochs=0, class_weights=True)
+    tuning = Finetuning(head_epochs=0, class_weights=True)
     recipe = dataclasses.replace(
-        RECIPE, fine_tuning=tuning, schedule=None, learning_rate=1e-12, augmentation=type(RECIPE.augmentation)(),
+        RECIPE, finetuning=tuning, schedule=None, learning_rate=1e-12, augmentation=type(RECIPE.augmentation)(),
         models=models,
     )  # fmt: skip
     data = {"train": source, "valid": source}
@@ -173,4 +173,4 @@ def test_what_does_not_go_together_is_refused(tmp_path, changes, expected):
     assert not (tmp_path / "run").exists()
     for wrong in ({"head_epochs": -1}, {"head_learning_rate": 0.0}, {"patience": 0}):
         with pytest.raises(InputError):
-            FineTuning(**wrong)
+            Finetuning(**wrong)

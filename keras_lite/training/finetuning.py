@@ -10,13 +10,13 @@ from keras_lite.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class FineTuning:
-    """What a recipe does with layers that were trained before.
+class Finetuning:
+    """Fine-tuning of a network with trained weights, for a `Recipe`.
 
-    The first epochs train the head alone, the model's last layer with weights; everything else is frozen, so that the
-    large gradients of a random head spoil nothing. The optimizer then starts anew, at the run's learning rate and with
-    its schedule, and trains all layers but batch normalization, which keeps statistics, scale and offset: those of few
-    photos would be worse.
+    The first epochs train the head alone, the model's last layer with weights. All other layers are frozen, so that the
+    large gradients of a random head can't spoil them. Then the optimizer starts anew, with the run's learning rate and
+    schedule, and trains all layers except batch normalization, which keeps its statistics, scale and offset: those of
+    few photos would be worse.
 
     The weights of the epoch with the best validation accuracy are tested and saved.
 
@@ -24,11 +24,11 @@ class FineTuning:
         head_epochs: Epochs of the head alone; 0 for none.
         head_learning_rate: Learning rate in these epochs.
         freeze_batch_norm: Whether batch normalization stays in inference mode throughout.
-        class_weights: Whether a photo counts in the loss as its class is rare: `photos / (classes * photos of its
-            class)`, so that all classes count alike.
-        patience: The training ends when so many epochs in a row, after those of the head, have brought no better
-            validation accuracy. `None`: it never ends early.
-        start: What the weights were and what else the run's model depends on, for the record.
+        class_weights: Whether a photo has the weight `photos / (classes * photos of its class)` in the loss, so that
+            all classes count alike.
+        patience: Training ends early after so many epochs in a row without a better validation accuracy, not counting
+            those of the head. `None`: it never ends early.
+        start: The initial weights and other settings of the run's model, only recorded.
 
     Raises:
         InputError: If a value is out of its range.
@@ -36,7 +36,7 @@ class FineTuning:
     Example:
 
     ```python
-    recipe = Recipe(name="flowers", fine_tuning=FineTuning(head_epochs=5), ...)
+    recipe = Recipe(name="flowers", finetuning=Finetuning(head_epochs=5), ...)
     ```
     """
 
@@ -74,11 +74,11 @@ class FineTuning:
         return dict(zip(numbers.tolist(), weights.tolist(), strict=True))
 
     def freeze(self, model: keras.Model, head_only: bool) -> None:
-        """Set which layers of a model learn.
+        """Set which layers of a model are trainable.
 
         Args:
-            model: The network; to be compiled after this.
-            head_only: Whether the head alone learns.
+            model: The network; compile it afterwards.
+            head_only: Whether only the head is trainable.
         """
         unfreeze(model)
         if head_only:
@@ -92,7 +92,7 @@ class FineTuning:
 
 
 def unfreeze(model: keras.Model) -> None:
-    """Have all layers of a model learn."""
+    """Make all layers of a model trainable."""
     # One by one: on TensorFlow a model that is trainable itself passes nothing on.
     for layer in model._flatten_layers():
         layer.trainable = True

@@ -17,11 +17,11 @@ JAVA = Path(__file__).parents[2] / "examples/android/src/main/java/com/example/k
 @pytest.fixture(scope="module")
 def java(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classes")
-    sources = [JAVA / "ModelAnswers.java", Path(__file__).with_name("RunAnswers.java")]
+    sources = [JAVA / "ModelOutputs.java", Path(__file__).with_name("RunOutputs.java")]
     subprocess.run(["javac", "-Xlint:all", "-Werror", "-d", folder, *sources], check=True)
 
     def run(*words):
-        command = ["java", "-cp", folder, "RunAnswers", *map(str, words)]
+        command = ["java", "-cp", folder, "RunOutputs", *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run

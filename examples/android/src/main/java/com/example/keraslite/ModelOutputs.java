@@ -9,13 +9,13 @@ import java.util.Locale;
  *
  * <p>This file needs no Android, so that it can be tested on any machine.
  */
-public final class ModelAnswers {
+public final class ModelOutputs {
     /** A class or a label and how probable it is, from 0 to 1, or a named value of a regression. */
-    public static final class Answer {
+    public static final class NamedValue {
         public final String name;
         public final float number;
 
-        Answer(String name, float number) {
+        NamedValue(String name, float number) {
             this.name = name;
             this.number = number;
         }
@@ -30,9 +30,9 @@ public final class ModelAnswers {
     /**
      * @param output the JSON file's "output": logits, probabilities, sigmoid, regression or embedding
      * @param names the JSON file's "class_names"; an embedding may have none
-     * @param outputs how many numbers the model answers
+     * @param outputs how many numbers the model returns
      */
-    public ModelAnswers(String output, String[] names, int outputs) {
+    public ModelOutputs(String output, String[] names, int outputs) {
         boolean twoClasses = output.equals("sigmoid") && outputs == 1 && names.length == 2;
         if (!output.equals("embedding") && !twoClasses && names.length != outputs) {
             throw new IllegalArgumentException("Expected " + outputs + " names, received " + names.length);
@@ -57,30 +57,29 @@ public final class ModelAnswers {
     }
 
     /**
-     * Returns the answers to show, of what interpret returned: the most probable classes, the best first; of labels
-     * that apply each by itself those of one half or more, or else the most probable ones; of a regression its values,
-     * and of an embedding nothing.
+     * Returns what to show of the result of interpret: the most probable classes, the best first; of several labels
+     * those of one half or more, or else the most probable ones; of a regression its values, of an embedding nothing.
      *
      * @param meaning what interpret returned
      * @param count how many classes
      */
-    public List<Answer> best(float[] meaning, int count) {
-        List<Answer> answers = new ArrayList<>();
+    public List<NamedValue> best(float[] meaning, int count) {
+        List<NamedValue> values = new ArrayList<>();
         if (output.equals("embedding")) {
-            return answers;
+            return values;
         }
         for (int i = 0; i < meaning.length; i++) {
-            answers.add(new Answer(names[i], meaning[i]));
+            values.add(new NamedValue(names[i], meaning[i]));
         }
         if (output.equals("regression")) {
-            return answers;
+            return values;
         }
-        answers.sort((first, second) -> Float.compare(second.number, first.number));
-        int shown = Math.min(count, answers.size());
-        if (severalLabels && answers.get(0).number >= 0.5f) {
-            shown = (int) answers.stream().filter(answer -> answer.number >= 0.5f).count();
+        values.sort((first, second) -> Float.compare(second.number, first.number));
+        int shown = Math.min(count, values.size());
+        if (severalLabels && values.get(0).number >= 0.5f) {
+            shown = (int) values.stream().filter(value -> value.number >= 0.5f).count();
         }
-        return answers.subList(0, shown);
+        return values.subList(0, shown);
     }
 
     /** Returns the same as text, a line each; of an embedding its length, its norm and its first numbers. */
@@ -96,15 +95,15 @@ public final class ModelAnswers {
                 lines.append(String.format(Locale.ROOT, "%.4f%n", meaning[i]));
             }
         }
-        List<Answer> answers = best(meaning, count);
-        if (severalLabels && answers.get(0).number < 0.5f) {
+        List<NamedValue> values = best(meaning, count);
+        if (severalLabels && values.get(0).number < 0.5f) {
             lines.append(String.format(Locale.ROOT, "no label reaches 50%%%n"));
         }
-        for (Answer answer : answers) {
+        for (NamedValue value : values) {
             if (output.equals("regression")) {
-                lines.append(String.format(Locale.ROOT, "%.4f  %s%n", answer.number, answer.name));
+                lines.append(String.format(Locale.ROOT, "%.4f  %s%n", value.number, value.name));
             } else {
-                lines.append(String.format(Locale.ROOT, "%5.1f%%  %s%n", 100 * answer.number, answer.name));
+                lines.append(String.format(Locale.ROOT, "%5.1f%%  %s%n", 100 * value.number, value.name));
             }
         }
         return lines.toString();

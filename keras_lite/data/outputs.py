@@ -1,4 +1,4 @@
-"""What a model's numbers stand for: probabilities of classes or labels, values, a vector."""
+"""What a model's outputs stand for: probabilities of classes or labels, values, an embedding."""
 
 from typing import Literal
 
@@ -9,21 +9,23 @@ from keras_lite.errors import InputError
 
 _ROWS_AT_ONCE = 500
 
-AnswerKind = Literal["classes", "label", "labels", "values", "vector"]
+Task = Literal["multiclass", "binary", "multilabel", "regression", "embedding"]
 
 
-def answer_kind(info: ModelInfo, outputs: int) -> AnswerKind:
-    """Return what a model with so many outputs says of an image.
+def task_of(info: ModelInfo, outputs: int) -> Task:
+    """Return what a model predicts.
 
-    `"classes"`: which one of several classes it shows; `"label"`: whether one label applies; `"labels"`: which of
-    several labels apply, each by itself; `"values"`: numbers; `"vector"`: an embedding.
+    `"multiclass"`: which one of several classes an image shows; `"binary"`: whether one label applies to it;
+    `"multilabel"`: for each of several labels whether it applies; `"regression"`: numbers; `"embedding"`: a vector, to
+    compare images by.
 
-    A sigmoid with one output has one name, the label's, or two: then the output is the probability of the second
-    class, as in a model trained on Keras' `image_dataset_from_directory(..., label_mode="binary")`.
+    A sigmoid with one output may have two names. Then the output is the probability of the second class, as in a model
+    trained on Keras' `image_dataset_from_directory(..., label_mode="binary")`, and the task is `"multiclass"`. With one
+    name, the label's, the task is `"binary"`.
 
     Args:
         info: The model's information.
-        outputs: Length of its answer to one image.
+        outputs: Number of outputs that the model has for an image.
 
     Raises:
         InputError: If the names in `info` don't fit so many outputs.
@@ -31,43 +33,43 @@ def answer_kind(info: ModelInfo, outputs: int) -> AnswerKind:
     Example:
 
     >>> info = ModelInfo("pets", ["cat", "dog"], keras_lite.data.Preprocessing((96, 96)), "sigmoid")
-    >>> answer_kind(info, 1)
+    >>> task_of(info, 1)
     'classes'
     """
     names = len(info.class_names)
     if info.output == "embedding":
-        return "vector"
+        return "embedding"
     if info.output == "sigmoid" and outputs == 1:
         if names > 2:
             raise InputError(
                 "Expected one name (the label) or two (the output is the probability of the second class) for a "
                 f"model with one sigmoid, received {names} class names."
             )
-        return "label" if names == 1 else "classes"
+        return "binary" if names == 1 else "multiclass"
     if names != outputs:
         binary = "; a binary classifier ends with a sigmoid" if (info.output, outputs) == ("regression", 1) else ""
         what = "names of values" if info.output == "regression" else "class names"
         raise InputError(f"Expected {outputs} {what}, as the model has outputs, received {names}{binary}.")
     if info.output == "sigmoid":
-        return "labels"
+        return "multilabel"
     if info.output == "regression":
-        return "values"
+        return "regression"
     if outputs == 1:
         raise InputError(
-            f'Expected two or more outputs of a model that answers {info.output}, received one; "sigmoid" is the '
+            f'Expected two or more outputs of a model that returns {info.output}, received one; "sigmoid" is the '
             'output of a binary classifier that ends with one, "regression" that of a single number.'
         )
-    return "classes"
+    return "multiclass"
 
 
-def interpret(answers: np.ndarray, info: ModelInfo) -> np.ndarray:
-    """Return what a model's raw answers mean, one row an image.
+def interpret(outputs: np.ndarray, info: ModelInfo) -> np.ndarray:
+    """Return probabilities for the outputs of a classifier; outputs of other models as they are.
 
-    Of classes the probability of each, in the order of `info.class_names`: a softmax of logits; of one sigmoid with two
-    names both classes' probabilities. Of labels the probability of each by itself. Values and vectors stay as they are.
+    Logits go through a softmax. One sigmoid with two names becomes the probabilities of both classes. Columns are in
+    the order of `info.class_names`; the numbers of a regression or an embedding stay.
 
     Args:
-        answers: What the model returned, of shape `(count, outputs)`.
+        outputs: The model's outputs, of shape `(count, outputs)`.
         info: The model's information.
 
     Returns:
@@ -82,17 +84,17 @@ def interpret(answers: np.ndarray, info: ModelInfo) -> np.ndarray:
     >>> interpret(np.array([[0.75]]), info).tolist()
     [[0.25, 0.75]]
     """
-    answers = np.asarray(answers)
-    kind = answer_kind(info, answers.shape[1])
+    outputs = np.asarray(outputs)
+    task = task_of(info, outputs.shape[1])
     if info.output == "logits":
-        return softmax(answers)
-    if info.output == "sigmoid" and kind == "classes":
-        return np.concatenate([1 - answers, answers], axis=1)
-    return answers
+        return softmax(outputs)
+    if info.output == "sigmoid" and task == "multiclass":
+        return np.concatenate([1 - outputs, outputs], axis=1)
+    return outputs
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities for logits, along the last axis."""
+    """Return the softmax of logits, along the last axis."""
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     return exponentials / exponentials.sum(-1, keepdims=True)
 

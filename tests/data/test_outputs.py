@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_lite.data import ModelInfo, Preprocessing, answer_kind, interpret, nearest_others
+from keras_lite.data import ModelInfo, Preprocessing, interpret, nearest_others, task_of
 from keras_lite.errors import InputError
 
 pytestmark = pytest.mark.tensorflow_only
@@ -22,19 +22,19 @@ def test_one_sigmoid_of_two_classes_is_the_probability_of_the_second():
 
 
 @pytest.mark.parametrize(
-    ("told", "outputs", "kind"),
+    ("told", "outputs", "task"),
     [
-        (info("probabilities", "a", "b", "c"), 3, "classes"),
-        (info("sigmoid", "dog"), 1, "label"),
-        (info("sigmoid", "sun", "rain"), 2, "labels"),
-        (info("regression", "width"), 1, "values"),
-        (info("regression", "left", "top"), 2, "values"),
-        (info("embedding"), 3, "vector"),
+        (info("probabilities", "a", "b", "c"), 3, "multiclass"),
+        (info("sigmoid", "dog"), 1, "binary"),
+        (info("sigmoid", "sun", "rain"), 2, "multilabel"),
+        (info("regression", "width"), 1, "regression"),
+        (info("regression", "left", "top"), 2, "regression"),
+        (info("embedding"), 3, "embedding"),
     ],
 )
-def test_other_numbers_stay(told, outputs, kind):
+def test_other_numbers_stay(told, outputs, task):
     numbers = np.linspace(0.1, 0.9, 2 * outputs).reshape(2, outputs)
-    assert answer_kind(told, outputs) == kind
+    assert task_of(told, outputs) == task
     np.testing.assert_array_equal(interpret(numbers, told), numbers)
 
 
@@ -50,7 +50,7 @@ def test_other_numbers_stay(told, outputs, kind):
 )
 def test_names_that_do_not_fit(told, outputs, message):
     with pytest.raises(InputError, match=message):
-        answer_kind(told, outputs)
+        task_of(told, outputs)
 
 
 def test_nearest_others():
