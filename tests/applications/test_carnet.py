@@ -62,6 +62,7 @@ def test_keras_arguments(build, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+@pytest.mark.filterwarnings("error::UserWarning")  # of layers that Keras misses
 def test_weights_from_a_file(suffix, tmp_path):
     images = np.random.default_rng(0).normal(size=(2, 48, 48, 3)).astype("float32")
     trained = CARNet18(input_shape=(48, 48, 3), classes=7)
