@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,7 +160,9 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
         return
     skipped = [layer for layer in model.layers if layer.name == CLASSIFIER and not load_classifier]
     try:
-        with _weights_file(path) as file:
+        with _weights_file(path) as file, warnings.catch_warnings():
+            # Of a layer that is skipped Keras says that its weights are missing, once for each list it stands in.
+            warnings.filterwarnings("ignore", "Skipping nested container at '_operations_by_depth", UserWarning)
             model.load_weights(file, objects_to_skip=skipped)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]

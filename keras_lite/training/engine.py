@@ -15,6 +15,7 @@ from keras_lite import published
 from keras_lite.data import (
     Augmentation,
     Batches,
+    GridMask,
     Mix,
     ModelInfo,
     RandAugment,
@@ -40,6 +41,8 @@ from keras_lite.training.splits import splits_of_run
 from keras_lite.training.tensorboard import TensorBoardLog
 
 _SECONDS_BETWEEN_DRAWINGS = 60
+_POLICIES = {"rand_augment": RandAugment, "trivial_augment": TrivialAugment, "grid_mask": GridMask}
+_FOURIER_MIX_ALPHA = 0.5  # KerasCV's default
 
 
 def fit(
@@ -308,6 +311,7 @@ class _Run:
 def batches_of(recipe: Recipe, options: Options, source: Source, training: bool) -> Batches:
     """Return the batches of a run, in random order and changed at random if they are for training."""
     extras = options.extras
+    fourier = _FOURIER_MIX_ALPHA if extras.augmentation_policy == "fourier_mix" else 0.0
     return Batches(
         source,
         options.batch_size,
@@ -315,13 +319,13 @@ def batches_of(recipe: Recipe, options: Options, source: Source, training: bool)
         augmentation=_augmentation(recipe, options) if training else None,
         shuffle=training,
         seed=options.seed,
-        mix=Mix(extras.mixup, extras.cutmix) if training and extras.mixes else None,
+        mix=Mix(extras.mixup, extras.cutmix, fourier) if training and extras.mixes else None,
     )
 
 
 def _augmentation(recipe: Recipe, options: Options) -> Augmentation:
-    policies = {"none": None, "rand_augment": RandAugment(), "trivial_augment": TrivialAugment()}
-    more = {"policy": policies[options.extras.augmentation_policy], "erasing": options.extras.random_erasing}
+    policy = _POLICIES.get(options.extras.augmentation_policy)
+    more = {"policy": policy() if policy else None, "erasing": options.extras.random_erasing}
     return dataclasses.replace(recipe.augmentation, **{name: value for name, value in more.items() if value})
 
 

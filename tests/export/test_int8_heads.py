@@ -98,7 +98,7 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
 def test_an_embedding_of_length_1(tmp_path):
     """A float file holds the normalization; an int8 file leaves it out, which no cosine notices."""
     plain = network(4, None)
-    model = keras.Model(plain.inputs, layers.UnitNormalization()(plain.outputs[0]))
+    model = keras.Model(plain.inputs[0], layers.UnitNormalization()(plain.outputs[0]))
     info = ModelInfo("small", [], PREPROCESSING, "embedding")
     images = PREPROCESSING(photos(32, 1))
     for precision in ("float32", "int8"):

@@ -80,12 +80,14 @@ def test_named_weights_output_as_the_trained_network(kept, trained):
     received = outputs(CifarResNet(20, **OURS, classifier_activation=None, weights="cifar100"))
     assert np.abs(received - expected).max() < 0.02 * np.abs(expected).max()
 
-    features = keras.Model(trained.inputs, trained.layers[-2].output)
+    features = keras.Model(trained.inputs[0], trained.layers[-2].output)
     received = outputs(CifarResNet(20, **OURS, include_top=False, pooling="avg", weights="cifar100"))
     np.testing.assert_allclose(received, outputs(features), rtol=0.02, atol=0.02)
 
     ten = CifarResNet(20, **OURS, classes=10, include_top=True, weights="cifar100", load_classifier=False)
-    np.testing.assert_allclose(outputs(keras.Model(ten.inputs, ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        outputs(keras.Model(ten.inputs[0], ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_kept_weights_bring_their_input_size(place, kept):

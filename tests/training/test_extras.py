@@ -128,6 +128,18 @@ def test_stronger_augmentation_trains_and_is_recorded(tmp_path):
     assert config["augmentation"]["erasing"] == 0.5
 
 
+@pytest.mark.slow_elsewhere
+@pytest.mark.parametrize("policy", ["grid_mask", "fourier_mix"])
+def test_policies_of_keras_cv_train_and_repeat(tmp_path, policy):
+    pytest.importorskip("keras_cv", reason="KerasCV is the extra keras-cv")
+    runs = [
+        fit(tiny.RECIPE, tiny.data(), options(epochs=1, augmentation_policy=policy), tmp_path / name) for name in "ab"
+    ]
+    assert runs[0]["changes"] == {"epochs": 1, "augmentation_policy": policy}
+    assert np.isfinite(runs[0]["last"]["loss"])
+    assert runs[0]["last"]["loss"] == runs[1]["last"]["loss"]
+
+
 def test_student_learns_the_teachers_outputs(tmp_path):
     fit(tiny.RECIPE, tiny.data(), options(epochs=6), tmp_path / "teacher")
     # Labels that say nothing: all is learned from the teacher.

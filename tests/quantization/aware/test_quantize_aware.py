@@ -68,7 +68,7 @@ def test_ranges_hold_what_the_float_model_computes(trained, calibrated):
         ("attention_scale", "quant_attention_scale/output"),
         ("predictions", "quant_predictions/post_activation"),
     ):
-        outputs = keras.Model(flat.inputs, flat.get_layer(layer).output).predict(images, verbose=0)
+        outputs = keras.Model(flat.inputs[0], flat.get_layer(layer).output).predict(images, verbose=0)
         low, high = values[f"{variable}_min:0"], values[f"{variable}_max:0"]
         width = float(np.ptp(outputs))
         assert min(0, outputs.min()) - 0.05 * width < low <= 0 <= high < max(0, outputs.max()) + 0.05 * width
