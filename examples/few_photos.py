@@ -30,6 +30,7 @@ from keras_lite.cli import command_line
 from keras_lite.data import Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_text
+from keras_lite.training import RunFolder
 
 FINETUNE = Path(__file__).resolve().parents[1] / "tools" / "finetune.py"
 PHOTOS = {"train": 20, "valid": 5}  # of each class
@@ -107,7 +108,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             arguments = command(str(root / f"photos-{seed}"), way, seed, str(run), *lengths)
             if subprocess.run([sys.executable, FINETUNE, *arguments], check=False).returncode:
                 raise InputError(f"Expected fine-tuning in {run} to end well; what it said stands above.")
-            accuracies[way].append(read_json(run / "result.json")["test"]["accuracy"])
+            accuracies[way].append(RunFolder(run).training_result.test["accuracy"])
     table = markdown_table(values.seeds, accuracies)
     print(f"\n{table}")
     if values.page is not None:

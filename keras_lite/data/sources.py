@@ -3,6 +3,7 @@
 import abc
 import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -50,6 +51,19 @@ class Source(abc.ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def with_labels(self, labels: np.ndarray, class_names: list[str] | None = None) -> Self:
+        """Return the same images with other labels.
+
+        Args:
+            labels: Integers of shape `(count,)`.
+            class_names: What they are indices into; `None`: the same classes as here.
+        """
+        other = copy.copy(self)
+        other.labels = labels
+        if class_names is not None:
+            other.class_names = list(class_names)
+        return other
 
     @abc.abstractmethod
     def images(self, indices: np.ndarray) -> np.ndarray:
@@ -166,7 +180,4 @@ def with_classes(source: Source, class_names: list[str]) -> Source:
             f"Expected data of the {len(class_names)} classes that the model knows ({known}), received {len(unknown)} "
             f"others, such as {unknown[0]!r}."
         )
-    renumbered = copy.copy(source)
-    renumbered.labels = np.array([numbers[name] for name in source.class_names])[source.labels]
-    renumbered.class_names = list(class_names)
-    return renumbered
+    return source.with_labels(np.array([numbers[name] for name in source.class_names])[source.labels], class_names)

@@ -108,7 +108,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
 
 
-def evaluate(classifier: Classifier, source: Source) -> Evaluation:
+def evaluate(classifier: Classifier, source: Source, verbose: int = 0) -> Evaluation:
     """Compare a model's answers with the labels of a data source.
 
     Of a model that answers labels, each by itself, the one with the highest probability is taken for the class. Of one
@@ -119,18 +119,19 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
         classifier: The model.
         source: Labeled images. Their classes must be among the model's, in any order; a model that answers vectors
             takes any.
+        verbose: 1 shows progress.
 
     Raises:
         InputError: If the data has classes that the model does not know, or the model answers no classes.
     """
     check_gives_classes(classifier)
     if classifier.kind == "vector":
-        return _evaluate_vectors(classifier, source)
+        return _evaluate_vectors(classifier, source, verbose)
     try:
         labels = with_classes(source, classifier.info.class_names).labels
     except InputError as error:
         raise InputError(f"{classifier.path}: {error}") from error
-    progress = keras.utils.Progbar(len(source))
+    progress = keras.utils.Progbar(len(source), verbose=verbose)
     ranks, predicted, confidence = [], [], []
     for probabilities in classifier.predict_source(source):
         wanted = labels[len(ranks) : len(ranks) + len(probabilities)]
@@ -172,10 +173,10 @@ def check_gives_classes(classifier: Classifier) -> None:
         )
 
 
-def _evaluate_vectors(classifier: Classifier, source: Source) -> Evaluation:
+def _evaluate_vectors(classifier: Classifier, source: Source, verbose: int) -> Evaluation:
     if len(source) < 2:
         raise InputError(f"Expected two or more images to compare with each other, received {len(source)}.")
-    progress = keras.utils.Progbar(len(source))
+    progress = keras.utils.Progbar(len(source), verbose=verbose)
     parts, done = [], 0
     for vectors in classifier.predict_source(source):
         parts.append(vectors)
