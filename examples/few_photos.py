@@ -72,7 +72,7 @@ def write_photos(folder: Path, data: dict[str, Source], seed: int) -> None:
     unfinished.rename(folder)
 
 
-def command(photos: str, way: str, seed: int, run: str, epochs_head: int, epochs: int) -> list[str]:
+def command(photos: str, way: str, seed: int, *, run: str, epochs_head: int, epochs: int) -> list[str]:
     """Return the arguments of `tools/finetune.py` for one run.
 
     Args:
@@ -105,7 +105,14 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         write_photos(root / f"photos-{seed}", data, seed)
         for way in WAYS:
             run = root / f"{way.replace(' ', '-')}-{seed}"
-            arguments = command(str(root / f"photos-{seed}"), way, seed, str(run), *lengths)
+            arguments = command(
+                str(root / f"photos-{seed}"),
+                way,
+                seed,
+                run=str(run),
+                epochs_head=values.epochs_head,
+                epochs=values.epochs,
+            )
             if subprocess.run([sys.executable, FINETUNE, *arguments], check=False).returncode:
                 raise InputError(f"Expected fine-tuning in {run} to end well; what it said stands above.")
             accuracies[way].append(RunFolder(run).training_result.test["accuracy"])
@@ -140,7 +147,11 @@ def page(table: str, environment: dict[str, Any], epochs_head: int, epochs: int)
     """
     commands = "\n".join(
         shlex.join(
-            ["python", "tools/finetune.py", *command("PHOTOS", way, 0, f"runs/{way.split()[0]}", epochs_head, epochs)]
+            [
+                "python",
+                "tools/finetune.py",
+                *command("PHOTOS", way, 0, run=f"runs/{way.split()[0]}", epochs_head=epochs_head, epochs=epochs),
+            ]
         )
         for way in WAYS
     )

@@ -20,6 +20,7 @@ def image_input(
     model_name: str,
     input_shape: tuple | None,
     input_tensor,
+    *,
     weights: str | os.PathLike | None,
     default_size: int,
     minimum_size: int,
@@ -115,7 +116,7 @@ def average_pool(features):
     return keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
 
 
-def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
+def finish(inputs, outputs, name: str, *, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
     """Make the functional model and load its weights, if there are to be any."""
     if is_intermediate(inputs):
         inputs = keras.utils.get_source_inputs(inputs)

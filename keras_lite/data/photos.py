@@ -37,12 +37,13 @@ class PhotoSource(Source):
         photos: Sequence[Any],
         labels: np.ndarray,
         class_names: list[str],
+        *,
         geometry: ImageGeometry,
         read: Callable[[Any], Image.Image] = open_photo,
         kept: np.ndarray | None = None,
     ) -> None:
         paths = list(photos) if all(isinstance(photo, Path) for photo in photos) else None
-        super().__init__(labels, class_names, geometry.image_size, paths, geometry)
+        super().__init__(labels, class_names, geometry.image_size, paths=paths, geometry=geometry)
         self._photos = photos
         self._read = read
         self._kept = kept
@@ -142,7 +143,9 @@ def load_photos(
         part = None
         if kept is not None:  # the rows of a split lie together: no copy where none is broken
             part = kept[good] if broken else kept[good[0] : good[-1] + 1]
-        sources[split] = PhotoSource([rows[n][1] for n in good], labels, class_names, geometry, read, part)
+        sources[split] = PhotoSource(
+            [rows[n][1] for n in good], labels, class_names, geometry=geometry, read=read, kept=part
+        )
     return sources
 
 

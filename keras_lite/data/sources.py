@@ -31,6 +31,7 @@ class Source(abc.ABC):
         labels: np.ndarray,
         class_names: list[str],
         image_size: tuple[int, int],
+        *,
         paths: list[Path] | None = None,
         geometry: ImageGeometry | None = None,
     ) -> None:
@@ -116,7 +117,7 @@ class ArraySource(Source):
                 f"Expected uint8 images of shape (count, height, width, 3), "
                 f"received {images.dtype} of shape {images.shape}."
             )
-        super().__init__(labels, class_names, images.shape[1:3], paths)
+        super().__init__(labels, class_names, images.shape[1:3], paths=paths)
         if len(images) != len(self.labels):
             raise InputError(f"Expected one label an image, received {len(images)} images, {len(self)} labels.")
         self._images = images
@@ -143,7 +144,9 @@ class Subset(Source):
 
     def __init__(self, source: Source, indices: np.ndarray) -> None:
         paths = None if source.paths is None else [source.paths[index] for index in indices]
-        super().__init__(source.labels[indices], source.class_names, source.image_size, paths, source.geometry)
+        super().__init__(
+            source.labels[indices], source.class_names, source.image_size, paths=paths, geometry=source.geometry
+        )
         self._source = source
         self._indices = np.asarray(indices)
 

@@ -103,7 +103,7 @@ def to_tflite(
     """
     path = Path(path)
     quantized = is_quantized(model)
-    _check_arguments(path, precision, quantized, calibration, samples, stock)
+    _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     import_extra("ai_edge_litert.interpreter", "quantization")
     check_writable(path.parent)
     check_classes(model, info)
@@ -125,7 +125,9 @@ def to_tflite(
         thresholds = THRESHOLDS["stock int8" if stock else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        inspection, verification = _verify(temporary, path.name, model, reference, samples, info, thresholds)
+        inspection, verification = _verify(
+            temporary, path.name, model, reference=reference, samples=samples, info=info, thresholds=thresholds
+        )
     made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
     _write_beside(path, info, inspection, {
         "precision": precision,
@@ -161,6 +163,7 @@ def _check_arguments(
     path: Path,
     precision: str,
     quantized: bool,
+    *,
     calibration: np.ndarray | None,
     samples: np.ndarray | None,
     stock: bool,
@@ -200,6 +203,7 @@ def _verify(
     file: Path,
     name: str,
     model: Any,
+    *,
     reference: keras.Model | None,
     samples: np.ndarray,
     info: ModelInfo | None,

@@ -50,6 +50,7 @@ class Evaluation:
     images: int
     top1: float
     top5: float
+    _: dataclasses.KW_ONLY
     class_names: list[str]
     labels: np.ndarray
     predicted: np.ndarray
@@ -146,11 +147,11 @@ def evaluate(classifier: Classifier, source: Source, verbose: int = 0) -> Evalua
         len(source),
         float((ranks == 0).mean()),
         float((ranks < 5).mean()),
-        classifier.info.class_names,
-        labels,
-        np.array(predicted),
-        np.array(confidence),
-        classifier.kind,
+        class_names=classifier.info.class_names,
+        labels=labels,
+        predicted=np.array(predicted),
+        confidence=np.array(confidence),
+        kind=classifier.kind,
     )
 
 
@@ -188,9 +189,9 @@ def _evaluate_vectors(classifier: Classifier, source: Source, verbose: int) -> E
         len(source),
         float(right[:, 0].mean()),
         float(right.any(1).mean()),
-        source.class_names,
-        source.labels,
-        source.labels[nearest[:, 0]],
-        cosines[:, 0],
-        "vector",
+        class_names=source.class_names,
+        labels=source.labels,
+        predicted=source.labels[nearest[:, 0]],
+        confidence=cosines[:, 0],
+        kind="vector",
     )

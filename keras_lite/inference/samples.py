@@ -16,7 +16,7 @@ _CHUNK = 200
 
 
 def read_samples(
-    data_dir: str | os.PathLike, preprocessing: Preprocessing, count: int, seed: int = 0, verbose: int = 0
+    data_dir: str | os.PathLike, preprocessing: Preprocessing, count: int, *, seed: int = 0, verbose: int = 0
 ) -> np.ndarray:
     """Return some images of a data set, preprocessed; of a folder no others are read.
 

@@ -79,7 +79,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
         info = options.description.completed(model, info, verbose)
     check_scaling(model, info.preprocessing, path)
     model = fit_input(model, info, path)
-    images = read_samples(data_dir, info.preprocessing, 2 * options.images, options.seed, verbose)
+    images = read_samples(data_dir, info.preprocessing, 2 * options.images, seed=options.seed, verbose=verbose)
     half = (len(images) + 1) // 2
     thresholds = THRESHOLDS["stock int8" if options.stock_converter else options.precision]
     if options.min_agreement is not None:

@@ -217,7 +217,7 @@ def quantize_run(
     start = time.monotonic()
     model = in_float32(model)
     folder = Path(output_dir)
-    data, test = _splits(model, info, data, options.seed, verbose)
+    data, test = _splits(model, info, data, seed=options.seed, verbose=verbose)
     held_out = min(options.judge_images, len(data["train"]) // 5)
     judges, train = divide(data["train"], held_out, options.seed)
     samples = sample(data["valid"], info.preprocessing, 200, options.seed)
@@ -245,7 +245,7 @@ def quantize_run(
             shuffle=True, seed=options.seed, drop_remainder=True,
         )  # fmt: skip
         fine_tuning = finetune_apart(
-            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state,
+            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state_path=state,
             epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
             freeze_batch_norm=options.freeze_batch_norm, output=info.output, verbose=verbose,
         )  # fmt: skip
@@ -273,7 +273,7 @@ def quantize_run(
 
 
 def _splits(
-    model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: int, verbose: int
+    model: keras.Model, info: ModelInfo, data: dict[str, Source], *, seed: int, verbose: int
 ) -> tuple[dict[str, Source], str]:
     """Return the splits `"train"`, `"valid"` and the one to measure on, and the name of that one."""
     labeled = {split: source for split, source in data.items() if split != "unlabeled"}

@@ -48,8 +48,8 @@ def fit(
     data: dict[str, Source],
     options: Options,
     output_dir: str | os.PathLike,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
     *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> TrainingResult:
     """Train with `model.fit`, validate after each epoch, test once at the end.
@@ -147,11 +147,11 @@ def fit(
     if options.protocol == "published":
         test = {"loss": last["val_loss"], "accuracy": last["val_accuracy"]}
         images["test"] = images["valid"]
-    size = profile(compiled.model)
+    size, row = profile(compiled.model), recipe.models[options.model].row
     result = TrainingResult(
         recipe=recipe.name,
         model=options.model,
-        row=recipe.models[options.model].row,
+        row=row,
         smoke=options.smoke,
         seed=options.seed,
         protocol=options.protocol,
@@ -169,7 +169,7 @@ def fit(
         peak_memory_bytes=peak_memory(),
         parameters=size.parameters,
         macs=size.macs,
-        published=_published(recipe, options),
+        published=None if row is None else published.get(row).published,
     )
     result.write(folder.result)
     return result
@@ -271,11 +271,13 @@ class _Run:
                 drawn = time.monotonic()
 
         every = self._options.save_every_steps
-        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch, self._ends_at)
+        saver = SaveState(
+            self._state, folder.resume, every, seconds=self.seconds, after_epoch=after_epoch, ends_at=self._ends_at
+        )
         show, verbose = progress_callbacks() if self._verbose else ([], 0)
         average = [self._average] if self._average else []
         every_callback = [*callbacks, *average, saver, *show]
-        run_callbacks = RunCallbacks(every_callback, self._model, epochs, train.num_batches, verbose)
+        run_callbacks = RunCallbacks(every_callback, self._model, epochs, steps=train.num_batches, verbose=verbose)
         run_callbacks.begin()
         self._state.restore_callbacks()
         while progress.epoch < epochs and not progress.stopped:
@@ -342,10 +344,3 @@ def _augmentation(recipe: Recipe, options: Options) -> Augmentation:
     policies = {"none": None, "rand_augment": RandAugment(), "trivial_augment": TrivialAugment()}
     more = {"policy": policies[options.extras.augmentation_policy], "erasing": options.extras.random_erasing}
     return dataclasses.replace(recipe.augmentation, **{name: value for name, value in more.items() if value})
-
-
-def _published(recipe: Recipe, options: Options) -> dict[str, Any] | None:
-    row = recipe.models[options.model].row
-    if row is None:
-        return None
-    return published.get(row).published

@@ -94,6 +94,7 @@ class Recipe:
     name: str
     models: Mapping[str, RecipeModel]
     optimizer: Callable[[float | keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer]
+    _: dataclasses.KW_ONLY
     learning_rate: float
     epochs: int
     batch_size: int
@@ -111,5 +112,12 @@ class Recipe:
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
         """Return the preprocessing, at another image size where one is given."""
-        own = Preprocessing(self.image_size, self.mean, self.std, self.resize, self.keep_aspect, self.interpolation)
+        own = Preprocessing(
+            self.image_size,
+            self.mean,
+            self.std,
+            resize=self.resize,
+            keep_aspect=self.keep_aspect,
+            interpolation=self.interpolation,
+        )
         return own if image_size is None else own.at(image_size)

@@ -205,7 +205,7 @@ def test_report_counts_what_the_head_is_for(head, tmp_path):
     classes = classes or ["any"]
     source = ArraySource(pixels, np.arange(40) % len(classes), classes)
 
-    figures = report(model, {}, source, info, Shifted(model))
+    figures = report(model, {}, source, info, quantized=Shifted(model))
 
     keras_row, other = figures["rows"]
     wanted = model.predict(PREPROCESSING(pixels), verbose=0)
@@ -305,7 +305,7 @@ def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
     pixels, _ = photos(60)
     source = ArraySource(pixels, np.zeros(60, int), info.class_names or ["photo"])
     options = QuantizationOptions(epochs=1, batch_size=16, calibration_images=32, distill=1.0)
-    result = quantize_run(model, info, {"unlabeled": source}, tmp_path, options)
+    result = quantize_run(model, info, {"unlabeled": source}, tmp_path, options=options)
     assert [row["top1"] for row in result["rows"]] == [None] * 4
     assert result["rows"][-1]["agreement"] >= 0.9
     assert read_model_info(tmp_path / "small_int8.tflite") == info

@@ -61,7 +61,15 @@ def test_run_of_the_engine(tmp_path):
         images = np.random.default_rng(seed).integers(0, 255, (8, 4, 4, 3), dtype="uint8")
         return ArraySource(images, np.arange(8) % 2, ["a", "b"])
 
-    recipe = Recipe("tiny", {"flat": RecipeModel(build)}, keras.optimizers.SGD, 0.1, 2, 4, (4, 4))
+    recipe = Recipe(
+        "tiny",
+        {"flat": RecipeModel(build)},
+        keras.optimizers.SGD,
+        learning_rate=0.1,
+        epochs=2,
+        batch_size=4,
+        image_size=(4, 4),
+    )
     data = {split: source(seed) for seed, split in enumerate(("train", "valid", "test"))}
     fitted = fit(recipe, data, Options.of(recipe), tmp_path / "run")
     record(tmp_path / "run", tmp_path / "results", "made for a test")

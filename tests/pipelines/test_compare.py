@@ -29,7 +29,7 @@ def test_every_precision_is_measured_on_the_same_images(tmp_path, monkeypatch):
         INFO,
         data,
         folder,
-        CompareOptions(tuple(TITLES), tmp_path / "other.tflite", image_limit=60, calibration_images=48),
+        options=CompareOptions(tuple(TITLES), tmp_path / "other.tflite", image_limit=60, calibration_images=48),
     )
 
     assert json.loads((folder / "result.json").read_text()) == result

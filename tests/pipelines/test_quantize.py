@@ -36,7 +36,13 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
 
     result = quantize_run(
-        model, INFO, data, tmp_path, options, Augmentation(horizontal_flip=True), row="sports100/carnet18/ours"
+        model,
+        INFO,
+        data,
+        tmp_path,
+        options=options,
+        augmentation=Augmentation(horizontal_flip=True),
+        row="sports100/carnet18/ours",
     )
 
     assert json.loads((tmp_path / "result.json").read_text()) == result

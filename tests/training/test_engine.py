@@ -57,7 +57,7 @@ def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
             test.allowed = True
 
     data = tiny.data() | {"test": test}
-    result = fit(tiny.RECIPE, data, Options.of(tiny.RECIPE, epochs=3), tmp_path / "run", [AllowAtEnd()])
+    result = fit(tiny.RECIPE, data, Options.of(tiny.RECIPE, epochs=3), tmp_path / "run", callbacks=[AllowAtEnd()])
     assert test.read > 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
     assert json.loads((tmp_path / "run" / "result.json").read_text()) == result

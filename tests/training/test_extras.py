@@ -77,7 +77,7 @@ def test_moving_average_is_what_is_judged_and_kept(tmp_path):
                 self.model.jax_state_sync()
             steps.append([keras.ops.convert_to_numpy(v).copy() for v in self.model.trainable_variables])
 
-    result = fit(tiny.RECIPE, tiny.data(), options(ema_decay=0.7), tmp_path / "run", [Watch()])
+    result = fit(tiny.RECIPE, tiny.data(), options(ema_decay=0.7), tmp_path / "run", callbacks=[Watch()])
     average = steps[0]
     for values in steps[1:]:
         average = [0.7 * mean + 0.3 * value for mean, value in zip(average, values, strict=True)]

@@ -71,7 +71,7 @@ def same(weights, others):
 
 def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     watch = Watch()
-    result = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "whole", [watch])
+    result = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "whole", callbacks=[watch])
 
     # The head alone; then all, with a smaller rate and its schedule from its beginning; batch normalization never.
     start = {layer.name: layer.get_weights() for layer in build((8, 8), 3).layers if layer.weights}
@@ -98,13 +98,13 @@ def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch)
     moments = [(0, 4), (2, 2), (3, 5)]  # (2, 2) finds the state of the head's last epoch, and another optimizer's
     for moment in moments:
         with pytest.raises(Stopped):
-            fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", [Watch(moment)])
+            fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch(moment)])
     write_json = engine.write_json
     monkeypatch.setattr(engine, "write_json", lambda *arguments: (_ for _ in ()).throw(Stopped))
     with pytest.raises(Stopped):  # when all is done but the last file
-        fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", [Watch()])
+        fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
     monkeypatch.setattr(engine, "write_json", write_json)
-    again = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", [Watch()])
+    again = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
 
     assert without_time(tmp_path / "parts" / "result.json") == without_time(tmp_path / "whole" / "result.json")
     assert again["test"] == result["test"]

@@ -166,7 +166,7 @@ def test_a_better_epoch_is_kept_and_a_killed_training_finds_the_same(start, tmp_
     def run(kind=Batches, state=None):
         blank(quantized, weights)
         return finetune(
-            quantized, batches(kind), model, 3, 2e-2, distill=1.0, judges=JUDGES, state_path=state
+            quantized, batches(kind), model, epochs=3, learning_rate=2e-2, distill=1.0, judges=JUDGES, state_path=state
         )  # fmt: skip
 
     report = run()

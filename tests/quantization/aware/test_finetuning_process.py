@@ -108,7 +108,7 @@ def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, 
         "    os.abort()\n"
         "runpy.run_path(REAL, run_name='__main__')\n"
     )
-    found = finetune_apart(quantized, model, batches(), JUDGES, tmp_path / "state.npz", **ARGUMENTS)
+    found = finetune_apart(quantized, model, batches(), JUDGES, state_path=tmp_path / "state.npz", **ARGUMENTS)
 
     assert (tmp_path / "tries.txt").read_text().split()[-1] == "0"
     assert len((tmp_path / "tries.txt").read_text().split()) == 2
