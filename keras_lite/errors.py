@@ -23,7 +23,7 @@ def warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, InputWarning, stacklevel=level - 1)
+    warnings.warn(message, InputWarning, stacklevel=level)
 
 
 def some(names: list[str]) -> str:

@@ -61,6 +61,6 @@ def test_an_image_unreadable_in_the_third_epoch_ends_the_run_which_goes_on_when_
     photo.write_bytes(whole)
     mended = fit(tiny.RECIPE, data(), options, tmp_path / "run", callbacks=[DamageAtEnd(photo, epoch=99)])
     undisturbed = fit(tiny.RECIPE, data(), options, tmp_path / "undisturbed")
-    assert mended["last"] == undisturbed["last"]
-    assert mended["test"] == undisturbed["test"]
-    assert mended["epochs"] == 3
+    assert mended.last == undisturbed.last
+    assert mended.test == undisturbed.test
+    assert mended.epochs == 3

@@ -89,8 +89,8 @@ def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch)
     model = keras.models.load_model(tmp_path / "whole" / "model.keras")
     assert all(layer.trainable for layer in model._flatten_layers())
     assert len(model.trainable_variables) == 5
-    assert result["tested_epoch"] == "best"
-    best = watch.seen[int(result["best"]["epoch"]) - 1]
+    assert result.tested_epoch == "best"
+    best = watch.seen[int(result.best["epoch"]) - 1]
     assert all(same(model.get_layer(name).get_weights(), weights) for name, weights in best.items())
 
     from keras_lite.training import engine
@@ -107,7 +107,7 @@ def test_stopped_fine_tuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch)
     again = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
 
     assert without_time(tmp_path / "parts" / "result.json") == without_time(tmp_path / "whole" / "result.json")
-    assert again["test"] == result["test"]
+    assert again.test == result.test
     assert_same_state(tmp_path / "parts" / "resume.npz", tmp_path / "whole" / "resume.npz")
     for name in ("best.weights.h5", "last.weights.h5"):
         assert_same_arrays(read_h5(tmp_path / "parts" / name), read_h5(tmp_path / "whole" / name))
@@ -120,8 +120,8 @@ def test_ends_early_after_the_heads_epochs_only(tmp_path):
     recipe = dataclasses.replace(RECIPE, fine_tuning=tuning, schedule=None, learning_rate=1e-12)
     result = fit(recipe, tiny.data(), Options.of(recipe, epochs=9), tmp_path)
     # Nothing gets better: the third epoch is the first that counts, the fourth the one without progress.
-    assert result["epochs"] == 4
-    assert result["best"]["epoch"] == 1
+    assert result.epochs == 4
+    assert result.best["epoch"] == 1
 
 
 @pytest.mark.tensorflow_only
@@ -145,10 +145,10 @@ def test_classes_count_alike_in_the_loss(tmp_path):
     data = {"train": source, "valid": source}
     result = fit(recipe, data, Options.of(recipe, epochs=1, batch_size=12), tmp_path)
     expected = (losses * np.array([weights[label] for label in labels])).mean()
-    assert result["last"]["loss"] == pytest.approx(expected, rel=1e-5)
+    assert result.last["loss"] == pytest.approx(expected, rel=1e-5)
     # Validation, and all accuracies, count images.
-    assert result["last"]["val_loss"] == pytest.approx(losses.mean(), rel=1e-5)
-    assert result["last"]["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())
+    assert result.last["val_loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    assert result.last["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())
 
 
 def without_dropout(image_size, classes):

@@ -159,6 +159,7 @@ def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsy
             epochs=2,
             learning_rate=1e-3,
             state_path=state_path,
+            verbose=1,
         )
         return quantized.get_weights()
 
