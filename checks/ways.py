@@ -234,7 +234,7 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
     with np.load(subject.folder / "start.npz") as start:
         quantized.set_weights([start[name] for name in start.files])
     batches = Batches(train, 32, subject.info.preprocessing, shuffle=True, seed=SEED, drop_remainder=True)
-    finetune(quantized, batches, model, subject.sizes.epochs, float(rate), distill=1.0)
+    finetune(quantized, batches, model, epochs=subject.sizes.epochs, learning_rate=float(rate), distill=1.0)
     return _outputs_of_file(subject, rate, quantized), {}
 
 
@@ -276,7 +276,7 @@ def _outputs_of_file(subject: Subject, way: str, model: Any, calibration: np.nda
     file = subject.folder / f"{way}.tflite"
     samples = subject.info.preprocessing(subject.images("given")[:16])
     stock = way == STOCK
-    to_tflite(model, file, "int8", calibration, samples, thresholds=Thresholds(), stock=stock)
+    to_tflite(model, file, "int8", calibration=calibration, samples=samples, thresholds=Thresholds(), stock=stock)
     return _litert(subject, file)
 
 

@@ -32,6 +32,7 @@ class Closeness:
     photos: int
     divergence: float
     error: float
+    _: dataclasses.KW_ONLY
     difference: float
     difference_error: float
     agreement: float
@@ -65,6 +66,7 @@ class Network:
     name: str
     pixels: int
     classes: int
+    _: dataclasses.KW_ONLY
     parameters: int
     ways: dict[str, Closeness]
     kept: str | None = None

@@ -21,6 +21,7 @@ def image_input(
     model_name: str,
     input_shape: tuple | None,
     input_tensor,
+    *,
     weights: str | os.PathLike | None,
     default_size: int,
     minimum_size: int,
@@ -116,8 +117,8 @@ def average_pool(features):
     return keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
 
 
-def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
-    """Return the functional model, with weights if any are named."""
+def finish(inputs, outputs, name: str, *, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
+    """Make the functional model and load its weights, if there are to be any."""
     if is_intermediate(inputs):
         inputs = keras.utils.get_source_inputs(inputs)
     model = keras.Model(inputs, outputs, name=name)

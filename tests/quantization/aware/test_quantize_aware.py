@@ -152,7 +152,15 @@ def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsy
 
     def run(kind, state_path):
         quantized.set_weights(weights)
-        finetune(quantized, kind(source, 16, PREPROCESSING, shuffle=True), None, 2, 1e-3, state_path=state_path)
+        finetune(
+            quantized,
+            kind(source, 16, PREPROCESSING, shuffle=True),
+            None,
+            epochs=2,
+            learning_rate=1e-3,
+            state_path=state_path,
+            verbose=1,
+        )
         return quantized.get_weights()
 
     whole = run(Batches, None)
