@@ -68,7 +68,7 @@ class QuantizationResult(Record):
         report: The figures of the float model, the quantized one, and the files `"float32"` and `"int8"`.
         options: How it was quantized.
         post_training: What post-training quantization chose.
-        fine_tuning: What each epoch of the fine-tuning gave and which was kept; `None` without one.
+        finetuning: What each epoch of the fine-tuning gave and which was kept; `None` without one.
         verification: How each file compares with its model, by precision.
         seconds: What it took, without the measuring.
 
@@ -85,7 +85,7 @@ class QuantizationResult(Record):
     report: Report
     options: QuantizationOptions
     post_training: PostTraining
-    fine_tuning: Epochs | None
+    finetuning: Epochs | None
     verification: dict[str, Verification]
     seconds: float
 

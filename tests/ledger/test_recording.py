@@ -108,7 +108,7 @@ def test_quantized_figures_come_with_a_second_recording(run_files, tmp_path):
         report=Report(10000, 282138, 37093552, threads=1, output="logits", rows=rows),
         options=QuantizationOptions(epochs=4),
         post_training=PostTraining("logits", chosen, [chosen], images=256, judges=256),
-        fine_tuning=None,
+        finetuning=None,
         verification={},
         seconds=60.0,
     ).write(folder / "quantized" / "result.json")
