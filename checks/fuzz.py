@@ -107,14 +107,14 @@ def _spoil(model: keras.Model, planned: list[str], rng: np.random.Generator) -> 
             kernel = kernels[rng.integers(len(kernels))]
             factor = float(rng.choice([0.0, 1e-20, 1e-8]))
             if what == "dead layer":
-                kernel.assign(np.asarray(kernel) * factor)
+                kernel.assign(keras.ops.convert_to_numpy(kernel) * factor)
             else:
                 _scale(kernel, factor, rng)
 
 
 def _scale(variable: Any, factor: float, rng: np.random.Generator) -> None:
     """Multiply about half of a variable's channels."""
-    values = np.array(variable)
+    values = keras.ops.convert_to_numpy(variable)
     axis = -2 if values.ndim == 4 and values.shape[-1] == 1 else -1
     chosen = rng.random(values.shape[axis]) < 0.5
     shape = [1] * values.ndim

@@ -36,6 +36,7 @@ class FloatFigures:
     """
 
     parameters: int
+    _: dataclasses.KW_ONLY
     macs: int
     difference: float
     partitions: int
@@ -69,6 +70,7 @@ class Figures:
     """
 
     network: str
+    _: dataclasses.KW_ONLY
     int8_only: bool
     partitions: int
     not_delegated: list[str]
@@ -129,6 +131,7 @@ def convert_and_measure(
     network: str,
     model: keras.Model,
     images: np.ndarray,
+    *,
     others: np.ndarray,
     path: Path,
     start: float,
@@ -159,7 +162,16 @@ def convert_and_measure(
     fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
     whole = IntegerModel(quantized, path)
     exact = whole.predict(others)
-    figures = measure(network, found, seen, expected, fake, exact, received, time.monotonic() - start)
+    figures = measure(
+        network,
+        found,
+        seen,
+        expected=expected,
+        fake=fake,
+        exact=exact,
+        received=received,
+        seconds=time.monotonic() - start,
+    )
     inexact = exactness(exact, received, found.output["scale"], whole.inexact).inexact
     return dataclasses.replace(figures, inexact=inexact)
 
@@ -177,6 +189,7 @@ def measure(
     network: str,
     found: Any,
     seen: np.ndarray,
+    *,
     expected: np.ndarray,
     fake: np.ndarray,
     exact: np.ndarray,

@@ -54,7 +54,7 @@ def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
     expected = np.asarray(model.predict(others, verbose=0))
     with tempfile.TemporaryDirectory() as folder:
         plain, quantized = Path(folder, "float32.tflite"), Path(folder, "int8.tflite")
-        figures = convert_and_measure(PREFIX + name, model, images, others, quantized, start)
+        figures = convert_and_measure(PREFIX + name, model, images, others=others, path=quantized, start=start)
         plain.write_bytes(convert(to_tf_keras(model), "float32"))
         received = run_in_subprocess(plain, others)
         [of_float, of_int8] = benchmark_files([plain, quantized], threads=[1], runs=100)

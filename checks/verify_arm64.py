@@ -66,7 +66,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         rows = [("file", "processor", "XNNPACK", "largest difference", "equal", "deviation over images")]
         for path, info in zip(paths, infos, strict=True):
             images = read_samples("shapes", info.preprocessing, values.images)
-            rows += _compare(path, images, allowed, values, Path(folder))
+            rows += _compare(path, images, allowed, values=values, folder=Path(folder))
     print(text_table(rows))
     print("Differences and deviations are in steps of the output.")
 
@@ -84,7 +84,7 @@ def _export(kept: KeptWeights, folder: Path) -> Path:
 
 
 def _compare(
-    path: Path, images: np.ndarray, allowed: int, values: flags.FlagValues, folder: Path
+    path: Path, images: np.ndarray, allowed: int, *, values: flags.FlagValues, folder: Path
 ) -> list[tuple[str, ...]]:
     """Return a row of the table for each processor.
 

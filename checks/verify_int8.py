@@ -69,6 +69,7 @@ class _Subject:
     name: str
     key: Any
     preprocessing: Preprocessing
+    _: dataclasses.KW_ONLY
     attention: bool
     random: bool
     verify: Callable[[np.ndarray, np.ndarray], Figures]
@@ -95,7 +96,9 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: Kep
         shape = tuple(kept.input_shape)
         model = row.build(classifier_activation=None, input_shape=shape, weights=kept.name)
     with tempfile.TemporaryDirectory() as folder:
-        return convert_and_measure(row.network, model, images, others, Path(folder, "int8.tflite"), start)
+        return convert_and_measure(
+            row.network, model, images, others=others, path=Path(folder, "int8.tflite"), start=start
+        )
 
 
 def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:
@@ -189,11 +192,15 @@ def _choose(names: list[str], image_size: int) -> list[_Subject]:
             short = name.removeprefix(prefix)
             pixels = ((0.0,) * 3, (1 / 255,) * 3) if short in keras_applications.TAKE_PIXELS else ()
             check = functools.partial(keras_applications.verify, short)
-            subjects.append(_Subject(name, image_size, Preprocessing(size, *pixels), False, True, check))
+            subjects.append(
+                _Subject(name, image_size, Preprocessing(size, *pixels), attention=False, random=True, verify=check)
+            )
         else:
             row = rows[name]
             check, attention = functools.partial(verify, row), row.variant == "efficientformer"
-            subjects.append(_Subject(name, row.id, Preprocessing(row.input[:2]), attention, True, check))
+            subjects.append(
+                _Subject(name, row.id, Preprocessing(row.input[:2]), attention=attention, random=True, verify=check)
+            )
     return subjects
 
 
@@ -205,7 +212,12 @@ def _choose_trained(names: list[str]) -> list[_Subject]:
         check = functools.partial(verify, row, kept=kept)
         preprocessing = Preprocessing(**kept.preprocessing)
         subjects[row.network] = _Subject(
-            f"{row.network}-{kept.name}", kept.sha256, preprocessing, row.variant == "efficientformer", False, check
+            f"{row.network}-{kept.name}",
+            kept.sha256,
+            preprocessing,
+            attention=row.variant == "efficientformer",
+            random=False,
+            verify=check,
         )
     if unknown := [name for name in names if name not in subjects]:
         raise InputError(f"Expected networks with kept weights, {', '.join(subjects)}; received {unknown[0]!r}.")

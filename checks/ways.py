@@ -234,14 +234,14 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
     with np.load(subject.folder / "start.npz") as start:
         quantized.set_weights([start[name] for name in start.files])
     batches = Batches(train, 32, subject.info.preprocessing, shuffle=True, seed=SEED, drop_remainder=True)
-    finetune(quantized, batches, model, subject.sizes.epochs, float(rate), distill=1.0)
+    finetune(quantized, batches, model, epochs=subject.sizes.epochs, learning_rate=float(rate), distill=1.0)
     return _outputs_of_file(subject, rate, quantized), {}
 
 
 def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Run the command that users run, with its defaults."""
     folder = subject.folder / "command"
-    command = [sys.executable, "-m", "keras_lite.cli.quantize", str(subject.file)]
+    command = [sys.executable, "-m", "keras_lite", "quantize", str(subject.file)]
     command += [f"--unlabeled_dir={subject.folder / 'photos'}", f"--output_dir={folder}"]
     if subject.values.smoke:
         command += [f"--calibration_images={subject.sizes.calibration}", f"--epochs={subject.sizes.epochs}"]
@@ -276,7 +276,7 @@ def _outputs_of_file(subject: Subject, way: str, model: Any, calibration: np.nda
     file = subject.folder / f"{way}.tflite"
     samples = subject.info.preprocessing(subject.images("given")[:16])
     stock = way == STOCK
-    to_tflite(model, file, "int8", calibration, samples, thresholds=Thresholds(), stock=stock)
+    to_tflite(model, file, "int8", calibration=calibration, samples=samples, thresholds=Thresholds(), stock=stock)
     return _litert(subject, file)
 
 

@@ -32,6 +32,7 @@ class Closeness:
     photos: int
     divergence: float
     error: float
+    _: dataclasses.KW_ONLY
     difference: float
     difference_error: float
     agreement: float
@@ -65,6 +66,7 @@ class Network:
     name: str
     pixels: int
     classes: int
+    _: dataclasses.KW_ONLY
     parameters: int
     ways: dict[str, Closeness]
     kept: str | None = None
@@ -119,7 +121,7 @@ range and no bias, judged nothing and trained nothing. All outputs are those of 
   A softmax at the end is left out first: as int8 its probabilities come in steps of 1/256, many are 0, and KL is
   infinite.
 - **{TITLES[POST_TRAINING]}**: `keras_lite.quantization.post_training` on the same photos.
-- **{TITLES[DEFAULT]}**: `python -m keras_lite.cli.quantize MODEL --unlabeled_dir PHOTOS`, on a folder of photos:
+- **{TITLES[DEFAULT]}**: `keras-lite quantize MODEL --unlabeled_dir PHOTOS`, on a folder of photos:
   {facts["given"]:,}, or {facts["given_large"]:,} for {facts["large"]} pixels and more. It holds a tenth of them out and
   trains with the others, of which it sets ranges with the same {facts["calibration"]} as `post_training`.
 

@@ -30,6 +30,7 @@ from keras_lite.cli import command_line
 from keras_lite.data import Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_text
+from keras_lite.training import RunFolder
 
 FINETUNE = Path(__file__).resolve().parents[1] / "tools" / "finetune.py"
 PHOTOS = {"train": 20, "valid": 5}  # of each class
@@ -71,7 +72,7 @@ def write_photos(folder: Path, data: dict[str, Source], seed: int) -> None:
     unfinished.rename(folder)
 
 
-def command(photos: str, way: str, seed: int, run: str, epochs_head: int, epochs: int) -> list[str]:
+def command(photos: str, way: str, seed: int, *, run: str, epochs_head: int, epochs: int) -> list[str]:
     """Return the arguments of `tools/finetune.py` for one run.
 
     Args:
@@ -104,10 +105,17 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         write_photos(root / f"photos-{seed}", data, seed)
         for way in WAYS:
             run = root / f"{way.replace(' ', '-')}-{seed}"
-            arguments = command(str(root / f"photos-{seed}"), way, seed, str(run), *lengths)
+            arguments = command(
+                str(root / f"photos-{seed}"),
+                way,
+                seed,
+                run=str(run),
+                epochs_head=values.epochs_head,
+                epochs=values.epochs,
+            )
             if subprocess.run([sys.executable, FINETUNE, *arguments], check=False).returncode:
                 raise InputError(f"Expected fine-tuning in {run} to end well; what it said stands above.")
-            accuracies[way].append(read_json(run / "result.json")["test"]["accuracy"])
+            accuracies[way].append(RunFolder(run).training_result.test["accuracy"])
     table = markdown_table(values.seeds, accuracies)
     print(f"\n{table}")
     if values.page is not None:
@@ -139,7 +147,11 @@ def page(table: str, environment: dict[str, Any], epochs_head: int, epochs: int)
     """
     commands = "\n".join(
         shlex.join(
-            ["python", "tools/finetune.py", *command("PHOTOS", way, 0, f"runs/{way.split()[0]}", epochs_head, epochs)]
+            [
+                "python",
+                "tools/finetune.py",
+                *command("PHOTOS", way, 0, run=f"runs/{way.split()[0]}", epochs_head=epochs_head, epochs=epochs),
+            ]
         )
         for way in WAYS
     )

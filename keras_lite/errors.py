@@ -1,6 +1,8 @@
-"""The errors a user can cause, words for their messages, and the way to import what an extra installs."""
+"""The errors and warnings a user can cause, words for their messages, and the way to import what an extra installs."""
 
 import importlib
+import sys
+import warnings
 from types import ModuleType
 
 
@@ -10,6 +12,18 @@ class InputError(ValueError):
 
 class MissingExtraError(ImportError):
     """Raised if a package is missing that an optional extra of keras-lite installs."""
+
+
+class InputWarning(UserWarning):
+    """A part of the input is left out, or was taken for something else: the result is another than one may expect."""
+
+
+def warn(message: str) -> None:
+    """Issue an `InputWarning` at the line outside of this package that called it."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, InputWarning, stacklevel=level)
 
 
 def some(names: list[str]) -> str:

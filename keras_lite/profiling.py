@@ -111,4 +111,4 @@ def profile(model: keras.Model, input_shape: tuple[int, int, int] | None = None)
     family = checkpoints.family_of(model)
     unseen = family.unseen_by_thop if family else None
     names = (layer.name for layer in counts.layers if unseen is not None and re.fullmatch(unseen, layer.name))
-    return Profile(counts.name, counts.input_shape, counts.layers, counts.trainable, frozenset(names))
+    return Profile(counts.name, counts.input_shape, counts.layers, trainable=counts.trainable, unseen=frozenset(names))

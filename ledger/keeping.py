@@ -58,12 +58,10 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
     ```
     """
     folder = RunFolder(run_folder)
-    if not folder.result.is_file():
-        raise InputError(f"Expected the folder of a finished run, received {folder.path} without {folder.result.name}.")
-    result, where = read_json(folder.result), read_json(folder.environment)
-    if result["row"] is None or result["smoke"]:
+    result, where = folder.training_result, read_json(folder.environment)
+    if result.row is None or result.smoke or result.test is None:
         raise InputError(f"Expected a run of a published row on its own data, received another in {folder.path}.")
-    row = published.get(result["row"])
+    row = published.get(result.row)
     trained = in_float32(load_model(folder.model))
     info = read_model_info(folder.model)
     shape, names = trained.input_shape[1:], info.class_names
@@ -89,10 +87,10 @@ def keep(run_folder: str | os.PathLike) -> tuple[KeptWeights, float]:
         preprocessing=info.preprocessing.to_dict(),
         class_names=names,
         structure=structure_of(twin),
-        test_accuracy=round(result["test"]["accuracy"], 6),
-        epochs=result["epochs"],
-        published_epochs=result["published_epochs"],
-        seed=result["seed"],
+        test_accuracy=round(result.test["accuracy"], 6),
+        epochs=result.epochs,
+        published_epochs=result.published_epochs,
+        seed=result.seed,
         commit=where["commit"],
     )
     others = [entry for entry in kept_weights.list_weights() if entry.row != row.id]

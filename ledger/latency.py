@@ -151,7 +151,7 @@ def _main(values: flags.FlagValues, positional: list[str]) -> None:
     write_json(Path(values.output_dir) / "latency.json", [benchmark.to_dict() for benchmark in benchmarks])
     if values.results_dir is not None:
         for count, precision in sorted({key[1:][::-1] for key in times}):
-            _record(times, count, precision, values.results_dir, values.remark)
+            _record(times, count, precision, results_dir=values.results_dir, remark=values.remark)
 
 
 def latency_table(times: dict[tuple[str, str, int], float]) -> str:
@@ -186,7 +186,7 @@ def _row_id(row: str) -> str:
     return row if row.count("/") == 2 else f"latency/{row}"
 
 
-def _record(times: dict, threads: int, precision: str, results_dir: str, remark: str | None) -> None:
+def _record(times: dict, threads: int, precision: str, *, results_dir: str, remark: str | None) -> None:
     here = environment()
     result = LatencyResult(
         device=here["machine"]["processor"] or platform.machine(),

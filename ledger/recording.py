@@ -23,7 +23,7 @@ from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json
 from keras_lite.inference.evaluation_files import CONFUSION_MATRIX
 from keras_lite.inference.report import KERAS
-from keras_lite.pipelines.quantize import INT8
+from keras_lite.pipelines.quantize import INT8, QuantizationResult
 from keras_lite.training import RunFolder
 from ledger.results import RunResult, write_result
 
@@ -58,14 +58,12 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
     ```
     """
     folder = RunFolder(run_folder)
-    if not folder.result.is_file():
-        raise InputError(f"Expected the folder of a finished run, received {folder.path} without {folder.result.name}.")
-    result, config = _Entries(folder.result), _Entries(folder.config)
-    if result["smoke"]:
+    result, config = folder.training_result, _Entries(folder.config)
+    if result.smoke:
         raise InputError(f"Expected a run on real data, received the smoke run in {folder.path}.")
-    if result["test"] is None:
+    if result.test is None:
         raise InputError(f"Expected a run that was tested, received one without test images in {folder.path}.")
-    row = None if result["row"] is None else published.get(result["row"])
+    row = None if result.row is None else published.get(result.row)
     classes = len(config["class_names"])
     if row is not None and classes != row.classes:
         raise InputError(
@@ -77,27 +75,27 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
         raise InputError(f"Expected --remark with what the code was, because {folder.path} ran with {state}.")
     epochs = _read_metrics(folder.metrics)
     rounded = [{name: round(value, 4) for name, value in epoch.items()} for epoch in epochs]
-    seen = result["images"]["train"] * result["epochs"]
+    seen = result.images["train"] * result.epochs
     run = RunResult(
-        row=result["row"],
-        recipe=result["recipe"],
-        model=result["model"],
-        seed=result["seed"],
-        protocol=result["protocol"],
-        epochs=result["epochs"],
-        published_epochs=result["published_epochs"],
-        image_size=result["image_size"],
+        row=result.row,
+        recipe=result.recipe,
+        model=result.model,
+        seed=result.seed,
+        protocol=result.protocol,
+        epochs=result.epochs,
+        published_epochs=result.published_epochs,
+        image_size=list(result.image_size),
         batch_size=config["flags"]["batch_size"],
-        changes={name: value for name, value in result["changes"].items() if name not in _NOT_CHANGES},
-        test_accuracy=round(result["test"]["accuracy"], 6),
-        last_accuracy=round(result["last"]["val_accuracy"], 6),
-        best_accuracy=round(result["best"]["val_accuracy"], 6),
-        best_epoch=round(result["best"]["epoch"]),
-        images=result["images"],
-        parameters=result["parameters"],
-        macs=result["macs"],
-        seconds=round(result["seconds"], 1),
-        images_per_second=round(seen / result["seconds"], 1),
+        changes={name: value for name, value in result.changes.items() if name not in _NOT_CHANGES},
+        test_accuracy=round(result.test["accuracy"], 6),
+        last_accuracy=round(result.last["val_accuracy"], 6),
+        best_accuracy=round(result.best["val_accuracy"], 6),
+        best_epoch=round(result.best["epoch"]),
+        images=result.images,
+        parameters=result.parameters,
+        macs=result.macs,
+        seconds=round(result.seconds, 1),
+        images_per_second=round(seen / result.seconds, 1),
         hardware={"devices": environment["devices"], **environment["machine"]},
         backend=environment["backend"],
         python=environment["python"],
@@ -108,7 +106,7 @@ def record(run_folder: str | os.PathLike, results_dir: str | os.PathLike, remark
         quantized=_quantized(folder.path / "quantized" / "result.json"),
         train_accuracies=[epoch["accuracy"] for epoch in rounded],
         epoch_accuracies=[epoch["val_accuracy"] for epoch in rounded],
-        peak_memory_bytes=result["peak_memory_bytes"],
+        peak_memory_bytes=result.peak_memory_bytes,
     )
     picture = folder.path / "evaluation" / CONFUSION_MATRIX
     if picture.is_file():
@@ -149,19 +147,20 @@ def _read_metrics(path: Path) -> list[dict[str, float]]:
 def _quantized(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    figures = _Entries(path)
-    rows = {row["title"]: row for row in figures["rows"]}
-    int8 = rows[INT8]
+    result = QuantizationResult.read(path)
+    keras, int8 = result.report.row(KERAS), result.report.row(INT8)
+    if None in (keras.top1, int8.top1):
+        raise InputError(f"Expected the accuracy of a classifier in {path}, received none.")
     return {
-        "int8_accuracy": round(int8["top1"], 6),
-        "float_accuracy": round(rows[KERAS]["top1"], 6),
-        "agreement": round(int8["agreement"], 6),
-        "bytes": int8["bytes"],
-        "latency_ms": round(int8["latency_ms"], 3),
-        "threads": figures["threads"],
-        "images": figures["images"],
-        "split": figures["split"],
-        "epochs": figures["options"]["epochs"],
+        "int8_accuracy": round(int8.top1, 6),
+        "float_accuracy": round(keras.top1, 6),
+        "agreement": round(int8.agreement, 6),
+        "bytes": int8.file.bytes,
+        "latency_ms": round(int8.file.latency_ms, 3),
+        "threads": result.report.threads,
+        "images": result.report.images,
+        "split": result.split,
+        "epochs": result.options.epochs,
     }
 
 

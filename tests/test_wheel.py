@@ -189,7 +189,7 @@ def test_every_command_has_its_help(ran):
 def test_recipes_train(ran):
     said, folder = ran
     assert "cifar100_first/resnet20/ours" in said["listed"]
-    assert "python -m keras_lite.recipes.cifar100_resnet --model resnet20/ours" in said["listed"]
+    assert "keras-lite train cifar100_first/resnet20/ours" in said["listed"]
     assert "accuracy 68.3" in said["trained"]  # the published one
     assert (folder / "run" / "model.keras").is_file()
 

@@ -19,9 +19,8 @@ from keras_lite.checkpoints import load_model
 from keras_lite.cli import command_line
 from keras_lite.data import open_data, read_model_info
 from keras_lite.errors import import_extra
-from keras_lite.files import read_json
 from keras_lite.inference.report import format_report
-from keras_lite.pipelines.quantize import QuantizationOptions, quantize_run
+from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
 from keras_lite.training import Options, RunFolder, fit
 from recipes.shapes_carnet18 import RECIPE
 
@@ -38,20 +37,28 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     folder = RunFolder(values.output_dir)
     options = Options.of(RECIPE, data_dir="shapes")
     print("1/4 drawing the images")
-    data = open_data("shapes", options.image_size)
+    data = open_data("shapes", options.image_size, verbose=1)
     print(f"2/4 training CARNet18 on {len(data['train'])} images")
-    fit(RECIPE, data, options, folder.path)
+    fit(RECIPE, data, options, folder.path, verbose=1)
     print("3/4 quantization-aware fine-tuning, export, verification in LiteRT")
     quantized = folder.path / "quantized"
     figures = quantized / "result.json"
     if figures.is_file():
         print(f"(already there: {figures})")
-        result = read_json(figures)
+        result = QuantizationResult.read(figures)
     else:
         info = read_model_info(folder.model)
-        result = quantize_run(load_model(folder.model), info, data, quantized, QUANTIZATION, RECIPE.augmentation)
+        result = quantize_run(
+            load_model(folder.model),
+            info,
+            data,
+            quantized,
+            options=QUANTIZATION,
+            augmentation=RECIPE.augmentation,
+            verbose=1,
+        )
     print(f"4/4 done in {time.monotonic() - start:.0f} s\n\nCARNet18 on the built-in shapes, seed {options.seed}:")
-    print(format_report(result))
+    print(format_report(result.report))
     print(f"\nfiles: {quantized}")
 
 

@@ -1,79 +1,35 @@
 """Networks, each a function that returns a functional `keras.Model`, as in `keras.applications`.
 
-Each file with a family of networks registers it, see `keras_lite.checkpoints.register`; importing this package fills
-the registry.
+Each file with a family of networks registers it, see `keras_lite.checkpoints.register`. All files of this folder are
+imported here, and what they register is offered under its own name: a new network is one new file.
 """
 
+import importlib
+import pkgutil
 from fnmatch import fnmatchcase
 
-from keras_lite.applications import (
-    bsconv_mobilenet_v3,
-    carnet,
-    cifar_resnet,
-    efficient_resnet,
-    ghostnet,
-    imagenet_resnet,
-    imagenet_weights,
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3,
-    parc_mobilenet_v2,
-    preactivation_resnet,
-    shufflenet_v2,
-)
-from keras_lite.applications.bsconv_mobilenet_v3 import BSConvMobileNetV3Large, BSConvMobileNetV3Small
-from keras_lite.applications.carnet import CARNet18
-from keras_lite.applications.cifar_resnet import CifarPreResNet, CifarResNet, WideResNet
-from keras_lite.applications.efficient_resnet import EfficientResNet
+from keras_lite.applications import imagenet_weights
 from keras_lite.applications.features import feature_extractor
-from keras_lite.applications.ghostnet import GhostNet
-from keras_lite.applications.imagenet_resnet import ImageNetPreResNet, ImageNetResNet
 from keras_lite.applications.kept_weights import list_weights
-from keras_lite.applications.mobilenet_v1 import MobileNetV1
-from keras_lite.applications.mobilenet_v2 import MobileNetV2
-from keras_lite.applications.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
-from keras_lite.applications.parc_mobilenet_v2 import ParCMobileNetV2
-from keras_lite.applications.preactivation_resnet import ResNet18
-from keras_lite.applications.shufflenet_v2 import ShuffleNetV2
 from keras_lite.applications.structure import network_of
 from keras_lite.checkpoints import registry
 from keras_lite.checkpoints.registry import create
 
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")
+_NETWORKS = {
+    builder.__name__: builder for builder in registry.builders().values() if builder.__module__.startswith(__name__)
+}
+globals().update(_NETWORKS)
+
 __all__ = [
-    "BSConvMobileNetV3Large",
-    "BSConvMobileNetV3Small",
-    "CARNet18",
-    "CifarPreResNet",
-    "CifarResNet",
-    "EfficientResNet",
-    "GhostNet",
-    "ImageNetPreResNet",
-    "ImageNetResNet",
-    "MobileNetV1",
-    "MobileNetV2",
-    "MobileNetV3Large",
-    "MobileNetV3Small",
-    "ParCMobileNetV2",
-    "ResNet18",
-    "ShuffleNetV2",
-    "WideResNet",
-    "bsconv_mobilenet_v3",
-    "carnet",
-    "cifar_resnet",
+    *sorted(_NETWORKS),
+    *sorted({builder.__module__.rpartition(".")[2] for builder in _NETWORKS.values()}),
     "create",
-    "efficient_resnet",
     "feature_extractor",
-    "ghostnet",
-    "imagenet_resnet",
     "imagenet_weights",
     "list_models",
     "list_weights",
-    "mobilenet_v1",
-    "mobilenet_v2",
-    "mobilenet_v3",
-    "parc_mobilenet_v2",
-    "preactivation_resnet",
-    "shufflenet_v2",
 ]
 
 

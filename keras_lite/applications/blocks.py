@@ -43,6 +43,7 @@ class Blocks:
     initialization: str = "pytorch"
     epsilon: float = 1e-5
     momentum: float = 0.9
+    _: dataclasses.KW_ONLY
     hard_swish: str = "hard_silu"
     gate: str | None = "hard_sigmoid"
 
@@ -52,12 +53,12 @@ class Blocks:
         check_gate(self.gate, (*GATES, None))
 
     def convolution(
-        self, x, filters: int, kernel_size: int, name: str, activation: str | None = None, strides: int = 1
+        self, x, filters: int, kernel_size: int, *, name: str, activation: str | None = None, strides: int = 1
     ):
         """Apply a convolution without bias, batch norm and, if named, an activation."""
         initializers = convolution_initializers(self.initialization, kernel_size, x.shape[-1], filters)
         return self.finish(
-            _strided(Conv2D, x, kernel_size, strides, name, None, filters=filters, **initializers),
+            _strided(Conv2D, x, kernel_size, strides=strides, name=name, pixels=None, filters=filters, **initializers),
             name,
             activation,
         )
@@ -67,6 +68,7 @@ class Blocks:
         x,
         kernel_size: int,
         name: str,
+        *,
         activation: str | None = None,
         strides: int = 1,
         pixels: int | None = None,
@@ -76,7 +78,7 @@ class Blocks:
         With a stride, `pixels` is what each side is padded with, unless it is `kernel_size // 2`.
         """
         initializers = depthwise_initializers(self.initialization, kernel_size, x.shape[-1])
-        x = _strided(DepthwiseConv2D, x, kernel_size, strides, name, pixels, **initializers)
+        x = _strided(DepthwiseConv2D, x, kernel_size, strides=strides, name=name, pixels=pixels, **initializers)
         return self.finish(x, name, activation)
 
     def finish(self, x, name: str, activation: str | None):
@@ -122,10 +124,10 @@ class Blocks:
             squeeze_filters=squeeze_filters, gate=self.gate, initialization=self.initialization, name=name
         )(x)
 
-    def stem(self, x, filters: int, stem: str, activation: str, strides: int, branch_strides: int = 1):
-        """Apply the first convolution or the hybrid stem, whose batch norms are PyTorch's default in every family."""
+    def stem(self, x, filters: int, stem: str, *, activation: str, strides: int, branch_strides: int = 1):
+        """The first convolution, or the hybrid stem, whose batch norms are PyTorch's default in every family."""
         if stem == "plain":
-            return self.convolution(x, filters, 3, "stem", activation, strides)
+            return self.convolution(x, filters, 3, name="stem", activation=activation, strides=strides)
         activation = self._standing_for(activation)
         return HybridStem(
             filters, strides, branch_strides, activation, initialization=self.initialization, name="stem"
@@ -136,6 +138,7 @@ def _strided(
     layer_class: type[keras.layers.Layer],
     x,
     kernel_size: int,
+    *,
     strides: int,
     name: str,
     pixels: int | None,
@@ -194,7 +197,7 @@ def are_small(inputs, small_images: bool | None) -> bool:
     return height is not None and width is not None and min(height, width) < SMALL_BELOW
 
 
-def check_size(model_name: str, inputs, stem_strides: int, strides: list[int], downsampling: str) -> None:
+def check_size(model_name: str, inputs, stem_strides: int, *, strides: list[int], downsampling: str) -> None:
     """Raise InputError if images are too small for a network, given its stem's stride and its blocks'."""
     size = 1
     for stride in reversed(strides):

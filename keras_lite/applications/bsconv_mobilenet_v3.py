@@ -22,25 +22,57 @@ __all__ = ["BSConvMobileNetV3Large", "BSConvMobileNetV3Small", "preprocess_input
 
 # Output channels, channels between, stride for large images, stride for small ones, kernel, activation, attention.
 LARGE = (
-    Stage((16,), (16,), 1, 1, 3, "relu"),
-    Stage((24, 24), (64, 72), 2, 1, 3, "relu"),
-    Stage((40, 40, 40), (72, 120, 120), 2, 2, 5, "relu", (True, True, True)),
+    Stage((16,), (16,), strides=1, small_strides=1, kernel_size=3, activation="relu"),
+    Stage((24, 24), (64, 72), strides=2, small_strides=1, kernel_size=3, activation="relu"),
+    Stage(
+        (40, 40, 40),
+        (72, 120, 120),
+        strides=2,
+        small_strides=2,
+        kernel_size=5,
+        activation="relu",
+        squeeze_excite=(True, True, True),
+    ),
     Stage(
         (80, 80, 80, 80, 112, 112),
         (240, 200, 184, 184, 480, 672),
-        2,
-        2,
-        3,
-        "hard_silu",
-        (False, False, False, False, True, True),
+        strides=2,
+        small_strides=2,
+        kernel_size=3,
+        activation="hard_silu",
+        squeeze_excite=(False, False, False, False, True, True),
     ),
-    Stage((160, 160, 160), (672, 960, 960), 2, 2, 5, "hard_silu", (True, True, True)),
+    Stage(
+        (160, 160, 160),
+        (672, 960, 960),
+        strides=2,
+        small_strides=2,
+        kernel_size=5,
+        activation="hard_silu",
+        squeeze_excite=(True, True, True),
+    ),
 )
 SMALL = (
-    Stage((16,), (16,), 2, 1, 3, "relu", (True,)),
-    Stage((24, 24), (72, 88), 2, 2, 3, "relu"),
-    Stage((40, 40, 40, 48, 48), (96, 240, 240, 120, 144), 2, 2, 5, "hard_silu", (True,) * 5),
-    Stage((96, 96, 96), (288, 576, 576), 2, 2, 5, "hard_silu", (True, True, True)),
+    Stage((16,), (16,), strides=2, small_strides=1, kernel_size=3, activation="relu", squeeze_excite=(True,)),
+    Stage((24, 24), (72, 88), strides=2, small_strides=2, kernel_size=3, activation="relu"),
+    Stage(
+        (40, 40, 40, 48, 48),
+        (96, 240, 240, 120, 144),
+        strides=2,
+        small_strides=2,
+        kernel_size=5,
+        activation="hard_silu",
+        squeeze_excite=(True,) * 5,
+    ),
+    Stage(
+        (96, 96, 96),
+        (288, 576, 576),
+        strides=2,
+        small_strides=2,
+        kernel_size=5,
+        activation="hard_silu",
+        squeeze_excite=(True, True, True),
+    ),
 )
 
 
@@ -113,22 +145,28 @@ def BSConvMobileNetV3Large(
     (None, 100)
     """
     inputs = common.image_input(
-        "BSConvMobileNetV3Large", input_shape, input_tensor, weights, 224, 1, "there must be a pixel"
+        "BSConvMobileNetV3Large",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
     )
     small = blocks.are_small(inputs, small_images)
     network = Network(
         "BSConvMobileNetV3Large",
         alpha,
         small,
-        stem,
-        downsampling,
-        convolution,
-        convolution_options,
+        stem=stem,
+        downsampling=downsampling,
+        convolution=convolution,
+        convolution_options=convolution_options,
         activation=activation,
         gate=gate,
     )
     x = network.features(inputs, 16, "hard_silu", LARGE)
-    x = network.blocks.convolution(x, network.last_width(960), 1, "last", "hard_silu")
+    x = network.blocks.convolution(x, network.last_width(960), 1, name="last", activation="hard_silu")
     x = bsconv_library.classify(
         x,
         include_top=include_top,
@@ -137,7 +175,7 @@ def BSConvMobileNetV3Large(
         classifier_activation=classifier_activation,
         to_vector=lambda features: _vector(network, features, 1280 if heavy_head else 0),
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def BSConvMobileNetV3Small(
@@ -184,22 +222,28 @@ def BSConvMobileNetV3Small(
     (None, 100)
     """
     inputs = common.image_input(
-        "BSConvMobileNetV3Small", input_shape, input_tensor, weights, 224, 1, "there must be a pixel"
+        "BSConvMobileNetV3Small",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
     )
     small = blocks.are_small(inputs, small_images)
     network = Network(
         "BSConvMobileNetV3Small",
         alpha,
         small,
-        stem,
-        downsampling,
-        convolution,
-        convolution_options,
+        stem=stem,
+        downsampling=downsampling,
+        convolution=convolution,
+        convolution_options=convolution_options,
         activation=activation,
         gate=gate,
     )
     x = network.features(inputs, 16, "hard_silu", SMALL)
-    x = network.blocks.convolution(x, network.last_width(576), 1, "last", "hard_silu")
+    x = network.blocks.convolution(x, network.last_width(576), 1, name="last", activation="hard_silu")
     x = network.blocks.squeeze_excite(x, x.shape[-1] // 4, "last_attention")
     x = bsconv_library.classify(
         x,
@@ -209,7 +253,7 @@ def BSConvMobileNetV3Small(
         classifier_activation=classifier_activation,
         to_vector=lambda features: _vector(network, features, 1024 if heavy_head else 0),
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def _vector(network: Network, features, hidden: int):

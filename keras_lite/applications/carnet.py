@@ -77,10 +77,10 @@ def CARNet18(
         "CARNet18",
         input_shape,
         input_tensor,
-        weights,
-        244,
-        47,
-        "its convolutions are not padded, so the last would get nothing",
+        weights=weights,
+        default_size=244,
+        minimum_size=47,
+        why="its convolutions are not padded, so the last would get nothing",
     )
     fan_in = 9 * inputs.shape[-1]
     x = keras.layers.Conv2D(
@@ -104,7 +104,7 @@ def CARNet18(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def preprocess_input(x):

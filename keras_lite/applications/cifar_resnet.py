@@ -80,7 +80,7 @@ def CifarResNet(
     """
     units = Units(convolution, convolution_options, downsampling)
     per_stage = _units_per_stage("CifarResNet", depth, 2)
-    inputs, x = _begin("CifarResNet", input_shape, input_tensor, weights, downsampling)
+    inputs, x = _begin("CifarResNet", input_shape, input_tensor, weights=weights, downsampling=downsampling)
     x = units.stem(x, stem, pre_activation=False)
     x = _stages(x, units.post_activation, STAGE_FILTERS, per_stage)
     x = bsconv_library.classify(
@@ -90,7 +90,7 @@ def CifarResNet(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name or f"cifar_resnet{depth}", weights, load_classifier)
+    return common.finish(inputs, x, name or f"cifar_resnet{depth}", weights=weights, load_classifier=load_classifier)
 
 
 def CifarPreResNet(
@@ -139,7 +139,7 @@ def CifarPreResNet(
     """
     units = Units(convolution, convolution_options, downsampling, shortcut)
     per_stage = _units_per_stage("CifarPreResNet", depth, 2)
-    inputs, x = _begin("CifarPreResNet", input_shape, input_tensor, weights, downsampling)
+    inputs, x = _begin("CifarPreResNet", input_shape, input_tensor, weights=weights, downsampling=downsampling)
     x = units.stem(x, stem, pre_activation=True)
     x = residual_units.final_activation(_stages(x, units.pre_activation, STAGE_FILTERS, per_stage))
     x = bsconv_library.classify(
@@ -149,7 +149,7 @@ def CifarPreResNet(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name or f"cifar_preresnet{depth}", weights, load_classifier)
+    return common.finish(inputs, x, name or f"cifar_preresnet{depth}", weights=weights, load_classifier=load_classifier)
 
 
 def WideResNet(
@@ -218,7 +218,7 @@ def WideResNet(
     per_stage = _units_per_stage("WideResNet", depth, 4)
     if not isinstance(width, int) or width < 1:
         raise InputError(f"Expected width to be a positive integer, received {width!r}.")
-    inputs, x = _begin("WideResNet", input_shape, input_tensor, weights, downsampling)
+    inputs, x = _begin("WideResNet", input_shape, input_tensor, weights=weights, downsampling=downsampling)
     x = units.stem(x, stem, pre_activation=True)
     stage_filters = [width * filters for filters in STAGE_FILTERS]
     x = residual_units.final_activation(_stages(x, units.pre_activation, stage_filters, per_stage))
@@ -229,7 +229,9 @@ def WideResNet(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name or f"wide_resnet{depth}_{width}", weights, load_classifier)
+    return common.finish(
+        inputs, x, name or f"wide_resnet{depth}_{width}", weights=weights, load_classifier=load_classifier
+    )
 
 
 def _units_per_stage(model_name: str, depth: int, others: int) -> int:
@@ -242,11 +244,13 @@ def _units_per_stage(model_name: str, depth: int, others: int) -> int:
     return (depth - others) // 6
 
 
-def _begin(model_name: str, input_shape, input_tensor, weights, downsampling: str) -> tuple:
+def _begin(model_name: str, input_shape, input_tensor, *, weights, downsampling: str) -> tuple:
     minimum, why = 1, "there must be a pixel"
     if downsampling == "padding_free":
         minimum, why = 7, "its downsampling is not padded, so the last would get nothing"
-    inputs = common.image_input(model_name, input_shape, input_tensor, weights, 32, minimum, why)
+    inputs = common.image_input(
+        model_name, input_shape, input_tensor, weights=weights, default_size=32, minimum_size=minimum, why=why
+    )
     return inputs, bsconv_library.data_batch_norm(inputs)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ def image_input(
     model_name: str,
     input_shape: tuple | None,
     input_tensor,
+    *,
     weights: str | os.PathLike | None,
     default_size: int,
     minimum_size: int,
@@ -115,8 +117,8 @@ def average_pool(features):
     return keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
 
 
-def finish(inputs, outputs, name: str, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
-    """Return the functional model, with weights if any are named."""
+def finish(inputs, outputs, name: str, *, weights: str | os.PathLike | None, load_classifier: bool) -> keras.Model:
+    """Make the functional model and load its weights, if there are to be any."""
     if is_intermediate(inputs):
         inputs = keras.utils.get_source_inputs(inputs)
     model = keras.Model(inputs, outputs, name=name)
@@ -159,7 +161,9 @@ def load_weights(model: keras.Model, path: str | os.PathLike, load_classifier: b
         return
     skipped = [layer for layer in model.layers if layer.name == CLASSIFIER and not load_classifier]
     try:
-        with _weights_file(path) as file:
+        with _weights_file(path) as file, warnings.catch_warnings():
+            # Of a layer that is skipped Keras says that its weights are missing, once for each list it stands in.
+            warnings.filterwarnings("ignore", "Skipping nested container at '_operations_by_depth", UserWarning)
             model.load_weights(file, objects_to_skip=skipped)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]

@@ -95,8 +95,16 @@ def EfficientResNet(
     kernels = _one_a_layer("kernel_sizes", kernel_sizes, blocks)
     shortcut_kernels = _one_a_layer("shortcut_kernel_sizes", shortcut_kernel_sizes, blocks)
     _check(blocks, channels, dropout_rate)
-    inputs = common.image_input("EfficientResNet", input_shape, input_tensor, weights, 32, 1, "there must be a pixel")
-    x = _convolution(inputs, channels, 3, 1, "stem_convolution")
+    inputs = common.image_input(
+        "EfficientResNet",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=32,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
+    x = _convolution(inputs, channels, 3, strides=1, name="stem_convolution")
     x = keras.layers.ReLU(name="stem_relu")(_batch_norm(x, "stem_batch_norm"))
     if squeeze_excite:
         x = ChannelAttention(ratio=16, name="stem_attention")(x)
@@ -104,7 +112,14 @@ def EfficientResNet(
         for block in range(1, count + 1):
             strides = 2 if layer > 0 and block == 1 else 1
             block_name = f"layer{layer + 1}_block{block}"
-            x = _block(x, channels * 2**layer, strides, kernel, shortcut_kernel, block_name)
+            x = _block(
+                x,
+                channels * 2**layer,
+                strides,
+                kernel_size=kernel,
+                shortcut_kernel_size=shortcut_kernel,
+                name=block_name,
+            )
             if dropout_rate:
                 x = keras.layers.Dropout(dropout_rate, name=f"{block_name}_dropout")(x)
     x = common.classify(
@@ -115,7 +130,7 @@ def EfficientResNet(
         classifier_activation=classifier_activation,
         dropout_rate=dropout_rate,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def preprocess_input(x):
@@ -156,14 +171,18 @@ def _one_a_layer(argument: str, sizes: int | Sequence[int], blocks: Sequence[int
     return sizes
 
 
-def _block(x, filters: int, strides: int, kernel_size: int, shortcut_kernel_size: int, name: str):
+def _block(x, filters: int, strides: int, *, kernel_size: int, shortcut_kernel_size: int, name: str):
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:
-        shortcut = _convolution(x, filters, shortcut_kernel_size, strides, f"{name}_shortcut")
+        shortcut = _convolution(x, filters, shortcut_kernel_size, strides=strides, name=f"{name}_shortcut")
         shortcut = _batch_norm(shortcut, f"{name}_shortcut_batch_norm")
-    x = _batch_norm(_convolution(x, filters, kernel_size, strides, f"{name}_convolution1"), f"{name}_batch_norm1")
+    x = _batch_norm(
+        _convolution(x, filters, kernel_size, strides=strides, name=f"{name}_convolution1"), f"{name}_batch_norm1"
+    )
     x = keras.layers.ReLU(name=f"{name}_relu1")(x)
-    x = _batch_norm(_convolution(x, filters, kernel_size, 1, f"{name}_convolution2"), f"{name}_batch_norm2")
+    x = _batch_norm(
+        _convolution(x, filters, kernel_size, strides=1, name=f"{name}_convolution2"), f"{name}_batch_norm2"
+    )
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu2")(x)
 
@@ -172,7 +191,7 @@ def _batch_norm(x, name: str):
     return BatchNormalization(epsilon=1e-5, momentum=0.9, name=name)(x)
 
 
-def _convolution(x, filters: int, kernel_size: int, strides: int, name: str):
+def _convolution(x, filters: int, kernel_size: int, *, strides: int, name: str):
     if kernel_size > 1 and strides > 1:
         # Padding on both sides, as published; Keras' "same" would pad an even size on one side only.
         x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_padding")(x)

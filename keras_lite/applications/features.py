@@ -47,7 +47,7 @@ def feature_extractor(model: keras.Model, strides: Sequence[int] | None = None) 
     if missing or (strides is not None and not strides):
         raise InputError(f"Expected strides of {model.name}, of {tuple(maps)}, received {tuple(strides)}.")
     outputs = {f"stride{stride}": maps[stride] for stride in strides or maps}
-    return keras.Model(model.inputs, outputs, name=f"{model.name}_features")
+    return keras.Model(model.inputs[0], outputs, name=f"{model.name}_features")
 
 
 def _maps_by_stride(model: keras.Model) -> dict[int, object]:

@@ -108,8 +108,16 @@ def GhostNet(
     >>> keras_lite.applications.GhostNet(input_shape=(32, 32, 3), classes=100).count_params()
     4050952
     """
-    inputs = common.image_input("GhostNet", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
-    network = _Network(inputs, alpha, stem, downsampling, blocks.Blocks(gate=gate))
+    inputs = common.image_input(
+        "GhostNet",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
+    network = _Network(inputs, alpha, stem, downsampling=downsampling, blocks=blocks.Blocks(gate=gate))
     x = common.classify(
         network.features(blocks.are_small(inputs, small_images)),
         include_top=include_top,
@@ -119,7 +127,7 @@ def GhostNet(
         to_vector=_hidden_layer,
         dropout_rate=dropout_rate,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +137,7 @@ class _Network:
     inputs: object
     alpha: float
     stem: str
+    _: dataclasses.KW_ONLY
     downsampling: str
     blocks: blocks.Blocks
 
@@ -142,8 +151,8 @@ class _Network:
             raise InputError(f"Expected alpha to be above 0, received {self.alpha!r}.")
         stem_strides = 1 if small else 2
         strides = [stage[2] if small else stage[1] for stage in STAGES]
-        blocks.check_size("GhostNet", self.inputs, stem_strides, strides, self.downsampling)
-        x = self.blocks.stem(self.inputs, self.width(16), self.stem, "relu", stem_strides)
+        blocks.check_size("GhostNet", self.inputs, stem_strides, strides=strides, downsampling=self.downsampling)
+        x = self.blocks.stem(self.inputs, self.width(16), self.stem, activation="relu", strides=stem_strides)
         for index, (rows, *_) in enumerate(STAGES):
             for block, row in enumerate(rows):
                 name = f"stage{index + 1}_block{block + 1}"
@@ -152,7 +161,7 @@ class _Network:
                     x = self.blocks.attention_downsampling(x, self.width(row[2]), attention, f"{name}_downsampling")
                 else:
                     x = self.bottleneck(x, row, strides[index], name)
-        return self.blocks.convolution(x, self.width(STAGES[-1][0][-1][1]), 1, "last", "relu")
+        return self.blocks.convolution(x, self.width(STAGES[-1][0][-1][1]), 1, name="last", activation="relu")
 
     def bottleneck(self, x, row: tuple, strides: int, name: str):
         kernel_size, expanded, filters, squeeze_excite = row
@@ -172,7 +181,7 @@ class _Network:
             # The shortcut pads as little as the block, but has no pool beside it.
             pixels = kernel_size // 2 - 1 if padding_free else None
             x = self.blocks.depthwise(x, kernel_size, f"{name}_shortcut_depthwise", strides=strides, pixels=pixels)
-            x = self.blocks.convolution(x, filters, 1, f"{name}_shortcut_project")
+            x = self.blocks.convolution(x, filters, 1, name=f"{name}_shortcut_project")
         return blocks.add(y, x, name)
 
 

@@ -99,7 +99,16 @@ def ImageNetResNet(
     torchvision_form.check(variant)
     initialization = torchvision_form.INITIALIZATIONS[variant]
     units = Units(convolution, convolution_options, downsampling, initialization=initialization)
-    inputs, x = _begin("ImageNetResNet", depth, units, stem, input_shape, input_tensor, weights, variant)
+    inputs, x = _begin(
+        "ImageNetResNet",
+        depth,
+        units,
+        stem=stem,
+        input_shape=input_shape,
+        input_tensor=input_tensor,
+        weights=weights,
+        variant=variant,
+    )
     x = _stages(x, units.post_activation, UNITS[depth])
     classify = common.classify if variant == "torchvision" else bsconv_library.classify
     x = classify(
@@ -109,7 +118,7 @@ def ImageNetResNet(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name or f"imagenet_resnet{depth}", weights, load_classifier)
+    return common.finish(inputs, x, name or f"imagenet_resnet{depth}", weights=weights, load_classifier=load_classifier)
 
 
 def ImageNetPreResNet(
@@ -153,7 +162,15 @@ def ImageNetPreResNet(
     (None, 120)
     """
     units = Units(convolution, convolution_options, downsampling, shortcut)
-    inputs, x = _begin("ImageNetPreResNet", depth, units, stem, input_shape, input_tensor, weights)
+    inputs, x = _begin(
+        "ImageNetPreResNet",
+        depth,
+        units,
+        stem=stem,
+        input_shape=input_shape,
+        input_tensor=input_tensor,
+        weights=weights,
+    )
     x = residual_units.final_activation(_stages(x, units.pre_activation, UNITS[depth]))
     x = bsconv_library.classify(
         x,
@@ -162,11 +179,13 @@ def ImageNetPreResNet(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name or f"imagenet_preresnet{depth}", weights, load_classifier)
+    return common.finish(
+        inputs, x, name or f"imagenet_preresnet{depth}", weights=weights, load_classifier=load_classifier
+    )
 
 
 def _begin(
-    model_name: str, depth: int, units: Units, stem: str, input_shape, input_tensor, weights, variant: str = "bsconv"
+    model_name: str, depth: int, units: Units, *, stem: str, input_shape, input_tensor, weights, variant: str = "bsconv"
 ) -> tuple:
     """Return the input and what comes out of the stem."""
     if depth not in UNITS:
@@ -176,10 +195,18 @@ def _begin(
             f"Expected stem to be 'plain' for {model_name}, received {stem!r}: the hybrid stem takes the place of a "
             "3x3 convolution, and this network begins with a 7x7 one."
         )
-    inputs = common.image_input(model_name, input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
-    blocks.check_size(model_name, inputs, 4, [2, 2, 2], units.downsampling)
+    inputs = common.image_input(
+        model_name,
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
+    blocks.check_size(model_name, inputs, 4, strides=[2, 2, 2], downsampling=units.downsampling)
     x = bsconv_library.data_batch_norm(inputs) if variant == "bsconv" else inputs
-    x = units.conv(x, STAGE_FILTERS[0], 7, 2, "stem")
+    x = units.conv(x, STAGE_FILTERS[0], 7, strides=2, name="stem")
     x = residual_units.batch_norm_relu(x, "stem")
     # Zeros are as good as a padding that never wins, for nothing is below zero behind the ReLU.
     x = keras.layers.ZeroPadding2D(1, name="stem_pool_padding")(x)

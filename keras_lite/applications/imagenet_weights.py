@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_lite.applications.structure import structure_of
+from keras_lite.checkpoints.registry import CLASSIFIER
 from keras_lite.errors import InputError
 
 _CLASSES = 1000
@@ -38,6 +39,7 @@ class ImageNetWeights:
     """
 
     network: str
+    _: dataclasses.KW_ONLY
     url: str
     sha256: str
     structure: str
@@ -94,7 +96,13 @@ class ImageNetWeights:
 def _torchvision(network: str, file: str, structure: str, resize_size: int = 256) -> ImageNetWeights:
     """Return what torchvision publishes under a name that ends with the beginning of the file's SHA-256."""
     sha256 = Path(file).stem.rpartition("-")[2]
-    return ImageNetWeights(network, f"https://download.pytorch.org/models/{file}", sha256, structure, resize_size)
+    return ImageNetWeights(
+        network,
+        url=f"https://download.pytorch.org/models/{file}",
+        sha256=sha256,
+        structure=structure,
+        resize_size=resize_size,
+    )
 
 
 # The newest of each network, torchvision's `DEFAULT`.
@@ -110,11 +118,11 @@ WEIGHTS = (
     _torchvision("ImageNetResNet(34, variant='torchvision')", "resnet34-b627a593.pth", "6721920dfcd98d1d"),
     ImageNetWeights(
         "GhostNet()",
-        "https://huggingface.co/timm/ghostnet_100.in1k/resolve/d461b859bf5f6b4f1828eb79e1902fd883194c83/"
+        url="https://huggingface.co/timm/ghostnet_100.in1k/resolve/d461b859bf5f6b4f1828eb79e1902fd883194c83/"
         "model.safetensors",
-        "8efbcf55d97872c828768b096d4ebebc51f8b7e29623fd3b3933d78cc230e2e2",
-        "6f2c52046fdda784",
-        256,
+        sha256="8efbcf55d97872c828768b096d4ebebc51f8b7e29623fd3b3933d78cc230e2e2",
+        structure="6f2c52046fdda784",
+        resize_size=256,
         interpolation="bicubic",
     ),
 )
@@ -144,7 +152,7 @@ def find(model: keras.Model, any_classes: bool = False) -> ImageNetWeights:
             f"Expected a network with published ImageNet weights ({', '.join(w.network for w in WEIGHTS)}), received "
             f"{model.name} of another form (keras_lite.checkpoints.warm_start takes what coincides with one of those)."
         )
-    classes = next((layer.units for layer in model.layers if layer.name == "predictions"), None)
+    classes = next((layer.units for layer in model.layers if layer.name == CLASSIFIER), None)
     if classes not in (None, _CLASSES) and not any_classes:
         raise InputError(
             f"Expected {_CLASSES} classes with ImageNet weights, received {classes} "

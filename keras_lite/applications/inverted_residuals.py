@@ -45,6 +45,7 @@ class Stage:
 
     filters: tuple[int, ...]
     expanded: tuple[int, ...]
+    _: dataclasses.KW_ONLY
     strides: int
     small_strides: int
     kernel_size: int = 3
@@ -73,6 +74,7 @@ class Network:
     name: str
     alpha: float
     small: bool
+    _: dataclasses.KW_ONLY
     stem: str
     downsampling: str
     convolution: str
@@ -111,9 +113,9 @@ class Network:
         """Return the feature map behind the last stage."""
         strides = [stage.small_strides if self.small else stage.strides for stage in stages]
         stem_strides = 1 if self.small else 2
-        blocks.check_size(self.name, inputs, stem_strides, strides, self.downsampling)
+        blocks.check_size(self.name, inputs, stem_strides, strides=strides, downsampling=self.downsampling)
         x = bsconv_library.data_batch_norm(inputs) if self.variant == "bsconv" else inputs
-        x = self.blocks.stem(x, self.width(stem_filters), self.stem, stem_activation, stem_strides)
+        x = self.blocks.stem(x, self.width(stem_filters), self.stem, activation=stem_activation, strides=stem_strides)
         published = stem_filters
         for number, stage in enumerate(stages, start=1):
             attention = strides[number - 1 :].count(2) <= 2
@@ -123,22 +125,26 @@ class Network:
                 if unit_strides == 2 and self.downsampling == "attention":
                     x = self.blocks.attention_downsampling(x, self.width(filters), attention, f"{name}_downsampling")
                 else:
-                    x = self._unit(x, stage, unit, unit_strides, stage.expanded[unit] // published, name)
+                    x = self._unit(
+                        x, stage, unit, strides=unit_strides, ratio=stage.expanded[unit] // published, name=name
+                    )
                 published = filters
         return x
 
-    def _unit(self, x, stage: Stage, unit: int, strides: int, ratio: int, name: str):
+    def _unit(self, x, stage: Stage, unit: int, *, strides: int, ratio: int, name: str):
         filters, expanded = self.width(stage.filters[unit]), self.width(stage.expanded[unit])
         if self.variant == "torchvision":
             expanded = x.shape[-1] * ratio
         y = x
         if self.variant == "bsconv" or ratio > 1:
-            y = self.blocks.convolution(x, expanded, 1, f"{name}_expand", stage.activation)
+            y = self.blocks.convolution(x, expanded, 1, name=f"{name}_expand", activation=stage.activation)
         if strides == 2 and self.downsampling == "padding_free":
             # The pool is 3 x 3 even beside a 5 x 5 convolution.
             y = self.blocks.padding_free(y, stage.kernel_size, f"{name}_depthwise", stage.activation)
         else:
-            y = self.blocks.depthwise(y, stage.kernel_size, f"{name}_depthwise", stage.activation, strides)
+            y = self.blocks.depthwise(
+                y, stage.kernel_size, f"{name}_depthwise", activation=stage.activation, strides=strides
+            )
         if any(stage.squeeze_excite[unit : unit + 1]):
             y = self.blocks.squeeze_excite(y, max(expanded // 4, 1), f"{name}_attention")
         y = self._project(y, filters, f"{name}_project")

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from keras_lite.applications.structure import network_of, structure_of
+from keras_lite.checkpoints.registry import CLASSIFIER
 from keras_lite.errors import InputError
 
 INDEX = Path(__file__).with_name("kept_weights.json")
@@ -143,4 +144,4 @@ def _index() -> tuple[KeptWeights, ...]:
 
 
 def _classes(model: keras.Model) -> int | None:
-    return model.output_shape[-1] if any(layer.name == "predictions" for layer in model.layers) else None
+    return model.output_shape[-1] if any(layer.name == CLASSIFIER for layer in model.layers) else None

@@ -97,13 +97,21 @@ def MobileNetV1(
     why = "a pair of a depthwise and a 1x1 convolution has no subspace of few channels"
     bsconv_library.check_options(convolution, convolution_options, ("standard", "bsconv_u"), why)
     blocks.check_options(stem, downsampling)
-    inputs = common.image_input("MobileNetV1", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
+    inputs = common.image_input(
+        "MobileNetV1",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
     small = blocks.are_small(inputs, small_images)
     strides = SMALL_STRIDES if small else STRIDES
     stem_strides = 1 if small else 2
-    blocks.check_size("MobileNetV1", inputs, stem_strides, list(strides), downsampling)
+    blocks.check_size("MobileNetV1", inputs, stem_strides, strides=list(strides), downsampling=downsampling)
     x = bsconv_library.data_batch_norm(inputs)
-    x = _BLOCKS.stem(x, scaled(STEM_FILTERS, alpha), stem, "relu", stem_strides)
+    x = _BLOCKS.stem(x, scaled(STEM_FILTERS, alpha), stem, activation="relu", strides=stem_strides)
     for stage, stage_filters in enumerate(STAGE_FILTERS, start=1):
         for index, filters in enumerate(stage_filters, start=1):
             name, filters = f"stage{stage}_unit{index}", scaled(filters, alpha)
@@ -112,9 +120,11 @@ def MobileNetV1(
                 attention = strides[stage - 1 :].count(2) <= 2
                 x = _BLOCKS.attention_downsampling(x, filters, attention, f"{name}_downsampling")
             elif convolution == "bsconv_u":
-                x = _blueprint_unit(x, filters, unit_strides, downsampling, convolution_options or {}, name)
+                x = _blueprint_unit(
+                    x, filters, unit_strides, downsampling=downsampling, options=convolution_options or {}, name=name
+                )
             else:
-                x = _unit(x, filters, unit_strides, downsampling, name)
+                x = _unit(x, filters, unit_strides, downsampling=downsampling, name=name)
     x = bsconv_library.classify(
         x,
         include_top=include_top,
@@ -122,18 +132,18 @@ def MobileNetV1(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
-def _unit(x, filters: int, strides: int, downsampling: str, name: str):
+def _unit(x, filters: int, strides: int, *, downsampling: str, name: str):
     if strides == 2 and downsampling == "padding_free":
         x = _BLOCKS.padding_free(x, 3, f"{name}_depthwise", "relu")
     else:
-        x = _BLOCKS.depthwise(x, 3, f"{name}_depthwise", "relu", strides)
-    return _BLOCKS.convolution(x, filters, 1, f"{name}_pointwise", "relu")
+        x = _BLOCKS.depthwise(x, 3, f"{name}_depthwise", activation="relu", strides=strides)
+    return _BLOCKS.convolution(x, filters, 1, name=f"{name}_pointwise", activation="relu")
 
 
-def _blueprint_unit(x, filters: int, strides: int, downsampling: str, options: dict, name: str):
+def _blueprint_unit(x, filters: int, strides: int, *, downsampling: str, options: dict, name: str):
     if strides == 2 and downsampling == "padding_free":
         # As in the residual networks: the pool is projected to as many channels. The published code leaves it out.
         return PaddingFreeDownsampling(

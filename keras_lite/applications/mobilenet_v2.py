@@ -20,11 +20,11 @@ __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 
 # Output channels, channels between, stride for large images, stride for small ones.
 STAGES = (
-    Stage((16,), (32,), 1, 1),
-    Stage((24, 24), (96, 144), 2, 1),
-    Stage((32, 32, 32), (144, 192, 192), 2, 2),
-    Stage((64, 64, 64, 64, 96, 96, 96), (192, 384, 384, 384, 384, 576, 576), 2, 2),
-    Stage((160, 160, 160, 320), (576, 960, 960, 960), 2, 2),
+    Stage((16,), (32,), strides=1, small_strides=1),
+    Stage((24, 24), (96, 144), strides=2, small_strides=1),
+    Stage((32, 32, 32), (144, 192, 192), strides=2, small_strides=2),
+    Stage((64, 64, 64, 64, 96, 96, 96), (192, 384, 384, 384, 384, 576, 576), strides=2, small_strides=2),
+    Stage((160, 160, 160, 320), (576, 960, 960, 960), strides=2, small_strides=2),
 )
 
 
@@ -96,11 +96,28 @@ def MobileNetV2(
     >>> keras_lite.applications.MobileNetV2(input_shape=(32, 32, 3), classes=100, alpha=0.25).output_shape
     (None, 100)
     """
-    inputs = common.image_input("MobileNetV2", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
+    inputs = common.image_input(
+        "MobileNetV2",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
     small = blocks.are_small(inputs, small_images)
-    network = Network("MobileNetV2", alpha, small, stem, downsampling, convolution, convolution_options, variant)
+    network = Network(
+        "MobileNetV2",
+        alpha,
+        small,
+        stem=stem,
+        downsampling=downsampling,
+        convolution=convolution,
+        convolution_options=convolution_options,
+        variant=variant,
+    )
     x = network.features(inputs, 32, "relu6", STAGES)
-    x = network.blocks.convolution(x, network.last_width(1280), 1, "final", "relu6")
+    x = network.blocks.convolution(x, network.last_width(1280), 1, name="final", activation="relu6")
     classify = bsconv_library.classify
     if variant == "torchvision":
         initializers = {"kernel_initializer": keras.initializers.RandomNormal(0.0, 0.01), "bias_initializer": "zeros"}
@@ -112,7 +129,7 @@ def MobileNetV2(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:

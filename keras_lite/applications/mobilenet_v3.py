@@ -122,8 +122,18 @@ def MobileNetV3Large(
     >>> keras_lite.applications.MobileNetV3Large(input_shape=(32, 32, 3), classes=100).count_params()
     4354532
     """
-    inputs = common.image_input("MobileNetV3Large", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
-    network = _Network(inputs, alpha, reduced_tail, stem, downsampling, _blocks(activation, gate))
+    inputs = common.image_input(
+        "MobileNetV3Large",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
+    network = _Network(
+        inputs, alpha, reduced_tail, stem=stem, downsampling=downsampling, blocks=_blocks(activation, gate)
+    )
     x = network.features(LARGE, blocks.are_small(inputs, small_images))
     x = common.classify(
         x,
@@ -136,7 +146,7 @@ def MobileNetV3Large(
         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01),
         bias_initializer="zeros",
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def MobileNetV3Small(
@@ -176,8 +186,18 @@ def MobileNetV3Small(
     >>> keras_lite.applications.MobileNetV3Small(include_top=False).output_shape
     (None, 7, 7, 576)
     """
-    inputs = common.image_input("MobileNetV3Small", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
-    network = _Network(inputs, alpha, reduced_tail, stem, downsampling, _blocks(activation, gate))
+    inputs = common.image_input(
+        "MobileNetV3Small",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
+    network = _Network(
+        inputs, alpha, reduced_tail, stem=stem, downsampling=downsampling, blocks=_blocks(activation, gate)
+    )
     x = network.features(SMALL, False)
     x = common.classify(
         x,
@@ -190,11 +210,11 @@ def MobileNetV3Small(
         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01),
         bias_initializer="zeros",
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def _blocks(activation: str, gate: str | None) -> blocks.Blocks:
-    return blocks.Blocks("kaiming_normal", 1e-3, 0.99, activation, gate)
+    return blocks.Blocks("kaiming_normal", 1e-3, 0.99, hard_swish=activation, gate=gate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,6 +224,7 @@ class _Network:
     inputs: object
     alpha: float
     reduced_tail: bool
+    _: dataclasses.KW_ONLY
     stem: str
     downsampling: str
     blocks: blocks.Blocks
@@ -218,8 +239,8 @@ class _Network:
             raise InputError(f"Expected alpha to be above 0, received {self.alpha!r}.")
         stem_strides = 1 if small else 2
         strides = [row[-1] if small else row[-2] for row in rows]
-        blocks.check_size("MobileNetV3", self.inputs, stem_strides, strides, self.downsampling)
-        x = self.blocks.stem(self.inputs, self.width(16), self.stem, "hard_silu", stem_strides)
+        blocks.check_size("MobileNetV3", self.inputs, stem_strides, strides=strides, downsampling=self.downsampling)
+        x = self.blocks.stem(self.inputs, self.width(16), self.stem, activation="hard_silu", strides=stem_strides)
         for index, row in enumerate(rows):
             from_end = len(rows) - index
             block = f"block{index + 1}"
@@ -228,24 +249,24 @@ class _Network:
                 attention = strides[index:].count(2) <= 2
                 x = self.blocks.attention_downsampling(x, filters, attention, f"{block}_downsampling")
             else:
-                x = self.block(x, row, strides[index], from_end, block)
-        return self.blocks.convolution(x, 6 * x.shape[-1], 1, "last", "hard_silu")
+                x = self.block(x, row, strides[index], from_end=from_end, name=block)
+        return self.blocks.convolution(x, 6 * x.shape[-1], 1, name="last", activation="hard_silu")
 
-    def block(self, x, row: tuple, strides: int, from_end: int, name: str):
+    def block(self, x, row: tuple, strides: int, *, from_end: int, name: str):
         kernel_size, expanded, filters, squeeze_excite, activation, *_ = row
         filters = self.width(filters, self.reduced_tail and from_end <= 3)
         expanded = self.width(expanded, self.reduced_tail and from_end <= 2)
         y = x
         if expanded != x.shape[-1]:
-            y = self.blocks.convolution(y, expanded, 1, f"{name}_expand", activation)
+            y = self.blocks.convolution(y, expanded, 1, name=f"{name}_expand", activation=activation)
         if strides == 2 and self.downsampling == "padding_free":
             # The pool is 3 x 3 even beside a 5 x 5 convolution.
             y = self.blocks.padding_free(y, kernel_size, f"{name}_depthwise", activation)
         else:
-            y = self.blocks.depthwise(y, kernel_size, f"{name}_depthwise", activation, strides)
+            y = self.blocks.depthwise(y, kernel_size, f"{name}_depthwise", activation=activation, strides=strides)
         if squeeze_excite:
             y = self.blocks.squeeze_excite(y, rounded(expanded // 4), f"{name}_attention")
-        y = self.blocks.convolution(y, filters, 1, f"{name}_project")
+        y = self.blocks.convolution(y, filters, 1, name=f"{name}_project")
         return blocks.add(y, x, name) if strides == 1 and filters == x.shape[-1] else y
 
     def hidden_layer(self, features, width: int):

@@ -87,7 +87,15 @@ def ParCMobileNetV2(
     >>> keras_lite.applications.ParCMobileNetV2(input_shape=(32, 32, 3), classes=100).count_params()
     2393764
     """
-    inputs = common.image_input("ParCMobileNetV2", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
+    inputs = common.image_input(
+        "ParCMobileNetV2",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
     blocks.require_known_size("ParCMobileNetV2", inputs)
     x = common.classify(
         _features(inputs, blocks.are_small(inputs, small_images), stem, downsampling),
@@ -99,7 +107,7 @@ def ParCMobileNetV2(
         kernel_initializer=keras.initializers.RandomNormal(0.0, 0.01),
         bias_initializer="zeros",
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def _features(x, small: bool, stem: str, downsampling: str):
@@ -107,8 +115,8 @@ def _features(x, small: bool, stem: str, downsampling: str):
     blocks.check_options(stem, downsampling)
     stem_strides = 1 if small else 2
     strides = [row[-1] if small else row[-2] for row in ROWS]
-    blocks.check_size("ParCMobileNetV2", x, stem_strides, strides, downsampling)
-    x = _BLOCKS.stem(x, 32, stem, "relu6", stem_strides)
+    blocks.check_size("ParCMobileNetV2", x, stem_strides, strides=strides, downsampling=downsampling)
+    x = _BLOCKS.stem(x, 32, stem, activation="relu6", strides=stem_strides)
     number = 0
     for index, (expansion, filters, count, ordinary, *_) in enumerate(ROWS):
         for block in range(count):
@@ -118,34 +126,36 @@ def _features(x, small: bool, stem: str, downsampling: str):
                 attention = strides[index:].count(2) <= 2
                 x = _BLOCKS.attention_downsampling(x, filters, attention, f"{name}_downsampling")
             elif block < ordinary:
-                x = _inverted_residual(x, expansion, filters, block_strides, downsampling, name)
+                x = _inverted_residual(
+                    x, expansion, filters, strides=block_strides, downsampling=downsampling, name=name
+                )
             else:
                 # Only the first of a row is told where it is.
-                x = _circular_block(x, expansion, filters, block == ordinary, name)
-    return _BLOCKS.convolution(x, 1280, 1, "last", "relu6")
+                x = _circular_block(x, expansion, filters, position_embedding=block == ordinary, name=name)
+    return _BLOCKS.convolution(x, 1280, 1, name="last", activation="relu6")
 
 
-def _inverted_residual(x, expansion: int, filters: int, strides: int, downsampling: str, name: str):
+def _inverted_residual(x, expansion: int, filters: int, *, strides: int, downsampling: str, name: str):
     y = x
     if expansion != 1:
-        y = _BLOCKS.convolution(y, expansion * x.shape[-1], 1, f"{name}_expand", "relu6")
+        y = _BLOCKS.convolution(y, expansion * x.shape[-1], 1, name=f"{name}_expand", activation="relu6")
     if strides == 2 and downsampling == "padding_free":
         y = _BLOCKS.padding_free(y, 3, f"{name}_depthwise", "relu6")
     else:
-        y = _BLOCKS.depthwise(y, 3, f"{name}_depthwise", "relu6", strides)
-    y = _BLOCKS.convolution(y, filters, 1, f"{name}_project")
+        y = _BLOCKS.depthwise(y, 3, f"{name}_depthwise", activation="relu6", strides=strides)
+    y = _BLOCKS.convolution(y, filters, 1, name=f"{name}_project")
     return blocks.add(y, x, name) if strides == 1 and filters == x.shape[-1] else y
 
 
-def _circular_block(x, expansion: int, filters: int, position_embedding: bool, name: str):
-    y = _BLOCKS.convolution(x, expansion * x.shape[-1], 1, f"{name}_expand", "relu6")
+def _circular_block(x, expansion: int, filters: int, *, position_embedding: bool, name: str):
+    y = _BLOCKS.convolution(x, expansion * x.shape[-1], 1, name=f"{name}_expand", activation="relu6")
     halves = [
         PositionAwareCircularConv(axis, position_embedding, _BLOCKS.initialization, name=f"{name}_{axis}")(part)
         for axis, part in zip(("height", "width"), ChannelSplit(name=f"{name}_split")(y), strict=True)
     ]
     y = keras.layers.Concatenate(name=f"{name}_concatenate")(halves)
     y = _BLOCKS.finish(y, f"{name}_circular", "relu6")
-    return blocks.add(_BLOCKS.convolution(y, filters, 1, f"{name}_project"), x, name)
+    return blocks.add(_BLOCKS.convolution(y, filters, 1, name=f"{name}_project"), x, name)
 
 
 def torch_names(layers: Mapping[str, keras.layers.Layer]) -> dict[str, str]:

@@ -74,8 +74,16 @@ def ResNet18(
     >>> keras_lite.applications.ResNet18(input_shape=(96, 96, 3)).output_shape
     (None, 100)
     """
-    inputs = common.image_input("ResNet18", input_shape, input_tensor, weights, 244, 1, "there must be a pixel")
-    x = _convolution(inputs, STAGE_FILTERS[0], 3, 1, "stem_convolution")
+    inputs = common.image_input(
+        "ResNet18",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=244,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
+    x = _convolution(inputs, STAGE_FILTERS[0], 3, strides=1, name="stem_convolution")
     x = _batch_norm_relu(x, "stem_batch_norm", "stem_relu")
     for stage, filters in enumerate(STAGE_FILTERS, start=1):
         for block in (1, 2):
@@ -88,16 +96,16 @@ def ResNet18(
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
 def _block(x, filters: int, strides: int, name: str):
     activated = _batch_norm_relu(x, f"{name}_batch_norm1", f"{name}_relu1")
     if strides != 1 or x.shape[-1] != filters:
-        x = _convolution(activated, filters, 1, strides, f"{name}_shortcut")
-    y = _convolution(activated, filters, 3, strides, f"{name}_convolution1")
+        x = _convolution(activated, filters, 1, strides=strides, name=f"{name}_shortcut")
+    y = _convolution(activated, filters, 3, strides=strides, name=f"{name}_convolution1")
     y = _batch_norm_relu(y, f"{name}_batch_norm2", f"{name}_relu2")
-    y = _convolution(y, filters, 3, 1, f"{name}_convolution2")
+    y = _convolution(y, filters, 3, strides=1, name=f"{name}_convolution2")
     return keras.layers.Add(name=f"{name}_add")([y, x])
 
 
@@ -106,7 +114,7 @@ def _batch_norm_relu(x, batch_norm_name: str, relu_name: str):
     return keras.layers.ReLU(name=relu_name)(x)
 
 
-def _convolution(x, filters: int, kernel_size: int, strides: int, name: str):
+def _convolution(x, filters: int, kernel_size: int, *, strides: int, name: str):
     if kernel_size > 1 and strides > 1:
         # Padding on both sides, as published; Keras' "same" would pad an even size on one side only.
         x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_padding")(x)

@@ -117,7 +117,7 @@ class Units:
                 initialization=self.initialization,
                 name="preactivation_stem" if pre_activation else "hybrid_stem",
             )(x)
-        x = self.conv(x, 16, 3, 1, "stem")
+        x = self.conv(x, 16, 3, strides=1, name="stem")
         return x if pre_activation else batch_norm_relu(x, "stem")
 
     def post_activation(self, x, filters: int, strides: int, name: str):
@@ -126,10 +126,10 @@ class Units:
         if strides != 1 and self.downsampling == "padding_free":
             shortcut = self._depthwise_shortcut(x, filters, name)
         elif strides != 1 or x.shape[-1] != filters:
-            shortcut = self.conv(x, filters, 1, strides, f"{name}_shortcut")
+            shortcut = self.conv(x, filters, 1, strides=strides, name=f"{name}_shortcut")
             shortcut = batch_norm(shortcut, f"{name}_shortcut_batch_norm")
         x = self._first(x, filters, strides, name)
-        x = batch_norm(self.conv(x, filters, 3, 1, f"{name}_second"), f"{name}_second_batch_norm")
+        x = batch_norm(self.conv(x, filters, 3, strides=1, name=f"{name}_second"), f"{name}_second_batch_norm")
         x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
@@ -141,15 +141,15 @@ class Units:
             make = self._depthwise_shortcut if self.shortcut == "depthwise" else self._convolution_shortcut
             shortcut = make(activated, filters, name)
         elif strides != 1 or x.shape[-1] != filters:
-            shortcut = self.conv(activated, filters, 1, strides, f"{name}_shortcut")
+            shortcut = self.conv(activated, filters, 1, strides=strides, name=f"{name}_shortcut")
         x = self._first(activated, filters, strides, name)
-        x = self.conv(x, filters, 3, 1, f"{name}_second")
+        x = self.conv(x, filters, 3, strides=1, name=f"{name}_second")
         return keras.layers.Add(name=f"{name}_add")([x, shortcut])
 
     def _first(self, x, filters: int, strides: int, name: str):
         if strides != 1 and self.downsampling == "padding_free":
             return self._padding_free(filters, name=f"{name}_first")(x)
-        return batch_norm_relu(self.conv(x, filters, 3, strides, f"{name}_first"), f"{name}_first")
+        return batch_norm_relu(self.conv(x, filters, 3, strides=strides, name=f"{name}_first"), f"{name}_first")
 
     def _convolution_shortcut(self, x, filters: int, name: str):
         without = {"activation": None, "batch_norm": False, "pool_added_after": "convolution"}
@@ -177,8 +177,8 @@ class Units:
             **options,
         )
 
-    def conv(self, x, filters: int, kernel_size: int, strides: int, name: str):
-        """Apply a convolution without bias, padded by half its kernel. Only 3x3 ones may be blueprint separable."""
+    def conv(self, x, filters: int, kernel_size: int, *, strides: int, name: str):
+        """Convolution without bias, padded by half its kernel on each side. Only 3x3 ones become blueprint ones."""
         if kernel_size == 3 and self.convolution != "standard":
             layer = functools.partial(convolution_class(self.convolution), padding=1, **self.convolution_options or {})
         else:

@@ -90,26 +90,34 @@ def ShuffleNetV2(
     >>> keras_lite.applications.ShuffleNetV2(input_shape=(32, 32, 3), classes=100).count_params()
     1372284
     """
-    inputs = common.image_input("ShuffleNetV2", input_shape, input_tensor, weights, 224, 1, "there must be a pixel")
+    inputs = common.image_input(
+        "ShuffleNetV2",
+        input_shape,
+        input_tensor,
+        weights=weights,
+        default_size=224,
+        minimum_size=1,
+        why="there must be a pixel",
+    )
     blocks.require_known_size("ShuffleNetV2", inputs)
     if alpha not in WIDTHS:
         raise InputError(f"Expected alpha to be one of {tuple(WIDTHS)}, received {alpha!r}.")
     x = common.classify(
-        _features(inputs, WIDTHS[alpha], blocks.are_small(inputs, small_images), stem, downsampling),
+        _features(inputs, WIDTHS[alpha], blocks.are_small(inputs, small_images), stem=stem, downsampling=downsampling),
         include_top=include_top,
         pooling=pooling,
         classes=classes,
         classifier_activation=classifier_activation,
     )
-    return common.finish(inputs, x, name, weights, load_classifier)
+    return common.finish(inputs, x, name, weights=weights, load_classifier=load_classifier)
 
 
-def _features(x, widths: tuple, small: bool, stem: str, downsampling: str):
+def _features(x, widths: tuple, small: bool, *, stem: str, downsampling: str):
     """Return the last feature map."""
     blocks.check_options(stem, downsampling)
     strides = 1 if small else 2
-    blocks.check_size("ShuffleNetV2", x, strides**2, [2] * len(REPEATS), downsampling)
-    x = _BLOCKS.stem(x, STEM_FILTERS, stem, "relu", strides, branch_strides=strides)
+    blocks.check_size("ShuffleNetV2", x, strides**2, strides=[2] * len(REPEATS), downsampling=downsampling)
+    x = _BLOCKS.stem(x, STEM_FILTERS, stem, activation="relu", strides=strides, branch_strides=strides)
     if stem == "plain":
         # On small images the pool stays, with a stride of 1. Zeros are as good as minus infinity behind a ReLU.
         if not small:
@@ -126,15 +134,15 @@ def _features(x, widths: tuple, small: bool, stem: str, downsampling: str):
             x = _strided_unit(x, filters, downsampling, f"{stage}_block1")
         for block in range(2, repeats + 1):
             x = _unit(x, f"{stage}_block{block}")
-    return _BLOCKS.convolution(x, last, 1, "last", "relu")
+    return _BLOCKS.convolution(x, last, 1, name="last", activation="relu")
 
 
 def _strided_unit(x, filters: int, downsampling: str, name: str):
     left = _strided_depthwise(x, downsampling, f"{name}_left_depthwise")
-    left = _BLOCKS.convolution(left, filters // 2, 1, f"{name}_left_project", "relu")
-    right = _BLOCKS.convolution(x, filters // 2, 1, f"{name}_right_expand", "relu")
+    left = _BLOCKS.convolution(left, filters // 2, 1, name=f"{name}_left_project", activation="relu")
+    right = _BLOCKS.convolution(x, filters // 2, 1, name=f"{name}_right_expand", activation="relu")
     right = _strided_depthwise(right, downsampling, f"{name}_right_depthwise")
-    right = _BLOCKS.convolution(right, filters // 2, 1, f"{name}_right_project", "relu")
+    right = _BLOCKS.convolution(right, filters // 2, 1, name=f"{name}_right_project", activation="relu")
     return ChannelInterleave(name=f"{name}_join")([left, right])
 
 
@@ -147,9 +155,9 @@ def _strided_depthwise(x, downsampling: str, name: str):
 def _unit(x, name: str):
     half = x.shape[-1] // 2
     left, right = ChannelSplit(name=f"{name}_split")(x)
-    right = _BLOCKS.convolution(right, half, 1, f"{name}_right_expand", "relu")
+    right = _BLOCKS.convolution(right, half, 1, name=f"{name}_right_expand", activation="relu")
     right = _BLOCKS.depthwise(right, 3, f"{name}_right_depthwise")
-    right = _BLOCKS.convolution(right, half, 1, f"{name}_right_project", "relu")
+    right = _BLOCKS.convolution(right, half, 1, name=f"{name}_right_project", activation="relu")
     return ChannelInterleave(name=f"{name}_join")([left, right])
 
 

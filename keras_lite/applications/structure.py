@@ -6,11 +6,12 @@ import json
 import keras
 
 from keras_lite.checkpoints import registry
+from keras_lite.checkpoints.registry import CLASSIFIER, HIDDEN
 from keras_lite.layers.activations import HardSwish
 
 # What may differ: a model can have another head, or none.
 _FACTS = ("strides", "activation", "gate", "max_value")
-_HEAD = ("average_pool", "max_pool", "dropout", "flatten", "hidden", "hidden_activation", "predictions")
+_HEAD = ("average_pool", "max_pool", "dropout", "flatten", HIDDEN, "hidden_activation", CLASSIFIER)
 
 
 def structure_of(model: keras.Model) -> str:

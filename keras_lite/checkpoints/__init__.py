@@ -1,7 +1,7 @@
 """Trained weights: PyTorch files, Keras model files of any version, and starting a network from its plain form.
 
 `load_model` opens whole Keras models, `load_checkpoint` puts PyTorch weights into a network, and
-`python -m keras_lite.checkpoints` converts files. `register` makes a family of your own known to all of these.
+`keras-lite convert` converts files. `register` makes a family of your own known to all of these.
 """
 
 from keras_lite.checkpoints.identification import Candidate, nearest

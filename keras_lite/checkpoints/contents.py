@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, warn
 
 Value = TypeVar("Value")
 
@@ -84,8 +84,7 @@ def choose_state_dict(content: Any, path: Path, entry: str | None, kind: type[Va
     """Return the tensors of the network in what a file holds, or `None` if there are no named tensors.
 
     Of several state dicts the one that training scripts name so is taken, else the largest; averaged weights are taken
-    where there are no others, or only a few loose tensors. One printed line says what was taken, if others are as
-    large.
+    where there are no others, or only a few loose tensors. A warning says what was taken, if others are as large.
 
     Args:
         content: What the file holds.
@@ -107,7 +106,7 @@ def choose_state_dict(content: Any, path: Path, entry: str | None, kind: type[Va
     chosen = min(plain or found, key=lambda name: _rank(*found[name]))
     others = [name for name in found if name != chosen and 2 * len(found[name][1]) >= len(found[chosen][1])]
     if others:
-        print(
+        warn(
             f"{path}: {chosen or 'the outermost state dict'} was taken; there are also {', '.join(others)} "
             f"(entry={others[0]!r}, or --entry {others[0]}, takes that)"
         )

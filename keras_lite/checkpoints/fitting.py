@@ -31,6 +31,7 @@ class Fit:
     values: list[tuple[keras.Variable, np.ndarray]]
     problems: list[str]
     notes: list[str]
+    _: dataclasses.KW_ONLY
     other_classes: bool
     fitting: int
     size: int
@@ -90,7 +91,15 @@ def fit(model: keras.Model, state_dict: Mapping[str, np.ndarray], load_classifie
     of_classifier = bool(classifier) and all(
         name.startswith((f"{classifier}.", f"{classifier} ")) for name in (*missing, *unknown, *misshapen)
     )
-    return Fit(values, problems, notes, bool(problems) and of_classifier, len(values), len(targets), classes)
+    return Fit(
+        values,
+        problems,
+        notes,
+        other_classes=bool(problems) and of_classifier,
+        fitting=len(values),
+        size=len(targets),
+        classes=classes,
+    )
 
 
 def find_prefix(names: Collection[str], known: Collection[str]) -> tuple[str, list[str], list[str]]:

@@ -30,6 +30,7 @@ class Candidate:
     network: str
     options: dict[str, Any]
     fitting: int
+    _: dataclasses.KW_ONLY
     size: int
     others: bool
 
@@ -91,7 +92,7 @@ def nearest(state_dict: Mapping[str, np.ndarray]) -> Candidate | None:
         options = dict(call.options)
         if found.classes is not None:
             options["classes"] = found.classes
-        candidate = Candidate(call.network, options, found.fitting, found.size, bool(found.problems))
+        candidate = Candidate(call.network, options, found.fitting, size=found.size, others=bool(found.problems))
         if candidate.fits:
             return candidate
         if best is None or candidate.fitting / candidate.size > best.fitting / best.size:

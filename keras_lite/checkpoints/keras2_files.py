@@ -162,6 +162,8 @@ def _modern(value: Any) -> Any:
     if isinstance(value.get("config"), dict) and (kind in _MODELS or hasattr(keras.layers, str(kind))):
         value = {key: part for key, part in value.items() if key not in _NOT_NEEDED}
         inside = value["config"] if kind in _MODELS else _without_unknown(kind, value["config"])
+        if kind == "LeakyReLU" and "alpha" in inside:
+            inside["negative_slope"] = inside.pop("alpha")  # as Keras 3 calls it
         if isinstance(inside.get("axis"), list) and len(inside["axis"]) == 1:
             inside["axis"] = inside["axis"][0]
         for key in ("input_layers", "output_layers"):  # one tensor is no list of one tensor in Keras 3

@@ -21,7 +21,7 @@ ENDINGS = (".keras", ".h5", ".hdf5", *TORCH_ENDINGS)
 _STREAM = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # what PyTorch files began with until version 1.5
 
 
-def load_model(path: str | os.PathLike) -> keras.Model:
+def load_model(path: str | os.PathLike, verbose: int = 0) -> keras.Model:
     """Load a whole model: a `.keras`, `.h5` or `.hdf5` file, a TensorFlow SavedModel of Keras 2, or PyTorch weights.
 
     Files are told apart by their content. Those of Keras 2 become Keras 3 models with the same outputs. PyTorch weights
@@ -30,6 +30,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
     Args:
         path: The file; or the folder of a SavedModel, which needs TensorFlow.
+        verbose: 1 prints which network PyTorch weights are of.
 
     Raises:
         InputError: If it does not exist, is no model, or holds layers that are not known here, or Python code, which is
@@ -57,7 +58,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     if (version := _zip_version(path)) is not None:
         return keras2_files.load_zip(path, version) if keras2_files.is_old(version) else _load(path, ".keras")
     if path.suffix in TORCH_ENDINGS or _is_torch(path):
-        return _load_torch(path)
+        return _load_torch(path, verbose)
     raise InputError(f"Expected a .keras or .h5 model file or PyTorch weights, received {str(path)!r}, which is none.")
 
 
@@ -112,7 +113,7 @@ def _is_torch(path: Path) -> bool:
         return file.read(len(_STREAM)) == _STREAM or is_safetensors(path)
 
 
-def _load_torch(path: Path) -> keras.Model:
+def _load_torch(path: Path, verbose: int) -> keras.Model:
     state_dict = read_state_dict(path)
     candidate = nearest(state_dict)
     if candidate is None or not candidate.fits:
@@ -128,5 +129,6 @@ def _load_torch(path: Path) -> keras.Model:
         )
     model = candidate.build(input_shape=(None, None, 3), classifier_activation=None)
     load_torch_state_dict(model, state_dict)
-    print(f"{path}: {candidate}")
+    if verbose:
+        print(f"{path}: {candidate}")
     return model

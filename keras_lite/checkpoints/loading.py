@@ -11,7 +11,7 @@ from keras_lite.checkpoints.identification import nearest
 from keras_lite.checkpoints.registry import Family
 from keras_lite.checkpoints.torch_files import read_state_dict
 from keras_lite.checkpoints.torch_mapping import find_mapping, to_torch_layout
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, warn
 
 
 def load_checkpoint(
@@ -50,7 +50,7 @@ def load_torch_state_dict(
 
     What all names of the network begin with (`module.` from `torch.nn.DataParallel`, `_orig_mod.` from
     `torch.compile`, `model.`, ...) is taken off, and what lies beside such a network (a loss, a copy with averaged
-    weights) passed over; a printed line says so. A classifier in a `torch.nn.Sequential` is found there; of two linear
+    weights) passed over; a warning says so. A classifier in a `torch.nn.Sequential` is found there; of two linear
     layers, one behind the other, it becomes one. Entries that no network uses are passed over too
     (`num_batches_tracked`, `total_ops`, `total_params`, index buffers, an unused batch norm, the head if the model has
     no top). Nothing is loaded unless everything fits.
@@ -75,7 +75,7 @@ def load_torch_state_dict(
     if found.problems:
         raise InputError(_refusal(model, state_dict, found, load_classifier))
     for note in found.notes:
-        print(note)
+        warn(note)
     for variable, value in found.values:
         variable.assign(value)
 

@@ -81,7 +81,7 @@ class Family:
     """A family of networks: their functions, and the names and layout of their weights in PyTorch.
 
     A layer is named here as in the flattened network: `stage1_block1_convolution` is the layer `convolution` in the
-    layer `stage1_block1`.
+    layer `stage1_block1`. The dense layer that gives the answer is named `predictions`, one before it `hidden`.
 
     Attributes:
         name: The family's, such as `"carnet"`.
@@ -126,6 +126,9 @@ def register(family: Family) -> Family:
     Example:
 
     ```python
+    from keras_lite.checkpoints import Call, Family, register
+
+
     def TinyNet(input_shape=(32, 32, 3), classes=10, classifier_activation="softmax", filters=8):
         inputs = keras.Input(input_shape)
         x = keras.layers.Conv2D(filters, 3, activation="relu", name="stem")(inputs)

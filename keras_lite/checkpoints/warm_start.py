@@ -35,16 +35,17 @@ class WarmStart:
         )
 
 
-def warm_start(model: keras.Model, source: keras.Model | str | os.PathLike) -> WarmStart:
-    """Copy the weights of another model into a model, for all layers with the same role and shape.
+def warm_start(model: keras.Model, source: keras.Model | str | os.PathLike, verbose: int = 0) -> WarmStart:
+    """Give a model the weights of another one wherever layers coincide by role and shape.
 
-    The role of a layer is its name in the flattened network, except that layers of the plain and the hybrid stem may
-    share a role under different names. So a network with hybrid stem, padding-free downsampling or another number of
-    classes starts from its plain form. Prints what it returns.
+    The role of a layer is its name in the flattened network; what the plain stem and the hybrid one call differently
+    is the same role. So a network with hybrid stem, padding-free downsampling or another number of classes starts
+    from its plain form.
 
     Args:
         model: The model that gets weights, flattened or not.
         source: The model that they are from, or a `.keras` file.
+        verbose: 1 prints what it returns.
 
     Returns:
         What was taken and what starts anew.
@@ -80,7 +81,8 @@ def warm_start(model: keras.Model, source: keras.Model | str | os.PathLike) -> W
         sum(layer.count_params() for layer, _ in pairs.values()),
         sum(layer.count_params() for layer, _ in anew.values()),
     )
-    print(result)
+    if verbose:
+        print(result)
     return result
 
 

@@ -35,7 +35,9 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     if program is not None and not Path(program).is_file():
         raise InputError(f"Expected --benchmark_model to be a file, received {program}.")
     if android.has_phone(values.serial):
-        latencies = android.measure_on_phone(paths, threads, values.runs, program, values.serial, verbose=1)
+        latencies = android.measure_on_phone(
+            paths, threads, values.runs, benchmark_model=program, serial=values.serial, verbose=1
+        )
         print(f"\n{android.format_latencies(latencies)}")
         return
     print("No phone was found by adb. These commands measure the files on one:")

@@ -1,16 +1,17 @@
 """Shared parts of all commands: flags, and errors of one line."""
 
+import contextlib
 import copy
 import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from absl import flags
 
-from keras_lite.errors import InputError, MissingExtraError
+from keras_lite.errors import InputError, InputWarning, MissingExtraError
 
 USAGE_ERROR = 2
 INPUT_ERROR = 1
@@ -101,7 +102,8 @@ def run(
     # Photos of 90 to 179 megapixels are read; of larger ones Pillow's refusal is an error.
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     try:
-        main(values, positional)
+        with warnings_in_plain_lines():
+            main(values, positional)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
@@ -111,6 +113,23 @@ def run(
         print(f"error: {_describe(error)}", file=sys.stderr)
         sys.exit(INPUT_ERROR)
     sys.exit(0)
+
+
+@contextlib.contextmanager
+def warnings_in_plain_lines() -> Iterator[None]:
+    """Within the block an `InputWarning` is a line on the standard error output, without the place in the code."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, InputWarning):
+                print(message, file=sys.stderr)
+            else:
+                shown(message, category, *place)
+
+        warnings.simplefilter("always", InputWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _help(values: Flags, usage: str, everything: bool) -> str:

@@ -40,4 +40,5 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         calibration_images=values.calibration_images,
         seed=values.seed,
     )
-    print(format_report(compare_model(model, values.data_dir, values.output_dir, options)))
+    result = compare_model(model, values.data_dir, values.output_dir, options=options, verbose=1)
+    print(format_report(result.report))

@@ -47,7 +47,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             entry=values.entry,
             load_classifier=values.load_classifier,
             description=model_flags.description(values),
-        )
+        ),
+        verbose=1,
     )
     print(converted)
 

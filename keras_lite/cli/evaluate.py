@@ -37,7 +37,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             skip_broken=values.skip_broken,
             output=values.output,
             output_dir=values.output_dir,
-        )
+        ),
+        verbose=1,
     )
     if values.per_class:
         print(format_evaluation(result))

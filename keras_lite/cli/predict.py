@@ -22,5 +22,5 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Print the model's predictions for the photos, a line each."""
     if len(positional) < 2:
         raise InputError("Expected MODEL and at least one PHOTO (--help says more).")
-    for prediction in predict_photos(positional[0], positional[1:], values.top):
+    for prediction in predict_photos(positional[0], positional[1:], values.top, verbose=1):
         print(prediction)

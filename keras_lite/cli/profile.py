@@ -33,7 +33,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     shape = None if values.image_size is None else (values.image_size, values.image_size, 3)
     options = {} if shape is None else {"input_shape": shape}
     if name.endswith(ENDINGS):
-        model = checkpoints.load_model(name)
+        model = checkpoints.load_model(name, verbose=1)
     elif "/" in name:
         model = published.get(name).build(**options)
     else:

@@ -82,5 +82,5 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             seed=values.seed,
         ),
     )
-    output_dir, result = quantize_model(options)
-    print(f"\n{format_report(result)}\nfiles: {output_dir}")
+    output_dir, result = quantize_model(options, verbose=1)
+    print(f"\n{format_report(result.report)}\nfiles: {output_dir}")

@@ -10,6 +10,7 @@ DATA may also be a folder of photos, one folder a class. The same command contin
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -43,7 +44,8 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(command_line.INPUT_ERROR)
-    run_recipe(script.recipes, script.usage, [*script.arguments, *arguments[1:]])
+    usage = re.sub(r"python recipes/(\w+)\.py", r"keras-lite train \1", script.usage)
+    run_recipe(script.recipes, usage, [*script.arguments, *arguments[1:]])
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:

@@ -8,6 +8,7 @@ from keras_lite.data.class_folders import open_class_folders
 from keras_lite.data.geometry import Crop, ImageGeometry, RandomCrop, RandomResizedCrop
 from keras_lite.data.image_folder import open_image_folder
 from keras_lite.data.images import read_image
+from keras_lite.data.keras_cv_masks import GridMask
 from keras_lite.data.mixing import Mix
 from keras_lite.data.model_info import ModelInfo, model_info_path, read_model_info, write_model_info
 from keras_lite.data.open_data import is_named, open_data
@@ -23,6 +24,7 @@ __all__ = [
     "Augmentation",
     "Batches",
     "Crop",
+    "GridMask",
     "ImageGeometry",
     "Mix",
     "ModelInfo",

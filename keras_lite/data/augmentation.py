@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_lite.data.auto_augment import Policy, RandAugment, TrivialAugment
+from keras_lite.data.auto_augment import RandAugment, TrivialAugment
 from keras_lite.data.geometry import Crop, RandomCrop, RandomResizedCrop
+from keras_lite.data.keras_cv_masks import GridMask
 from keras_lite.data.mixing import erase
 from keras_lite.errors import InputError
+
+Policy = RandAugment | TrivialAugment | GridMask
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Augmentation:
         horizontal_flip: Whether half of the images, at random, are mirrored left to right.
         rotation: Each image is turned about its center by a random angle of up to so many degrees either way;
             each pixel takes the nearest pixel's value.
-        policy: Operations drawn for each image by `RandAugment` or `TrivialAugment`.
+        policy: Changes drawn for each image by `RandAugment`, `TrivialAugment` or `GridMask`.
         erasing: Probability that a random rectangle of an image is filled with noise.
 
     Raises:
@@ -114,7 +117,7 @@ class Augmentation:
 
 _NAMED: dict[str, dict[str, Any]] = {
     "crop": {"random_crop": RandomCrop, "random_resized_crop": RandomResizedCrop},
-    "policy": {"rand_augment": RandAugment, "trivial_augment": TrivialAugment},
+    "policy": {"rand_augment": RandAugment, "trivial_augment": TrivialAugment, "grid_mask": GridMask},
 }
 
 

@@ -80,9 +80,6 @@ class TrivialAugment:
         return {"name": "trivial_augment"}
 
 
-Policy = RandAugment | TrivialAugment
-
-
 def _affine(*matrix: float) -> Callable[[Image.Image], Image.Image]:
     """Return what gives each pixel the value of the pixel at `(a x + b y + c, d x + e y + f)`, outside black."""
     return lambda image: image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST)

@@ -22,11 +22,12 @@ _NAMES = {
 CLASS_NAMES = {name: names.split() for name, names in _NAMES.items()}
 
 
-def download_cifar(name: str) -> dict[str, ArraySource]:
-    """Return the sources of CIFAR-10 or CIFAR-100 (100 fine classes), downloaded by Keras if not in its cache.
+def download_cifar(name: str, verbose: int = 0) -> dict[str, ArraySource]:
+    """Open CIFAR-10 or CIFAR-100 (with its 100 fine classes), downloaded by Keras into its cache where needed.
 
     Args:
         name: `"cifar10"` or `"cifar100"`.
+        verbose: 1 prints that this may take a while; what Keras prints of a download is shown in any case.
 
     Returns:
         The sources "train" and "test" of 32x32 images.
@@ -40,7 +41,8 @@ def download_cifar(name: str) -> dict[str, ArraySource]:
     sources = download_cifar("cifar100")
     ```
     """
-    print(f"Opening {name} from Keras' cache, or downloading it", flush=True)
+    if verbose:
+        print(f"Opening {name} from Keras' cache, or downloading it", flush=True)
     try:
         splits = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras meets a failed download with a bare Exception, damaged files with any

@@ -34,23 +34,26 @@ def is_class_folders(tree: PhotoTree) -> bool:
 def open_class_folders(
     data_dir: str | os.PathLike,
     image_size: tuple[int, int] | ImageGeometry,
+    *,
     skip_broken: bool = False,
     seed: int = 0,
     cache_bytes: int = CACHE_BYTES,
+    verbose: int = 0,
 ) -> dict[str, Source]:
     """Return the sources of a folder `CLASS/photo.jpg`, divided: 70% to train, 15% to validate, 15% to test.
 
     Each class is divided for itself, in an order that follows from the seed and the photos' names: the same folder
     gives the same splits to every tool, and photos that are added later move few of the others. Near-duplicates (see
     `near_duplicates`) are kept in one split, whichever classes they are in, since a copy of a training photo tests
-    nothing; how many there are is said on the standard error output. Which files are photos says `open_image_folder`.
+    nothing. Which files are photos says `open_image_folder`.
 
     Args:
         data_dir: The folder.
         image_size: Height and width that every image is brought to, or an `ImageGeometry`.
-        skip_broken: Whether to leave out, and list, broken images and classes without an image.
-        seed: Seed of the splits.
+        skip_broken: Whether to leave out broken images and classes without an image, with a warning.
+        seed: What the splits are drawn from.
         cache_bytes: As for `open_image_folder`.
+        verbose: 1 shows progress, how many photos each split has and how many are near-duplicates.
 
     Returns:
         The sources "train", "valid" and "test".
@@ -71,7 +74,7 @@ def open_class_folders(
     names = sorted(classes)
     if len(names) < 2:
         raise InputError(f"Expected two or more classes in {root}, found only {names[0]!r}.")
-    tell_left_out(tree, [tree])
+    tell_left_out(tree, [tree], verbose)
     hashes: dict[Path, int] = {}
 
     def read(path: Path) -> Image.Image:
@@ -82,9 +85,17 @@ def open_class_folders(
 
     files = [(path, label) for label, name in enumerate(names) for path in classes[name]]
     geometry = ImageGeometry.of(image_size)
-    photos = load_photos({"train": files}, names, geometry, skip_broken, cache_bytes, read)["train"]
+    photos = load_photos(
+        {"train": files},
+        names,
+        geometry,
+        skip_broken=skip_broken,
+        cache_bytes=cache_bytes,
+        read=read,
+        verbose=verbose,
+    )["train"]
     copies = near_duplicates([hashes[path] for path in photos.paths])
-    if copies:
+    if copies and verbose:
         first, second = (photos.paths[index].relative_to(root) for index in copies[0][:2])
         print(
             f"Near-duplicates: {sum(map(len, copies))} photos in {len(copies)} groups, each kept in one split "
@@ -108,7 +119,8 @@ def open_class_folders(
                 f"of other classes' photos, found none for the {split} split."
             )
         divided[split] = Subset(photos, np.array(sorted(indices), "int64"))
-    print(f"Splits: {', '.join(f'{len(source)} {split}' for split, source in divided.items())}", file=sys.stderr)
+    if verbose:
+        print(f"Splits: {', '.join(f'{len(source)} {split}' for split, source in divided.items())}", file=sys.stderr)
     return divided
 
 

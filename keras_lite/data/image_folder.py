@@ -11,7 +11,7 @@ from keras_lite.data.photo_tree import PhotoTree, find_photos, tell_unread
 from keras_lite.data.photos import CACHE_BYTES, load_photos
 from keras_lite.data.sources import Source
 from keras_lite.data.split_folders import find_splits, may_be_split, split_beside_train, split_of
-from keras_lite.errors import InputError, some
+from keras_lite.errors import InputError, some, warn
 
 _LAYOUT = "CLASS/photo.jpg, or train/CLASS/photo.jpg, valid/CLASS/photo.jpg and test/CLASS/photo.jpg,"
 _MOVE_LOOSE = "Move each image into the folder of its class"
@@ -25,8 +25,10 @@ def is_image_folder(tree: PhotoTree) -> bool:
 def open_image_folder(
     data_dir: str | os.PathLike,
     image_size: tuple[int, int] | ImageGeometry,
+    *,
     skip_broken: bool = False,
     cache_bytes: int = CACHE_BYTES,
+    verbose: int = 0,
 ) -> dict[str, Source]:
     """Return the sources of a folder of photos with splits, such as `train/CLASS/photo.jpg`.
 
@@ -36,18 +38,19 @@ def open_image_folder(
 
     Photos are JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000 and PPM files, whatever they are called, and, with the
     extra `heif`, HEIF files. Those in folders of a class's folder count as the class's. What else lies in the folder
-    is said on the standard error output, with what to do; hidden files, and what systems leave behind (`Thumbs.db`,
+    is named in a warning, with what to do; hidden files, and what systems leave behind (`Thumbs.db`,
     `__MACOSX`), are passed over. Classes are sorted by name, once for all splits. Every image is decoded once before
     anything is returned, so that a broken file shows now and not after hours of training.
 
     Args:
         data_dir: The folder.
         image_size: Height and width that every image is brought to (see `read_image`), or an `ImageGeometry`.
-        skip_broken: Whether to leave out, and list on the standard error output, what would otherwise be an error:
-            broken images, classes without an image, and classes that the training images do not have.
+        skip_broken: Whether to leave out, with a warning, what would otherwise be an error: broken images, classes
+            without an image, and classes that the training images do not have.
         cache_bytes: The decoded images are kept in memory if all splits together take no more than this; otherwise
             they are decoded again whenever they are needed. Random parts of them that depend on the original size
             are always cut from the file.
+        verbose: 1 shows progress, and which photos lie in folders of a class's folder.
 
     Returns:
         A source for each split that is there; keys "train", "valid", "test".
@@ -70,28 +73,31 @@ def open_image_folder(
     if not folders:
         raise InputError(f"Expected {_LAYOUT} in {tree.path}, found {tree.contents()}.{_hint(tree)}")
     listed = {split: list_classes(folder, skip_broken) for split, folder in folders.items()}
-    tell_left_out(tree, folders.values())
+    tell_left_out(tree, folders.values(), verbose)
     class_names = _agree_on_classes({split: folder.path for split, folder in folders.items()}, listed, skip_broken)
     files = {
         split: [(path, label) for label, name in enumerate(class_names) for path in classes.get(name, [])]
         for split, classes in listed.items()
     }
-    return load_photos(files, class_names, geometry, skip_broken, cache_bytes)
+    return load_photos(files, class_names, geometry, skip_broken=skip_broken, cache_bytes=cache_bytes, verbose=verbose)
 
 
 def open_unlabeled(
     folder: str | os.PathLike,
     image_size: tuple[int, int] | ImageGeometry,
     class_names: list[str],
+    *,
     skip_broken: bool = False,
+    verbose: int = 0,
 ) -> Source:
     """Return the source of a folder of photos without classes, at any depth.
 
     Args:
         folder: The folder.
         image_size: Height and width that every image is brought to, or an `ImageGeometry`.
-        class_names: The model's classes. All photos get the first one as label, which means nothing.
-        skip_broken: Whether to leave out and list broken photos instead of stopping at them.
+        class_names: What the photos could show; all get the first class as a label, which means nothing.
+        skip_broken: Whether to leave out broken photos, with a warning, instead of stopping at them.
+        verbose: 1 shows progress.
 
     Raises:
         InputError: If there is no photo, or one is broken.
@@ -104,7 +110,8 @@ def open_unlabeled(
     """
     photos = [(path, 0) for path in find_photos(folder)]
     geometry = ImageGeometry.of(image_size)
-    return load_photos({"unlabeled": photos}, class_names, geometry, skip_broken)["unlabeled"]
+    sources = load_photos({"unlabeled": photos}, class_names, geometry, skip_broken=skip_broken, verbose=verbose)
+    return sources["unlabeled"]
 
 
 def list_classes(tree: PhotoTree, skip_broken: bool) -> dict[str, list[Path]]:
@@ -120,7 +127,7 @@ def list_classes(tree: PhotoTree, skip_broken: bool) -> dict[str, list[Path]]:
         if folder.all_photos:
             classes[folder.name] = folder.all_photos
         elif skip_broken:
-            print(f"left out: {folder.path} (no image)", file=sys.stderr)
+            warn(f"left out: {folder.path} (no image)")
         else:
             raise InputError(f"Expected images in {folder.path}, found {folder.contents()}.{folder.unread()}")
     if not classes:
@@ -129,19 +136,18 @@ def list_classes(tree: PhotoTree, skip_broken: bool) -> dict[str, list[Path]]:
     return classes
 
 
-def tell_left_out(tree: PhotoTree, splits: Iterable[PhotoTree]) -> None:
-    """Print on standard error which files are in no class, and which photos are in deeper folders, a line each."""
+def tell_left_out(tree: PhotoTree, splits: Iterable[PhotoTree], verbose: int = 0) -> None:
+    """Warn of what in a folder is in no class, a line each; `verbose` 1 prints which photos lie deeper."""
     tell_unread(tree)
     classes = [folder for split in splits for folder in split.class_folders]
     used = {path for folder in classes for path in folder.all_photos}
     loose = [path for path in tree.all_photos if path not in used]
     if loose:
-        print(
-            f"left out of {tree.path}: {_count(loose)} in no class's folder, such as {loose[0].relative_to(tree.path)}",
-            file=sys.stderr,
+        warn(
+            f"left out of {tree.path}: {_count(loose)} in no class's folder, such as {loose[0].relative_to(tree.path)}"
         )
     deeper = [(folder, path) for folder in classes for path in folder.all_photos if path.parent != folder.path]
-    if deeper:
+    if deeper and verbose:
         places = dict.fromkeys(str(folder.path.relative_to(tree.path)) for folder, _ in deeper)
         print(
             f"read with their class: {_count(deeper)} in subfolders of {some(list(places))}, "
@@ -201,9 +207,9 @@ def _agree_on_classes(
                 f"Expected the same classes in all splits, received {some(more)} in {where}, not in {other}."
             )
         for name in unknown:
-            print(f"left out: {folders[split] / name} (not in {folders[first]})", file=sys.stderr)
+            warn(f"left out: {folders[split] / name} (not in {folders[first]})")
         for name in missing:
-            print(f"missing: {folders[split] / name}", file=sys.stderr)
+            warn(f"missing: {folders[split] / name}")
         if len(unknown) == len(classes):
             raise InputError(f"Expected the classes of {folders[first]} in {folders[split]}, found none of them.")
     return class_names

@@ -1,7 +1,8 @@
-"""What stock Keras layers change in a batch: random erasing, mixup, cutmix.
+"""What changes in a batch as a whole: random erasing, mixup, CutMix, FMix.
 
-A layer is made anew for every batch, with a seed of its own: what comes out depends on the batch and that seed alone,
-whichever thread asks and whatever was asked before. It runs on the CPU, which leaves the accelerator to the model.
+A layer of Keras is made anew for every batch, with a seed of its own: what comes out depends on the batch and that
+seed alone, whichever thread asks and whatever was asked before. It runs on the CPU, which leaves the accelerator to the
+model.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_lite.data.keras_cv_masks import fourier_masks, import_keras_cv
 from keras_lite.errors import InputError
 
 # On PyTorch Keras draws some numbers from the one generator of the process, which it seeds first.
@@ -22,18 +24,21 @@ _ONE_AT_A_TIME = threading.Lock()
 class Mix:
     """Mixup or CutMix: each image of a batch is mixed with another one, and so are their labels.
 
-    With mixup two images are shown through each other; with cutmix a rectangle of one is pasted over the other. Where
-    both are wanted, each batch gets one of them, with equal chances.
+    With mixup two images are shown through each other; with cutmix a rectangle of one is pasted over the other, with
+    FMix smooth areas of any shape. Where several are wanted, each batch gets one of them, with equal chances.
 
     Sources: H. Zhang et al., "mixup" (arXiv:1710.09412), with `keras.layers.MixUp`; S. Yun et al., "CutMix"
-    (arXiv:1905.04899), with `keras.layers.CutMix`.
+    (arXiv:1905.04899), with `keras.layers.CutMix`; E. Harris et al., "FMix" (arXiv:2002.12047), with the masks of
+    `keras_cv.layers.FourierMix`.
 
     Args:
         mixup: Alpha of the beta distribution that an image's share is drawn from; 0: no mixup.
         cutmix: The same for the area of the rectangle, at most 1; 0: no cutmix.
+        fourier: The same for the areas of FMix; 0: no FMix.
 
     Raises:
-        InputError: If a value is out of its range, or both are 0.
+        InputError: If a value is out of its range, or all are 0.
+        MissingExtraError: If FMix is wanted and KerasCV is not installed.
 
     Example:
 
@@ -44,14 +49,19 @@ class Mix:
 
     mixup: float = 0.0
     cutmix: float = 0.0
+    fourier: float = 0.0
 
     def __post_init__(self) -> None:
         if not _is_number(self.mixup) or self.mixup < 0:
             raise InputError(f"Expected 0 or a positive number for mixup, received {self.mixup!r}.")
         if not _is_number(self.cutmix) or not 0 <= self.cutmix <= 1:
             raise InputError(f"Expected a number from 0 to 1 for cutmix, received {self.cutmix!r}.")
-        if not (self.mixup or self.cutmix):
-            raise InputError("Expected mixup or cutmix to be positive, received 0 for both.")
+        if not _is_number(self.fourier) or self.fourier < 0:
+            raise InputError(f"Expected 0 or a positive number for fourier, received {self.fourier!r}.")
+        if not self._kinds:
+            raise InputError("Expected mixup, cutmix or fourier to be positive, received 0 for all.")
+        if self.fourier:
+            import_keras_cv()
 
     def __call__(
         self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -67,8 +77,11 @@ class Mix:
             Images and labels of the same shapes; each row of the labels sums to 1.
         """
         seed, coin = draw_seed(rng), rng.random()
+        kind = self._kinds[int(coin * len(self._kinds))]
+        if kind == "fourier":
+            return self._mix_areas(images, labels, rng)
         with _ONE_AT_A_TIME, keras.device("cpu"):
-            if self.mixup and (not self.cutmix or coin < 0.5):
+            if kind == "mixup":
                 layer = keras.layers.MixUp(self.mixup, seed=seed, dtype="float32")
             else:
                 layer = keras.layers.CutMix((self.cutmix, self.cutmix), seed=seed, dtype="float32")
@@ -78,6 +91,19 @@ class Mix:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, ready for JSON."""
         return dataclasses.asdict(self)
+
+    @property
+    def _kinds(self) -> list[str]:
+        return [name for name, alpha in dataclasses.asdict(self).items() if alpha]
+
+    def _mix_areas(
+        self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        others = rng.permutation(len(images))
+        shares = rng.beta(self.fourier, self.fourier, len(images)).astype("float32")
+        masks = fourier_masks(shares, *images.shape[1:3], rng)
+        mixed = np.where(masks == 1, images, images[others])
+        return mixed, shares[:, None] * labels + (1 - shares[:, None]) * labels[others]
 
 
 def erase(images: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:

@@ -101,7 +101,7 @@ def read_model_info(path_of_model: str | os.PathLike) -> ModelInfo:
     if not path.is_file():
         raise InputError(
             f"Expected the model's class names and preprocessing in {path}, which does not exist "
-            "(keras_lite.data.write_model_info writes it; python -m keras_lite.checkpoints with --class_names and "
+            "(keras_lite.data.write_model_info writes it; keras-lite convert with --class_names and "
             "--image_size too)."
         )
     entries = read_json(path)

@@ -21,7 +21,10 @@ _TFDS = "tfds:"
 
 
 def open_data(
-    data_dir: str | os.PathLike, image_size: tuple[int, int] | ImageGeometry, skip_broken: bool = False
+    data_dir: str | os.PathLike,
+    image_size: tuple[int, int] | ImageGeometry,
+    skip_broken: bool = False,
+    verbose: int = 0,
 ) -> dict[str, Source]:
     """Return the sources of a data set: a folder of photos, CIFAR, Stanford Dogs, TFRecords or built-in shapes.
 
@@ -31,9 +34,10 @@ def open_data(
             (see `open_stanford_dogs`). Names: `"shapes"` for the built-in set (see `make_shapes`), `"cifar10"` or
             `"cifar100"` for Keras' download (see `download_cifar`), `"tfds:NAME"` or `"tfds:NAME@FOLDER"` for
             TFRecords (see `open_tensorflow_datasets`).
-        image_size: Height and width of the images in pixels, or an `ImageGeometry`, which also says how photos are
-            scaled to that size. CIFAR's images stay at 32x32; the built-in set's are square.
-        skip_broken: Whether to leave out and list broken images. By default they are an error.
+        image_size: Height and width of the images in pixels, or an `ImageGeometry`, which also says how photos come
+            to that size. CIFAR's are 32x32 and stay so; the built-in set's are square.
+        skip_broken: Whether to leave out broken images, with a warning that lists them, instead of stopping at them.
+        verbose: 1 shows progress, and what photos there are.
 
     Returns:
         Split -> source; the splits are some of "train", "valid" and "test".
@@ -50,28 +54,29 @@ def open_data(
     """
     geometry = ImageGeometry.of(image_size)
     size, name = geometry.image_size, os.fspath(data_dir)
+    reading = {"skip_broken": skip_broken, "verbose": verbose}
     if name == SHAPES:
         if size[0] != size[1]:
             raise InputError(f"Expected a square image_size for the built-in shapes, received {size}.")
         return {split: make_shapes(count, seed, size[0]) for split, (count, seed) in _SHAPES_SPLITS.items()}
     if name.startswith(_TFDS):
         data_set, _, folder = name.removeprefix(_TFDS).partition("@")
-        return open_tensorflow_datasets(data_set, geometry, skip_broken, folder or None)
+        return open_tensorflow_datasets(data_set, geometry, folder=folder or None, **reading)
     root = Path(data_dir)
     if name in CLASS_NAMES or find_cifar(root):
         if size != (32, 32):
             raise InputError(f"Expected image_size (32, 32) for the CIFAR images in {root}, received {size}.")
-        return dict(download_cifar(name) if name in CLASS_NAMES else open_cifar(root))
+        return dict(download_cifar(name, verbose) if name in CLASS_NAMES else open_cifar(root))
     tree = PhotoTree.read(root)
     if is_class_folders(tree):
-        return open_class_folders(root, geometry, skip_broken)
+        return open_class_folders(root, geometry, **reading)
     if is_image_folder(tree):
-        return open_image_folder(root, geometry, skip_broken)
+        return open_image_folder(root, geometry, **reading)
     if is_stanford_dogs(root):
-        return open_stanford_dogs(root, geometry, skip_broken)
+        return open_stanford_dogs(root, geometry, **reading)
     if (root / "data_batch_1").is_file():
         raise InputError(f"Expected CIFAR-10's list of class names {root / 'batches.meta'}, which does not exist.")
-    return open_image_folder(root, geometry, skip_broken)  # which says what it looked for
+    return open_image_folder(root, geometry, **reading)  # which says what it looked for
 
 
 def is_named(data_dir: str | os.PathLike) -> bool:

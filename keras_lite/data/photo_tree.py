@@ -3,12 +3,11 @@
 import dataclasses
 import functools
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_lite.data.photo_files import in_words, is_passed_over, is_photo
-from keras_lite.errors import InputError, some
+from keras_lite.errors import InputError, some, warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +96,7 @@ class PhotoTree:
 
 
 def find_photos(folder: str | os.PathLike) -> list[Path]:
-    """Return the photos in a folder, at any depth, sorted; print other files on standard error.
+    """Return the photos in a folder, at any depth, sorted; a warning says what else lies there.
 
     Raises:
         InputError: If there is no such folder, or no photo in it.
@@ -110,6 +109,6 @@ def find_photos(folder: str | os.PathLike) -> list[Path]:
 
 
 def tell_unread(tree: PhotoTree) -> None:
-    """Print on standard error, in one line, which files of a folder are no photos."""
+    """Warn which files of a folder are no photos, in one line."""
     if tree.all_others:
-        print(f"left out of {tree.path}: {in_words(tree.all_others, tree.path)}", file=sys.stderr)
+        warn(f"left out of {tree.path}: {in_words(tree.all_others, tree.path)}")

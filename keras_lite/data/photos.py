@@ -14,7 +14,7 @@ from PIL import Image
 from keras_lite.data.geometry import Crop, ImageGeometry, RandomCrop
 from keras_lite.data.images import open_photo
 from keras_lite.data.sources import Source
-from keras_lite.errors import InputError, some
+from keras_lite.errors import InputError, some, warn
 
 CACHE_BYTES = 4 * 2**30
 _AT_ONCE = 10_000
@@ -37,12 +37,13 @@ class PhotoSource(Source):
         photos: Sequence[Any],
         labels: np.ndarray,
         class_names: list[str],
+        *,
         geometry: ImageGeometry,
         read: Callable[[Any], Image.Image] = open_photo,
         kept: np.ndarray | None = None,
     ) -> None:
         paths = list(photos) if all(isinstance(photo, Path) for photo in photos) else None
-        super().__init__(labels, class_names, geometry.image_size, paths, geometry)
+        super().__init__(labels, class_names, geometry.image_size, paths=paths, geometry=geometry)
         self._photos = photos
         self._read = read
         self._kept = kept
@@ -84,9 +85,11 @@ def load_photos(
     photos: dict[str, list[tuple[Any, int]]],
     class_names: list[str],
     geometry: ImageGeometry,
+    *,
     skip_broken: bool,
     cache_bytes: int = CACHE_BYTES,
     read: Callable[[Any], Image.Image] = open_photo,
+    verbose: int = 0,
 ) -> dict[str, Source]:
     """Return a source for each split, after decoding every photo once, so that broken ones are found now.
 
@@ -94,9 +97,10 @@ def load_photos(
         photos: For each split its photos with their labels.
         class_names: Name of each class.
         geometry: How photos come to the image size.
-        skip_broken: Whether to list broken photos and leave them out.
+        skip_broken: Whether to leave out broken photos, with a warning that lists them.
         cache_bytes: The photos are kept in memory if all splits together take no more than this.
         read: Returns the RGB photo of an entry of `photos`.
+        verbose: 1 shows progress.
 
     Returns:
         The source of each split.
@@ -118,8 +122,9 @@ def load_photos(
             if kept is not None:
                 kept[number] = pixels
 
-    print(f"Reading {len(rows)} images", file=sys.stderr)
-    for _ in _with_progress(_map_in_threads(check, len(rows)), len(rows)):
+    if verbose:
+        print(f"Reading {len(rows)} images", file=sys.stderr)
+    for _ in _with_progress(_map_in_threads(check, len(rows)), len(rows), verbose):
         pass
     _report_broken([broken[number] for number in sorted(broken)], skip_broken)
 
@@ -138,7 +143,9 @@ def load_photos(
         part = None
         if kept is not None:  # the rows of a split lie together: no copy where none is broken
             part = kept[good] if broken else kept[good[0] : good[-1] + 1]
-        sources[split] = PhotoSource([rows[n][1] for n in good], labels, class_names, geometry, read, part)
+        sources[split] = PhotoSource(
+            [rows[n][1] for n in good], labels, class_names, geometry=geometry, read=read, kept=part
+        )
     return sources
 
 
@@ -146,8 +153,8 @@ def _report_broken(errors: list[InputError], skip_broken: bool) -> None:
     if errors and not skip_broken:
         more = f" ({len(errors) - 1} more are broken)" if len(errors) > 1 else ""
         raise InputError(f"{errors[0]}{more}")
-    for error in errors:
-        print(f"left out: {error}", file=sys.stderr)
+    if errors:
+        warn("\n".join(f"left out: {error}" for error in errors))
 
 
 def _map_in_threads(function: Callable[[int], None], count: int) -> Iterator[None]:
@@ -157,10 +164,10 @@ def _map_in_threads(function: Callable[[int], None], count: int) -> Iterator[Non
             yield from threads.map(function, range(start, min(start + _AT_ONCE, count)))
 
 
-def _with_progress(items: Iterable[None], count: int) -> Iterator[None]:
+def _with_progress(items: Iterable[None], count: int, verbose: int) -> Iterator[None]:
     # A file or a pipe gets one line in ten seconds at most, a terminal a moving bar.
     interval = 0.1 if sys.stdout.isatty() else 10
-    bar = keras.utils.Progbar(count, interval=interval, unit_name="image")
+    bar = keras.utils.Progbar(count, verbose=verbose, interval=interval, unit_name="image")
     for number, item in enumerate(items, 1):
         bar.update(number)
         yield item

@@ -3,6 +3,7 @@
 import abc
 import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,7 @@ class Source(abc.ABC):
         labels: np.ndarray,
         class_names: list[str],
         image_size: tuple[int, int],
+        *,
         paths: list[Path] | None = None,
         geometry: ImageGeometry | None = None,
     ) -> None:
@@ -50,6 +52,19 @@ class Source(abc.ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def with_labels(self, labels: np.ndarray, class_names: list[str] | None = None) -> Self:
+        """Return the same images with other labels.
+
+        Args:
+            labels: Integers of shape `(count,)`.
+            class_names: What they are indices into; `None`: the same classes as here.
+        """
+        other = copy.copy(self)
+        other.labels = labels
+        if class_names is not None:
+            other.class_names = list(class_names)
+        return other
 
     @abc.abstractmethod
     def images(self, indices: np.ndarray) -> np.ndarray:
@@ -102,7 +117,7 @@ class ArraySource(Source):
                 f"Expected uint8 images of shape (count, height, width, 3), "
                 f"received {images.dtype} of shape {images.shape}."
             )
-        super().__init__(labels, class_names, images.shape[1:3], paths)
+        super().__init__(labels, class_names, images.shape[1:3], paths=paths)
         if len(images) != len(self.labels):
             raise InputError(f"Expected one label an image, received {len(images)} images, {len(self)} labels.")
         self._images = images
@@ -129,7 +144,9 @@ class Subset(Source):
 
     def __init__(self, source: Source, indices: np.ndarray) -> None:
         paths = None if source.paths is None else [source.paths[index] for index in indices]
-        super().__init__(source.labels[indices], source.class_names, source.image_size, paths, source.geometry)
+        super().__init__(
+            source.labels[indices], source.class_names, source.image_size, paths=paths, geometry=source.geometry
+        )
         self._source = source
         self._indices = np.asarray(indices)
 
@@ -166,7 +183,4 @@ def with_classes(source: Source, class_names: list[str]) -> Source:
             f"Expected data of the {len(class_names)} classes that the model knows ({known}), received {len(unknown)} "
             f"others, such as {unknown[0]!r}."
         )
-    renumbered = copy.copy(source)
-    renumbered.labels = np.array([numbers[name] for name in source.class_names])[source.labels]
-    renumbered.class_names = list(class_names)
-    return renumbered
+    return source.with_labels(np.array([numbers[name] for name in source.class_names])[source.labels], class_names)

@@ -27,8 +27,10 @@ def is_stanford_dogs(data_dir: str | os.PathLike) -> bool:
 def open_stanford_dogs(
     data_dir: str | os.PathLike,
     image_size: tuple[int, int] | ImageGeometry,
+    *,
     skip_broken: bool = False,
     cache_bytes: int = CACHE_BYTES,
+    verbose: int = 0,
 ) -> dict[str, Source]:
     """Return the sources of Stanford Dogs: 12,000 training and 8,580 test photos of 120 breeds.
 
@@ -36,8 +38,9 @@ def open_stanford_dogs(
         data_dir: The folder with `Images/n02085620-Chihuahua/*.jpg` and so on, and with `train_list.mat` and
             `test_list.mat`, in itself or in its folder `lists` or `file_list`.
         image_size: Height and width that every photo is brought to, or an `ImageGeometry`.
-        skip_broken: Whether to list broken photos and leave them out.
+        skip_broken: Whether to leave out broken photos, with a warning that lists them.
         cache_bytes: As in `open_image_folder`.
+        verbose: 1 shows progress.
 
     Returns:
         The sources "train" and "test"; the classes are named like the folders, in the order of the labels.
@@ -61,7 +64,8 @@ def open_stanford_dogs(
     both = {path for path, _ in photos["train"]} & {path for path, _ in photos["test"]}
     if both:
         raise InputError(f"Expected each photo in one list, received {min(both)} in {lists['train']} and the other.")
-    return load_photos(photos, class_names, ImageGeometry.of(image_size), skip_broken, cache_bytes)
+    geometry = ImageGeometry.of(image_size)
+    return load_photos(photos, class_names, geometry, skip_broken=skip_broken, cache_bytes=cache_bytes, verbose=verbose)
 
 
 def _find_list(root: Path, name: str) -> Path:

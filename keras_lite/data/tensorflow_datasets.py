@@ -35,18 +35,21 @@ class _Place:
 def open_tensorflow_datasets(
     name: str,
     image_size: tuple[int, int] | ImageGeometry,
+    *,
     skip_broken: bool = False,
     folder: str | os.PathLike | None = None,
     cache_bytes: int = CACHE_BYTES,
+    verbose: int = 0,
 ) -> dict[str, Source]:
     """Return the sources of an image classification set that tensorflow-datasets prepared as TFRecords.
 
     Args:
         name: Its name there, for example `"stanford_dogs"`; with `"/CONFIG"` and `":VERSION"` where needed.
         image_size: Height and width that every photo is brought to, or an `ImageGeometry`.
-        skip_broken: Whether to list broken photos and leave them out.
+        skip_broken: Whether to leave out broken photos, with a warning that lists them.
         folder: The `data_dir` of tensorflow-datasets. `None`: its default, `~/tensorflow_datasets`.
         cache_bytes: As in `open_image_folder`.
+        verbose: 1 shows progress.
 
     Returns:
         A source for each split that is there; keys out of "train", "valid", "test".
@@ -86,7 +89,15 @@ def open_tensorflow_datasets(
             photos[split] = [row for file in files for row in _read_records(file, len(class_names), tensorflow)]
     if not photos:
         raise InputError(f"Expected train, validation or test in the data set {name}, found {', '.join(info.splits)}.")
-    return load_photos(photos, class_names, ImageGeometry.of(image_size), skip_broken, cache_bytes, _read_photo)
+    return load_photos(
+        photos,
+        class_names,
+        ImageGeometry.of(image_size),
+        skip_broken=skip_broken,
+        cache_bytes=cache_bytes,
+        read=_read_photo,
+        verbose=verbose,
+    )
 
 
 def _read_records(path: Path, classes: int, tensorflow: Any) -> Iterator[tuple[_Place, int]]:

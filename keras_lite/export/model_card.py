@@ -33,6 +33,7 @@ def model_card_path(path: str | os.PathLike) -> Path:
 
 def write_model_card(
     path: str | os.PathLike,
+    *,
     parameters: int | None = None,
     macs: int | None = None,
     row: str | None = None,
@@ -47,7 +48,9 @@ def write_model_card(
         parameters: Parameters of the model, frozen ones included.
         macs: Multiply-accumulates for one image.
         row: Id of the published row that the model stands for.
-        accuracy: From `accuracy_entry`.
+        accuracy: `split` and `images`: the name of the images that were measured on, and their number; `rows`: for
+            each precision its `precision`, `title`, `top1` and `agreement` with the float model, as
+            `keras_lite.inference.report.Report.accuracy_entry` gives them.
 
     Returns:
         The path of the card.
@@ -58,8 +61,8 @@ def write_model_card(
     Example:
 
     ```python
-    figures = report(model, {"TFLite int8": "model.tflite"}, data["test"], info)
-    write_model_card("model.tflite", accuracy=accuracy_entry(figures, "test"))
+    figures = report(model, {"int8": "model.tflite"}, data["test"], info)
+    write_model_card("model.tflite", accuracy=figures.accuracy_entry("test"))
     ```
     """
     entries = read_json(model_info_path(path))
@@ -71,17 +74,6 @@ def write_model_card(
     card = model_card_path(path)
     write_text(card, format_model_card(Path(path).name, entries))
     return card
-
-
-def accuracy_entry(figures: dict[str, Any], split: str) -> dict[str, Any]:
-    """Return the accuracies of `keras_lite.inference.report.report` as a card holds them.
-
-    Args:
-        figures: What `report` returned.
-        split: Name of the images that were measured on, for example `"test"`.
-    """
-    rows = [{name: row[name] for name in ("title", "top1", "agreement")} for row in figures["rows"]]
-    return {"split": split, "images": figures["images"], "rows": rows}
 
 
 def format_model_card(file: str, entries: dict[str, Any]) -> str:

@@ -44,12 +44,14 @@ def to_tflite(
     model: Any,
     path: str | os.PathLike,
     precision: Literal["float32", "float16", "dynamic", "int16", "int8"] = "float32",
+    *,
     calibration: np.ndarray | None = None,
     samples: np.ndarray | None = None,
     info: ModelInfo | None = None,
     thresholds: Thresholds | None = None,
     reference: keras.Model | None = None,
     stock: bool = False,
+    verbose: int = 0,
 ) -> Verification:
     """Write a model as a TFLite file, once its outputs are verified against the model's.
 
@@ -57,7 +59,7 @@ def to_tflite(
     with those of the model. An int8 file must be equal to its quantized model to the bit, computed in whole numbers as
     XNNPACK computes (see `keras_lite.export.IntegerModel`); where the model has operators without an exact rule, or
     the processor is none of x86, within a step of the output: the card names them. How far it is from the float model
-    is part of the verdict, which is printed. Only then is the file given its name; if it falls short, nothing is left
+    is part of the verdict. Only then is the file given its name; if it falls short, nothing is left
     behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with scale and zero
     point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class name a line) and
     `x.md`, the same as a card to read.
@@ -81,6 +83,7 @@ def to_tflite(
         stock: Whether an int8 file of a plain model is calibrated by TensorFlow's own converter, for comparison. Its
             ranges are partly wrong (a tensor's and those of what is computed in its memory are mixed), and activations
             that XNNPACK lacks in int8 split the file.
+        verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
         The figures of the comparison.
@@ -100,7 +103,7 @@ def to_tflite(
     """
     path = Path(path)
     quantized = is_quantized(model)
-    _check_arguments(path, precision, quantized, calibration, samples, stock)
+    _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     import_extra("ai_edge_litert.interpreter", "quantization")
     check_writable(path.parent)
     check_classes(model, info)
@@ -109,12 +112,12 @@ def to_tflite(
         if precision == "int8" and not stock:
             known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
             quantized, reference = True, model
-            model, _ = post_training(reference, calibration, **known)
+            model, _ = post_training(reference, calibration, **known, verbose=verbose)
     twin = model if quantized else to_tf_keras(model)
     samples = check_images(twin, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()
-        know_input_range(model, samples, info.preprocessing)
+        know_input_range(model, samples, info.preprocessing, verbose)
     if calibration is not None:
         calibration = check_images(twin, calibration)
     content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
@@ -122,7 +125,9 @@ def to_tflite(
         thresholds = THRESHOLDS["stock int8" if stock else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        inspection, verification = _verify(temporary, path.name, model, reference, samples, info, thresholds)
+        inspection, verification = _verify(
+            temporary, path.name, model, reference=reference, samples=samples, info=info, thresholds=thresholds
+        )
     made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
     _write_beside(path, info, inspection, {
         "precision": precision,
@@ -135,7 +140,7 @@ def to_tflite(
     counted = reference if quantized else model
     size = None if counted is None else profile(counted)
     write_model_card(path, **({} if size is None else {"parameters": size.parameters, "macs": size.macs}))
-    if quantized:
+    if quantized and verbose:
         print(f"{path.name}: {verification}", flush=True)
     return verification
 
@@ -158,6 +163,7 @@ def _check_arguments(
     path: Path,
     precision: str,
     quantized: bool,
+    *,
     calibration: np.ndarray | None,
     samples: np.ndarray | None,
     stock: bool,
@@ -197,6 +203,7 @@ def _verify(
     file: Path,
     name: str,
     model: Any,
+    *,
     reference: keras.Model | None,
     samples: np.ndarray,
     info: ModelInfo | None,

@@ -18,11 +18,12 @@ from keras_lite.training import model_file
 _LEAST_SPAN, _LARGEST_SPAN = 0.2, 30.0
 
 
-def open_trained_model(model: str | os.PathLike) -> tuple[Path, keras.Model, ModelInfo]:
+def open_trained_model(model: str | os.PathLike, verbose: int = 0) -> tuple[Path, keras.Model, ModelInfo]:
     """Return a trained model: its file, the model, its classes and preprocessing.
 
     Args:
         model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
+        verbose: 1 prints what the model does to its input itself.
 
     Raises:
         InputError: If it is no trained model with an information file that fits.
@@ -32,7 +33,7 @@ def open_trained_model(model: str | os.PathLike) -> tuple[Path, keras.Model, Mod
         import_extra(module, "quantization")
     path = keras_file(model)
     info = read_model_info(path)
-    network, info = with_own_resizing(load_model(path), info)
+    network, info = with_own_resizing(load_model(path, verbose=verbose), info, verbose)
     check_scaling(network, info.preprocessing, path)
     return path, fit_input(network, info, path), info
 
@@ -65,12 +66,13 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
     raise InputError(f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}.")
 
 
-def with_own_resizing(model: keras.Model, info: ModelInfo) -> tuple[keras.Model, ModelInfo]:
-    """Return a model without the `Resizing` at its input, and its information with the same done to photos; say so.
+def with_own_resizing(model: keras.Model, info: ModelInfo, verbose: int = 0) -> tuple[keras.Model, ModelInfo]:
+    """Return a model without the `Resizing` at its input, and its information with the same done to photos.
 
     Args:
         model: A functional or Sequential model.
         info: Its information.
+        verbose: 1 prints a line if there is one.
 
     Raises:
         InputError: If it resizes in a way that photos can't be scaled by before it.
@@ -79,11 +81,12 @@ def with_own_resizing(model: keras.Model, info: ModelInfo) -> tuple[keras.Model,
     if resized is None:
         return model, info
     size = resized.image_size
-    print(
-        f"the model resizes its input itself: photos are scaled to {size[0]} x {size[1]} as it does "
-        f"({resized.interpolation})",
-        flush=True,
-    )
+    if verbose:
+        print(
+            f"the model resizes its input itself: photos are scaled to {size[0]} x {size[1]} as it does "
+            f"({resized.interpolation})",
+            flush=True,
+        )
     preprocessing = dataclasses.replace(
         info.preprocessing,
         image_size=size,
@@ -94,12 +97,13 @@ def with_own_resizing(model: keras.Model, info: ModelInfo) -> tuple[keras.Model,
     return model, dataclasses.replace(info, preprocessing=preprocessing)
 
 
-def unscaled(model: keras.Model, preprocessing: Preprocessing) -> Preprocessing:
-    """Return the preprocessing of a model that scales its input itself, as Keras' tutorials have it, and say so.
+def unscaled(model: keras.Model, preprocessing: Preprocessing, verbose: int = 0) -> Preprocessing:
+    """Return the preprocessing of a model that scales its input itself, as Keras' tutorials have it.
 
     Args:
         model: A functional or Sequential model.
         preprocessing: With the normalization that is taken for want of a better one.
+        verbose: 1 prints a line if it is not that one.
 
     Returns:
         `preprocessing` for a model that does not scale its input. Else the same with pixels from 0 to 255, or from 0 to
@@ -113,7 +117,8 @@ def unscaled(model: keras.Model, preprocessing: Preprocessing) -> Preprocessing:
         channels = preprocessing.channels
         pixels = dataclasses.replace(preprocessing, mean=(0.0,) * channels, std=(std,) * channels)
         if _LEAST_SPAN <= _span(scaling, pixels) <= _LARGEST_SPAN:
-            print(f"the model scales its input itself: it gets pixels from 0 to {top}", flush=True)
+            if verbose:
+                print(f"the model scales its input itself: it gets pixels from 0 to {top}", flush=True)
             return pixels
     return preprocessing
 

@@ -39,7 +39,7 @@ def fold_input_scaling(flat: keras.Model) -> keras.Model:
     scale, offset = found
     inside = {layer.name for layer in chain}
     if users and all(_takes(user, offset) for user in users):
-        return _scale_kernels(flat, inside, {user.name: user for user in users}, scale, offset)
+        return _scale_kernels(flat, inside, {user.name: user for user in users}, scale=scale, offset=offset)
     if len(flat.inputs[0].shape) != 4:
         return flat
     return _scale_by_convolution(flat, chain, scale, offset)
@@ -118,7 +118,12 @@ def _takes(layer: keras.layers.Layer, offset: np.ndarray) -> bool:
 
 
 def _scale_kernels(
-    flat: keras.Model, left_out: set[str], users: dict[str, keras.layers.Layer], scale: np.ndarray, offset: np.ndarray
+    flat: keras.Model,
+    left_out: set[str],
+    users: dict[str, keras.layers.Layer],
+    *,
+    scale: np.ndarray,
+    offset: np.ndarray,
 ) -> keras.Model:
     copies = {}
 

@@ -198,6 +198,10 @@ _TWINS: dict[str, Callable[..., _Twin | None]] = {
     "Multiply": _arithmetic(layers.Multiply, lambda constant, _: (constant, 0.0)),
     "Negative": lambda operation, tensor: (layers.Rescaling(-1.0, name=operation.name), tensor),
     "Pad": _pad,
+    "ReLU": lambda operation, tensor: (
+        layers.ReLU(operation.max_value, operation.negative_slope, operation.threshold, name=operation.name),
+        tensor,
+    ),
     "Relu": lambda operation, tensor: (layers.ReLU(name=operation.name), tensor),
     "Reshape": _reshape,
     "Softmax": lambda operation, tensor: (layers.Softmax(operation.axis, name=operation.name), tensor),

@@ -22,6 +22,7 @@ class Classifier:
 
     Args:
         path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder.
+        verbose: 1 prints what the model does to photos itself, and which network PyTorch weights are of.
 
     Attributes:
         path: The model file.
@@ -40,10 +41,10 @@ class Classifier:
     ```
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, verbose: int = 0):
         self.path = model_file(path)
         self.info: ModelInfo = read_model_info(self.path)
-        self._run, shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras()
+        self._run, shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras(verbose)
         if len(shape) != 2 or shape[1] is None:
             raise InputError(f"Expected outputs of shape (batch, outputs) from {self.path}, received {shape}.")
         try:
@@ -75,9 +76,9 @@ class Classifier:
         outputs = run_in_subprocess(self.path, np.zeros(shape, "float32"))
         return LiteRTModel(self.path, threads=os.cpu_count() or 1).predict, outputs.shape
 
-    def _open_keras(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
-        model = load_model(self.path)
-        model, self.info = with_own_resizing(model, self.info)
+    def _open_keras(self, verbose: int) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
+        model = load_model(self.path, verbose=verbose)
+        model, self.info = with_own_resizing(model, self.info, verbose)
         check_scaling(model, self.info.preprocessing, self.path)
         outputs = getattr(model, "outputs", None) or []
         if len(outputs) != 1:

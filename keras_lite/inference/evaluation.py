@@ -50,6 +50,7 @@ class Evaluation:
     images: int
     top1: float
     top5: float
+    _: dataclasses.KW_ONLY
     class_names: list[str]
     labels: np.ndarray
     predicted: np.ndarray
@@ -108,28 +109,29 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.2%}"
 
 
-def evaluate(classifier: Classifier, source: Source) -> Evaluation:
-    """Return the accuracy of a model on the labeled images of a source.
+def evaluate(classifier: Classifier, source: Source, verbose: int = 0) -> Evaluation:
+    """Compare a model's answers with the labels of a data source.
 
     A multilabel model predicts the class of its most probable label. With an embedding, an image gets the class of the
     most similar other image, by the cosine between their vectors; its five most similar images are its top 5.
 
     Args:
         classifier: The model.
-        source: Labeled images. Their classes must be among the model's, in any order; with an
-            embedding they may be any.
+        source: Labeled images. Their classes must be among the model's, in any order; a model that answers vectors
+            takes any.
+        verbose: 1 shows progress.
 
     Raises:
         InputError: If the data has classes that the model does not know, or the model predicts no classes.
     """
     check_gives_classes(classifier)
     if classifier.task == "embedding":
-        return _evaluate_vectors(classifier, source)
+        return _evaluate_vectors(classifier, source, verbose)
     try:
         labels = with_classes(source, classifier.info.class_names).labels
     except InputError as error:
         raise InputError(f"{classifier.path}: {error}") from error
-    progress = keras.utils.Progbar(len(source))
+    progress = keras.utils.Progbar(len(source), verbose=verbose)
     ranks, predicted, confidence = [], [], []
     for probabilities in classifier.predict_source(source):
         wanted = labels[len(ranks) : len(ranks) + len(probabilities)]
@@ -144,11 +146,11 @@ def evaluate(classifier: Classifier, source: Source) -> Evaluation:
         len(source),
         float((ranks == 0).mean()),
         float((ranks < 5).mean()),
-        classifier.info.class_names,
-        labels,
-        np.array(predicted),
-        np.array(confidence),
-        classifier.task,
+        class_names=classifier.info.class_names,
+        labels=labels,
+        predicted=np.array(predicted),
+        confidence=np.array(confidence),
+        task=classifier.task,
     )
 
 
@@ -171,10 +173,10 @@ def check_gives_classes(classifier: Classifier) -> None:
         )
 
 
-def _evaluate_vectors(classifier: Classifier, source: Source) -> Evaluation:
+def _evaluate_vectors(classifier: Classifier, source: Source, verbose: int) -> Evaluation:
     if len(source) < 2:
         raise InputError(f"Expected two or more images to compare with each other, received {len(source)}.")
-    progress = keras.utils.Progbar(len(source))
+    progress = keras.utils.Progbar(len(source), verbose=verbose)
     parts, done = [], 0
     for vectors in classifier.predict_source(source):
         parts.append(vectors)
@@ -186,9 +188,9 @@ def _evaluate_vectors(classifier: Classifier, source: Source) -> Evaluation:
         len(source),
         float(right[:, 0].mean()),
         float(right.any(1).mean()),
-        source.class_names,
-        source.labels,
-        source.labels[nearest[:, 0]],
-        cosines[:, 0],
-        "embedding",
+        class_names=source.class_names,
+        labels=source.labels,
+        predicted=source.labels[nearest[:, 0]],
+        confidence=cosines[:, 0],
+        task="embedding",
     )

@@ -15,7 +15,9 @@ from keras_lite.errors import InputError
 _CHUNK = 200
 
 
-def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, count: int, seed: int = 0) -> np.ndarray:
+def read_samples(
+    data_dir: str | os.PathLike, preprocessing: Preprocessing, count: int, *, seed: int = 0, verbose: int = 0
+) -> np.ndarray:
     """Return some images of a data set, preprocessed; of a folder no others are read.
 
     Args:
@@ -24,6 +26,7 @@ def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, coun
         preprocessing: Size and normalization.
         count: How many. Of fewer images all are taken.
         seed: What the choice is drawn from.
+        verbose: 1 prints if a data set is downloaded.
 
     Returns:
         float32 array of shape `(count, height, width, 3)`.
@@ -33,7 +36,7 @@ def read_samples(data_dir: str | os.PathLike, preprocessing: Preprocessing, coun
     """
     root = Path(data_dir)
     if is_named(data_dir) or find_cifar(root):
-        sources = open_data(data_dir, preprocessing.geometry)
+        sources = open_data(data_dir, preprocessing.geometry, verbose=verbose)
         return sample(next(iter(sources.values())), preprocessing, count, seed)
     paths = find_photos(root)
     chosen = _choose(len(paths), count, seed)
@@ -46,7 +49,12 @@ def sample(source: Source, preprocessing: Preprocessing, count: int, seed: int =
 
 
 def outputs_of(
-    predict: Callable[[np.ndarray], np.ndarray], source: Source, preprocessing: Preprocessing, title: str
+    predict: Callable[[np.ndarray], np.ndarray],
+    source: Source,
+    preprocessing: Preprocessing,
+    *,
+    title: str,
+    verbose: int = 0,
 ) -> np.ndarray:
     """Return a model's outputs for all images of a source, in order, of shape `(count, classes)`.
 
@@ -55,9 +63,11 @@ def outputs_of(
         source: The images.
         preprocessing: Their preprocessing.
         title: What is shown before the progress bar.
+        verbose: 1 shows both.
     """
-    print(title)
-    progress = keras.utils.Progbar(len(source), unit_name="image")
+    if verbose:
+        print(title)
+    progress = keras.utils.Progbar(len(source), verbose=verbose, unit_name="image")
     parts = []
     for start in range(0, len(source), _CHUNK):
         indices = np.arange(start, min(start + _CHUNK, len(source)))

@@ -86,7 +86,7 @@ def _tensorflow_normalize() -> Callable:
         return x * factor + offset
 
     @tf.function(jit_compile=True, autograph=False)
-    def combine(x, y, factor_x, factor_y, offset):
+    def combine(x, y, factor_x, *, factor_y, offset):
         return x * factor_x + y * factor_y + offset
 
     def normalize(inputs, gamma, beta, epsilon: float):
@@ -103,7 +103,11 @@ def _tensorflow_normalize() -> Callable:
                 with_gamma = total_product(centered, upstream) * rate
                 factor = gamma * rate
                 with_inputs = combine(
-                    upstream, centered, factor, -factor * rate * with_gamma / count, -factor * with_beta / count
+                    upstream,
+                    centered,
+                    factor,
+                    factor_y=-factor * rate * with_gamma / count,
+                    offset=-factor * with_beta / count,
                 )
                 return with_inputs, with_gamma, with_beta
 

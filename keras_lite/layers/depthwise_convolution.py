@@ -28,7 +28,9 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         padding = self._explicit_padding()
         if padding is None:
             return super().call(inputs)
-        outputs = _convolution(inputs, self.kernel, self.strides, self.padding.upper(), padding)
+        outputs = _convolution(
+            inputs, self.kernel, self.strides, padding=self.padding.upper(), explicit_padding=padding
+        )
         if self.use_bias:
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
@@ -57,7 +59,7 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         return keras.layers.DepthwiseConv2D.from_config(self.get_config())
 
 
-def _convolution(inputs, kernel, strides: tuple[int, int], padding: str, explicit_padding: list[list[int]]):
+def _convolution(inputs, kernel, strides: tuple[int, int], *, padding: str, explicit_padding: list[list[int]]):
     tf = import_extra("tensorflow", "tensorflow")
     steps = [1, *strides, 1]
 

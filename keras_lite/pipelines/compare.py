@@ -3,7 +3,6 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -12,12 +11,13 @@ from keras_lite.errors import InputError
 from keras_lite.export.tflite import check_writable, to_tflite
 from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Thresholds
-from keras_lite.files import atomic_path, write_json
+from keras_lite.files import Record, atomic_path
 from keras_lite.graph import in_float32
-from keras_lite.inference.report import report
+from keras_lite.inference.report import KERAS, Report, report
 from keras_lite.inference.samples import sample
 from keras_lite.quantization import post_training
 from keras_lite.quantization.closeness import agreement_title
+from keras_lite.quantization.search import PostTraining
 from keras_lite.training import RunFolder
 from keras_lite.training.splits import first_shuffled, with_validation
 
@@ -56,19 +56,49 @@ class CompareOptions:
     seed: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class ComparisonResult(Record):
+    """What a model gives at several precisions, as `result.json` of `compare_precisions` holds it.
+
+    Attributes:
+        name: The model's name.
+        split: Which images it was measured on: `"test"` or `"valid"`.
+        calibration_images: Number of images that set the ranges.
+        seed: What the choice of images was drawn from.
+        report: The figures of the float model and of the file of each precision.
+        post_training: What was tried and chosen for the precision `"int8"`; `None` without that.
+
+    Example:
+
+    ```python
+    result = ComparisonResult.read("runs/photos/precisions/result.json")
+    print(result.report.row("int8").drop)
+    ```
+    """
+
+    name: str
+    split: str
+    calibration_images: int
+    seed: int
+    report: Report
+    post_training: PostTraining | None
+
+
 def compare_model(
     model: str | os.PathLike,
     data_dir: str | os.PathLike | None = None,
     output_dir: str | os.PathLike | None = None,
     options: CompareOptions | None = None,
-) -> dict[str, Any]:
-    """Write a trained model from a file at several precisions, and measure all of them.
+    verbose: int = 0,
+) -> ComparisonResult:
+    """Write a trained model that is in a file at several precisions, and measure all of them.
 
     Args:
         model: A run folder, a Keras model or PyTorch weights, with its information file beside it.
         data_dir: The data, as `keras_lite.data.open_data` takes it; `None`: that of the run.
         output_dir: The folder to write to; `None`: `precisions` beside the model.
         options: What to compare. Defaults to `CompareOptions()`; `trained` to what `quantize_model` wrote.
+        verbose: 1 prints what happens.
 
     Returns:
         What `compare_precisions` returns.
@@ -76,13 +106,14 @@ def compare_model(
     Raises:
         InputError: If there is no such model or data, or what `compare_precisions` raises.
     """
-    path, network, info = open_trained_model(model)
+    path, network, info = open_trained_model(model, verbose=verbose)
     trained = path.parent / RunFolder(model).quantized.name / f"{info.name}_int8.tflite"
     options = options or CompareOptions()
     if options.trained is None and trained.is_file():
         options = dataclasses.replace(options, trained=trained)
-    data = open_data(data_dir or RunFolder(model).data_dir, info.preprocessing.geometry)
-    return compare_precisions(network, info, data, output_dir or path.parent / "precisions", options)
+    data = open_data(data_dir or RunFolder(model).data_dir, info.preprocessing.geometry, verbose=verbose)
+    folder = output_dir or path.parent / "precisions"
+    return compare_precisions(network, info, data, folder, options=options, verbose=verbose)
 
 
 def compare_precisions(
@@ -90,8 +121,10 @@ def compare_precisions(
     info: ModelInfo,
     data: dict[str, Source],
     output_dir: str | os.PathLike,
+    *,
     options: CompareOptions | None = None,
-) -> dict[str, Any]:
+    verbose: int = 0,
+) -> ComparisonResult:
     """Write a model at several precisions and measure all of them on test images.
 
     Args:
@@ -101,10 +134,10 @@ def compare_precisions(
             images are measured on.
         output_dir: The folder to write to: a `.tflite` file for each precision, `result.json`, `precisions.png`.
         options: What to compare. Defaults to `CompareOptions()`.
+        verbose: 1 prints what happens.
 
     Returns:
-        What `result.json` holds: the figures of `keras_lite.inference.report.report`, what they were measured on, and
-        under `post_training` what was tried and chosen for the precision `"int8"`.
+        What `result.json` holds.
 
     Raises:
         InputError: If a precision is unknown, or the model can't be had at one.
@@ -114,7 +147,8 @@ def compare_precisions(
     Example:
 
     ```python
-    print(format_report(compare_precisions(model, info, open_data("photos", (96, 96)), "precisions")))
+    result = compare_precisions(model, info, open_data("photos", (96, 96)), "precisions")
+    print(format_report(result.report))
     ```
     """
     options = options or CompareOptions()
@@ -142,45 +176,62 @@ def compare_precisions(
                 raise InputError("Expected the int8 file of a quantized run for the precision trained, received none.")
             files[name] = Path(options.trained)
             continue
-        print(f"converting: {TITLES[name]}", flush=True)
+        if verbose:
+            print(f"converting: {TITLES[name]}", flush=True)
         files[name] = folder / f"{info.name}_{name}.tflite"
         if name == "int8":
-            quantized, chosen = post_training(model, calibration, preprocessing=info.preprocessing, output=info.output)
-            to_tflite(quantized, files[name], name, samples=samples, info=info, reference=model)
+            quantized, chosen = post_training(
+                model, calibration, preprocessing=info.preprocessing, output=info.output, verbose=verbose
+            )
+            to_tflite(quantized, files[name], name, samples=samples, info=info, reference=model, verbose=verbose)
         else:
-            stock = name == "stock-int8"
-            to_tflite(model, files[name], name.removeprefix("stock-"), calibration, samples, info, _ANY, stock=stock)
-    by_title = {TITLES[name]: path for name, path in files.items()}
-    figures = report(model, by_title, source, info, threads=options.threads)
-    result = {"name": info.name, "split": test, "calibration_images": len(calibration), "seed": seed, **figures}
-    if chosen is not None:
-        result["post_training"] = chosen.to_dict()
-    write_json(folder / "result.json", result)
+            to_tflite(
+                model,
+                files[name],
+                name.removeprefix("stock-"),
+                calibration=calibration,
+                samples=samples,
+                info=info,
+                thresholds=_ANY,
+                stock=name == "stock-int8",
+                verbose=verbose,
+            )
+    result = ComparisonResult(
+        name=info.name,
+        split=test,
+        calibration_images=len(calibration),
+        seed=seed,
+        report=report(model, files, source, info, threads=options.threads, titles=TITLES, verbose=verbose),
+        post_training=chosen,
+    )
+    result.write(folder / "result.json")
     draw_comparison(folder / "precisions.png", result)
     return result
 
 
-def draw_comparison(path: str | os.PathLike, figures: dict[str, Any]) -> None:
+def draw_comparison(path: str | os.PathLike, result: ComparisonResult) -> None:
     """Draw accuracy, or agreement without classes, against latency: a point a precision, its area the file's size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    reference, *rows = figures["rows"]
-    labeled = reference["top1"] is not None
+    measured = result.report
+    reference = measured.row(KERAS)
+    rows = [row for row in measured.rows if row.file]
+    labeled = reference.top1 is not None
     height = "top1" if labeled else "agreement"
-    largest = max(row["bytes"] for row in rows)
+    largest = max(row.file.bytes for row in rows)
     for row in rows:
-        place = (row["latency_ms"], 100 * row[height])
-        axes.scatter(*place, s=600 * row["bytes"] / largest, alpha=0.6)
-        text = f"{row['title']}\n{row['bytes'] / 1000:,.0f} kB"
+        place = (row.file.latency_ms, 100 * getattr(row, height))
+        axes.scatter(*place, s=600 * row.file.bytes / largest, alpha=0.6)
+        text = f"{row.title}\n{row.file.bytes / 1000:,.0f} kB"
         axes.annotate(text, place, (0, 16), textcoords="offset points", ha="center", va="bottom", fontsize=8)
-    axes.axhline(100 * reference[height], color="gray", linewidth=1, linestyle="dashed", label=reference["title"])
-    axes.set_xlim(0, 1.25 * max(row["latency_ms"] for row in rows))
+    axes.axhline(100 * getattr(reference, height), color="gray", linewidth=1, linestyle="dashed", label=reference.title)
+    axes.set_xlim(0, 1.25 * max(row.file.latency_ms for row in rows))
     axes.margins(y=0.25)
-    axes.set(xlabel=f"latency of one image in ms, threads: {figures['threads']}")
-    axes.set(ylabel="top-1 in %" if labeled else f"100 x {agreement_title(figures['output'], 'Keras')}")
-    axes.set_title(f"{figures['name']}: {figures['images']:,} images; area: size of the file")
+    axes.set(xlabel=f"latency of one image in ms, threads: {measured.threads}")
+    axes.set(ylabel="top-1 in %" if labeled else f"100 x {agreement_title(measured.output, 'Keras')}")
+    axes.set_title(f"{result.name}: {measured.images:,} images; area: size of the file")
     axes.legend(loc="lower right")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

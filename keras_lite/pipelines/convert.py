@@ -66,8 +66,12 @@ class Converted:
         return line if self.info_path is None else f"{line}\n{self.info_path}: classes and preprocessing"
 
 
-def convert_checkpoint(options: ConvertOptions) -> Converted:
-    """Write the weights of one file to another one, and return what was written.
+def convert_checkpoint(options: ConvertOptions, verbose: int = 0) -> Converted:
+    """Write the weights of one file as another.
+
+    Args:
+        options: Which file, as what.
+        verbose: 1 prints which network PyTorch weights are of, and what the model does to its input itself.
 
     Raises:
         InputError: If the file can't be read, is of another network, or the target is of no known kind.
@@ -82,28 +86,28 @@ def convert_checkpoint(options: ConvertOptions) -> Converted:
     if not target.endswith((".keras", ".weights.h5")):
         if not is_keras_model(source):
             raise InputError(f"Expected TO to be a .keras or .weights.h5 file, received {target!r}.")
-        model = load_model(source)
+        model = load_model(source, verbose=verbose)
         write_state_dict(target, to_torch_state_dict(model))
         return Converted(Path(target), model)
     description = options.description
     if not description.is_empty and not target.endswith(".keras"):
         raise InputError(f"Expected a .keras file to describe with --class_names, received {target!r}.")
     info = None if description.is_empty else description.info(Path(target))
-    model = _open(options)
+    model = _open(options, verbose)
     if info:
-        info = _checked(description.completed(without_resizing(model)[0], info), model, source)
+        info = _checked(description.completed(without_resizing(model)[0], info, verbose), model, source, verbose)
     with atomic_path(target) as temporary:
         model.save_weights(temporary) if target.endswith(".weights.h5") else model.save(temporary)
     return Converted(Path(target), model, write_model_info(target, info) if info else None)
 
 
-def _open(options: ConvertOptions) -> keras.Model:
+def _open(options: ConvertOptions, verbose: int) -> keras.Model:
     if is_keras_model(options.source):
-        return load_model(options.source)
+        return load_model(options.source, verbose=verbose)
     if options.model is None:
         if options.options or options.entry or not options.load_classifier:
             raise InputError("Expected --model beside --options, --entry or --noload_classifier, received none.")
-        return load_model(options.source)
+        return load_model(options.source, verbose=verbose)
     state_dict = read_state_dict(options.source, options.entry)
     if "/" in options.model:
         model = published.get(options.model).build(**options.options)
@@ -113,8 +117,8 @@ def _open(options: ConvertOptions) -> keras.Model:
     return model
 
 
-def _checked(info: ModelInfo, model: keras.Model, source: str) -> ModelInfo:
-    """Return the information of a model, after checking it against the model's input and output."""
+def _checked(info: ModelInfo, model: keras.Model, source: str, verbose: int) -> ModelInfo:
+    """Return what is said of a model if its input and output are so."""
     task_of(info, model.output_shape[-1])
-    fit_input(*with_own_resizing(model, info), Path(source))
+    fit_input(*with_own_resizing(model, info, verbose), Path(source))
     return info

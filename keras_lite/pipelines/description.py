@@ -76,14 +76,15 @@ class Description:
         names = list(self.class_names or ())
         return ModelInfo(path.stem, names, preprocessing, "embedding")  # until the model is looked at
 
-    def completed(self, model: keras.Model, info: ModelInfo) -> ModelInfo:
-        """Return the description of a model, completed with what the model itself tells.
+    def completed(self, model: keras.Model, info: ModelInfo, verbose: int = 0) -> ModelInfo:
+        """Return what is said of a model, with what it says itself where that is silent.
 
         That is what its numbers mean, whether it takes gray photos, and what its own scaling makes of pixels.
 
         Args:
             model: A functional or Sequential model without a `Resizing` at its input.
             info: What `info` returned.
+            verbose: 1 prints a line if the model scales its input itself.
 
         Raises:
             InputError: If names are missing, or the model is none of images.
@@ -94,5 +95,5 @@ class Description:
         info = dataclasses.replace(info, output=kind)
         if self.mean is None and self.std is None:
             own = info.preprocessing.gray() if model.inputs[0].shape[-1] == 1 else info.preprocessing
-            info = dataclasses.replace(info, preprocessing=unscaled(model, own))
+            info = dataclasses.replace(info, preprocessing=unscaled(model, own, verbose))
         return info

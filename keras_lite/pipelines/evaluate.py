@@ -33,8 +33,12 @@ class EvaluateOptions:
     output_dir: str | os.PathLike | None = None
 
 
-def evaluate_model(options: EvaluateOptions) -> Evaluation:
-    """Return the accuracy of a trained model, and where it was wrong.
+def evaluate_model(options: EvaluateOptions, verbose: int = 0) -> Evaluation:
+    """Return how often a trained model is right.
+
+    Args:
+        options: What to evaluate, and on what.
+        verbose: 1 shows progress, and what photos there are.
 
     Raises:
         InputError: If there is no such model or data, or the model gives no classes.
@@ -46,12 +50,12 @@ def evaluate_model(options: EvaluateOptions) -> Evaluation:
     ```
     """
     data_dir = options.data_dir or RunFolder(options.model).data_dir
-    classifier = Classifier(options.model)
+    classifier = Classifier(options.model, verbose)
     check_gives_classes(classifier)  # before the data are read
-    data = open_data(data_dir, classifier.info.preprocessing.geometry, skip_broken=options.skip_broken)
+    data = open_data(data_dir, classifier.info.preprocessing.geometry, skip_broken=options.skip_broken, verbose=verbose)
     if options.split not in data:
         raise InputError(f"Expected --split to be one of {', '.join(data)} for {data_dir}, received {options.split}.")
-    result = evaluate(classifier, data[options.split])
+    result = evaluate(classifier, data[options.split], verbose)
     if options.output is not None:
         write_json(options.output, result.to_dict())
     if options.output_dir is not None:

@@ -72,14 +72,14 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
     if output.suffix != ".tflite":
         raise InputError(f"Expected --output to end in .tflite, received {output}.")
     given = options.description.info(path)
-    model = load_model(path)
+    model = load_model(path, verbose=verbose)
     info = given or read_model_info(path)
-    model, info = with_own_resizing(model, info)
+    model, info = with_own_resizing(model, info, verbose)
     if given:
-        info = options.description.completed(model, info)
+        info = options.description.completed(model, info, verbose)
     check_scaling(model, info.preprocessing, path)
     model = fit_input(model, info, path)
-    images = read_samples(data_dir, info.preprocessing, 2 * options.images, options.seed)
+    images = read_samples(data_dir, info.preprocessing, 2 * options.images, seed=options.seed, verbose=verbose)
     half = (len(images) + 1) // 2
     thresholds = THRESHOLDS["stock int8" if options.stock_converter else options.precision]
     if options.min_agreement is not None:
@@ -97,6 +97,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
         info=info,
         thresholds=thresholds,
         stock=options.stock_converter,
+        verbose=verbose,
     )
     write_model_card(output, row=run.row)
     return output, verification

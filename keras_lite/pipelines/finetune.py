@@ -33,8 +33,8 @@ from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
 from keras_lite.training import Finetuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
 from keras_lite.training.engine import run_settings
-from keras_lite.training.run_folder import summary
 from keras_lite.training.splits import with_validation
+from keras_lite.training.training_result import summary
 
 _IMAGE_SIZE = (224, 224)  # of ImageNet's weights
 HEAD_EPOCHS = 5
@@ -137,18 +137,19 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
         if result is None:
             # What is wrong with the network or its weights is said before the photos are read.
             recipe.models[options.model].build(run.image_size, 2)
-        data = open_data(run.data_dir, recipe.preprocessing(run.image_size).geometry, run.skip_broken)
+        geometry = recipe.preprocessing(run.image_size).geometry
+        data = open_data(run.data_dir, geometry, skip_broken=run.skip_broken, verbose=verbose)
         data = with_validation(data, run.validation_share, run.seed)
         if result is None and options.class_weights:
             _tell_class_weights(recipe.finetuning, data["train"], say)
         try:
-            result = fit(recipe, data, run, folder.path)
+            result = fit(recipe, data, run, folder.path, verbose=verbose)
         except SliceEnded as ended:
             say(f"{ended}; the same command goes on from there (run folder: {folder.path})")
             return folder
-        _evaluate(folder, data, say)
+        _evaluate(folder, data, verbose)
         if to_quantize:
-            _quantize(folder, data, recipe.augmentation, options, say)
+            _quantize(folder, data, recipe.augmentation, options, verbose=verbose)
     else:
         say(f"the run in {folder.path} is finished")
     say(f"\n{summary(result, str(folder.path))}")
@@ -290,10 +291,11 @@ def _tell_class_weights(tuning: Finetuning, train: Source, say: Callable[[str], 
         )
 
 
-def _evaluate(folder: RunFolder, data: dict[str, Source], say: Callable[[str], None]) -> None:
+def _evaluate(folder: RunFolder, data: dict[str, Source], verbose: int) -> None:
     split = "test" if "test" in data else "valid"
-    result = evaluate(Classifier(folder.path), data[split])
-    say(f"\nOn the {split} images:\n{format_evaluation(result)}")
+    result = evaluate(Classifier(folder.path, verbose), data[split], verbose)
+    if verbose:
+        print(f"\nOn the {split} images:\n{format_evaluation(result)}")
     write_evaluation(result, data[split], folder.evaluation)
 
 
@@ -302,16 +304,25 @@ def _quantize(
     data: dict[str, Source],
     augmentation: Augmentation,
     options: FinetuneOptions,
-    say: Callable[[str], None],
+    *,
+    verbose: int,
 ) -> None:
     quantization = QuantizationOptions(
         epochs=options.quantize_epochs, batch_size=min(32, len(data["train"])), seed=options.seed
     )
-    say("\nquantizing")
-    figures = quantize_run(
-        load_model(folder.model), folder.info, data, folder.quantized, quantization, augmentation=augmentation
+    if verbose:
+        print("\nquantizing")
+    result = quantize_run(
+        load_model(folder.model),
+        folder.info,
+        data,
+        folder.quantized,
+        options=quantization,
+        augmentation=augmentation,
+        verbose=verbose,
     )
-    say(f"\n{format_report(figures)}")
+    if verbose:
+        print(f"\n{format_report(result.report)}")
 
 
 def _copy_android_assets(folder: RunFolder) -> None:

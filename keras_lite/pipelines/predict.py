@@ -33,13 +33,16 @@ class Prediction:
         return f"{self.path}: {self.text}"
 
 
-def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike], top: int = 5) -> list[Prediction]:
-    """Return the predictions of a trained model for photos.
+def predict_photos(
+    model: str | os.PathLike, photos: Sequence[str | os.PathLike], top: int = 5, verbose: int = 0
+) -> list[Prediction]:
+    """Return what a trained model says of photos.
 
     Args:
         model: A run folder or a model file with its information file beside it.
         photos: Photos, or folders of them at any depth.
-        top: Number of classes, or of similar photos, to name for each photo.
+        top: Number of classes, or of similar photos, to name for one.
+        verbose: 1 prints what the model does to photos itself.
 
     Raises:
         InputError: If there is no such model or photo, or a photo can't be read.
@@ -52,7 +55,7 @@ def predict_photos(model: str | os.PathLike, photos: Sequence[str | os.PathLike]
     ```
     """
     paths = [path for photo in photos for path in _image_files(Path(photo))]
-    classifier = Classifier(model)
+    classifier = Classifier(model, verbose)
     geometry = classifier.info.preprocessing.geometry
     outputs = [classifier.predict(read_image(path, geometry)[None])[0] for path in paths]
     if classifier.task == "embedding":

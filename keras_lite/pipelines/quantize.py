@@ -4,7 +4,6 @@ import dataclasses
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,21 +11,24 @@ import numpy as np
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import import_extra
-from keras_lite.export.model_card import accuracy_entry, write_model_card
+from keras_lite.export.model_card import write_model_card
 from keras_lite.export.tflite import check_writable, to_tflite
 from keras_lite.export.trained_model import open_trained_model
-from keras_lite.files import write_json
+from keras_lite.export.verification import Verification
+from keras_lite.files import Record
 from keras_lite.graph import in_float32
-from keras_lite.inference.report import report
+from keras_lite.inference.report import Report, report
 from keras_lite.inference.samples import outputs_of, sample
 from keras_lite.quantization import post_training
+from keras_lite.quantization.aware.epoch_judge import Epochs
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
+from keras_lite.quantization.search import PostTraining
 from keras_lite.training import RunFolder
 from keras_lite.training.splits import divide, first_shuffled, with_validation
 
 # Fewer images tell nothing of a difference.
 _LEAST_JUDGES = 8
-FLOAT32, INT8 = "TFLite float32", "TFLite int8"
+FLOAT32, INT8 = "float32", "int8"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,38 @@ class QuantizationOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class QuantizationResult(Record):
+    """What came of `quantize_run`, as its `result.json` holds it.
+
+    Attributes:
+        name: The model's name.
+        split: Which images it was measured on: `"test"`, `"valid"` or `"unlabeled"`.
+        report: The figures of the float model, the quantized one, and the files `"float32"` and `"int8"`.
+        options: How it was quantized.
+        post_training: What post-training quantization chose.
+        finetuning: What each epoch of the fine-tuning gave and which was kept; `None` without one.
+        verification: How each file compares with its model, by precision.
+        seconds: What it took, without the measuring.
+
+    Example:
+
+    ```python
+    result = QuantizationResult.read("runs/photos/quantized/result.json")
+    print(result.report.row("int8").top1)
+    ```
+    """
+
+    name: str
+    split: str
+    report: Report
+    options: QuantizationOptions
+    post_training: PostTraining
+    finetuning: Epochs | None
+    verification: dict[str, Verification]
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class QuantizeOptions:
     """Options of `quantize_model`.
 
@@ -80,8 +114,12 @@ class QuantizeOptions:
     quantization: QuantizationOptions = dataclasses.field(default_factory=QuantizationOptions)
 
 
-def quantize_model(options: QuantizeOptions) -> tuple[Path, dict[str, Any]]:
-    """Quantize a trained model from a file, as `quantize_run` does.
+def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, QuantizationResult]:
+    """Quantize a trained model that is in a file, as `quantize_run` does.
+
+    Args:
+        options: Which model, with which photos.
+        verbose: 1 prints what happens.
 
     Returns:
         The folder that was written to, and what `quantize_run` returns.
@@ -95,20 +133,30 @@ def quantize_model(options: QuantizeOptions) -> tuple[Path, dict[str, Any]]:
     folder, result = quantize_model(QuantizeOptions("model.keras", unlabeled_dir="photos"))
     ```
     """
-    path, model, info = open_trained_model(options.model)
+    path, model, info = open_trained_model(options.model, verbose=verbose)
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
     output_dir = Path(options.output_dir or path.parent / run.quantized.name)
     check_writable(output_dir)
     geometry = info.preprocessing.geometry
-    data = {} if data_dir is None else open_data(data_dir, geometry, skip_broken=options.skip_broken)
+    data = {} if data_dir is None else open_data(data_dir, geometry, skip_broken=options.skip_broken, verbose=verbose)
     if unlabeled:
         names = info.class_names or ["photo"]  # an embedding has none
-        data["unlabeled"] = open_unlabeled(options.unlabeled_dir, geometry, names, options.skip_broken)
+        data["unlabeled"] = open_unlabeled(
+            options.unlabeled_dir, geometry, names, skip_broken=options.skip_broken, verbose=verbose
+        )
     augmentation = run.augmentation if options.augment else None
-    return output_dir, quantize_run(
-        model, info, data, output_dir, options.quantization, augmentation=augmentation, row=run.row
+    result = quantize_run(
+        model,
+        info,
+        data,
+        output_dir,
+        options=options.quantization,
+        augmentation=augmentation,
+        row=run.row,
+        verbose=verbose,
     )
+    return output_dir, result
 
 
 def quantize_run(
@@ -116,10 +164,12 @@ def quantize_run(
     info: ModelInfo,
     data: dict[str, Source],
     output_dir: str | os.PathLike,
+    *,
     options: QuantizationOptions | None = None,
     augmentation: Augmentation | None = None,
     row: str | None = None,
-) -> dict[str, Any]:
+    verbose: int = 0,
+) -> QuantizationResult:
     """Quantize a trained model, fine-tune it, export it as float32 and int8, and measure all of them.
 
     Fine-tuning starts from what `keras_lite.quantization.post_training` gives, and an epoch takes the place of the
@@ -141,11 +191,10 @@ def quantize_run(
         options: The options. Defaults to `QuantizationOptions()`.
         augmentation: Random changes to the training images.
         row: Id of the published row that the model stands for, for its card.
+        verbose: 1 prints what happens.
 
     Returns:
-        What `result.json` holds: the figures of `keras_lite.inference.report.report`, the options, what post-training
-        quantization chose, what each epoch of the fine-tuning gave and which was kept, the comparison of each file with
-        its model, and the seconds it took.
+        What `result.json` holds.
 
     Raises:
         InputError: If the model can't be quantized, the data has a class that it doesn't know, or an option is wrong.
@@ -156,7 +205,7 @@ def quantize_run(
 
     ```python
     result = quantize_run(model, info, open_data("shapes", (64, 64)), "runs/shapes/quantized")
-    print(format_report(result))
+    print(format_report(result.report))
     ```
     """
     import_extra("tensorflow_model_optimization", "quantization")
@@ -167,7 +216,7 @@ def quantize_run(
     start = time.monotonic()
     model = in_float32(model)
     folder = Path(output_dir)
-    data, test = _splits(model, info, data, options.seed)
+    data, test = _splits(model, info, data, seed=options.seed, verbose=verbose)
     held_out = min(options.judge_images, len(data["train"]) // 5)
     judges, train = divide(data["train"], held_out, options.seed)
     samples = sample(data["valid"], info.preprocessing, 200, options.seed)
@@ -176,47 +225,55 @@ def quantize_run(
     calibration = sample(train, info.preprocessing, options.calibration_images, options.seed)
     files = {FLOAT32: folder / f"{info.name}_float32.tflite", INT8: int8_file(folder, info)}
     # First what is quick: an error of conversion shows before the training.
-    verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info)}
-    quantized, chosen = post_training(model, calibration, preprocessing=info.preprocessing, output=info.output)
+    verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info, verbose=verbose)}
+    quantized, chosen = post_training(
+        model, calibration, preprocessing=info.preprocessing, output=info.output, verbose=verbose
+    )
     state = folder / "finetune.npz"
     finetuning = None
     if options.epochs and held_out < _LEAST_JUDGES:
-        print(
-            f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
-            "times as many, which tell whether it helps",
-            flush=True,
-        )
+        if verbose:
+            print(
+                f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
+                "times as many, which tell whether it helps",
+                flush=True,
+            )
     elif options.epochs:
         batches = Batches(
             train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
             shuffle=True, seed=options.seed, drop_remainder=True,
         )  # fmt: skip
         finetuning = finetune_apart(
-            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state,
+            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state_path=state,
             epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
-            freeze_batch_norm=options.freeze_batch_norm, output=info.output,
+            freeze_batch_norm=options.freeze_batch_norm, output=info.output, verbose=verbose,
         )  # fmt: skip
-    verification[INT8] = to_tflite(quantized, files[INT8], "int8", samples=samples, info=info, reference=model)
+    verification[INT8] = to_tflite(
+        quantized, files[INT8], "int8", samples=samples, info=info, reference=model, verbose=verbose
+    )
     seconds = time.monotonic() - start
-    figures = report(model, files, data[test], info, quantized)
+    figures = report(model, files, data[test], info, quantized=quantized, verbose=verbose)
+    accuracy = figures.accuracy_entry(test)
     for file in files.values():
-        write_model_card(file, figures["parameters"], figures["macs"], row, accuracy_entry(figures, test))
-    result = {
-        "name": info.name,
-        "split": test,
-        **figures,
-        "options": dataclasses.asdict(options),
-        "post_training": chosen.to_dict(),
-        "finetuning": None if finetuning is None else finetuning.to_dict(),
-        "verification": {title: figure.to_dict() for title, figure in verification.items()},
-        "seconds": round(seconds, 1),
-    }
-    write_json(folder / "result.json", result)
+        write_model_card(file, parameters=figures.parameters, macs=figures.macs, row=row, accuracy=accuracy)
+    result = QuantizationResult(
+        name=info.name,
+        split=test,
+        report=figures,
+        options=options,
+        post_training=chosen,
+        finetuning=finetuning,
+        verification=verification,
+        seconds=round(seconds, 1),
+    )
+    result.write(folder / "result.json")
     state.unlink(missing_ok=True)
     return result
 
 
-def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: int) -> tuple[dict[str, Source], str]:
+def _splits(
+    model: keras.Model, info: ModelInfo, data: dict[str, Source], *, seed: int, verbose: int
+) -> tuple[dict[str, Source], str]:
     """Return the splits `"train"`, `"valid"` and the one to measure on, and the name of that one."""
     labeled = {split: source for split, source in data.items() if split != "unlabeled"}
     if labeled:
@@ -226,10 +283,14 @@ def _splits(model: keras.Model, info: ModelInfo, data: dict[str, Source], seed: 
         return labeled, test
     photos = data["unlabeled"]
     found = outputs_of(
-        lambda images: model.predict(images, verbose=0), photos, info.preprocessing, "labels: the model's"
+        lambda images: model.predict(images, verbose=0),
+        photos,
+        info.preprocessing,
+        title="labels: the model's",
+        verbose=verbose,
     )
-    if task_of(info, found.shape[1]) in ("multiclass", "multilabel"):
-        photos.labels = interpret(found, info).argmax(1)
+    if task_of(info, found.shape[1]) in ("classes", "labels"):
+        photos = photos.with_labels(interpret(found, info).argmax(1))
     if labeled:
         return labeled | {"train": photos}, test
     held_out = with_validation({"train": photos}, 0.1, seed)

@@ -6,7 +6,8 @@ from keras_lite.training.engine import fit, run_settings
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.resume import SliceEnded
-from keras_lite.training.run_folder import RunFolder, summary
+from keras_lite.training.run_folder import RunFolder
+from keras_lite.training.training_result import summary
 
 
 def train_model(recipe: Recipe, options: Options, output_dir: str | None = None, verbose: int = 0) -> RunFolder:
@@ -34,10 +35,10 @@ def train_model(recipe: Recipe, options: Options, output_dir: str | None = None,
     with processes.taking_part():
         data_parallel.start(options)
         # What is wrong with the folder is said before the data is read.
-        result = processes.on_first(lambda: folder.open(run_settings(recipe, options)))
+        result = folder.open(run_settings(recipe, options))
         text = f"the run in {folder.path} is finished\n" if result else ""
         try:
-            result = result or fit(recipe, _open(recipe, options), options, folder.path)
+            result = result or fit(recipe, _open(recipe, options, verbose), options, folder.path, verbose=verbose)
             text += summary(result, str(folder.path))
         except SliceEnded as ended:
             text = f"{ended}; the same command goes on from there (run folder: {folder.path})"
@@ -53,10 +54,10 @@ def _default_output_dir(recipe: Recipe, options: Options) -> str:
     return f"runs/{recipe.name}-{model}-{size}-seed{options.seed}{smoke}"
 
 
-def _open(recipe: Recipe, options: Options) -> dict[str, Source]:
+def _open(recipe: Recipe, options: Options, verbose: int) -> dict[str, Source]:
     if options.smoke:
         counts = {"train": 2 * options.batch_size, "valid": options.batch_size, "test": options.batch_size}
         size = options.image_size[0]
         return {split: make_shapes(count, seed, size) for seed, (split, count) in enumerate(counts.items())}
     geometry = recipe.preprocessing(options.image_size).geometry
-    return open_data(options.data_dir, geometry, skip_broken=options.skip_broken)
+    return open_data(options.data_dir, geometry, skip_broken=options.skip_broken, verbose=verbose)

@@ -41,7 +41,7 @@ class MeasuredTensor:
     counts: np.ndarray
 
 
-def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> None:
+def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None, verbose: int = 0) -> None:
     """Set the activation and weight ranges of a quantization-aware model from images; its weights stay.
 
     Each activation gets the range that rounds its values with the least squared error; it may cut off rare values. The
@@ -52,15 +52,18 @@ def calibrate(quantized: Any, images: np.ndarray, batch_size: int | None = None)
         quantized: What `quantize_aware` returned.
         images: Preprocessed float images of shape `(count, height, width, 3)`; a hundred are enough.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
+        verbose: 1 shows progress.
 
     Raises:
         InputError: If there are no images or their shape is not the model's.
     """
-    set_ranges(quantized, measure(quantized, images, batch_size), least_error_range)
+    set_ranges(quantized, measure(quantized, images, batch_size, verbose), least_error_range)
     setattr(quantized, INPUT_UNKNOWN, True)
 
 
-def measure(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> list[MeasuredTensor]:
+def measure(
+    quantized: Any, images: np.ndarray, batch_size: int | None = None, verbose: int = 0
+) -> list[MeasuredTensor]:
     """Return what images give at each activation of a quantized model; weight ranges and the input's are set.
 
     TF-MOT's ranges are moving averages that start at -6 to 6. In training each tensor is cut off at the range so far,
@@ -71,13 +74,14 @@ def measure(quantized: Any, images: np.ndarray, batch_size: int | None = None) -
         quantized: What `quantize_aware` returned.
         images: Preprocessed float images of shape `(count, height, width, 3)`.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
+        verbose: 1 shows progress.
 
     Raises:
         InputError: If there are no images or their shape is not the model's.
     """
     tensorflow = import_extra("tensorflow", "quantization")
     batches = batches_of(check_images(quantized, images), batch_size)
-    progress = keras.utils.Progbar(2 * len(batches), unit_name="calibration batch")
+    progress = keras.utils.Progbar(2 * len(batches), verbose=verbose, unit_name="calibration batch")
     with frozen_batch_norm(quantized), unrounded(quantized) as seen:
 
         @tensorflow.function

@@ -15,24 +15,26 @@ _WHOLE = 0.9
 _COPIED = 64
 
 
-def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing | None) -> None:
+def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing | None, verbose: int = 0) -> None:
     """Set the range of a quantized model's input.
 
     Args:
         quantized: What `quantize_aware` returned.
         images: Preprocessed images.
-        preprocessing: What made them of pixels. `None`: the range is the images' own, and a line says so.
+        preprocessing: What made them of pixels. `None`: the range is the images' own.
+        verbose: 1 prints a line where the range is the images' own.
 
     Raises:
         InputError: If the images hold what `preprocessing` can't give.
     """
     lowest, highest = float(images.min()), float(images.max())
     if preprocessing is None:
-        print(
-            f"input range: {min(lowest, 0.0):.4g} to {max(highest, 0.0):.4g}, that of the {len(images)} images, and "
-            "what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
-            flush=True,
-        )
+        if verbose:
+            print(
+                f"input range: {min(lowest, 0.0):.4g} to {max(highest, 0.0):.4g}, that of the {len(images)} images, "
+                "and what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
+                flush=True,
+            )
         setattr(quantized, INPUT_UNKNOWN, True)
     else:
         low, high = (float(ends) for ends in _ends(preprocessing))
@@ -47,25 +49,26 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
     _assign(quantized, lowest, highest)
 
 
-def know_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing) -> None:
+def know_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing, verbose: int = 0) -> None:
     """Set the range of the input to what pixels can be, where it was only that of some images.
 
     Args:
         quantized: What `post_training` or `calibrate` gave ranges.
         images: Preprocessed images, for `widen_ranges`.
         preprocessing: What made them of pixels.
+        verbose: As for `widen_ranges`.
 
     Raises:
         InputError: If the images hold what `preprocessing` can't give.
     """
     if getattr(quantized, INPUT_UNKNOWN, False):
-        set_input_range(quantized, images, preprocessing)
-        widen_ranges(quantized, images, preprocessing)
+        set_input_range(quantized, images, preprocessing, verbose)
+        widen_ranges(quantized, images, preprocessing, verbose)
         setattr(quantized, INPUT_UNKNOWN, False)
 
 
-def widen_ranges(quantized: Any, images: np.ndarray, preprocessing: Preprocessing) -> None:
-    """Widen activation ranges that come from images which hold only a part of what pixels can be, and say so.
+def widen_ranges(quantized: Any, images: np.ndarray, preprocessing: Preprocessing, verbose: int = 0) -> None:
+    """Widen activation ranges that come from images which hold only a part of what pixels can be.
 
     What was seen of dim photos alone would cut off all that a bright one gives. So copies of the images, as dark and as
     bright as can be and stretched over all levels, are measured too. Images that hold nearly all levels change nothing.
@@ -74,21 +77,23 @@ def widen_ranges(quantized: Any, images: np.ndarray, preprocessing: Preprocessin
         quantized: A quantized model with ranges, whose input's is that of `preprocessing`.
         images: Preprocessed images that set the ranges.
         preprocessing: What made them of pixels.
+        verbose: 1 prints a line where they are widened, and shows progress.
     """
     lows, highs = preprocessing.limits()
     lowest, highest = images.min((0, 1, 2)), images.max((0, 1, 2))
     share = (highest - lowest) / (highs - lows)
     if (share >= _WHOLE).any():
         return
-    print(
-        f"the images hold {share.max():.0%} of the levels that pixels can have: ranges are widened for darker, "
-        "brighter and stronger copies of them; photos of all kinds serve better",
-        flush=True,
-    )
+    if verbose:
+        print(
+            f"the images hold {share.max():.0%} of the levels that pixels can have: ranges are widened for darker, "
+            "brighter and stronger copies of them; photos of all kinds serve better",
+            flush=True,
+        )
     some = images[:_COPIED]
     stretched = (some - lowest) * ((highs - lows) / np.maximum(highest - lowest, 1e-6)) + lows
     copies = np.concatenate([some + (lows - lowest), some + (highs - highest), stretched])
-    for tensor in measure(quantized, np.clip(copies, lows, highs).astype("float32")):
+    for tensor in measure(quantized, np.clip(copies, lows, highs).astype("float32"), verbose=verbose):
         least, greatest = tensor.variables["min_var"], tensor.variables["max_var"]
         least.assign(min(float(least.numpy()), float(tensor.lowest.min())))
         greatest.assign(max(float(greatest.numpy()), float(tensor.highest.max())))

@@ -79,8 +79,8 @@ class PostTraining:
     def __str__(self) -> str:
         """Return a line for each candidate, the chosen one marked."""
         lines = [
-            f"{'*' if candidate is self.chosen else ' '} {candidate}: {candidate.closeness.text(self.output)}"
-            + (", within noise of *" if candidate.within_noise and candidate is not self.chosen else "")
+            f"{'*' if candidate == self.chosen else ' '} {candidate}: {candidate.closeness.text(self.output)}"
+            + (", within noise of *" if candidate.within_noise and candidate != self.chosen else "")
             for candidate in self.tried
         ]
         head = (
@@ -99,14 +99,25 @@ class Search:
         images: Preprocessed images that set ranges and biases.
         judges: Others, by which the candidates are judged.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
+        verbose: 1 shows progress.
     """
 
-    def __init__(self, quantized: Any, output: str, images: np.ndarray, judges: np.ndarray, batch_size: int | None):
+    def __init__(
+        self,
+        quantized: Any,
+        output: str,
+        images: np.ndarray,
+        judges: np.ndarray,
+        *,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ):
         tensorflow = import_extra("tensorflow", "quantization")
         self.quantized = quantized
         self.output = output
         self.images = images
         self.batch_size = batch_size
+        self.verbose = verbose
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
         self.best: list[np.ndarray] = []
@@ -119,7 +130,7 @@ class Search:
     def run(self) -> None:
         """Try all candidates; the model is then the closest one."""
         start = self.quantized.get_weights()
-        measured = measure(self.quantized, self.images, self.batch_size)
+        measured = measure(self.quantized, self.images, self.batch_size, self.verbose)
         for ranges, estimator in ESTIMATORS.items():
             set_ranges(self.quantized, measured, estimator)
             self._judge(ranges)
@@ -129,7 +140,8 @@ class Search:
         bias_correction = self._chosen.bias_correction
         self.quantized.set_weights(start)
         if equalize(self.quantized, measured):
-            set_ranges(self.quantized, measure(self.quantized, self.images, self.batch_size), ESTIMATORS[ranges])
+            equalized = measure(self.quantized, self.images, self.batch_size, self.verbose)
+            set_ranges(self.quantized, equalized, ESTIMATORS[ranges])
             if bias_correction:
                 correct_biases(self.quantized, self.images, self.batch_size)
             self._judge(ranges, bias_correction, equalization=True)

@@ -94,6 +94,7 @@ def measure_on_phone(
     paths: Sequence[str | os.PathLike],
     threads: Sequence[int] = (1, 2, 4),
     runs: int = 100,
+    *,
     benchmark_model: str | os.PathLike | None = None,
     serial: str | None = None,
     verbose: int = 0,

@@ -10,6 +10,7 @@ from keras_lite.training.recipe import Recipe, RecipeModel, published_models
 from keras_lite.training.resume import SliceEnded, callback_state, set_callback_state
 from keras_lite.training.run_folder import RunFolder, model_file
 from keras_lite.training.schedules import EpochCosineDecay, OneCycle, WarmUp, milestone_decay
+from keras_lite.training.training_result import TrainingResult
 
 __all__ = [
     "SGD",
@@ -23,6 +24,7 @@ __all__ = [
     "RecipeModel",
     "RunFolder",
     "SliceEnded",
+    "TrainingResult",
     "WarmUp",
     "callback_state",
     "fit",

@@ -38,6 +38,7 @@ class TrainingSpeed:
 
     name: str
     options: Options
+    _: dataclasses.KW_ONLY
     step: list[float]
     input: list[float]
     fit: list[float]
@@ -83,9 +84,9 @@ def benchmark_training(
     print(statistics.median(speed.fit) / statistics.median(speed.step))
     ```
     """
-    speeds = [TrainingSpeed(name, options, [], [], [], []) for name, _, options in runs]
+    speeds = [TrainingSpeed(name, options, step=[], input=[], fit=[], pytorch=[]) for name, _, options in runs]
     with ThreadPoolExecutor(max((options.workers for _, _, options in runs), default=1)) as pool, ExitStack() as stack:
-        measured = [_Run(recipe, options, steps, pool, pytorch) for _, recipe, options in runs]
+        measured = [_Run(recipe, options, steps, pool=pool, pytorch=pytorch) for _, recipe, options in runs]
         for run in measured:
             stack.callback(run.close)
         for run in measured:
@@ -119,7 +120,9 @@ def format_speeds(speeds: Sequence[TrainingSpeed]) -> str:
 
 
 class _Run:
-    def __init__(self, recipe: Recipe, options: Options, steps: int, pool: ThreadPoolExecutor, pytorch: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, options: Options, steps: int, *, pool: ThreadPoolExecutor, pytorch: bool
+    ) -> None:
         # One step more than is timed: the first one has the start of `fit` in it.
         self._steps, self._size, self._pool = steps, options.batch_size, pool
         rng = np.random.default_rng(options.seed)

@@ -178,7 +178,9 @@ class PartOfBatches(Source):
     """
 
     def __init__(self, source: Source, rows: Callable[[int], slice]) -> None:
-        super().__init__(source.labels, source.class_names, source.image_size, source.paths, source.geometry)
+        super().__init__(
+            source.labels, source.class_names, source.image_size, paths=source.paths, geometry=source.geometry
+        )
         self._source = source
         self._rows = rows
 

@@ -15,6 +15,7 @@ from keras_lite import published
 from keras_lite.data import (
     Augmentation,
     Batches,
+    GridMask,
     Mix,
     ModelInfo,
     RandAugment,
@@ -23,7 +24,7 @@ from keras_lite.data import (
     write_model_info,
 )
 from keras_lite.errors import InputError
-from keras_lite.files import atomic_path, write_json
+from keras_lite.files import atomic_path
 from keras_lite.profiling import profile
 from keras_lite.training import processes
 from keras_lite.training.compilation import CompiledModel
@@ -38,8 +39,11 @@ from keras_lite.training.resume import RunState, SaveState
 from keras_lite.training.run_folder import RunFolder, best_row, draw_curves, named_errors
 from keras_lite.training.splits import splits_of_run
 from keras_lite.training.tensorboard import TensorBoardLog
+from keras_lite.training.training_result import TrainingResult
 
 _SECONDS_BETWEEN_DRAWINGS = 60
+_POLICIES = {"rand_augment": RandAugment, "trivial_augment": TrivialAugment, "grid_mask": GridMask}
+_FOURIER_MIX_ALPHA = 0.5  # KerasCV's default
 
 
 def fit(
@@ -47,9 +51,11 @@ def fit(
     data: dict[str, Source],
     options: Options,
     output_dir: str | os.PathLike,
+    *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> dict[str, Any]:
-    """Train a recipe's model: `model.fit`, validation after each epoch, one test at the end.
+    verbose: int = 0,
+) -> TrainingResult:
+    """Train with `model.fit`, validate after each epoch, test once at the end.
 
     With the published protocol all images but the test images train, and the test images are used for validation.
 
@@ -65,6 +71,7 @@ def fit(
             `tensorboard/`, `best.weights.h5`, `last.weights.h5`, `model.keras` with
             `model.json`, `result.json` and `resume.npz`.
         callbacks: Further Keras callbacks. Their state is saved and restored too, see `callback_state`.
+        verbose: 1 shows progress: a bar on a terminal, else a line at each tenth of an epoch.
 
     Returns:
         What `result.json` holds: the metrics of the last and the best epoch, and of the test, with all they belong to.
@@ -77,14 +84,14 @@ def fit(
 
     ```python
     result = fit(recipe, open_data("photos", (96, 96)), Options.of(recipe, image_size=(96, 96)), "runs/photos")
-    print(result["test"]["accuracy"])
+    print(result.test["accuracy"])
     ```
     """
     _check(recipe, options)
     spread = data_parallel(options)
     folder = RunFolder(processes.own_folder(output_dir))
     settings = run_settings(recipe, options)
-    finished = processes.on_first(lambda: folder.open(settings))
+    finished = folder.open(settings)
     if finished is not None:
         return finished
     start = time.monotonic()
@@ -106,7 +113,15 @@ def fit(
     if folder.resume.exists():
         state.load(folder.resume, compiled.enter_epoch)
     before = state.progress.seconds
-    run = _Run(folder, compiled, state, options, spread, lambda: before + time.monotonic() - start)
+    run = _Run(
+        folder,
+        compiled,
+        state,
+        options,
+        spread=spread,
+        seconds=lambda: before + time.monotonic() - start,
+        verbose=verbose,
+    )
     run.class_weight = tuning.weights_of_classes(data["train"].labels) if tuning else None
     if options.max_minutes is not None:
         run.end_at(before + 60 * options.max_minutes)
@@ -134,29 +149,31 @@ def fit(
     if options.protocol == "published":
         test = {"loss": last["val_loss"], "accuracy": last["val_accuracy"]}
         images["test"] = images["valid"]
-    result = {
-        "recipe": recipe.name,
-        "model": options.model,
-        "row": recipe.models[options.model].row,
-        "smoke": options.smoke,
-        "seed": options.seed,
-        "protocol": options.protocol,
-        "changes": options.changes(recipe),
-        "epochs": len(state.progress.rows),
-        "published_epochs": recipe.epochs,
-        "last": last,
-        "best": best_row(state.progress.rows),
-        "tested_epoch": "best" if tuning else "last",
-        "test": test,
-        "images": images,
-        "image_size": list(options.image_size),
-        "batch_size": options.batch_size,
-        "seconds": run.seconds(),
-        "peak_memory_bytes": peak_memory(),
-        **_size_of(compiled.model),
-        "published": _published(recipe, options),
-    }
-    write_json(folder.result, result)
+    size, row = profile(compiled.model), recipe.models[options.model].row
+    result = TrainingResult(
+        recipe=recipe.name,
+        model=options.model,
+        row=row,
+        smoke=options.smoke,
+        seed=options.seed,
+        protocol=options.protocol,
+        changes=options.changes(recipe),
+        epochs=len(state.progress.rows),
+        published_epochs=recipe.epochs,
+        last=last,
+        best=best_row(state.progress.rows),
+        tested_epoch="best" if tuning else "last",
+        test=test,
+        images=images,
+        image_size=options.image_size,
+        batch_size=options.batch_size,
+        seconds=run.seconds(),
+        peak_memory_bytes=peak_memory(),
+        parameters=size.parameters,
+        macs=size.macs,
+        published=None if row is None else published.get(row).published,
+    )
+    result.write(folder.result)
     return result
 
 
@@ -207,8 +224,10 @@ class _Run:
         compiled: CompiledModel,
         state: RunState,
         options: Options,
+        *,
         spread: OneDevice,
         seconds: Callable[[], float],
+        verbose: int,
     ) -> None:
         self._folder = folder
         self._compiled = compiled
@@ -217,6 +236,7 @@ class _Run:
         self._state = state
         self._options = options
         self._spread = spread
+        self._verbose = verbose
         self.seconds = seconds
         self._ends_at = math.inf
         self.class_weight: dict[int, float] | None = None
@@ -253,11 +273,13 @@ class _Run:
                 drawn = time.monotonic()
 
         every = self._options.save_every_steps
-        saver = SaveState(self._state, folder.resume, every, self.seconds, after_epoch, self._ends_at)
-        show, verbose = progress_callbacks()
+        saver = SaveState(
+            self._state, folder.resume, every, seconds=self.seconds, after_epoch=after_epoch, ends_at=self._ends_at
+        )
+        show, verbose = progress_callbacks() if self._verbose else ([], 0)
         average = [self._average] if self._average else []
         every_callback = [*callbacks, *average, saver, *show]
-        run_callbacks = RunCallbacks(every_callback, self._model, epochs, train.num_batches, verbose)
+        run_callbacks = RunCallbacks(every_callback, self._model, epochs, steps=train.num_batches, verbose=verbose)
         run_callbacks.begin()
         self._state.restore_callbacks()
         while progress.epoch < epochs and not progress.stopped:
@@ -272,7 +294,8 @@ class _Run:
     def test(self, test: Batches, pool: ThreadPoolExecutor) -> dict[str, float]:
         """Return the metrics of the trained model on the test images."""
         batches = self._epoch(test, 0, 0, pool)
-        print(f"testing on {len(test.source)} images", flush=True)
+        if self._verbose:
+            print(f"testing on {len(test.source)} images", flush=True)
         with self.weights_to_keep():
             metrics = call_with_data(lambda: self._model.evaluate(batches, verbose=0, return_dict=True), batches)
         return {name: float(value) for name, value in metrics.items()}
@@ -308,6 +331,7 @@ class _Run:
 def batches_of(recipe: Recipe, options: Options, source: Source, training: bool) -> Batches:
     """Return the batches of a run, in random order and changed at random if they are for training."""
     extras = options.extras
+    fourier = _FOURIER_MIX_ALPHA if extras.augmentation_policy == "fourier_mix" else 0.0
     return Batches(
         source,
         options.batch_size,
@@ -315,23 +339,11 @@ def batches_of(recipe: Recipe, options: Options, source: Source, training: bool)
         augmentation=_augmentation(recipe, options) if training else None,
         shuffle=training,
         seed=options.seed,
-        mix=Mix(extras.mixup, extras.cutmix) if training and extras.mixes else None,
+        mix=Mix(extras.mixup, extras.cutmix, fourier) if training and extras.mixes else None,
     )
 
 
 def _augmentation(recipe: Recipe, options: Options) -> Augmentation:
-    policies = {"none": None, "rand_augment": RandAugment(), "trivial_augment": TrivialAugment()}
-    more = {"policy": policies[options.extras.augmentation_policy], "erasing": options.extras.random_erasing}
+    policy = _POLICIES.get(options.extras.augmentation_policy)
+    more = {"policy": policy() if policy else None, "erasing": options.extras.random_erasing}
     return dataclasses.replace(recipe.augmentation, **{name: value for name, value in more.items() if value})
-
-
-def _size_of(model: keras.Model) -> dict[str, int]:
-    counts = profile(model)
-    return {"parameters": counts.parameters, "macs": counts.macs}
-
-
-def _published(recipe: Recipe, options: Options) -> dict[str, Any] | None:
-    row = recipe.models[options.model].row
-    if row is None:
-        return None
-    return published.get(row).published

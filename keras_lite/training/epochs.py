@@ -99,7 +99,7 @@ class RunCallbacks(keras.callbacks.CallbackList):
     """
 
     def __init__(
-        self, callbacks: list[keras.callbacks.Callback], model: keras.Model, epochs: int, steps: int, verbose: int
+        self, callbacks: list[keras.callbacks.Callback], model: keras.Model, epochs: int, *, steps: int, verbose: int
     ) -> None:
         # `fit` returns the history.
         added = {"add_history": True, "add_progbar": verbose != 0}

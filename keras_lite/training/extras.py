@@ -7,7 +7,7 @@ from keras_lite.errors import InputError
 
 SCHEDULES = ("published", "cosine", "one_cycle")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-AUGMENTATION_POLICIES = ("none", "rand_augment", "trivial_augment")
+AUGMENTATION_POLICIES = ("none", "rand_augment", "trivial_augment", "grid_mask", "fourier_mix")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Extras:
         label_smoothing: Share of each label that is spread over all classes.
         mixup: Alpha of mixup's beta distribution (Zhang et al., 2018); 0: none.
         cutmix: Alpha of CutMix's beta distribution (Yun et al., 2019), at most 1; 0: none.
-        augmentation_policy: `"rand_augment"` (Cubuk et al., 2020) or `"trivial_augment"` (Müller and Hutter, 2021),
-            after the recipe's own augmentation.
+        augmentation_policy: `"rand_augment"` (Cubuk et al., 2020), `"trivial_augment"` (Müller and Hutter, 2021),
+            `"grid_mask"` (Chen et al., 2020) or `"fourier_mix"` (FMix, Harris et al., 2020), after the recipe's own
+            augmentation. The last two need the extra `keras-cv`.
         random_erasing: Probability with which a rectangle of an image is erased (Zhong et al., 2020).
         precision: Keras' dtype policy.
         teacher: A trained model (run folder or `.keras` file) whose outputs are learned too (Hinton et al., 2015).
@@ -80,7 +81,7 @@ class Extras:
     @property
     def mixes(self) -> bool:
         """Whether the images of a batch are mixed with one another."""
-        return bool(self.mixup or self.cutmix)
+        return bool(self.mixup or self.cutmix or self.augmentation_policy == "fourier_mix")
 
     def in_use(self) -> dict[str, Any]:
         """Return the techniques that are on, with their values."""

@@ -95,6 +95,7 @@ class Recipe:
     name: str
     models: Mapping[str, RecipeModel]
     optimizer: Callable[[float | keras.optimizers.schedules.LearningRateSchedule], keras.optimizers.Optimizer]
+    _: dataclasses.KW_ONLY
     learning_rate: float
     epochs: int
     batch_size: int
@@ -111,6 +112,13 @@ class Recipe:
     finetuning: Finetuning | None = None
 
     def preprocessing(self, image_size: tuple[int, int] | None = None) -> Preprocessing:
-        """Return the preprocessing, for another image size if one is given."""
-        own = Preprocessing(self.image_size, self.mean, self.std, self.resize, self.keep_aspect, self.interpolation)
+        """Return the preprocessing, at another image size where one is given."""
+        own = Preprocessing(
+            self.image_size,
+            self.mean,
+            self.std,
+            resize=self.resize,
+            keep_aspect=self.keep_aspect,
+            interpolation=self.interpolation,
+        )
         return own if image_size is None else own.at(image_size)

@@ -125,14 +125,14 @@ class _Steps:
             del self._of_replica.rows
         variables = model.trainable_variables
         model.optimizer.apply_gradients(zip(tape.gradient(shared, variables), variables, strict=True))
-        return self._metrics(images, labels, outputs, weights, loss)
+        return self._metrics(images, labels, outputs, weights=weights, loss=loss)
 
     def test(self, data: Any) -> dict[str, Any]:
         """Evaluate this replica's part of a batch."""
         images, labels, weights = self._counting_rows(data)
         outputs = self._model(images, training=False)
         loss = self._model.compute_loss(images, labels, outputs, training=False)
-        return self._metrics(images, labels, outputs, weights, loss)
+        return self._metrics(images, labels, outputs, weights=weights, loss=loss)
 
     def dropout(self, layer: keras.layers.Dropout) -> Callable:
         """Return a `call` of a dropout layer that draws for the whole batch and takes this replica's rows of it."""
@@ -168,7 +168,7 @@ class _Steps:
         self._of_replica.rows = first, count, total
         return weight * replicas / all_weights
 
-    def _metrics(self, images: Any, labels: Any, outputs: Any, weights: Any, loss: Any) -> dict[str, Any]:
+    def _metrics(self, images: Any, labels: Any, outputs: Any, *, weights: Any, loss: Any) -> dict[str, Any]:
         # The first metric is the mean loss.
         self._model.metrics[0].update_state(loss * self._replicas, sample_weight=self._tf.reduce_sum(weights))
         return self._model.compute_metrics(images, labels, outputs, weights)

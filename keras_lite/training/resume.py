@@ -177,6 +177,7 @@ class SaveState(keras.callbacks.Callback):
         state: RunState,
         path: Path,
         every_steps: int,
+        *,
         seconds: Callable[[], float],
         after_epoch: Callable[[], None],
         ends_at: float = math.inf,

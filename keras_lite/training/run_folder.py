@@ -15,6 +15,8 @@ from keras_lite.checkpoints.keras_files import ENDINGS, is_keras_model
 from keras_lite.data import Augmentation, ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_bytes, write_json, write_text
+from keras_lite.training import processes
+from keras_lite.training.training_result import TrainingResult
 
 
 class RunFolder:
@@ -27,7 +29,7 @@ class RunFolder:
 
     Attributes:
         model: The final model.
-        result: The results, as JSON.
+        result: What came out, as JSON; `training_result` reads it.
         evaluation: The folder of an evaluation: table, confusion matrix, mistakes.
         quantized: The folder of the int8 file.
         android: The folder of the example app's assets.
@@ -61,6 +63,17 @@ class RunFolder:
         return read_json(self.config)["data_dir"]
 
     @property
+    def training_result(self) -> TrainingResult:
+        """What came out of the run.
+
+        Raises:
+            InputError: If the run is not finished, or the file holds something else.
+        """
+        if not self.result.is_file():
+            raise InputError(f"Expected the folder of a finished run, received {self.path} without {self.result.name}.")
+        return TrainingResult.read(self.result)
+
+    @property
     def row(self) -> str | None:
         """Id of the published row that the run stands for; `None` without one, or without a run."""
         return self._setting("row")
@@ -87,8 +100,10 @@ class RunFolder:
     def _setting(self, name: str) -> Any:
         return read_json(self.config).get(name) if self.config.is_file() else None
 
-    def open(self, settings: dict[str, Any]) -> dict[str, Any] | None:
-        """Make the folder, or check that the run in it has the same settings.
+    def open(self, settings: dict[str, Any]) -> TrainingResult | None:
+        """Make the folder, or make sure that the run in it is the one that is asked for.
+
+        Of several processes that take part the first one does so, and all get the result.
 
         Args:
             settings: What the weights depend on and is known before the data is read: the first part of
@@ -100,6 +115,10 @@ class RunFolder:
         Raises:
             InputError: If the folder can't be written to, or holds a run with other settings.
         """
+        found = processes.on_first(lambda: self._open(settings))
+        return None if found is None else TrainingResult.from_dict(found, str(self.result))
+
+    def _open(self, settings: dict[str, Any]) -> dict[str, Any] | None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
@@ -251,21 +270,3 @@ def draw_curves(path: Path, rows: list[dict[str, float]]) -> None:
         axes.legend()
     with named_errors(path), atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
-
-
-def summary(result: dict[str, Any], output_dir: str) -> str:
-    """Return a result as a few lines to read."""
-    last, best, test = result["last"], result["best"], result["test"]
-    tested = result.get("tested_epoch", "last")
-    lines = [
-        f"{result['recipe']} {result['model']}: {result['epochs']} epochs in {result['seconds']:.0f} s",
-        f"parameters {result['parameters']:,}, multiply-accumulates {result['macs']:,}",
-        f"{'test' if result['protocol'] == 'published' else 'validation'} accuracy: "
-        f"last epoch {last['val_accuracy']:.2%}, best {best['val_accuracy']:.2%} (epoch {best['epoch']:.0f})",
-    ]
-    if test is not None and result["protocol"] != "published":
-        lines.append(f"test accuracy: {test['accuracy']:.2%} ({result['images']['test']} images, {tested} epoch)")
-    if result["published"] is not None:
-        figures = ", ".join(f"{name} {value}" for name, value in result["published"].items())
-        lines.append(f"published: {figures}")
-    return "\n".join([*lines, f"run folder: {output_dir}"])

@@ -31,7 +31,7 @@ def test_golden_layers(golden):
         if layer.weights or isinstance(layer, keras.layers.GlobalAveragePooling2D)
         if layer.name != "average_pool"
     ]
-    outputs = keras.Model(model.inputs, [layer.output for layer in compared]).predict(images, verbose=0)
+    outputs = keras.Model(model.inputs[0], [layer.output for layer in compared]).predict(images, verbose=0)
     assert len(outputs) == len(meta["execution"])
     for layer, output, (reference, _, shape, mean, std) in zip(compared, outputs, meta["execution"], strict=True):
         assert tuple(output.shape[1:]) == (*shape[1:], shape[0]), f"{layer.name} against {reference}"
@@ -62,6 +62,7 @@ def test_keras_arguments(build, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+@pytest.mark.filterwarnings("error::UserWarning")  # of layers that Keras misses
 def test_weights_from_a_file(suffix, tmp_path):
     images = np.random.default_rng(0).normal(size=(2, 48, 48, 3)).astype("float32")
     trained = CARNet18(input_shape=(48, 48, 3), classes=7)
@@ -74,7 +75,7 @@ def test_weights_from_a_file(suffix, tmp_path):
         CARNet18(input_shape=(48, 48, 3), classes=5, weights=path)
     other = CARNet18(input_shape=(48, 48, 3), classes=5, weights=path, load_classifier=False)
     headless = CARNet18(input_shape=(48, 48, 3), include_top=False, pooling="avg", weights=path)
-    features = [keras.Model(m.inputs, m.get_layer("average_pool").output) for m in (trained, other, headless)]
+    features = [keras.Model(m.inputs[0], m.get_layer("average_pool").output) for m in (trained, other, headless)]
     expected, *found = (m.predict(images, verbose=0) for m in features)
     for values in found:
         np.testing.assert_array_equal(values, expected)

@@ -62,7 +62,7 @@ def test_max_pool_of_the_stem_is_pytorchs():
     assert (before.shape[1:3], after.shape[1:3]) == ((112, 112), (56, 56))
     images = np.random.default_rng(0).uniform(size=(1, 32, 32, 3)).astype("float32")
     model = ImageNetResNet(10, include_top=False, input_shape=(32, 32, 3))
-    taps = keras.Model(model.inputs, [model.get_layer(name).output for name in ("stem_relu", "stem_pool")])
+    taps = keras.Model(model.inputs[0], [model.get_layer(name).output for name in ("stem_relu", "stem_pool")])
     x, pooled = (keras.ops.convert_to_numpy(y)[0] for y in taps(images))
     np.testing.assert_array_equal(pooled[0, 0], x[:2, :2].max((0, 1)))
     np.testing.assert_array_equal(pooled[1, 1], x[1:4, 1:4].max((0, 1)))

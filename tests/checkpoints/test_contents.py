@@ -17,7 +17,7 @@ import torch
 
 from keras_lite.applications import CARNet18, EfficientResNet
 from keras_lite.checkpoints import load_checkpoint, load_torch_state_dict, read_state_dict, to_torch_state_dict
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, InputWarning
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -124,13 +124,16 @@ def test_a_loose_tensor_is_no_network(tensors, trained, tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])
-def test_a_loss_and_a_copy_lie_beside_it(prefix, trained, tensors, tmp_path, capsys):
+def test_a_loss_and_a_copy_lie_beside_it(prefix, trained, tensors, tmp_path):
     content = {prefix + name: value for name, value in tensors.items()}
     content |= {f"model_ema.module.{name}": value for name, value in averaged(tensors).items()}
     content |= {"criterion.weight": torch.ones(5)} if prefix else {}
     torch.save({"state_dict": content}, tmp_path / "last.ckpt")
-    assert_loads(tmp_path / "last.ckpt", trained)
-    said = capsys.readouterr().out
+    with pytest.warns(InputWarning) as warned:
+        assert_loads(tmp_path / "last.ckpt", trained)
+    said = "\n".join(str(each.message) for each in warned)
+    # The warning is of the line that called, not of one in the package.
+    assert {each.filename for each in warned} == {__file__}
     assert "entry='model_ema.module'" in said
     assert "passed over" in said
     model = small()
@@ -148,12 +151,12 @@ def test_a_loss_and_a_copy_lie_beside_it(prefix, trained, tensors, tmp_path, cap
         (("student", "ema"), 0, "ema"),
     ],
 )
-def test_averaged_weights(names, taken, other, tensors, trained, tmp_path, capsys):
-    """They are taken where they are alone; else a line says that there are two, and how to choose."""
+def test_averaged_weights(names, taken, other, tensors, trained, tmp_path, recwarn):
+    """They are taken where they are alone; else a warning says that there are two, and how to choose."""
     states = [tensors if index == taken else averaged(tensors) for index in range(len(names))]
     torch.save(dict(zip(names, states, strict=True)), tmp_path / "net.pth")
     assert_loads(tmp_path / "net.pth", trained)
-    said = capsys.readouterr().out
+    said = "\n".join(str(each.message) for each in recwarn)
     if other is None:
         assert not said
     else:

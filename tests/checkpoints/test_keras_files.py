@@ -96,7 +96,6 @@ def old(request):
     return model, images, outputs
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("form", [".h5", ".hdf5", ".keras", "folder"])
 def test_models_of_keras_2_output_alike(form, old, tmp_path):
     model, images, outputs = old
@@ -113,7 +112,6 @@ def test_models_of_keras_2_output_alike(form, old, tmp_path):
         np.testing.assert_allclose(again, outputs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("form", [".h5", ".keras", "folder"])
 def test_what_a_normalization_has_seen_comes_along(form, tmp_path):
     images = np.random.default_rng(3).uniform(0, 255, (4, *SHAPE)).astype("float32")
@@ -183,7 +181,6 @@ REFUSED = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("form", [".h5", ".keras", "folder"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_reason_is_named_and_nothing_run(name, form, tmp_path):
@@ -224,7 +221,6 @@ def test_a_saved_model_without_layers(tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_content_tells_not_the_ending(tmp_path):
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
@@ -234,7 +230,6 @@ def test_the_content_tells_not_the_ending(tmp_path):
         np.testing.assert_array_equal(load_model(tmp_path / "downloaded").get_weights()[0], model.get_weights()[0])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_tool_makes_models_of_keras_2_new(tmp_path, run_tool):
     old = chain(K.DepthwiseConv2D(3))
     old.save(tmp_path / "old.h5")

@@ -103,7 +103,7 @@ def outputs(network, images):
 
 def test_a_file_is_recognized_and_outputs_as_in_pytorch(network, tmp_path, capsys):
     torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "ladder.ckpt")
-    model = load_model(tmp_path / "ladder.ckpt")
+    model = load_model(tmp_path / "ladder.ckpt", verbose=1)
     assert "ladder_net with rungs=3, filters=5, classes=7" in capsys.readouterr().out
     images = np.random.default_rng(0).normal(size=(2, 9, 11, 3)).astype("float32")
     np.testing.assert_allclose(model.predict(images, verbose=0), outputs(network, images), rtol=0, atol=1e-5)

@@ -18,7 +18,7 @@ def test_hybrid_and_padding_free_from_plain(capsys):
     plain = MobileNetV3Small(input_shape=(64, 64, 3))
     plain.get_layer("stem_batch_norm").gamma.assign(np.full(16, 0.5, "float32"))
     model = MobileNetV3Small(input_shape=(64, 64, 3), stem="hybrid", downsampling="padding_free", classes=7)
-    result = warm_start(model, plain)
+    result = warm_start(model, plain, verbose=1)
     # The stem's two new convolutions with their batch norms, and the classifier.
     assert result.anew == [
         "stem_depthwise",

@@ -30,11 +30,22 @@ FACTS = {
 
 
 def found(difference, difference_error=0.001):
-    return Closeness(1000, 0.02 + difference, 0.002, difference, difference_error, 0.955)
+    return Closeness(
+        1000, 0.02 + difference, 0.002, difference=difference, difference_error=difference_error, agreement=0.955
+    )
 
 
 def network(name, **ways):
-    return Network(name, 32, 100, 1234, {"post_training": Closeness(1000, 0.02, 0.002, 0.0, 0.0, 0.96), **ways})
+    return Network(
+        name,
+        32,
+        100,
+        parameters=1234,
+        ways={
+            "post_training": Closeness(1000, 0.02, 0.002, difference=0.0, difference_error=0.0, agreement=0.96),
+            **ways,
+        },
+    )
 
 
 def test_divergence_of_known_probabilities():

@@ -70,7 +70,7 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
     received = run_in_subprocess(path, images)
     found = inspect(path)
     exact = IntegerModel(quantized, path).predict(images)
-    figures = measure(network, found, expected, expected, fake, exact, received)
+    figures = measure(network, found, expected, expected=expected, fake=fake, exact=exact, received=received)
 
     assert found.int8_only
     assert found.bad_scales == []
@@ -114,7 +114,18 @@ def test_file_that_outputs_a_constant_fails():
 
 def test_control_explains_what_random_weights_do_and_nothing_else():
     figures = Figures(
-        "net", True, 2, ["ADD"], 9.0, 1.0, 0.5, 0.0, 0.1, correlation=0.8, fake_correlation=0.8, seconds=1
+        "net",
+        int8_only=True,
+        partitions=2,
+        not_delegated=["ADD"],
+        deviation=9.0,
+        range_ratio=1.0,
+        within_one=0.5,
+        equal=0.0,
+        floats_within_one=0.1,
+        correlation=0.8,
+        fake_correlation=0.8,
+        seconds=1,
     )
     departure = "100.00% unequal to the quantized model"
     assert figures.shortcomings() == ["2 partitions", departure, "correlation 0.800 < 0.98"]
@@ -140,7 +151,20 @@ def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypat
     def verify(row, images, others):
         calls.append((row.network, images.shape, others.shape))
         good = row.network == "cifar_resnet20__ours"
-        return Figures(row.network, good, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
+        return Figures(
+            row.network,
+            int8_only=good,
+            partitions=1,
+            not_delegated=[],
+            deviation=9.0,
+            range_ratio=1.0,
+            within_one=1.0,
+            equal=1.0,
+            floats_within_one=1.0,
+            correlation=1.0,
+            fake_correlation=1.0,
+            seconds=2.0,
+        )
 
     monkeypatch.setattr(verify_int8, "verify", verify)
     page = tmp_path / "page.md"
@@ -186,7 +210,19 @@ def test_images_of_every_kind(tmp_path):
 
 
 GOOD = Figures(
-    "net", True, 1, [], 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, FloatFigures(1_000, 2_000_000, 3e-6, 1, 2.5, 1.0)
+    "net",
+    int8_only=True,
+    partitions=1,
+    not_delegated=[],
+    deviation=9.0,
+    range_ratio=1.0,
+    within_one=1.0,
+    equal=1.0,
+    floats_within_one=1.0,
+    correlation=1.0,
+    fake_correlation=1.0,
+    seconds=2.0,
+    float32=FloatFigures(1_000, macs=2_000_000, difference=3e-6, partitions=1, latency_ms=2.5, int8_latency_ms=1.0),
 )
 
 

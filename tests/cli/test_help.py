@@ -55,6 +55,7 @@ def test_help_of_a_recipe_fits_on_a_screen(module, capsys):
     row = next(row for row, place in places().items() if place.module == module)
     text = help_of(capsys, cli.main, "train", row, "--help")
     assert len(text.splitlines()) <= 40
+    assert f"\n    keras-lite train {module}" in text
     assert "\n  --mixup: " in help_of(capsys, cli.main, "train", row, "--help-all")
 
 

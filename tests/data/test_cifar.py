@@ -1,3 +1,4 @@
+import io
 import pickle
 import pickletools
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_a_pickle_that_runs_a_program_does_not(tmp_path, protocol):
 )
 def test_nothing_but_arrays_can_be_asked_for(tmp_path, content):
     write_cifar10(tmp_path)
-    pickletools.dis(content, out=(tmp_path / "listing").open("w"))  # it is a sound pickle
+    pickletools.dis(content, out=io.StringIO())  # it is a sound pickle
     (tmp_path / "test_batch").write_bytes(content)
     refused(tmp_path, tmp_path / "test_batch", "not allowed")
 

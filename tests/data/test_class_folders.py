@@ -67,7 +67,7 @@ def test_near_duplicates_stay_on_one_side(photos, capsys):
         groups.append({
             f"{NAMES[0]}/original {number}.png", f"{NAMES[0]}/small {number}.jpg", f"{NAMES[2]}/turned {number}.png",
         })  # fmt: skip
-    data = open_data(photos, (8, 8))
+    data = open_data(photos, (8, 8), verbose=1)
     assert "12 photos in 4 groups" in capsys.readouterr().err
     sides = [[split for split, source in data.items() if group & names_of(source)] for group in groups]
     assert all(len(side) == 1 for side in sides)

@@ -103,7 +103,8 @@ def test_half_transparent_pixels_are_mixed_with_white(tmp_path):
 
 def test_gray_with_alpha(tmp_path):
     Image.fromarray(halves((50, 0), (60, 255))).save(tmp_path / "a.png")
-    assert Image.open(tmp_path / "a.png").mode == "LA"
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "LA"
     assert colors(tmp_path / "a.png") == (list(WHITE), [60] * 3)
 
 

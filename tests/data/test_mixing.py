@@ -95,11 +95,12 @@ def test_a_rectangle_of_some_images_is_erased():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "0 for both"),
+        ({}, "0 for all"),
         ({"mixup": -0.1}, "mixup"),
         ({"mixup": float("nan")}, "mixup"),
         ({"cutmix": 1.5}, "cutmix"),
         ({"cutmix": "1"}, "cutmix"),
+        ({"fourier": -0.5}, "fourier"),
     ],
 )
 def test_bad_arguments_are_refused(fields, message):

@@ -74,7 +74,9 @@ def way(request, model, photos, tmp_path, run_tool, monkeypatch):
 
     def comparison():
         data = open_data(photos, PREPROCESSING.geometry)
-        compare_precisions(model, INFO, data, tmp_path, CompareOptions(("int8",), threads=(1,), calibration_images=24))
+        compare_precisions(
+            model, INFO, data, tmp_path, options=CompareOptions(("int8",), threads=(1,), calibration_images=24)
+        )
         return tmp_path / "tiny_int8.tflite"
 
     return locals()[request.param]()

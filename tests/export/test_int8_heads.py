@@ -83,7 +83,17 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
     bad = distance(output, expected, quantized.predict(judges, verbose=0))
     batches = Batches(ArraySource(photos(64, 3), np.zeros(64, int), ["any"]), 16, PREPROCESSING)
     capsys.readouterr()
-    tuned = finetune(quantized, batches, model, 2, 2e-2, distill=1.0, judges=judges, output=output)
+    tuned = finetune(
+        quantized,
+        batches,
+        model,
+        epochs=2,
+        learning_rate=2e-2,
+        distill=1.0,
+        judges=judges,
+        output=output,
+        verbose=1,
+    )
     losses = [float(text) for text in re.findall(r"loss: ([\d.e+-]+)", capsys.readouterr().out)]
     assert losses
     assert min(losses) > 0
@@ -98,7 +108,7 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
 def test_an_embedding_of_length_1(tmp_path):
     """A float file holds the normalization; an int8 file leaves it out, which no cosine notices."""
     plain = network(4, None)
-    model = keras.Model(plain.inputs, layers.UnitNormalization()(plain.outputs[0]))
+    model = keras.Model(plain.inputs[0], layers.UnitNormalization()(plain.outputs[0]))
     info = ModelInfo("small", [], PREPROCESSING, "embedding")
     images = PREPROCESSING(photos(32, 1))
     for precision in ("float32", "int8"):

@@ -48,7 +48,7 @@ def normalization(top):
     ],
 )
 def test_what_a_model_that_scales_takes(scaling, std, capsys):
-    found = unscaled(network(*scaling()), DEFAULT)
+    found = unscaled(network(*scaling()), DEFAULT, verbose=1)
     assert (found.mean, found.std) == ((0.0,) * 3, (std,) * 3)
     assert f"pixels from 0 to {255 if std < 1 else 1}\n" in capsys.readouterr().out
 
@@ -61,9 +61,9 @@ def test_operations_scale_as_layers_do(scale):
 
 
 def test_without_scaling_the_default_stays(capsys):
-    assert unscaled(network(), DEFAULT) is DEFAULT
+    assert unscaled(network(), DEFAULT, verbose=1) is DEFAULT
     # Scaling behind the first convolution is no matter of the input.
-    assert unscaled(network(layers.Conv2D(3, 1), layers.Rescaling(1 / 255)), DEFAULT) is DEFAULT
+    assert unscaled(network(layers.Conv2D(3, 1), layers.Rescaling(1 / 255)), DEFAULT, verbose=1) is DEFAULT
     assert capsys.readouterr().out == ""
 
 

@@ -199,7 +199,7 @@ def test_bad_arguments_are_refused_at_the_door(images, tmp_path):
             to_tflite(model, path, **arguments)
     with pytest.raises(InputError, match=r"ends in \.tflite"):
         to_tflite(model, tmp_path / "model.tfl", samples=images)
-    feature_map = keras.Model(model.inputs, model.get_layer("attention").output)
+    feature_map = keras.Model(model.inputs[0], model.get_layer("attention").output)
     with pytest.raises(InputError, match=r"outputs of shape \(batch, numbers\), received \(None, "):
         to_tflite(feature_map, path, samples=images)
     (tmp_path / "file").write_text("")

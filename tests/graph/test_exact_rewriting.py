@@ -73,7 +73,7 @@ def test_leaky_relu_inside_a_layer_comes_out(layer):
     model = model_of(layer)
     rewritten = plain_rectifiers(flatten(model))
     assert [each.name for each in rewritten.layers[1:]] == ["inside", "inside_leaky_relu"]
-    linear = keras.Model(rewritten.inputs, rewritten.get_layer("inside").output)
+    linear = keras.Model(rewritten.inputs[0], rewritten.get_layer("inside").output)
     np.testing.assert_allclose(outputs(model), leaky(outputs(linear), 0.2), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(outputs(rewritten), outputs(model), rtol=1e-5, atol=1e-5)
 

@@ -35,6 +35,7 @@ def outputs(model):
         (lambda x: ops.clip(ops.leaky_relu(x, 0.1), 0.0, 0.5), ["LeakyReLU", "ReLU"]),
         (lambda x: ops.softmax(ops.gelu(ops.elu(x), approximate=False)), ["ELU", "Activation", "Softmax"]),
         (lambda x: ops.max_pool(ops.average_pool(x, 2, 1, "same"), 2), ["AveragePooling2D", "MaxPooling2D"]),
+        (lambda x: keras.activations.relu(x - keras.activations.relu(x, 0.1, 0.4, 0.2)), ["ReLU", "ReLU", "Subtract"]),
         (lambda x: ops.cast(ops.hard_silu(ops.relu6(x)), "float32"), ["Activation", "Activation"]),
     ],
 )

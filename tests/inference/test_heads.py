@@ -12,7 +12,6 @@ from keras_lite.cli import export as export_tool
 from keras_lite.data import ArraySource, ModelInfo, Preprocessing, interpret, read_model_info, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import to_tflite, write_model_card
-from keras_lite.export.model_card import accuracy_entry
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.report import format_report, report
 from keras_lite.pipelines.quantize import QuantizationOptions, quantize_run
@@ -205,19 +204,19 @@ def test_report_counts_what_the_head_is_for(head, tmp_path):
     classes = classes or ["any"]
     source = ArraySource(pixels, np.arange(40) % len(classes), classes)
 
-    figures = report(model, {}, source, info, Shifted(model))
+    figures = report(model, {}, source, info, quantized=Shifted(model))
 
-    keras_row, other = figures["rows"]
+    keras_row, other = figures.rows
     wanted = model.predict(PREPROCESSING(pixels), verbose=0)
     received = Shifted(model).predict(PREPROCESSING(pixels), 0)
     if head in ("sigmoid one label", "regression", "embedding"):
-        assert (keras_row["top1"], keras_row["drop"]) == (None, None)
+        assert (keras_row.top1, keras_row.drop) == (None, None)
     else:
         right = np.array(info.class_names)[shown.argmax(1)] == np.array(classes)[source.labels]
-        assert keras_row["top1"] == right.mean()
+        assert keras_row.top1 == right.mean()
         now = interpret(received, info).argmax(1)
         right = np.array(info.class_names)[now] == np.array(classes)[source.labels]
-        assert other["drop"] == pytest.approx(100 * (keras_row["top1"] - right.mean()))
+        assert other.drop == pytest.approx(100 * (keras_row.top1 - right.mean()))
     if head == "regression":
         agreement = np.corrcoef((wanted - wanted.mean(0)).ravel(), (received - received.mean(0)).ravel())[0, 1]
     elif head == "embedding":
@@ -227,9 +226,9 @@ def test_report_counts_what_the_head_is_for(head, tmp_path):
         agreement = ((wanted > 0.5) == (received > 0.5)).mean()
     else:
         agreement = (wanted.argmax(1) == received.argmax(1)).mean()
-    assert other["agreement"] == pytest.approx(agreement)
+    assert other.agreement == pytest.approx(agreement)
     table = format_report(figures)
-    assert ("top-1" in table) == ("drop" in table) == (keras_row["top1"] is not None)
+    assert ("top-1" in table) == ("drop" in table) == (keras_row.top1 is not None)
     title = {"regression": "correlation with Keras", "embedding": "cosine with Keras"}.get(head, "agrees with Keras")
     assert title in table
     text = f"{agreement:.4f}" if head in ("regression", "embedding") else f"{agreement:.2%}"
@@ -237,9 +236,9 @@ def test_report_counts_what_the_head_is_for(head, tmp_path):
 
     path = tmp_path / "model.tflite"
     to_tflite(model, path, samples=PREPROCESSING(pixels), info=info)
-    write_model_card(path, accuracy=accuracy_entry(figures, "test"))
+    write_model_card(path, accuracy=figures.accuracy_entry("test"))
     card = path.with_suffix(".md").read_text()
-    top1 = "" if keras_row["top1"] is None else f" {other['top1']:.2%} |"
+    top1 = "" if keras_row.top1 is None else f" {other.top1:.2%} |"
     assert f"| Keras fake-quantized |{top1} {text} |" in card
 
 
@@ -305,7 +304,7 @@ def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
     pixels, _ = photos(60)
     source = ArraySource(pixels, np.zeros(60, int), info.class_names or ["photo"])
     options = QuantizationOptions(epochs=1, batch_size=16, calibration_images=32, distill=1.0)
-    result = quantize_run(model, info, {"unlabeled": source}, tmp_path, options)
-    assert [row["top1"] for row in result["rows"]] == [None] * 4
-    assert result["rows"][-1]["agreement"] >= 0.9
+    result = quantize_run(model, info, {"unlabeled": source}, tmp_path, options=options)
+    assert [row.top1 for row in result.report.rows] == [None] * 4
+    assert result.report.row("int8").agreement >= 0.9
     assert read_model_info(tmp_path / "small_int8.tflite") == info

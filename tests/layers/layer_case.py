@@ -7,7 +7,7 @@ from keras_lite.graph import flatten
 
 
 def check_layer(
-    layer_class, arguments: dict, input_shape: tuple, output_shape: tuple, variables: dict, tmp_path, leaves=()
+    layer_class, arguments: dict, input_shape: tuple, output_shape: tuple, *, variables: dict, tmp_path, leaves=()
 ):
     """Check a layer from all sides.
 

@@ -7,7 +7,7 @@ from keras_lite.layers import HardSwish
 
 
 def test_layer(tmp_path):
-    check_layer(HardSwish, {}, (2, 3, 4, 6), (2, 3, 4, 6), {}, tmp_path)
+    check_layer(HardSwish, {}, (2, 3, 4, 6), (2, 3, 4, 6), variables={}, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize("training", [False, True])

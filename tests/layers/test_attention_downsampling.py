@@ -44,7 +44,13 @@ ATTENTION = PLAIN | {
 def test_layer(arguments, variables, tmp_path):
     # 4 rows and 5 columns: 4 x 5 distances.
     check_layer(
-        AttentionDownsampling, arguments, (2, 4, 5, 6), (2, 2, 3, 10), variables, tmp_path, leaves=(StridedAttention,)
+        AttentionDownsampling,
+        arguments,
+        (2, 4, 5, 6),
+        (2, 2, 3, 10),
+        variables=variables,
+        tmp_path=tmp_path,
+        leaves=(StridedAttention,),
     )
 
 

@@ -25,7 +25,9 @@ def batch_norm(name, channels):
 def test_unconstrained(arguments, size, extra, tmp_path):
     k = arguments["kernel_size"]
     variables = {"pointwise/kernel": (1, 1, 16, 24), "depthwise/kernel": (k, k, 24, 1), **extra}
-    check_layer(BSConvU, {"filters": 24, **arguments}, (2, 9, 10, 16), (2, *size, 24), variables, tmp_path)
+    check_layer(
+        BSConvU, {"filters": 24, **arguments}, (2, 9, 10, 16), (2, *size, 24), variables=variables, tmp_path=tmp_path
+    )
 
 
 @pytest.mark.parametrize(("ratio", "subspace"), [(1 / 8, 4), (0.3, 5), (1.0, 16)])
@@ -38,7 +40,7 @@ def test_subspace(ratio, subspace, tmp_path):
         **batch_norm("pointwise2_batch_norm", 24),
     }
     arguments = {"filters": 24, "ratio": ratio, "strides": 2, "padding": 1}
-    check_layer(BSConvS, arguments, (2, 9, 10, 16), (2, 5, 5, 24), variables, tmp_path)
+    check_layer(BSConvS, arguments, (2, 9, 10, 16), (2, 5, 5, 24), variables=variables, tmp_path=tmp_path)
 
 
 def test_few_channels_keep_their_number():

@@ -18,7 +18,7 @@ def test_layer(arguments, squeezed, tmp_path):
         "excite/kernel": (1, 1, squeezed, 16),
         "excite/bias": (16,),
     }
-    check_layer(ChannelAttention, arguments, (2, 5, 6, 16), (2, 5, 6, 16), variables, tmp_path)
+    check_layer(ChannelAttention, arguments, (2, 5, 6, 16), (2, 5, 6, 16), variables=variables, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow_elsewhere
     ],
 )
 def test_layer(layer_class, arguments, channels, tmp_path):
-    check_layer(layer_class, arguments, (2, 3, 4, 6), (2, 3, 4, channels), {}, tmp_path)
+    check_layer(layer_class, arguments, (2, 3, 4, 6), (2, 3, 4, channels), variables={}, tmp_path=tmp_path)
 
 
 def test_order():

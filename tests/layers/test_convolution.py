@@ -10,7 +10,7 @@ from keras_lite.layers import Conv2D
 def test_layer(size, side, tmp_path):
     arguments = {"filters": 5, "kernel_size": (side, side), "padding": "same"}
     variables = {"kernel": (side, side, 6, 5), "bias": (5,)}
-    check_layer(Conv2D, arguments, (2, size, size, 6), (2, size, size, 5), variables, tmp_path)
+    check_layer(Conv2D, arguments, (2, size, size, 6), (2, size, size, 5), variables=variables, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize(("size", "strides"), [(1, 1), (4, 1), (4, 2)])

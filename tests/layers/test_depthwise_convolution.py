@@ -7,7 +7,7 @@ from keras_lite.layers import DepthwiseConv2D
 def test_layer(tmp_path):
     arguments = {"kernel_size": (3, 5), "padding": "same", "activation": "relu"}
     variables = {"kernel": (3, 5, 6, 1), "bias": (6,)}
-    check_layer(DepthwiseConv2D, arguments, (2, 7, 8, 6), (2, 7, 8, 6), variables, tmp_path)
+    check_layer(DepthwiseConv2D, arguments, (2, 7, 8, 6), (2, 7, 8, 6), variables=variables, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize(

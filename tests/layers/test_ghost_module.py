@@ -22,7 +22,9 @@ def test_layer(arguments, tmp_path):
         "cheap_convolution/kernel": (size, size, 4, 1),
         **batch_norm("cheap_batch_norm", 4),
     }
-    check_layer(GhostModule, arguments, (2, 9, 8, 6), (2, 9, 8, arguments["filters"]), variables, tmp_path)
+    check_layer(
+        GhostModule, arguments, (2, 9, 8, 6), (2, 9, 8, arguments["filters"]), variables=variables, tmp_path=tmp_path
+    )
 
 
 def test_training():

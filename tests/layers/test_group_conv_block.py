@@ -36,7 +36,7 @@ def variables(kernel_name, kernel_shape, filters):
 )
 def test_layer(options, output, kernel, tmp_path):
     arguments = {"filters": 24, "attention_ratio": 4, **options}
-    check_layer(GroupConvBlock, arguments, (2, 9, 10, 16), output, variables(*kernel, 24), tmp_path)
+    check_layer(GroupConvBlock, arguments, (2, 9, 10, 16), output, variables=variables(*kernel, 24), tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize(

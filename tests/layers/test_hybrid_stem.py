@@ -35,7 +35,9 @@ BLUEPRINT = (("pointwise/kernel", (1, 1, 3, 8)), ("depthwise/kernel", (3, 3, 8, 
     ],
 )
 def test_layer(arguments, size, shapes, tmp_path):
-    check_layer(HybridStem, {"filters": 8, **arguments}, (2, 10, 11, 3), (2, *size, 8), shapes, tmp_path)
+    check_layer(
+        HybridStem, {"filters": 8, **arguments}, (2, 10, 11, 3), (2, *size, 8), variables=shapes, tmp_path=tmp_path
+    )
 
 
 def test_extra_parameters_are_those_published():

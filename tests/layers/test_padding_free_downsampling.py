@@ -37,7 +37,7 @@ CASES = [
 @pytest.mark.parametrize(("arguments", "channels", "variables"), CASES)
 def test_layer(arguments, channels, variables, tmp_path):
     shape = (2, 10, 11, 16)
-    check_layer(PaddingFreeDownsampling, arguments, shape, (2, 4, 5, channels), variables, tmp_path)
+    check_layer(PaddingFreeDownsampling, arguments, shape, (2, 4, 5, channels), variables=variables, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize("size", [7, 8, 13, 14])

@@ -28,7 +28,15 @@ pytestmark = pytest.mark.slow_elsewhere
 )
 def test_layer(arguments, variables, tmp_path):
     shape = (2, 5, 4, 6)
-    check_layer(PositionAwareCircularConv, arguments, shape, shape, variables, tmp_path, leaves=(PositionEmbedding,))
+    check_layer(
+        PositionAwareCircularConv,
+        arguments,
+        shape,
+        shape,
+        variables=variables,
+        tmp_path=tmp_path,
+        leaves=(PositionEmbedding,),
+    )
 
 
 @pytest.mark.parametrize("axis", ["height", "width"])

@@ -9,6 +9,7 @@ from keras_lite import published
 from keras_lite.applications import CARNet18, CifarResNet, kept_weights, list_weights
 from keras_lite.data import ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
+from keras_lite.training import TrainingResult
 from ledger import keeping
 
 OURS = {"stem": "hybrid", "downsampling": "padding_free"}
@@ -48,8 +49,30 @@ def kept(trained, place, run_tool):
     trained.save(run / "model.keras")
     names = [f"class {index}" for index in range(100)]
     write_model_info(run / "model.keras", ModelInfo("resnet20", names, Preprocessing((32, 32)), "logits"))
-    result = {"row": ROW, "smoke": False, "test": {"accuracy": 0.5}, "epochs": 40, "published_epochs": 200, "seed": 1}
-    (run / "result.json").write_text(json.dumps(result))
+    metrics = {"epoch": 40.0, "val_accuracy": 0.5, "val_loss": 1.5}
+    TrainingResult(
+        recipe="cifar100_resnet",
+        model="resnet20_ours",
+        row=ROW,
+        smoke=False,
+        seed=1,
+        protocol="held_out",
+        changes={},
+        epochs=40,
+        published_epochs=200,
+        last=metrics,
+        best=metrics,
+        tested_epoch="last",
+        test={"accuracy": 0.5, "loss": 1.5},
+        images={"train": 45000, "valid": 5000, "test": 10000},
+        image_size=(32, 32),
+        batch_size=128,
+        seconds=60.0,
+        peak_memory_bytes=None,
+        parameters=1,
+        macs=1,
+        published=None,
+    ).write(run / "result.json")
     (run / "environment.json").write_text(json.dumps({"commit": "0123456789abcdef"}))
     finished = run_tool(keeping, run)
     assert finished.returncode == 0, finished.stderr
@@ -80,12 +103,14 @@ def test_named_weights_output_as_the_trained_network(kept, trained):
     received = outputs(CifarResNet(20, **OURS, classifier_activation=None, weights="cifar100"))
     assert np.abs(received - expected).max() < 0.02 * np.abs(expected).max()
 
-    features = keras.Model(trained.inputs, trained.layers[-2].output)
+    features = keras.Model(trained.inputs[0], trained.layers[-2].output)
     received = outputs(CifarResNet(20, **OURS, include_top=False, pooling="avg", weights="cifar100"))
     np.testing.assert_allclose(received, outputs(features), rtol=0.02, atol=0.02)
 
     ten = CifarResNet(20, **OURS, classes=10, include_top=True, weights="cifar100", load_classifier=False)
-    np.testing.assert_allclose(outputs(keras.Model(ten.inputs, ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        outputs(keras.Model(ten.inputs[0], ten.layers[-2].output)), received, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_kept_weights_bring_their_input_size(place, kept):

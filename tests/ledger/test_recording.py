@@ -7,7 +7,11 @@ from PIL import Image
 
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
-from keras_lite.files import read_json, write_json
+from keras_lite.files import read_json
+from keras_lite.inference.report import FileFigures, Report, ReportRow
+from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult
+from keras_lite.quantization.closeness import Closeness
+from keras_lite.quantization.search import Candidate, PostTraining
 from keras_lite.training import Options, Recipe, RecipeModel, fit
 from ledger import read_results, record, recording
 from ledger.tables import results_markdown
@@ -61,14 +65,22 @@ def test_run_of_the_engine(tmp_path):
         images = np.random.default_rng(seed).integers(0, 255, (8, 4, 4, 3), dtype="uint8")
         return ArraySource(images, np.arange(8) % 2, ["a", "b"])
 
-    recipe = Recipe("tiny", {"flat": RecipeModel(build)}, keras.optimizers.SGD, 0.1, 2, 4, (4, 4))
+    recipe = Recipe(
+        "tiny",
+        {"flat": RecipeModel(build)},
+        keras.optimizers.SGD,
+        learning_rate=0.1,
+        epochs=2,
+        batch_size=4,
+        image_size=(4, 4),
+    )
     data = {split: source(seed) for seed, split in enumerate(("train", "valid", "test"))}
     fitted = fit(recipe, data, Options.of(recipe), tmp_path / "run")
     record(tmp_path / "run", tmp_path / "results", "made for a test")
     (result,) = read_results(tmp_path / "results")
     assert result.file_name == "tiny-flat-2epochs-seed0-held_out-4px.json"
-    assert result.test_accuracy == pytest.approx(fitted["test"]["accuracy"], abs=1e-6)
-    assert result.epoch_accuracies[-1] == pytest.approx(fitted["last"]["val_accuracy"], abs=1e-4)
+    assert result.test_accuracy == pytest.approx(fitted.test["accuracy"], abs=1e-6)
+    assert result.epoch_accuracies[-1] == pytest.approx(fitted.last["val_accuracy"], abs=1e-4)
     assert (result.parameters, result.macs) == (98, 96)
     assert result.remark == "made for a test"
 
@@ -76,18 +88,30 @@ def test_run_of_the_engine(tmp_path):
 def test_quantized_figures_come_with_a_second_recording(run_files, tmp_path):
     folder = run_files.write()
     first = record(folder, tmp_path / "results", "said once")
-    figures = {
-        "split": "test",
-        "images": 10000,
-        "threads": 1,
-        "options": {"epochs": 4},
-        "rows": [
-            {"title": "Keras float32", "top1": 0.2612, "agreement": 1.0},
-            {"title": "TFLite int8", "top1": 0.26, "agreement": 0.97, "bytes": 350000, "latency_ms": 0.91234},
-        ],
-    }
-    (folder / "quantized").mkdir()
-    write_json(folder / "quantized" / "result.json", figures)
+    closeness = Closeness(0.01, 0.001, 0.97)
+    chosen = Candidate("99.99 %", True, False, closeness, True)
+    rows = (
+        ReportRow("keras", "Keras float32", 0.2612, 0.0, 1.0, agreement_fake_quantized=0.98, file=None),
+        ReportRow(
+            "int8",
+            "TFLite int8",
+            0.26,
+            0.12,
+            0.97,
+            agreement_fake_quantized=1.0,
+            file=FileFigures("resnet20_int8.tflite", 350000, {1: 0.91234}, 1, int8_only=True),
+        ),
+    )
+    QuantizationResult(
+        name="resnet20",
+        split="test",
+        report=Report(10000, 282138, 37093552, threads=1, output="logits", rows=rows),
+        options=QuantizationOptions(epochs=4),
+        post_training=PostTraining("logits", chosen, [chosen], images=256, judges=256),
+        finetuning=None,
+        verification={},
+        seconds=60.0,
+    ).write(folder / "quantized" / "result.json")
     assert record(folder, tmp_path / "results") == first
     kept = read_json(first)
     assert kept["remark"] == "said once"

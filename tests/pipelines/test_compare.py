@@ -10,7 +10,7 @@ from keras_lite.data import ModelInfo, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import to_tflite
 from keras_lite.inference.report import format_report
-from keras_lite.pipelines.compare import TITLES, CompareOptions, compare_precisions
+from keras_lite.pipelines.compare import TITLES, CompareOptions, ComparisonResult, compare_precisions
 from keras_lite.runtime import benchmark
 
 pytestmark = pytest.mark.tensorflow_only
@@ -29,29 +29,28 @@ def test_every_precision_is_measured_on_the_same_images(tmp_path, monkeypatch):
         INFO,
         data,
         folder,
-        CompareOptions(tuple(TITLES), tmp_path / "other.tflite", image_limit=60, calibration_images=48),
+        options=CompareOptions(tuple(TITLES), tmp_path / "other.tflite", image_limit=60, calibration_images=48),
     )
 
-    assert json.loads((folder / "result.json").read_text()) == result
+    assert ComparisonResult.read(folder / "result.json") == result
     assert (folder / "precisions.png").stat().st_size > 5000
-    assert result["images"] == 60
-    rows = {row["title"]: row for row in result["rows"]}
-    assert list(rows) == ["Keras float32", *TITLES.values()]
-    for name, title in TITLES.items():
-        row = rows[title]
+    assert result.report.images == 60
+    assert [row.precision for row in result.report.rows] == ["keras", *TITLES]
+    assert [row.title for row in result.report.rows] == ["Keras float32", *TITLES.values()]
+    for name in TITLES:
+        row = result.report.row(name)
         file = tmp_path / "other.tflite" if name == "trained" else folder / f"small_{name}.tflite"
-        assert row["bytes"] == file.stat().st_size
-        assert row["drop"] == pytest.approx(100 * (rows["Keras float32"]["top1"] - row["top1"]))
-        assert abs(row["drop"]) <= 5
-        assert row["agreement"] >= (1.0 if name in ("float32", "trained") else 0.95)
-        assert set(row["latencies_ms"]) == {"1", "2"}
-        assert row["int8_only"] == (name in ("stock-int8", "int8"))
-    tried = result["post_training"]["tried"]
-    assert result["post_training"]["chosen"] in tried
-    assert (result["post_training"]["images"], result["post_training"]["judges"]) == (24, 24)
+        assert row.file.bytes == file.stat().st_size
+        assert row.drop == pytest.approx(100 * (result.report.row("keras").top1 - row.top1))
+        assert abs(row.drop) <= 5
+        assert row.agreement >= (1.0 if name in ("float32", "trained") else 0.95)
+        assert list(row.file.latencies_ms) == [1, 2]
+        assert row.file.int8_only == (name in ("stock-int8", "int8"))
+    assert result.post_training.chosen in result.post_training.tried
+    assert (result.post_training.images, result.post_training.judges) == (24, 24)
     assert json.loads((folder / "small_int8.json").read_text())["verification"]["exactness"]["equal"] == 1.0
     assert json.loads((folder / "small_stock-int8.json").read_text())["quantization"] == "stock post-training"
-    table = format_report(result)
+    table = format_report(result.report)
     assert "int16 activations" in table
     assert "2 threads" in table
 

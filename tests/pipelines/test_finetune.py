@@ -163,7 +163,15 @@ def test_evaluation_pictures_show_what_is_wrong(tmp_path):
     """Drawn for names that matplotlib would take for formulas, that its font lacks, and that are too long."""
     names = ["a$b$c", "花", "long " * 20, "never there"]
     labels, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 2, 0])
-    evaluation = Evaluation(5, 0.6, 1.0, names, labels, predicted, np.array([0.9, 0.8, 0.7, 0.6, 0.99]))
+    evaluation = Evaluation(
+        5,
+        0.6,
+        1.0,
+        class_names=names,
+        labels=labels,
+        predicted=predicted,
+        confidence=np.array([0.9, 0.8, 0.7, 0.6, 0.99]),
+    )
     np.testing.assert_array_equal(evaluation.confusion(), [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]])
     rows = [(row.images, row.recall, row.precision) for row in evaluation.per_class()]
     assert rows == [(2, 0.5, 0.5), (1, 1.0, 0.5), (2, 0.5, 1.0), (0, None, None)]

@@ -1,5 +1,6 @@
 import copy
 import json
+import types
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, color_so
 from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.errors import InputError
+from keras_lite.export.verification import Exactness
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
-from keras_lite.pipelines.quantize import QuantizationOptions, quantize_run
+from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
 from keras_lite.runtime import benchmark, inspect
 
 pytestmark = pytest.mark.tensorflow_only
@@ -28,7 +30,7 @@ def in_order(source, numbers):
     return ArraySource(source.images(chosen), labels, [source.class_names[number] for number in numbers])
 
 
-def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
+def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like(activation="softmax"))
     # Data of the model's classes in another order, and of only two of them to measure on.
@@ -36,26 +38,34 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
 
     result = quantize_run(
-        model, INFO, data, tmp_path, options, Augmentation(horizontal_flip=True), row="sports100/carnet18/ours"
+        model,
+        INFO,
+        data,
+        tmp_path,
+        options=options,
+        augmentation=Augmentation(horizontal_flip=True),
+        row="sports100/carnet18/ours",
     )
 
-    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert QuantizationResult.read(tmp_path / "result.json") == result
+    assert capsys.readouterr().out == ""
     names = sorted(path.name for path in tmp_path.iterdir())
     stems = ("small_float32", "small_int8")
     assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "md", "tflite"))]
-    rows = {row["title"]: row for row in result["rows"]}
+    rows = {row.precision: row for row in result.report.rows}
+    assert list(rows) == ["keras", "fake_quantized", "float32", "int8"]
     images = PREPROCESSING(data["test"].images(np.arange(90)))
     names = np.array(data["test"].class_names)[data["test"].labels]
     top1 = float((np.array(CLASSES)[model.predict(images, verbose=0).argmax(1)] == names).mean())
-    assert rows["Keras float32"]["top1"] == top1
-    assert rows["TFLite float32"]["top1"] == top1
-    int8 = rows["TFLite int8"]
-    assert abs(int8["top1"] - top1) <= 0.03
-    assert int8["agreement_fake_quantized"] >= 0.97
-    assert int8["int8_only"]
-    assert int8["partitions"] == 1
-    assert int8["latency_ms"] > 0
-    assert int8["bytes"] == (tmp_path / "small_int8.tflite").stat().st_size
+    assert rows["keras"].top1 == top1
+    assert rows["float32"].top1 == top1
+    int8 = rows["int8"]
+    assert abs(int8.top1 - top1) <= 0.03
+    assert int8.agreement_fake_quantized >= 0.97
+    assert int8.file.int8_only
+    assert int8.file.partitions == 1
+    assert int8.file.latency_ms > 0
+    assert int8.file.bytes == (tmp_path / "small_int8.tflite").stat().st_size
     assert inspect(tmp_path / "small_int8.tflite").int8_only
     # The quantized model outputs logits, the float file what the model outputs.
     outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
@@ -64,17 +74,17 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch):
     assert "`sports100/carnet18/ours`" in card
     assert "On the 90 images of the test split" in card
     for row in rows.values():
-        assert f"| {row['title']} | {row['top1']:.2%} | {row['agreement']:.2%} |" in card
+        assert f"| {row.title} | {row.top1:.2%} | {row.agreement:.2%} |" in card
     # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
-    tuned = result["finetuning"]
-    assert (tuned["judges"], len(tuned["epochs"]), tuned["note"]) == (21, 1, "")  # a fifth of 108
-    assert f"| Precision | int8 ({'quantization-aware' if tuned['kept'] else 'post-training'}) |" in card
-    assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
-    assert result["verification"]["TFLite int8"]["exactness"] == {"equal": 1.0, "steps": 0, "inexact": []}
-    assert len(result["post_training"]["tried"]) >= 5
-    assert result["post_training"]["chosen"] in result["post_training"]["tried"]
-    assert (result["post_training"]["images"], result["post_training"]["judges"]) == (24, 24)
-    table = format_report(result)
+    tuned = result.finetuning
+    assert (tuned.judges, len(tuned.epochs), tuned.note) == (21, 1, "")  # a fifth of 108
+    assert f"| Precision | int8 ({'quantization-aware' if tuned.kept else 'post-training'}) |" in card
+    assert "All answers are equal to the quantized model's, computed in whole numbers." in card
+    assert result.verification["int8"].exactness == Exactness(1.0, 0, [])
+    assert len(result.post_training.tried) >= 5
+    assert result.post_training.chosen in result.post_training.tried
+    assert (result.post_training.images, result.post_training.judges) == (24, 24)
+    table = format_report(result.report)
     assert f"{top1:.2%}" in table
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert f"{trainable:,} parameters" in table
@@ -91,7 +101,12 @@ def write_photos(folder, count):
 
 def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypatch):
     received = {}
-    monkeypatch.setattr(quantize, "quantize_run", lambda *arguments, **_: received.update(arguments=arguments))
+
+    def record(model, info, data, output_dir, **others):
+        received.update(data=data, **others)
+        return types.SimpleNamespace(report=None)
+
+    monkeypatch.setattr(quantize, "quantize_run", record)
     monkeypatch.setattr(tool, "format_report", str)
     write_photos(tmp_path / "photos", 6)
     info = ModelInfo("small", make_shapes(1, 0, SIZE).class_names, PREPROCESSING, "logits")
@@ -105,7 +120,7 @@ def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypat
     ):
         values = copy.deepcopy(tool.FLAGS)
         tool.main(values, values([*command, *flags])[1:])
-        _, _, data, _, options, *_ = received["arguments"]
+        data, options = received["data"], received["options"]
         assert set(data) == splits
         assert len(data["unlabeled"]) == 6
         assert data["unlabeled"].class_names == info.class_names
@@ -125,13 +140,13 @@ def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
 
     tool.main(values, positional[1:])
 
-    result = json.loads((tmp_path / "quantized" / "result.json").read_text())
-    assert result["options"]["distill"] == 1.0
-    assert (result["split"], result["images"]) == ("unlabeled", 8)
+    result = QuantizationResult.read(tmp_path / "quantized" / "result.json")
+    assert result.options.distill == 1.0
+    assert (result.split, result.report.images) == ("unlabeled", 8)
     # Without labels accuracy is agreement with the float model.
-    assert result["rows"][0]["top1"] == 1.0
-    assert all(row["top1"] == row["agreement"] >= 0.8 for row in result["rows"])
-    assert result["post_training"]["images"] + result["post_training"]["judges"] == 58  # 14 judge epochs
+    assert result.report.rows[0].top1 == 1.0
+    assert all(row.top1 == row.agreement >= 0.8 for row in result.report.rows)
+    assert result.post_training.images + result.post_training.judges == 58  # 14 judge epochs
     assert "* ranges: " in capsys.readouterr().out
 
 

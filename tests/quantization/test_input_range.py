@@ -56,7 +56,7 @@ def dim():
 
 def test_dim_photos_set_everything_but_the_input(dim, tmp_path, capsys):
     model = network()
-    to_tflite(model, tmp_path / "x.tflite", "int8", calibration=dim, info=INFO)
+    to_tflite(model, tmp_path / "x.tflite", "int8", calibration=dim, info=INFO, verbose=1)
     assert "input range" not in capsys.readouterr().out
     assert_covers(tmp_path / "x.tflite", LOWEST, HIGHEST)
     # So bright photos are not cut off, but treated as by the float model.
@@ -68,7 +68,7 @@ def test_dim_photos_set_everything_but_the_input(dim, tmp_path, capsys):
 
 
 def test_without_preprocessing_the_range_is_the_images_own_and_a_line_says_so(dim, tmp_path, capsys):
-    quantized, _ = post_training(network(), dim)
+    quantized, _ = post_training(network(), dim, verbose=1)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("input range")]
     assert len(lines) == 1
     assert f"{dim.min():.4g} to {max(dim.max(), 0):.4g}, that of the 32 images" in lines[0]

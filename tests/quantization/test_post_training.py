@@ -131,7 +131,7 @@ def test_what_keeps_the_outputs_best_is_chosen(capsys):
     images[4, 3, 3] = 4.0
     weights = model.get_weights()
 
-    quantized, report = post_training(model, images)
+    quantized, report = post_training(model, images, verbose=1)
 
     assert all(np.array_equal(old, new) for old, new in zip(weights, model.get_weights(), strict=True))
     ranges = {candidate.ranges: candidate for candidate in reversed(report.tried)}
@@ -163,7 +163,7 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
     coming = iter(made_up)
     monkeypatch.setattr(search, "divergences", lambda *arguments: next(coming))
 
-    _, report = post_training(network(), noise(8, 1))
+    _, report = post_training(network(), noise(8, 1), verbose=1)
 
     assert report.chosen is report.tried[4]  # the third ranges took the first's place, then corrected biases theirs
     assert (report.chosen.ranges, report.chosen.bias_correction, report.chosen.equalization) == ("99.99 %", True, False)

@@ -102,7 +102,7 @@ def start(folder, text):
     patch(moment)
     options = Options.of(tiny.RECIPE, seed=3, save_every_steps=3)
     output_dir = folder / ("reference" if name == "reference" else "run")
-    fit(tiny.RECIPE, tiny.data(), options, output_dir, callbacks(moment))
+    fit(tiny.RECIPE, tiny.data(), options, output_dir, callbacks=callbacks(moment))
 
 
 def main():

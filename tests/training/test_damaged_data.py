@@ -51,7 +51,7 @@ def test_an_image_unreadable_in_the_third_epoch_ends_the_run_which_goes_on_when_
     photo = folder / "train" / "b" / "3.png"
     whole = photo.read_bytes()
     with pytest.raises(InputError) as caught:
-        fit(tiny.RECIPE, data(), options, tmp_path / "run", [DamageAtEnd(photo, epoch=1)])
+        fit(tiny.RECIPE, data(), options, tmp_path / "run", callbacks=[DamageAtEnd(photo, epoch=1)])
     assert f"Expected an image in {photo}, which can't be read" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3  # names, and two epochs
@@ -59,8 +59,8 @@ def test_an_image_unreadable_in_the_third_epoch_ends_the_run_which_goes_on_when_
     with pytest.raises(InputError, match=str(photo)):  # still damaged: said before anything is trained
         data()
     photo.write_bytes(whole)
-    mended = fit(tiny.RECIPE, data(), options, tmp_path / "run", [DamageAtEnd(photo, epoch=99)])
+    mended = fit(tiny.RECIPE, data(), options, tmp_path / "run", callbacks=[DamageAtEnd(photo, epoch=99)])
     undisturbed = fit(tiny.RECIPE, data(), options, tmp_path / "undisturbed")
-    assert mended["last"] == undisturbed["last"]
-    assert mended["test"] == undisturbed["test"]
-    assert mended["epochs"] == 3
+    assert mended.last == undisturbed.last
+    assert mended.test == undisturbed.test
+    assert mended.epochs == 3

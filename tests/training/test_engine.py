@@ -7,7 +7,7 @@ import tiny
 
 from keras_lite.data import ArraySource, read_model_info
 from keras_lite.errors import InputError
-from keras_lite.training import Options, fit
+from keras_lite.training import Options, RunFolder, fit
 
 FILES = {
     "best.weights.h5",
@@ -49,7 +49,7 @@ class WatchedSource(ArraySource):
         return super().images(indices)
 
 
-def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
+def test_run_folder_is_complete_and_evaluation_honest(tmp_path, capsys):
     test = WatchedSource(8, 2)
 
     class AllowAtEnd(keras.callbacks.Callback):
@@ -57,18 +57,20 @@ def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
             test.allowed = True
 
     data = tiny.data() | {"test": test}
-    result = fit(tiny.RECIPE, data, Options.of(tiny.RECIPE, epochs=3), tmp_path / "run", [AllowAtEnd()])
+    result = fit(tiny.RECIPE, data, Options.of(tiny.RECIPE, epochs=3), tmp_path / "run", callbacks=[AllowAtEnd()])
     assert test.read > 0
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
-    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
+    assert RunFolder(tmp_path / "run").training_result == result
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["best"] == result.best
+    assert capsys.readouterr().out == ""
     # Validation and test images are neither augmented nor shuffled into something else.
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
     loss, accuracy = loss_and_accuracy(model, data["valid"])
-    assert result["last"]["val_loss"] == pytest.approx(loss, abs=1e-5)
-    assert result["last"]["val_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert result.last["val_loss"] == pytest.approx(loss, abs=1e-5)
+    assert result.last["val_accuracy"] == pytest.approx(accuracy, abs=1e-6)
     loss, accuracy = loss_and_accuracy(model, tiny.source(8, 2))
-    assert result["test"]["loss"] == pytest.approx(loss, abs=1e-5)
-    assert result["test"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert result.test["loss"] == pytest.approx(loss, abs=1e-5)
+    assert result.test["accuracy"] == pytest.approx(accuracy, abs=1e-6)
     # The best epoch is the best by validation accuracy, and its weights were kept.
     lines = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     names = lines[0].split(",")
@@ -76,12 +78,12 @@ def test_run_folder_is_complete_and_evaluation_honest(tmp_path):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert rows[2]["loss"] < rows[0]["loss"]
     best = max(rows, key=lambda row: (row["val_accuracy"], -row["epoch"]))
-    assert result["best"] == pytest.approx(best)
+    assert result.best == pytest.approx(best)
     model.load_weights(tmp_path / "run" / "best.weights.h5")
     assert loss_and_accuracy(model, data["valid"])[0] == pytest.approx(best["val_loss"], abs=1e-5)
     # 3x3x3x8 weights, 2x8 of the normalization, 8x3 + 3 of the classifier; 4x4 places of the convolution.
-    assert result["parameters"] == 216 + 16 + 27
-    assert result["macs"] == 16 * 216 + 24
+    assert result.parameters == 216 + 16 + 27
+    assert result.macs == 16 * 216 + 24
     info = read_model_info(tmp_path / "run" / "model.keras")
     assert (info.class_names, info.output, info.preprocessing.image_size) == (tiny.CLASSES, "logits", (8, 8))
 
@@ -90,14 +92,14 @@ def test_without_a_validation_split_training_images_are_held_out(tmp_path):
     data = {"train": tiny.source(27, 0)}
     options = Options.of(tiny.RECIPE, epochs=1, validation_share=0.3)
     result = fit(tiny.RECIPE, data, options, tmp_path)
-    assert result["images"] == {"train": 19, "valid": 8}
-    assert result["test"] is None
+    assert result.images == {"train": 19, "valid": 8}
+    assert result.test is None
 
 
 def test_published_figures_stand_beside(tmp_path):
     result = fit(tiny.RECIPE, tiny.data(), Options.of(tiny.RECIPE, model="tiny_two", epochs=1), tmp_path)
-    assert result["row"] == "sports100/carnet18/ours"
-    assert result["published"]["accuracy"] == 81.8
+    assert result.row == "sports100/carnet18/ours"
+    assert result.published["accuracy"] == 81.8
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX runs the same steps, PyTorch single ones")
@@ -106,7 +108,7 @@ def test_several_steps_in_one_go_train_the_same(tmp_path):
     for steps in (1, 3):
         options = Options.of(tiny.RECIPE, epochs=2, steps_per_execution=steps)
         results.append(fit(tiny.RECIPE, tiny.data(), options, tmp_path / f"{steps}"))
-    assert results[0]["last"] == pytest.approx(results[1]["last"], abs=1e-5)
+    assert results[0].last == pytest.approx(results[1].last, abs=1e-5)
 
 
 def test_finished_run_returns_its_result_and_does_nothing(tmp_path):
@@ -137,7 +139,7 @@ def test_broken_image_stops_the_run_and_when_mended_it_goes_on(tmp_path):
     train.broken = False
     mended = fit(tiny.RECIPE, tiny.data() | {"train": train}, options, tmp_path / "run")
     whole = fit(tiny.RECIPE, tiny.data(), options, tmp_path / "whole")
-    assert mended["last"] == whole["last"]
+    assert mended.last == whole.last
 
 
 def test_other_data_in_the_same_folder_is_an_error(tmp_path):

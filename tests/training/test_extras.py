@@ -28,13 +28,13 @@ def assert_same_weights(*paths):
 def test_published_protocol_trains_on_all_and_tests_each_epoch(tmp_path):
     data = {"train": tiny.source(27, 0), "test": tiny.source(8, 2)}
     result = fit(tiny.RECIPE, data, options(protocol="published"), tmp_path)
-    assert result["images"] == {"train": 27, "valid": 8, "test": 8}
-    assert result["test"] == {"loss": result["last"]["val_loss"], "accuracy": result["last"]["val_accuracy"]}
-    assert (result["protocol"], result["changes"]) == ("published", {"epochs": 2})
+    assert result.images == {"train": 27, "valid": 8, "test": 8}
+    assert result.test == {"loss": result.last["val_loss"], "accuracy": result.last["val_accuracy"]}
+    assert (result.protocol, result.changes) == ("published", {"epochs": 2})
     model = keras.models.load_model(tmp_path / "model.keras", compile=False)
     images = (data["test"].images(np.arange(8)) / 255 - tiny.RECIPE.mean) / tiny.RECIPE.std
-    outputs = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
-    assert result["test"]["accuracy"] == pytest.approx((outputs.argmax(1) == data["test"].labels).mean())
+    answers = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
+    assert result.test["accuracy"] == pytest.approx((answers.argmax(1) == data["test"].labels).mean())
 
 
 def test_published_protocol_without_test_images_is_an_error(tmp_path):
@@ -47,7 +47,7 @@ def test_split_without_a_third_is_kept_for_the_test(tmp_path):
     recipe = dataclasses.replace(tiny.RECIPE, test_split="valid")
     data = {"train": tiny.source(27, 0), "valid": tiny.source(8, 2)}
     result = fit(recipe, data, Options.of(recipe, epochs=1), tmp_path)
-    assert result["images"] == {"train": 24, "valid": 3, "test": 8}
+    assert result.images == {"train": 24, "valid": 3, "test": 8}
 
 
 def test_slices_end_as_an_uninterrupted_run(tmp_path):
@@ -63,7 +63,7 @@ def test_slices_end_as_an_uninterrupted_run(tmp_path):
         except SliceEnded:
             slices += 1
     assert slices == 2 * 3 - 1
-    assert parts["last"] == whole["last"]
+    assert parts.last == whole.last
     assert_same_weights(tmp_path / "parts/model.keras", tmp_path / "whole/model.keras")
 
 
@@ -77,7 +77,7 @@ def test_moving_average_is_what_is_judged_and_kept(tmp_path):
                 self.model.jax_state_sync()
             steps.append([keras.ops.convert_to_numpy(v).copy() for v in self.model.trainable_variables])
 
-    result = fit(tiny.RECIPE, tiny.data(), options(ema_decay=0.7), tmp_path / "run", [Watch()])
+    result = fit(tiny.RECIPE, tiny.data(), options(ema_decay=0.7), tmp_path / "run", callbacks=[Watch()])
     average = steps[0]
     for values in steps[1:]:
         average = [0.7 * mean + 0.3 * value for mean, value in zip(average, values, strict=True)]
@@ -85,8 +85,8 @@ def test_moving_average_is_what_is_judged_and_kept(tmp_path):
     for variable, expected in zip(model.trainable_variables, average, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, rtol=1e-4, atol=1e-6)
     images = (tiny.source(8, 2).images(np.arange(8)) / 255 - tiny.RECIPE.mean) / tiny.RECIPE.std
-    outputs = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
-    assert result["test"]["accuracy"] == pytest.approx((outputs.argmax(1) == tiny.source(8, 2).labels).mean())
+    answers = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
+    assert result.test["accuracy"] == pytest.approx((answers.argmax(1) == tiny.source(8, 2).labels).mean())
 
 
 def test_average_and_lookahead_resume_exactly(tmp_path):
@@ -99,7 +99,7 @@ def test_average_and_lookahead_resume_exactly(tmp_path):
             parts = fit(recipe, tiny.data(), limited, tmp_path / "parts")
         except SliceEnded:
             pass
-    assert parts["last"] == whole["last"]
+    assert parts.last == whole.last
     assert_same_weights(tmp_path / "parts/model.keras", tmp_path / "whole/model.keras")
 
 
@@ -108,24 +108,36 @@ def test_label_smoothing_is_in_the_loss(tmp_path):
     plain = fit(tiny.RECIPE, tiny.data(), options(epochs=1, learning_rate=1e-12), tmp_path / "plain")
     smooth = options(epochs=1, learning_rate=1e-12, label_smoothing=0.3)
     result = fit(tiny.RECIPE, tiny.data(), smooth, tmp_path / "smooth")
-    assert result["last"]["val_accuracy"] == plain["last"]["val_accuracy"]
+    assert result.last["val_accuracy"] == plain.last["val_accuracy"]
     model = keras.models.load_model(tmp_path / "smooth/model.keras", compile=False)
     images = (tiny.source(8, 1).images(np.arange(8)) / 255 - tiny.RECIPE.mean) / tiny.RECIPE.std
     logits = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False)).astype("float64")
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     labels = np.eye(3)[tiny.source(8, 1).labels] * 0.7 + 0.1
-    assert result["last"]["val_loss"] == pytest.approx(-(labels * logs).sum(1).mean(), abs=1e-5)
+    assert result.last["val_loss"] == pytest.approx(-(labels * logs).sum(1).mean(), abs=1e-5)
 
 
 @pytest.mark.slow_elsewhere
 def test_stronger_augmentation_trains_and_is_recorded(tmp_path):
     flags = {"augmentation_policy": "trivial_augment", "random_erasing": 0.5, "mixup": 0.2, "cutmix": 1.0}
     result = fit(tiny.RECIPE, tiny.data(), options(**flags), tmp_path)
-    assert result["changes"] == {"epochs": 2, **flags}
-    assert np.isfinite(result["last"]["loss"])
+    assert result.changes == {"epochs": 2, **flags}
+    assert np.isfinite(result.last["loss"])
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["augmentation"]["policy"] == {"name": "trivial_augment"}
     assert config["augmentation"]["erasing"] == 0.5
+
+
+@pytest.mark.slow_elsewhere
+@pytest.mark.parametrize("policy", ["grid_mask", "fourier_mix"])
+def test_policies_of_keras_cv_train_and_repeat(tmp_path, policy):
+    pytest.importorskip("keras_cv", reason="KerasCV is the extra keras-cv")
+    runs = [
+        fit(tiny.RECIPE, tiny.data(), options(epochs=1, augmentation_policy=policy), tmp_path / name) for name in "ab"
+    ]
+    assert runs[0]["changes"] == {"epochs": 1, "augmentation_policy": policy}
+    assert np.isfinite(runs[0]["last"]["loss"])
+    assert runs[0]["last"]["loss"] == runs[1]["last"]["loss"]
 
 
 def test_student_learns_the_teachers_outputs(tmp_path):
@@ -135,8 +147,8 @@ def test_student_learns_the_teachers_outputs(tmp_path):
     train.labels = np.zeros_like(train.labels)
     taught = options(epochs=8, seed=1, teacher=str(tmp_path / "teacher"), distillation_weight=1.0, temperature=2.0)
     result = fit(tiny.RECIPE, tiny.data() | {"train": train}, taught, tmp_path / "student")
-    assert result["changes"]["teacher"] == str(tmp_path / "teacher")
-    assert result["test"]["accuracy"] > 0.6
+    assert result.changes["teacher"] == str(tmp_path / "teacher")
+    assert result.test["accuracy"] > 0.6
     student = keras.models.load_model(tmp_path / "student/model.keras", compile=False)
     # The teacher is not part of what is kept.
     assert student.count_params() == 216 + 32 + 27
@@ -160,7 +172,7 @@ def test_mixed_precision_keeps_weights_in_float32(tmp_path, precision):
     model = keras.models.load_model(tmp_path / "model.keras", compile=False)
     assert model.get_layer("convolution").compute_dtype == precision.removeprefix("mixed_")
     assert {str(variable.dtype) for variable in model.trainable_variables} == {"float32"}
-    assert np.isfinite(result["last"]["loss"])
+    assert np.isfinite(result.last["loss"])
 
 
 @pytest.mark.tensorflow_only
@@ -171,7 +183,7 @@ def test_schedules_by_flag(tmp_path):
     column = lines[0].split(",").index("learning_rate")
     # Step 0 of 7 warm-up steps; step 7 of 14 on a cosine.
     assert [float(line.split(",")[column]) for line in lines[1:]] == pytest.approx([0.01 / 7, 0.005], rel=1e-5)
-    assert result["changes"] == {"epochs": 2, "schedule": "cosine", "warm_up_epochs": 1}
+    assert result.changes == {"epochs": 2, "schedule": "cosine", "warm_up_epochs": 1}
 
 
 @pytest.mark.tensorflow_only

@@ -71,7 +71,7 @@ def same(weights, others):
 
 def test_stopped_finetuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     watch = Watch()
-    result = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "whole", [watch])
+    result = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "whole", callbacks=[watch])
 
     # The head alone; then all, with a smaller rate and its schedule from its beginning; batch normalization never.
     start = {layer.name: layer.get_weights() for layer in build((8, 8), 3).layers if layer.weights}
@@ -89,8 +89,8 @@ def test_stopped_finetuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     model = keras.models.load_model(tmp_path / "whole" / "model.keras")
     assert all(layer.trainable for layer in model._flatten_layers())
     assert len(model.trainable_variables) == 5
-    assert result["tested_epoch"] == "best"
-    best = watch.seen[int(result["best"]["epoch"]) - 1]
+    assert result.tested_epoch == "best"
+    best = watch.seen[int(result.best["epoch"]) - 1]
     assert all(same(model.get_layer(name).get_weights(), weights) for name, weights in best.items())
 
     from keras_lite.training import engine
@@ -98,16 +98,16 @@ def test_stopped_finetuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     moments = [(0, 4), (2, 2), (3, 5)]  # (2, 2) finds the state of the head's last epoch, and another optimizer's
     for moment in moments:
         with pytest.raises(Stopped):
-            fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", [Watch(moment)])
+            fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch(moment)])
     write_json = engine.write_json
     monkeypatch.setattr(engine, "write_json", lambda *arguments: (_ for _ in ()).throw(Stopped))
     with pytest.raises(Stopped):  # when all is done but the last file
-        fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", [Watch()])
+        fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
     monkeypatch.setattr(engine, "write_json", write_json)
-    again = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", [Watch()])
+    again = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
 
     assert without_time(tmp_path / "parts" / "result.json") == without_time(tmp_path / "whole" / "result.json")
-    assert again["test"] == result["test"]
+    assert again.test == result.test
     assert_same_state(tmp_path / "parts" / "resume.npz", tmp_path / "whole" / "resume.npz")
     for name in ("best.weights.h5", "last.weights.h5"):
         assert_same_arrays(read_h5(tmp_path / "parts" / name), read_h5(tmp_path / "whole" / name))
@@ -120,8 +120,8 @@ def test_ends_early_after_the_heads_epochs_only(tmp_path):
     recipe = dataclasses.replace(RECIPE, finetuning=tuning, schedule=None, learning_rate=1e-12)
     result = fit(recipe, tiny.data(), Options.of(recipe, epochs=9), tmp_path)
     # Nothing gets better: the third epoch is the first that counts, the fourth the one without progress.
-    assert result["epochs"] == 4
-    assert result["best"]["epoch"] == 1
+    assert result.epochs == 4
+    assert result.best["epoch"] == 1
 
 
 @pytest.mark.tensorflow_only
@@ -145,10 +145,10 @@ def test_classes_count_alike_in_the_loss(tmp_path):
     data = {"train": source, "valid": source}
     result = fit(recipe, data, Options.of(recipe, epochs=1, batch_size=12), tmp_path)
     expected = (losses * np.array([weights[label] for label in labels])).mean()
-    assert result["last"]["loss"] == pytest.approx(expected, rel=1e-5)
+    assert result.last["loss"] == pytest.approx(expected, rel=1e-5)
     # Validation, and all accuracies, count images.
-    assert result["last"]["val_loss"] == pytest.approx(losses.mean(), rel=1e-5)
-    assert result["last"]["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())
+    assert result.last["val_loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    assert result.last["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())
 
 
 def without_dropout(image_size, classes):

@@ -262,9 +262,9 @@ def test_stopped_run_ends_as_an_uninterrupted_one(tmp_path):
     )
     options = Options.of(recipe, epochs=2, save_every_steps=1)
     with pytest.raises(KeyboardInterrupt):
-        fit(recipe, tiny.data(), options, tmp_path / "run", [Stop(9)])  # the second step of the second epoch
-    fit(recipe, tiny.data(), options, tmp_path / "run", [Stop(0)])
-    fit(recipe, tiny.data(), options, tmp_path / "whole", [Stop(0)])
+        fit(recipe, tiny.data(), options, tmp_path / "run", callbacks=[Stop(9)])  # the second step of the second epoch
+    fit(recipe, tiny.data(), options, tmp_path / "run", callbacks=[Stop(0)])
+    fit(recipe, tiny.data(), options, tmp_path / "whole", callbacks=[Stop(0)])
     with np.load(tmp_path / "run" / "resume.npz") as run, np.load(tmp_path / "whole" / "resume.npz") as whole:
         names = [name for name in whole if name != "progress"]  # which holds the time spent
         assert sum(name.startswith("optimizer/") for name in names) == 2 + 2 * 5

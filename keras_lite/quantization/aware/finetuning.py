@@ -27,6 +27,7 @@ def finetune(
     quantized: Any,
     batches: Batches,
     teacher: keras.Model | None = None,
+    *,
     epochs: int = 1,
     learning_rate: float = 5e-6,
     distill: float = 0.9,
@@ -34,8 +35,9 @@ def finetune(
     state_path: str | os.PathLike | None = None,
     judges: np.ndarray | None = None,
     output: str | None = None,
+    verbose: int = 0,
 ) -> Epochs:
-    """Train a calibrated quantization-aware model in place, and print which epoch was kept.
+    """Train a calibrated quantization-aware model in place.
 
     Adam, with a learning rate that falls as a cosine. The loss compares with a mixture of the labels and the teacher's
     answers. Close to a trained float model its own answers teach more than the labels: accuracy can be kept while half
@@ -63,6 +65,7 @@ def finetune(
         judges: Preprocessed float images that are neither in `batches` nor set ranges. None: the last epoch is kept.
         output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it. None: what its last layer
             tells, and without a teacher logits.
+        verbose: 1 shows progress, and prints which epoch was kept.
 
     Returns:
         What each epoch gave, and which was kept.
@@ -84,7 +87,8 @@ def finetune(
     output = (output or "logits") if teacher is None else judged_as(teacher, output)
     variables = list(quantized.trainable_variables)
     if epochs and not variables:
-        print("nothing to fine-tune: no layer of the model is trainable")
+        if verbose:
+            print("nothing to fine-tune: no layer of the model is trainable")
         epochs = 0
     optimizer = _adam(variables, learning_rate, max(1, epochs) * batches.num_batches)
     settings = {
@@ -101,22 +105,27 @@ def finetune(
     frozen_from = round(freeze_batch_norm * epochs)
     judge = Judge(quantized, teacher, judges, output)
     state = _State(state_path, settings, [*quantized.variables, *optimizer.variables], judge)
-    first = state.load()
-    loss = None if not epochs else _loss(quantized, teacher, output, distill, judge, len(batches.source.class_names))
+    first = state.load(verbose)
+    loss = None
+    if epochs:
+        classes = len(batches.source.class_names)
+        loss = _loss(quantized, teacher, output=output, distill=distill, judge=judge, classes_of_data=classes)
     step = None
     with ThreadPoolExecutor(2) as pool:
         for epoch in range(first, epochs):
             with frozen_batch_norm(quantized, frozen=epoch >= frozen_from):
                 if step is None or epoch == frozen_from:
                     step = _training_step(quantized, optimizer, variables, loss)
-                _run_epoch(step, EpochBatches(batches, epoch, 0, pool), f"fine-tuning epoch {epoch + 1}/{epochs}")
+                if verbose:
+                    print(f"fine-tuning epoch {epoch + 1}/{epochs}")
+                _run_epoch(step, EpochBatches(batches, epoch, 0, pool), verbose)
             judge.judge()
             state.save(epoch + 1)
     report = judge.put_back(epochs)
     if report.kept:
         open_empty_ranges(quantized)
         mark_finetuned(quantized)
-    if epochs:
+    if epochs and verbose:
         print(report, flush=True)
     return report
 
@@ -141,7 +150,7 @@ def _adam(variables: list[Any], learning_rate: float, steps: int) -> Any:
 
 
 def _loss(
-    quantized: Any, teacher: keras.Model | None, output: str, distill: float, judge: Judge, classes_of_data: int
+    quantized: Any, teacher: keras.Model | None, *, output: str, distill: float, judge: Judge, classes_of_data: int
 ) -> Callable[[Any, Any, Any], Any]:
     """Return the loss of a batch: a function of images, labels and the quantized model's answers."""
     tensorflow = import_extra("tensorflow", "quantization")
@@ -202,9 +211,8 @@ def _training_step(
     return step
 
 
-def _run_epoch(step: Callable, batches: EpochBatches, title: str) -> None:
-    print(title)
-    progress = keras.utils.Progbar(len(batches))
+def _run_epoch(step: Callable, batches: EpochBatches, verbose: int) -> None:
+    progress = keras.utils.Progbar(len(batches), verbose=verbose)
     for index in range(len(batches)):
         progress.update(index + 1, [("loss", float(step(*batches[index])))])
 
@@ -218,7 +226,7 @@ class _State:
         self.variables = variables
         self.judge = judge
 
-    def load(self) -> int:
+    def load(self, verbose: int) -> int:
         """Restore everything where the file belongs to this training; return the number of finished epochs."""
         if self.path is None or not self.path.is_file():
             return 0
@@ -231,12 +239,14 @@ class _State:
             raise InputError(f"Expected the state of a fine-tuning in {self.path}, which can't be read.") from error
         shapes = [tuple(variable.shape) for variable in self.variables]
         if settings != self.settings or [value.shape for value in values] != shapes:
-            print(f"starting over: {self.path} is the state of another fine-tuning")
+            if verbose:
+                print(f"starting over: {self.path} is the state of another fine-tuning")
             return 0
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
         self.judge.from_arrays(found)
-        print(f"going on after epoch {epoch} of {self.path}")
+        if verbose:
+            print(f"going on after epoch {epoch} of {self.path}")
         return epoch
 
     def save(self, epoch: int) -> None:

@@ -35,7 +35,9 @@ def finetune_apart(
     model: keras.Model,
     batches: Batches,
     judges: np.ndarray,
+    *,
     state_path: str | os.PathLike | None = None,
+    verbose: int = 0,
     **arguments: Any,
 ) -> Epochs:
     """Fine-tune a quantized model in another process, and give it the weights that were kept.
@@ -49,6 +51,7 @@ def finetune_apart(
         batches: Training images and labels.
         judges: Preprocessed images that neither train nor set ranges.
         state_path: A file, `*.npz`, that takes the state after each epoch.
+        verbose: 1 prints what `finetune` does, and if the other process dies.
         **arguments: Further arguments of `finetune`.
 
     Returns:
@@ -58,6 +61,7 @@ def finetune_apart(
         InputError: If `finetune` raises it.
         RuntimeError: If it raises something else, which is printed.
     """
+    arguments |= {"verbose": verbose}
     try:
         content = pickle.dumps((batches, judges, arguments))
     except (pickle.PicklingError, AttributeError, TypeError):
@@ -81,7 +85,8 @@ def finetune_apart(
             note = f"fine-tuning ended without a message ({death}): "
             last = environment is tries[-1]
             note += "the model stays as it was" if last else "it goes on after the last whole epoch, without oneDNN"
-            print(note, flush=True)
+            if verbose:
+                print(note, flush=True)
         else:
             return Epochs(arguments.get("output") or "logits", len(judges), None, [], 0, note)
         found = dataclasses.replace(Epochs.from_dict(json.loads((folder / "epochs.json").read_text())), note=note)

@@ -29,7 +29,7 @@ def main(folder: Path, state: Path) -> None:
     except Exception as error:
         # Classes and functions of the caller's own that are known in its process alone.
         raise pickle.UnpicklingError(str(error)) from error
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, arguments.get("verbose", 0))
     with np.load(folder / "start.npz") as start:
         quantized.set_weights([start[f"arr_{index}"] for index in range(len(start))])
     report = finetune(quantized, batches, model, state_path=state, judges=judges, **arguments)

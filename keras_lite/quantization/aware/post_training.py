@@ -21,8 +21,9 @@ def post_training(
     batch_size: int | None = None,
     preprocessing: Preprocessing | None = None,
     output: str | None = None,
+    verbose: int = 0,
 ) -> tuple[Any, PostTraining]:
-    """Quantize a trained model without training, in the way that keeps its answers best, and print what was chosen.
+    """Quantize a trained model without training, in the way that keeps its answers best.
 
     One half of the images sets ranges and biases, the other half judges, by how far a candidate's answers are from the
     float model's (see `keras_lite.quantization.closeness`). Tried are several estimators of the activation ranges; with
@@ -35,10 +36,11 @@ def post_training(
         images: Preprocessed float images of shape `(count, height, width, 3)`, two or more; 512 are enough.
         batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
         preprocessing: What made the images of pixels. The range of the input is then what pixels from 0 to 255 can
-            become, and where the images hold only a part of these levels, all ranges are widened (a line says so).
-            `None`: it is the images' own, and what lies outside is cut off; a line says so.
+            become, and where the images hold only a part of these levels, all ranges are widened.
+            `None`: it is the images' own, and what lies outside is cut off.
         output: What the model answers, as `keras_lite.data.ModelInfo.output` names it. `None`: what its last layer
             tells (see `keras_lite.graph.output_of`).
+        verbose: 1 shows progress, and prints how ranges were set and what was chosen.
 
     Returns:
         The quantized model, as `quantize_aware` returns it, with ranges; it can be exported, or trained further with
@@ -64,13 +66,14 @@ def post_training(
     if output is not None and output not in OUTPUTS:
         raise InputError(f"Expected output to be one of {OUTPUTS}, received {output!r}.")
     output = judged_as(model, output)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, verbose)
     images = check_images(quantized, images)
-    set_input_range(quantized, images, preprocessing)
-    search = Search(quantized, output, images[::2], images[1::2], batch_size)
+    set_input_range(quantized, images, preprocessing, verbose)
+    search = Search(quantized, output, images[::2], images[1::2], batch_size=batch_size, verbose=verbose)
     search.run()
     report = search.report()
     if preprocessing is not None:
-        widen_ranges(quantized, images, preprocessing)
-    print(report, flush=True)
+        widen_ranges(quantized, images, preprocessing, verbose)
+    if verbose:
+        print(report, flush=True)
     return quantized, report

@@ -17,11 +17,11 @@ from keras_lite.quantization.aware.to_tf_keras import default_builders, rebuild
 _FINETUNED = "keras_lite_finetuned"
 
 
-def quantize_aware(model: keras.Model) -> Any:
+def quantize_aware(model: keras.Model, verbose: int = 0) -> Any:
     """Return a model for quantization-aware training: `model` with weights and activations rounded to 8 bits.
 
-    The model is flattened and rewritten (see `keras_lite.graph.rewriting`), its dead channels are mended (and
-    printed; see `keras_lite.graph.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
+    The model is flattened and rewritten (see `keras_lite.graph.rewriting`), its dead channels are mended (see
+    `keras_lite.graph.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
     would be missing (see `keras_lite.quantization.aware.preparation`), and given fake quantization by TF-MOT. Its
     activation ranges mean nothing until `calibrate` has seen images; then `finetune` trains it, and
     `keras_lite.export.to_tflite` writes it.
@@ -32,6 +32,7 @@ def quantize_aware(model: keras.Model) -> Any:
     Args:
         model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
             changed.
+        verbose: 1 prints which channels were mended.
 
     Returns:
         A functional `tf_keras.Model` that takes the same float images and answers logits: a softmax at the end of
@@ -53,7 +54,8 @@ def quantize_aware(model: keras.Model) -> Any:
     tf_keras = import_extra("tf_keras", "quantization")
     quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
     flat = rewrite(flatten(model))
-    if mended := mend_dead_channels(flat):
+    mended = mend_dead_channels(flat)
+    if mended and verbose:
         print(f"mended dead channels in {'; '.join(mended)}")
     twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
     with quantization.quantize_scope(vars(int8_classes())):

@@ -105,7 +105,7 @@ def test_nothing_to_train_is_one_line(start, capsys):
     before = quantized.get_weights()
     capsys.readouterr()
 
-    report = finetune(quantized, batches(), model, epochs=2, learning_rate=1e-2, judges=JUDGES)
+    report = finetune(quantized, batches(), model, epochs=2, learning_rate=1e-2, judges=JUDGES, verbose=1)
 
     assert capsys.readouterr().out == "nothing to fine-tune: no layer of the model is trainable\n"
     assert (report.kept, report.epochs) == (0, [])
@@ -139,7 +139,7 @@ def test_a_rate_that_spoils_leaves_the_start(start, capsys):
     expected = model.predict(JUDGES, verbose=0)
     before = divergence(expected, quantized.predict(JUDGES, verbose=0))
 
-    report = finetune(quantized, batches(), model, epochs=2, learning_rate=1e-2, judges=JUDGES)
+    report = finetune(quantized, batches(), model, epochs=2, learning_rate=1e-2, judges=JUDGES, verbose=1)
 
     assert all(np.array_equal(old, new) for old, new in zip(weights, quantized.get_weights(), strict=True))
     assert (report.kept, len(report.epochs), report.judges, report.output) == (0, 2, 40, "logits")
@@ -166,7 +166,8 @@ def test_a_better_epoch_is_kept_and_a_killed_training_finds_the_same(start, tmp_
     def run(kind=Batches, state=None):
         blank(quantized, weights)
         return finetune(
-            quantized, batches(kind), model, 3, 2e-2, distill=1.0, judges=JUDGES, state_path=state
+            quantized, batches(kind), model, epochs=3, learning_rate=2e-2, distill=1.0, judges=JUDGES,
+            state_path=state, verbose=1,
         )  # fmt: skip
 
     report = run()

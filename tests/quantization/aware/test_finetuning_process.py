@@ -108,7 +108,9 @@ def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, 
         "    os.abort()\n"
         "runpy.run_path(REAL, run_name='__main__')\n"
     )
-    found = finetune_apart(quantized, model, batches(), JUDGES, tmp_path / "state.npz", **ARGUMENTS)
+    found = finetune_apart(
+        quantized, model, batches(), JUDGES, state_path=tmp_path / "state.npz", verbose=1, **ARGUMENTS
+    )
 
     assert (tmp_path / "tries.txt").read_text().split()[-1] == "0"
     assert len((tmp_path / "tries.txt").read_text().split()) == 2
@@ -122,7 +124,7 @@ def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, 
 def test_two_deaths_leave_the_model_as_it_was(once, start, replace_worker, capfd, end, name):
     model, quantized = start
     replace_worker(end)
-    found = finetune_apart(quantized, model, batches(), JUDGES, **ARGUMENTS)
+    found = finetune_apart(quantized, model, batches(), JUDGES, verbose=1, **ARGUMENTS)
 
     lines = [line for line in capfd.readouterr().out.splitlines() if "without a message" in line]
     assert lines == [

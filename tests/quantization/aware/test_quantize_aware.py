@@ -68,7 +68,7 @@ def test_ranges_hold_what_the_float_model_computes(trained, calibrated):
         ("attention_scale", "quant_attention_scale/output"),
         ("predictions", "quant_predictions/post_activation"),
     ):
-        outputs = keras.Model(flat.inputs, flat.get_layer(layer).output).predict(images, verbose=0)
+        outputs = keras.Model(flat.inputs[0], flat.get_layer(layer).output).predict(images, verbose=0)
         low, high = values[f"{variable}_min:0"], values[f"{variable}_max:0"]
         width = float(np.ptp(outputs))
         assert min(0, outputs.min()) - 0.05 * width < low <= 0 <= high < max(0, outputs.max()) + 0.05 * width
@@ -152,7 +152,15 @@ def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsy
 
     def run(kind, state_path):
         quantized.set_weights(weights)
-        finetune(quantized, kind(source, 16, PREPROCESSING, shuffle=True), None, 2, 1e-3, state_path=state_path)
+        finetune(
+            quantized,
+            kind(source, 16, PREPROCESSING, shuffle=True),
+            None,
+            epochs=2,
+            learning_rate=1e-3,
+            state_path=state_path,
+            verbose=1,
+        )
         return quantized.get_weights()
 
     whole = run(Batches, None)
