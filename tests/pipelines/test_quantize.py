@@ -79,7 +79,7 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     tuned = result.finetuning
     assert (tuned.judges, len(tuned.epochs), tuned.note) == (21, 1, "")  # a fifth of 108
     assert f"| Precision | int8 ({'quantization-aware' if tuned.kept else 'post-training'}) |" in card
-    assert "All answers are equal to the quantized model's, computed in whole numbers." in card
+    assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
     assert result.verification["int8"].exactness == Exactness(1.0, 0, [])
     assert len(result.post_training.tried) >= 5
     assert result.post_training.chosen in result.post_training.tried
