@@ -114,17 +114,17 @@ def MobileNetV1(
     x = _BLOCKS.stem(x, scaled(STEM_FILTERS, alpha), stem, activation="relu", strides=stem_strides)
     for stage, stage_filters in enumerate(STAGE_FILTERS, start=1):
         for index, filters in enumerate(stage_filters, start=1):
-            name, filters = f"stage{stage}_unit{index}", scaled(filters, alpha)
+            unit, filters = f"stage{stage}_unit{index}", scaled(filters, alpha)
             unit_strides = strides[stage - 1] if index == 1 else 1
             if unit_strides == 2 and downsampling == "attention":
                 attention = strides[stage - 1 :].count(2) <= 2
-                x = _BLOCKS.attention_downsampling(x, filters, attention, f"{name}_downsampling")
+                x = _BLOCKS.attention_downsampling(x, filters, attention, f"{unit}_downsampling")
             elif convolution == "bsconv_u":
                 x = _blueprint_unit(
-                    x, filters, unit_strides, downsampling=downsampling, options=convolution_options or {}, name=name
+                    x, filters, unit_strides, downsampling=downsampling, options=convolution_options or {}, name=unit
                 )
             else:
-                x = _unit(x, filters, unit_strides, downsampling=downsampling, name=name)
+                x = _unit(x, filters, unit_strides, downsampling=downsampling, name=unit)
     x = bsconv_library.classify(
         x,
         include_top=include_top,

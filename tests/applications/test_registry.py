@@ -64,9 +64,11 @@ def assert_close(found, expected, tolerance):
 @pytest.mark.parametrize(("name", "options", "quick"), cases())
 def test_network(name, options, quick, tmp_path):
     arguments = {"input_shape": (32, 32, 3)} | SMALLER.get(name, {}) | options
-    build = functools.partial(applications.create, name, classes=CLASSES, classifier_activation=None, **arguments)
+    arguments |= {"classes": CLASSES, "classifier_activation": None, "name": "mine"}
+    build = functools.partial(applications.create, name, **arguments)
     keras.utils.set_random_seed(0)
     model = build()
+    assert model.name == "mine"
     images = np.random.default_rng(0).uniform(size=(3, *model.input_shape[1:])).astype("float32")
 
     # The slow cases trace the step, most of what they cost.
@@ -123,8 +125,9 @@ def check_tflite(flat, images, expected, folder):
 
 
 def test_each_file_with_a_network_registers_it():
-    """The functions that `keras_lite.applications` offers under a class-like name are the networks."""
+    """What a family registers is offered under its own name, with the family's module beside it."""
     offered = {name for name in applications.__all__ if name[0].isupper()}
+    assert {"CARNet18", "CifarPreResNet", "GhostNet", "MobileNetV3Large", "ShuffleNetV2", "WideResNet"} < offered
     assert {builder.__name__ for builder in registry.builders().values()} == offered
     assert {f"keras_lite.applications.{family.name}" for family in registry.families()} == {
         getattr(applications, name).__module__ for name in offered

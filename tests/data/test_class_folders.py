@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_lite.data import open_class_folders, open_data
 from keras_lite.data.near_duplicates import difference_hash, near_duplicates
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, InputWarning
 
 pytestmark = pytest.mark.tensorflow_only
 NAMES = ["rote Äpfel", "зелёный", "青い 花"]
@@ -118,12 +118,14 @@ def test_wrong_folders_are_refused(photos, tmp_path, capsys):
     refused(tmp_path, "CLASS/photo.jpg", "found my photos/", f"Give {photos}")
     (photos / "empty").mkdir()
     refused(photos, photos / "empty", "found nothing")
-    assert len(open_data(photos, (8, 8), skip_broken=True)["train"]) == 18
+    with pytest.warns(InputWarning, match="empty .no image."):
+        assert len(open_data(photos, (8, 8), skip_broken=True)["train"]) == 18
     (photos / "empty").rename(tmp_path / "no photos")
     refused(tmp_path / "no photos", "found nothing")
     (photos / NAMES[1] / "text.jpg").write_text("not a picture")
     refused(photos, "text.jpg")
-    assert len(open_data(photos, (8, 8), skip_broken=True)["train"]) == 18
+    with pytest.warns(InputWarning, match=r"text\.jpg"):
+        assert len(open_data(photos, (8, 8), skip_broken=True)["train"]) == 18
     for name in NAMES[1:]:
         (photos / name).rename(tmp_path / name)
     refused(photos, "two or more classes", repr(NAMES[0]))
