@@ -175,7 +175,7 @@ def builders() -> dict[str, Callable[..., keras.Model]]:
     return {network: builder for family in families() for network, builder in family.builders.items()}
 
 
-def create(name: str, **options) -> keras.Model:
+def create(name: str, /, **options) -> keras.Model:
     """Return a network by its name.
 
     Args:

@@ -33,7 +33,7 @@ class DistilledModel(keras.Model):
     def __init__(self, student: keras.Model, teacher: keras.Model, weight: float, temperature: float) -> None:
         super().__init__(student.inputs, student.outputs[0], name=student.name)
         # In a function Keras does not find the teacher, whose variables are neither trained nor saved.
-        self._outputs = lambda images: teacher(images, training=False)
+        self._teach = lambda images: teacher(images, training=False)
         self._weight = weight
         self._temperature = temperature
 
@@ -43,7 +43,7 @@ class DistilledModel(keras.Model):
         if not training:
             return loss
         ops = keras.ops
-        teacher = ops.stop_gradient(ops.cast(self._outputs(x), "float32")) / self._temperature
+        teacher = ops.stop_gradient(ops.cast(self._teach(x), "float32")) / self._temperature
         student = ops.cast(y_pred, "float32") / self._temperature
         # A loss of Keras, which knows of replicas.
         mean_cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)

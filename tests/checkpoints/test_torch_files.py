@@ -163,7 +163,7 @@ def test_errors_of_the_tool(model, tmp_path, run_tool, assert_one_line_error):
     source, target = tmp_path / "net.pt", tmp_path / "net.keras"
     write_state_dict(source, checkpoints.to_torch_state_dict(model))
     absent = tmp_path / "absent.pt"
-    assert_one_line_error(run_tool(convert, *FLAGS, source), "two files, FROM and TO, received 1")
+    assert_one_line_error(run_tool(convert, *FLAGS, source), "Expected FROM and TO, received 1")
     assert_one_line_error(run_tool(convert, *FLAGS, absent, target), absent, "does not exist")
     assert_one_line_error(run_tool(convert, *FLAGS, source, tmp_path / "net.txt"), "net.txt", ".weights.h5")
     assert_one_line_error(run_tool(convert, "--entry=ema", source, target), "--model")

@@ -104,8 +104,9 @@ def test_file_that_outputs_a_constant_fails():
     ends = {"dtype": "int8", "scale": step, "zero_point": 0}
     found = Inspection([operator], ends, ends, [], partitions=1, not_delegated=[])
 
-    good = measure("net", found, *5 * [logits])
-    constant = measure("net", found, *4 * [logits], np.repeat(logits[:1], 64, axis=0))
+    models = {"seen": logits, "expected": logits, "fake": logits, "exact": logits}
+    good = measure("net", found, **models, received=logits)
+    constant = measure("net", found, **models, received=np.repeat(logits[:1], 64, axis=0))
 
     assert good.shortcomings() == []
     assert any("correlation 0.000" in text for text in constant.shortcomings())
