@@ -81,7 +81,7 @@ class Family:
     """A family of networks: their functions, and the names and layout of their weights in PyTorch.
 
     A layer is named here as in the flattened network: `stage1_block1_convolution` is the layer `convolution` in the
-    layer `stage1_block1`. The dense layer that gives the answer is named `predictions`, one before it `hidden`.
+    layer `stage1_block1`. The dense layer that gives the output is named `predictions`, one before it `hidden`.
 
     Attributes:
         name: The family's, such as `"carnet"`.

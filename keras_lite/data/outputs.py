@@ -34,7 +34,7 @@ def task_of(info: ModelInfo, outputs: int) -> Task:
 
     >>> info = ModelInfo("pets", ["cat", "dog"], keras_lite.data.Preprocessing((96, 96)), "sigmoid")
     >>> task_of(info, 1)
-    'classes'
+    'multiclass'
     """
     names = len(info.class_names)
     if info.output == "embedding":

@@ -39,7 +39,7 @@ def write_model_card(
     row: str | None = None,
     accuracy: dict[str, Any] | None = None,
 ) -> Path:
-    """Add what has become known about a TFLite file to its JSON file, and write its card from that.
+    """Add entries to the JSON file of a TFLite file, and write its model card from that.
 
     `to_tflite` calls this for every file. Call it again when more is known: what is not given stays as it was.
 
@@ -156,7 +156,7 @@ def _output(entries: dict[str, Any]) -> str:
 
 
 def _meaning(entries: dict[str, Any]) -> str:
-    """Return in plain words what the numbers of the output say."""
+    """Return the meaning of the output in plain words."""
     output, names = entries["output"], entries["class_names"]
     if output == "logits":
         return "These are logits; a softmax makes probabilities of them."

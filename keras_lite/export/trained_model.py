@@ -1,4 +1,4 @@
-"""Opening a trained model together with what its information file says."""
+"""Opening a trained model together with its information file."""
 
 import dataclasses
 import os
@@ -51,7 +51,7 @@ def keras_file(path: str | os.PathLike) -> Path:
 
 
 def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
-    """Return a model for the size that its information file says: itself, or rebuilt if it leaves the size open.
+    """Return a model for the size in its information file: itself, or rebuilt if it leaves the size open.
 
     Raises:
         InputError: If it takes something else.
@@ -153,6 +153,6 @@ def _scaling_inside(model: keras.Model) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _span(scaling: tuple[np.ndarray, np.ndarray], preprocessing: Preprocessing) -> float:
-    """Return how far the numbers lie apart that pixels from 0 to 255 become behind both scalings."""
+    """Return the width of the range of pixels from 0 to 255 after both scalings."""
     lows, highs = preprocessing.limits()
     return float((np.abs(scaling[0]) * (highs - lows)).max())

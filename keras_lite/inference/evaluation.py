@@ -110,15 +110,15 @@ def _percent(share: float | None) -> str:
 
 
 def evaluate(classifier: Classifier, source: Source, verbose: int = 0) -> Evaluation:
-    """Compare a model's answers with the labels of a data source.
+    """Return the accuracy of a model on the labeled images of a source.
 
     A multilabel model predicts the class of its most probable label. With an embedding, an image gets the class of the
     most similar other image, by the cosine between their vectors; its five most similar images are its top 5.
 
     Args:
         classifier: The model.
-        source: Labeled images. Their classes must be among the model's, in any order; a model that answers vectors
-            takes any.
+        source: Labeled images. Their classes must be among the model's, in any order; with an
+            embedding they may be any.
         verbose: 1 shows progress.
 
     Raises:

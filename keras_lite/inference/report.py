@@ -52,13 +52,13 @@ class ReportRow:
     """What one model, or the file made from it, is worth.
 
     Attributes:
-        precision: Which: `"keras"` (the float model), `"fake_quantized"` (the quantization-aware one), or the name that
+        precision: Which: `"keras"` (the float model), `"fake_quantized"` (the quantized one), or the name that
             `report` was given a file by, such as `"int8"`.
-        title: The same to read.
-        top1: Share of the images that it gets right; `None` of a model that answers neither classes nor labels.
+        title: The same in words.
+        top1: Share of the images that it gets right; `None` unless the model is multiclass or multilabel.
         drop: Points of accuracy below the float model's; `None` likewise.
-        agreement: With the float model (see `keras_lite.quantization.closeness.agreement`).
-        agreement_fake_quantized: With the quantization-aware model; `None` without one.
+        agreement: Agreement with the float model (see `keras_lite.quantization.closeness.agreement`).
+        agreement_fake_quantized: Agreement with the quantized model; `None` without one.
         file: Of a file: what it takes.
     """
 
@@ -80,7 +80,7 @@ class Report(Record):
         parameters: Parameters of the model, frozen ones included.
         macs: Multiply-accumulates for one image.
         threads: Number of threads whose latency counts.
-        output: What the model answers, as `keras_lite.data.ModelInfo.output` names it.
+        output: Kind of the model's output, as `keras_lite.data.ModelInfo.output` names it.
         rows: One for each model and file, the float model's first.
     """
 
@@ -130,8 +130,8 @@ def report(
     Args:
         model: The float Keras 3 model.
         files: Precision -> TFLite file, for example `{"int8": "model_int8.tflite"}`. They must have run before.
-        source: Images that were not trained on; of a model that answers classes or labels they are of some of its
-            classes, in any order.
+        source: Images that were not trained on. For a multiclass or multilabel model they are of some of its classes,
+            in any order.
         info: Class names, preprocessing and kind of output of the model.
         quantized: The quantized model that an int8 file was made from.
         threads: Numbers of threads that latency is measured with, the one that counts first.

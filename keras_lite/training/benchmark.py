@@ -1,4 +1,4 @@
-"""How many images a second a recipe trains, and what bounds it."""
+"""Training speed of a recipe in images per second, and its bottleneck."""
 
 import dataclasses
 import statistics

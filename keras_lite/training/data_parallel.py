@@ -128,7 +128,7 @@ class SpreadOverDevices(OneDevice):
         return source if processes.count() == 1 else PartOfBatches(source, self._rows)
 
     def place(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, ...]:
-        """Return a batch as arrays that lie on the devices."""
+        """Return a batch as arrays on the devices."""
         import jax
 
         rows = self._rows(len(images))

@@ -16,7 +16,7 @@ _PACKAGES = ("keras", "numpy", "h5py", "Pillow", "tensorflow", "jax", "jaxlib", 
 
 
 def environment() -> dict[str, Any]:
-    """Return what a result depends on besides its flags, ready for JSON.
+    """Return versions, commit and machine, on which a result depends besides its flags, ready for JSON.
 
     Returns:
         Dictionary of `keras_lite` (version), `commit` (of the checkout, else `None`), `commit_modified` (whether the

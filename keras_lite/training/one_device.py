@@ -1,4 +1,4 @@
-"""A run on one device, and what runs on several do in other ways."""
+"""A run on one device, the base of runs on several devices."""
 
 import contextlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several processes of JAX that train one model: what they agree on, and which of them writes.
+"""Training one model in several processes of JAX, of which the first one writes.
 
 Every process takes each step of a run and enters each save, since a step or a copy to the devices that one of them
 leaves out keeps the others waiting for ever. The first alone writes to the run folder; the others write to a folder of

@@ -1,4 +1,4 @@
-"""The published training protocols: what several recipes have in common, as facts.
+"""The published training protocols, which several recipes share.
 
 Every one trains from scratch with cross-entropy and the weight decay added to the gradient of all parameters.
 """

@@ -1,4 +1,4 @@
-"""The same network in PyTorch, trained step by step: what the published code does, as a yardstick for speed."""
+"""The same network in PyTorch, trained step by step like the published code, to compare the speed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A backbone of KerasCV, where it is installed: flat with the same answers, and an int8 file equal to the bit."""
+"""A backbone of KerasCV, where it is installed: flat with the same outputs, and an int8 file equal to the bit."""
 
 import keras
 import numpy as np

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite.cli import evaluate, predict
+from keras_lite.cli import evaluate as evaluate_command
+from keras_lite.cli import predict
 from keras_lite.data import ArraySource, ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.inference.classifier import Classifier
+from keras_lite.inference.evaluation import evaluate
 from keras_lite.inference.samples import read_samples
 
 CLASSES = ["blue", "green", "red"]
@@ -45,7 +47,7 @@ def photos(tmp_path):
 
 def test_evaluate(model_path, photos, run_tool, tmp_path):
     output = tmp_path / "figures.json"
-    finished = run_tool(evaluate, model_path, "--data_dir", photos, "--per_class", "--output", output)
+    finished = run_tool(evaluate_command, model_path, "--data_dir", photos, "--per_class", "--output", output)
     assert finished.returncode == 0, finished.stderr
     assert "top-1 83.33%, top-5 100.00% on 6 images" in finished.stdout
     found = json.loads(output.read_text())
@@ -56,14 +58,14 @@ def test_classes_in_another_order_or_unknown(model_path):
     classifier = Classifier(model_path)
     images = np.array([np.full((8, 8, 3), COLORS[name]) for name in ("red", "blue")], "uint8")
     some = ArraySource(images, np.array([0, 1]), ["red", "blue"])
-    assert evaluate.evaluate(classifier, some).top1 == 1
+    assert evaluate(classifier, some).top1 == 1
     with pytest.raises(InputError, match="received 1 others, such as 'pink'"):
-        evaluate.evaluate(classifier, ArraySource(images, np.array([0, 1]), ["red", "pink"]))
+        evaluate(classifier, ArraySource(images, np.array([0, 1]), ["red", "pink"]))
 
 
 def test_of_equal_outputs_the_first_class_wins(model_path):
     gray = np.full((3, 8, 8, 3), 90, "uint8")
-    found = evaluate.evaluate(Classifier(model_path), ArraySource(gray, np.array([0, 1, 2]), CLASSES))
+    found = evaluate(Classifier(model_path), ArraySource(gray, np.array([0, 1, 2]), CLASSES))
     assert found.top1 == pytest.approx(1 / 3)
 
 
@@ -88,7 +90,7 @@ def test_new_photos_are_cut_as_the_information_file_says(model_path, run_tool, t
         preprocessing = Preprocessing((8, 8), (0.5,) * 3, (0.1,) * 3, resize=resize)
         write_model_info(model_path, ModelInfo("colors", CLASSES, preprocessing, "logits"))
         assert f"{file}: {color} " in run_tool(predict, model_path, file).stdout
-        run_tool(evaluate, model_path, "--data_dir", tmp_path / "framed", "--output", figures)
+        run_tool(evaluate_command, model_path, "--data_dir", tmp_path / "framed", "--output", figures)
         assert json.loads(figures.read_text())["by_class"][color] == [1, 1.0]
         pixels = read_samples(file.parent, preprocessing, 1)
         assert (np.ptp(pixels[0, :, :, 0]) < 3) == (resize is not None)
@@ -99,11 +101,11 @@ def test_errors(model_path, photos, run_tool, assert_one_line_error, tmp_path):
     text.write_text("no picture")
     assert_one_line_error(run_tool(predict, model_path, text), text)
     assert_one_line_error(run_tool(predict, model_path, tmp_path / "absent"), "absent")
-    assert_one_line_error(run_tool(predict, model_path), "at least one IMAGE")
+    assert_one_line_error(run_tool(predict, model_path), "at least one PHOTO")
     assert_one_line_error(run_tool(predict, tmp_path / "absent.keras", photos), "absent.keras")
     assert_one_line_error(run_tool(predict, text, photos), "run folder, a .keras, .h5 or .tflite")
-    assert_one_line_error(run_tool(evaluate, photos), "--data_dir")
-    assert_one_line_error(run_tool(evaluate, photos, "--data_dir", photos), "without model.keras")
-    assert_one_line_error(run_tool(evaluate, model_path, "--data_dir", photos, "--split=valid"), "train, test")
+    assert_one_line_error(run_tool(evaluate_command, photos), "--data_dir")
+    assert_one_line_error(run_tool(evaluate_command, photos, "--data_dir", photos), "without model.keras")
+    assert_one_line_error(run_tool(evaluate_command, model_path, "--data_dir", photos, "--split=valid"), "train, test")
     model_path.with_suffix(".json").unlink()
-    assert_one_line_error(run_tool(evaluate, model_path, "--data_dir", photos), "model.json")
+    assert_one_line_error(run_tool(evaluate_command, model_path, "--data_dir", photos), "model.json")

@@ -33,8 +33,8 @@ def test_published_protocol_trains_on_all_and_tests_each_epoch(tmp_path):
     assert (result.protocol, result.changes) == ("published", {"epochs": 2})
     model = keras.models.load_model(tmp_path / "model.keras", compile=False)
     images = (data["test"].images(np.arange(8)) / 255 - tiny.RECIPE.mean) / tiny.RECIPE.std
-    answers = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
-    assert result.test["accuracy"] == pytest.approx((answers.argmax(1) == data["test"].labels).mean())
+    outputs = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
+    assert result.test["accuracy"] == pytest.approx((outputs.argmax(1) == data["test"].labels).mean())
 
 
 def test_published_protocol_without_test_images_is_an_error(tmp_path):
@@ -85,8 +85,8 @@ def test_moving_average_is_what_is_judged_and_kept(tmp_path):
     for variable, expected in zip(model.trainable_variables, average, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, rtol=1e-4, atol=1e-6)
     images = (tiny.source(8, 2).images(np.arange(8)) / 255 - tiny.RECIPE.mean) / tiny.RECIPE.std
-    answers = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
-    assert result.test["accuracy"] == pytest.approx((answers.argmax(1) == tiny.source(8, 2).labels).mean())
+    outputs = keras.ops.convert_to_numpy(model(images.astype("float32"), training=False))
+    assert result.test["accuracy"] == pytest.approx((outputs.argmax(1) == tiny.source(8, 2).labels).mean())
 
 
 def test_average_and_lookahead_resume_exactly(tmp_path):
