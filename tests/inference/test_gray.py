@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite.cli import evaluate, finetune, predict
 from keras_lite.cli import export as export_tool
+from keras_lite.cli import finetune, predict
 from keras_lite.data import ArraySource, read_model_info
+from keras_lite.inference import evaluation
 from keras_lite.inference.classifier import Classifier
+from keras_lite.pipelines.finetune import recipe_of
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -63,7 +65,7 @@ def test_from_keras_file_to_outputs(run_tool, model_file, photos, flags, mean, s
     images = np.array([np.asarray(Image.open(file)) for file in files])
     np.testing.assert_allclose(classifier.predict(images)[:, 1], light, atol=1e-4)
     source = ArraySource(images, [int(file.parent.name == "light") for file in files], ["dark", "light"])
-    assert evaluate.evaluate(classifier, source).top1 == ((light > 0.5) == source.labels).mean()
+    assert evaluation.evaluate(classifier, source).top1 == ((light > 0.5) == source.labels).mean()
     assert f"{files[0]}: dark {1 - light[0]:.1%}" in run_tool(predict, path, files[0]).stdout
 
 
@@ -76,8 +78,18 @@ def test_color_statistics_do_not_fit_a_gray_model(run_tool, model_file, photos, 
 
 def test_finetune_builds_a_gray_network():
     values = copy.deepcopy(finetune.FLAGS)
-    values(["finetune", "--model=cifar_resnet", "--options=depth=8", "--weights=none", "--mean=0.5", "--std=0.2"])
-    recipe = finetune.recipe_of(values)
+    values(
+        [
+            "finetune",
+            "--data_dir=photos",
+            "--model=cifar_resnet",
+            "--options=depth=8",
+            "--weights=none",
+            "--mean=0.5",
+            "--std=0.2",
+        ]
+    )
+    recipe = recipe_of(finetune.options_of(values))
     network = recipe.models["cifar_resnet"].build((32, 32), 3)
     assert network.input_shape == (None, 32, 32, 1)
     pixels = np.full((1, 224, 224, 3), 255, "uint8")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_lite.cli import evaluate, predict
 from keras_lite.cli import export as export_tool
+from keras_lite.cli import predict
 from keras_lite.data import ArraySource, ModelInfo, Preprocessing, interpret, read_model_info, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import to_tflite, write_model_card
+from keras_lite.inference import evaluation
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.report import format_report, report
 from keras_lite.pipelines.quantize import QuantizationOptions, quantize_run
@@ -145,41 +146,41 @@ def saved_classifier(head, folder, **changes):
 
 def test_two_classes_of_one_sigmoid_are_right_by_one_half(tmp_path):
     classifier = saved_classifier("sigmoid two classes", tmp_path, class_names=["blue", "red"])
-    found = evaluate.evaluate(classifier, colors_of(["red", "blue"], 8))
+    found = evaluation.evaluate(classifier, colors_of(["red", "blue"], 8))
     assert (found.top1, found.labels.tolist()) == (1.0, [1, 0] * 4)
     assert found.predicted.tolist() == found.labels.tolist()
 
 
 def test_of_many_labels_the_most_probable_counts(tmp_path):
     source = colors_of(["green", "red"], 6)
-    found = evaluate.evaluate(saved_classifier("sigmoid labels", tmp_path), source)
+    found = evaluation.evaluate(saved_classifier("sigmoid labels", tmp_path), source)
     assert (found.top1, found.task) == (1.0, "multilabel")
-    assert "the most probable label counts" in evaluate.summary(found)
+    assert "the most probable label counts" in evaluation.summary(found)
 
 
 def test_an_embedding_is_right_by_its_nearest_neighbor(tmp_path):
     classifier = saved_classifier("embedding", tmp_path)
     source = colors_of(["green", "red", "blue"], 12)
-    found = evaluate.evaluate(classifier, source)
+    found = evaluation.evaluate(classifier, source)
     assert (found.top1, found.top5, found.task, found.class_names) == (1.0, 1.0, "embedding", ["green", "red", "blue"])
     assert found.confidence.min() > 0.98
-    assert "most similar other image" in evaluate.summary(found)
+    assert "most similar other image" in evaluation.summary(found)
     # Another class for one image: it is wrong, and nobody's nearest neighbor of its class.
     vectors = classifier.predict(source.images(np.arange(12))).astype("float64")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = vectors @ vectors.T - 3 * np.eye(12)
     labels = source.labels.copy()
     labels[4] = 0
-    found = evaluate.evaluate(classifier, ArraySource(source.images(np.arange(12)), labels, source.class_names))
+    found = evaluation.evaluate(classifier, ArraySource(source.images(np.arange(12)), labels, source.class_names))
     assert found.top1 == (labels[cosines.argmax(1)] == labels).mean() < 1
 
 
 def test_what_folders_of_classes_cannot_measure(tmp_path):
     source = colors_of(["red", "blue"], 4)
     with pytest.raises(InputError, match=r"names of both classes in .*model\.json, the second one 'warm'"):
-        evaluate.evaluate(saved_classifier("sigmoid one label", tmp_path), source)
+        evaluation.evaluate(saved_classifier("sigmoid one label", tmp_path), source)
     with pytest.raises(InputError, match=r"predicts values \('redness', \.\.\.\)"):
-        evaluate.evaluate(saved_classifier("regression", tmp_path), source)
+        evaluation.evaluate(saved_classifier("regression", tmp_path), source)
     with pytest.raises(InputError, match=r"model\.keras: Expected 3 class names"):
         saved_classifier("logits", tmp_path, class_names=["a", "b"])
 
