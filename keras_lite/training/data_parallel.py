@@ -20,10 +20,9 @@ import numpy as np
 
 from keras_lite.data import Crop, ImageGeometry, Source
 from keras_lite.errors import InputError
-from keras_lite.training import processes
+from keras_lite.training import processes, replicas
 from keras_lite.training.one_device import OneDevice
 from keras_lite.training.options import Options
-from keras_lite.training.replicas import Replicas, devices_of_strategy
 
 
 def data_parallel(options: Options) -> OneDevice:
@@ -53,7 +52,7 @@ def data_parallel(options: Options) -> OneDevice:
         return OneDevice()
     if keras.backend.backend() == "jax":
         return SpreadOverDevices()
-    return Replicas()
+    return replicas.Replicas()
 
 
 def start(options: Options) -> None:
@@ -91,7 +90,7 @@ def start(options: Options) -> None:
                 "Expected no mixed_float16 with --data_parallel on TensorFlow, where Keras scales the loss by what "
                 "the first device's gradients are; take mixed_bfloat16."
             )
-        devices = devices_of_strategy()
+        devices = replicas.devices_of_strategy()
     if options.batch_size % len(devices):
         raise InputError(
             f"Expected --batch_size to be a multiple of the {len(devices)} devices, received {options.batch_size}."
