@@ -51,7 +51,15 @@ class Whole(files.Record):
     anything: dict
 
 
-WHOLE = Whole((2, 3), True, [Part("a", 0.1), Part("b", None)], None, {4: 0.5}, {"c": Part("d", 1.0)}, {"x": [1, {}]})
+WHOLE = Whole(
+    size=(2, 3),
+    right=True,
+    parts=[Part("a", 0.1), Part("b", None)],
+    best=None,
+    times={4: 0.5},
+    others={"c": Part("d", 1.0)},
+    anything={"x": [1, {}]},
+)
 
 
 def test_a_record_comes_back_with_its_types(tmp_path):

@@ -91,13 +91,13 @@ def test_quantized_figures_come_with_a_second_recording(run_files, tmp_path):
     closeness = Closeness(0.01, 0.001, 0.97)
     chosen = Candidate("99.99 %", True, False, closeness, True)
     rows = (
-        ReportRow("keras", "Keras float32", 0.2612, 0.0, 1.0, agreement_fake_quantized=0.98, file=None),
+        ReportRow("keras", "Keras float32", 0.2612, drop=0.0, agreement=1.0, agreement_fake_quantized=0.98, file=None),
         ReportRow(
             "int8",
             "TFLite int8",
             0.26,
-            0.12,
-            0.97,
+            drop=0.12,
+            agreement=0.97,
             agreement_fake_quantized=1.0,
             file=FileFigures("resnet20_int8.tflite", 350000, {1: 0.91234}, 1, int8_only=True),
         ),
