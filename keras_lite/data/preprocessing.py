@@ -46,7 +46,6 @@ class Preprocessing:
     image_size: tuple[int, int]
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
-    _: dataclasses.KW_ONLY
     resize: tuple[int, int] | None = None
     keep_aspect: bool = True
     interpolation: Interpolation = "bilinear"

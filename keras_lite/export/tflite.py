@@ -44,7 +44,6 @@ def to_tflite(
     model: Any,
     path: str | os.PathLike,
     precision: Literal["float32", "float16", "dynamic", "int16", "int8"] = "float32",
-    *,
     calibration: np.ndarray | None = None,
     samples: np.ndarray | None = None,
     info: ModelInfo | None = None,

@@ -36,7 +36,7 @@ def test_file_opens_and_goes_to_the_phone(name, size, tmp_path):
     model.save(tmp_path / name)
     write_model_info(tmp_path / name, INFO)
 
-    path, opened, info = open_trained_model([str(tmp_path / name)])
+    path, opened, info = open_trained_model(str(tmp_path / name))
 
     assert (path, info) == (tmp_path / name, INFO)
     assert opened.input_shape == (None, SIZE, SIZE, 3)
@@ -78,4 +78,4 @@ def test_input_of_another_size_is_refused(tmp_path):
     transfer_learned(16).save(tmp_path / "model.keras")
     write_model_info(tmp_path / "model.keras", INFO)
     with pytest.raises(InputError, match=r"Expected one input of shape \(32, 32, 3\).*received \(16, 16, 3\)"):
-        open_trained_model([str(tmp_path / "model.keras")])
+        open_trained_model(str(tmp_path / "model.keras"))

@@ -53,5 +53,5 @@ def _pixels_in_windows(layer: keras.layers.Layer, height: int, width: int) -> np
     """Return how many pixels of the image lie in each window of a pooling layer, of shape `(height, width, 1)`."""
     ones = keras.ops.ones((1, height, width, 1))
     kernel = keras.ops.ones((*layer.pool_size, 1, 1))
-    counts = keras.ops.conv(ones, kernel, layer.strides, strides=layer.padding, data_format="channels_last")
+    counts = keras.ops.conv(ones, kernel, strides=layer.strides, padding=layer.padding, data_format="channels_last")
     return np.rint(keras.ops.convert_to_numpy(counts)[0])
