@@ -37,7 +37,7 @@ class Mutant:
 
 CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_conv_block.py")
 OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
-FINETUNING_TESTS = ("tests/training/test_finetuning.py",)
+FINETUNING_TESTS = ("tests/training/test_finetuning_run.py",)
 REWRITING_TESTS = ("tests/graph/test_exact_rewriting.py",)
 INTEGER_MODEL_TESTS = ("tests/export/test_integer_model.py",)
 EVERY_NUMBER = ("tests/export/test_rectifiers.py::test_leaky_relu_of_every_number",)

@@ -122,6 +122,7 @@ def test_other_names_of_the_validation_split(folder, open_folder, name):
     refused(lambda: open_folder(folder), "one folder for the valid split", " and ".join(sorted(["valid", name])))
 
 
+@pytest.mark.filterwarnings("ignore::keras_lite.errors.InputWarning")
 def test_extensions_in_any_case_and_nothing_else(folder, open_folder):
     for name in ("3.JPG", "4.jpeg", "5.WebP", "6.bmp", "7.gif", "8.TIF", "9.tiff"):
         write(folder / "train" / "ant" / name)
@@ -231,6 +232,7 @@ def test_broken_images_can_be_left_out(folder, open_folder, broken, cache_bytes,
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.filterwarnings("ignore::keras_lite.errors.InputWarning")
 def test_a_class_with_broken_images_only_is_refused(folder, open_folder):
     for number in (1, 2):
         (folder / "train" / "cat" / f"{number}.png").write_text("not an image")

@@ -23,6 +23,7 @@ def test_a_folder_of_photos(tmp_path):
     assert sources["train"].image_size == (8, 12)
 
 
+@pytest.mark.filterwarnings("ignore::keras_lite.errors.InputWarning")
 def test_skip_broken_is_passed_on(tmp_path):
     write_folder(tmp_path)
     (tmp_path / "train" / "ant" / "2.png").write_text("not an image")

@@ -86,6 +86,7 @@ def refused(*parts):
         assert str(part) in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::keras_lite.errors.InputWarning")
 def test_damaged_files_are_refused(prepared, capsys):
     content = prepared.file.read_bytes()
     for length in (len(content) - 2, len(content) - 40, 5):

@@ -214,4 +214,4 @@ def test_smoke_writes_every_file(name, tmp_path, capfd):
 def test_script_runs_by_itself(run_script):
     finished = run_script("recipes/cifar100_resnet.py", "--help")
     assert finished.returncode == 0, finished.stderr
-    assert "--schedule_epochs" in finished.stdout
+    assert "schedule_epochs" in finished.stdout

@@ -12,6 +12,7 @@ from test_resume import assert_same_arrays, assert_same_state, read_h5, without_
 from keras_lite.data import ArraySource
 from keras_lite.errors import InputError
 from keras_lite.training import EpochCosineDecay, Finetuning, Options, RecipeModel, fit
+from keras_lite.training.training_result import TrainingResult
 
 
 def build(image_size, classes):
@@ -93,17 +94,13 @@ def test_stopped_finetuning_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     best = watch.seen[int(result.best["epoch"]) - 1]
     assert all(same(model.get_layer(name).get_weights(), weights) for name, weights in best.items())
 
-    from keras_lite.training import engine
-
     moments = [(0, 4), (2, 2), (3, 5)]  # (2, 2) finds the state of the head's last epoch, and another optimizer's
     for moment in moments:
         with pytest.raises(Stopped):
             fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch(moment)])
-    write_json = engine.write_json
-    monkeypatch.setattr(engine, "write_json", lambda *arguments: (_ for _ in ()).throw(Stopped))
-    with pytest.raises(Stopped):  # when all is done but the last file
+    with monkeypatch.context() as patch, pytest.raises(Stopped):  # when all is done but the last file
+        patch.setattr(TrainingResult, "write", lambda *arguments: (_ for _ in ()).throw(Stopped))
         fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
-    monkeypatch.setattr(engine, "write_json", write_json)
     again = fit(RECIPE, tiny.data(), OPTIONS, tmp_path / "parts", callbacks=[Watch()])
 
     assert without_time(tmp_path / "parts" / "result.json") == without_time(tmp_path / "whole" / "result.json")
