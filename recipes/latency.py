@@ -15,6 +15,11 @@ Published, in milliseconds on an AMD Ryzen 5 5600H and a MediaTek Dimensity 1000
 8.5, 9.0 and 27.0, 26.3; the others stand in the table that is printed.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from ledger.latency import run_latency
 
 if __name__ == "__main__":
