@@ -116,7 +116,11 @@ class Record:
         Raises:
             InputError: If the file does not exist or holds something else; the message names it.
         """
-        return cls.from_dict(read_json(path), str(path))
+        entries = read_json(path)
+        try:
+            return cls.from_dict(entries, str(path))
+        except InputError as error:
+            raise InputError(f"{error} If another version of keras_lite wrote it, remove it and run again.") from error
 
 
 def _typed(kind: Any, value: Any, name: str, place: str) -> Any:
