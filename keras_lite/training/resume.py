@@ -97,7 +97,8 @@ class RunState:
             InputError: If the file is damaged, or of a run with other variables.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Of a damaged file NumPy does not close what it opened itself.
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             fields = _put_arrays(json.loads(arrays.pop("progress").tobytes()), arrays)
             self.progress = Progress(**fields)
