@@ -194,8 +194,8 @@ MUTANTS = (
     Mutant(
         "CutMix never drawn beside mixup",
         "keras_lite/data/mixing.py",
-        old="coin < 0.5",
-        new="coin < 1.5",
+        old="kind = self._kinds[int(coin * len(self._kinds))]",
+        new="kind = self._kinds[0]",
         tests=("tests/data/test_mixing.py",),
     ),
     Mutant(
