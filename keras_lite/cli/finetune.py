@@ -21,6 +21,7 @@ from typing import Any
 from absl import flags
 
 from keras_lite.cli import command_line
+from keras_lite.cli.model_flags import numbers
 from keras_lite.cli.recipe_flags import parse_size
 from keras_lite.data.scaling import INTERPOLATIONS
 from keras_lite.errors import InputError
@@ -98,8 +99,8 @@ def options_of(values: flags.FlagValues) -> FinetuneOptions:
         "options": _network_options(values.options),
         "weights": None if values.weights == "none" else values.weights,
         "image_size": parse_size(values.image_size) if values.image_size else None,
-        "mean": _channel_numbers("mean", values.mean),
-        "std": _channel_numbers("std", values.std),
+        "mean": numbers("mean", values.mean, float),
+        "std": numbers("std", values.std, float),
     }
     given = {field.name: values[field.name].value for field in dataclasses.fields(FinetuneOptions)}
     return FinetuneOptions(**(given | parsed))
@@ -118,12 +119,3 @@ def _network_options(texts: list[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             options[name] = value
     return options
-
-
-def _channel_numbers(flag: str, texts: list[str] | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(map(float, texts)) if texts else None
-    except ValueError as error:
-        raise InputError(f"Expected three numbers with commas between for --{flag}, received {','.join(texts)}.") from (
-            error
-        )

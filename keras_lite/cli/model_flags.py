@@ -57,12 +57,12 @@ def description(values: flags.FlagValues) -> Description:
     names = values.class_names
     if names is not None and len(names) == 1 and (Path(names[0]).is_file() or Path(names[0]).suffix):
         names = _read_lines(Path(names[0]))
-    size = _numbers("image_size", values.image_size, int)
+    size = numbers("image_size", values.image_size, int)
     return Description(
         class_names=None if names is None else tuple(names),
         image_size=size * 2 if size is not None and len(size) == 1 else size,
-        mean=_numbers("mean", values.mean, float),
-        std=_numbers("std", values.std, float),
+        mean=numbers("mean", values.mean, float),
+        std=numbers("std", values.std, float),
         keep_aspect=values.keep_aspect,
         interpolation=values.interpolation,
         output_kind=values.output_kind,
@@ -78,7 +78,12 @@ def _read_lines(path: Path) -> list[str]:
         raise InputError(f"Expected a text file for --class_names, received {path}.") from error
 
 
-def _numbers(flag: str, texts: list[str] | None, kind: type) -> tuple | None:
+def numbers(flag: str, texts: list[str] | None, kind: type) -> tuple | None:
+    """Return the numbers that a flag lists; `None` for a flag that was not given.
+
+    Raises:
+        InputError: If one is no number.
+    """
     try:
         return None if texts is None else tuple(kind(text) for text in texts)
     except ValueError as error:
