@@ -17,12 +17,9 @@ file for the other commands is written beside a .keras file; add --mean and --st
 model does not scale its input itself.
 """
 
-import ast
-
 from absl import flags
 
 from keras_lite.cli import command_line, model_flags
-from keras_lite.errors import InputError
 from keras_lite.pipelines.convert import ConvertOptions, convert_checkpoint
 
 FLAGS = command_line.new_flags()
@@ -43,7 +40,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             source=source,
             target=target,
             model=values.model,
-            options=_parse_options(values.options),
+            options=model_flags.network_options(values.options),
             entry=values.entry,
             load_classifier=values.load_classifier,
             description=model_flags.description(values),
@@ -51,17 +48,3 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         verbose=1,
     )
     print(converted)
-
-
-def _parse_options(text: str) -> dict:
-    """Turn `depth=20,stem=hybrid,blocks=(2,2,2)` into arguments; a bare word is a string."""
-    try:
-        call = ast.parse(f"options({text})", mode="eval").body
-        if call.args or not all(keyword.arg for keyword in call.keywords):
-            raise ValueError
-        return {
-            keyword.arg: keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
-            for keyword in call.keywords
-        }
-    except (ValueError, SyntaxError, AttributeError) as error:
-        raise InputError(f"Expected --options to be NAME=VALUE,NAME=VALUE,..., received {text!r}.") from error

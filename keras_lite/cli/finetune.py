@@ -14,14 +14,12 @@ table of the classes, the confusion matrix and the worst mistakes. With --quanti
 was killed, the same command continues where it stopped.
 """
 
-import ast
 import dataclasses
-from typing import Any
 
 from absl import flags
 
 from keras_lite.cli import command_line
-from keras_lite.cli.model_flags import numbers
+from keras_lite.cli.model_flags import network_options, numbers
 from keras_lite.cli.recipe_flags import parse_size
 from keras_lite.data.scaling import INTERPOLATIONS
 from keras_lite.errors import InputError
@@ -30,7 +28,7 @@ from keras_lite.pipelines.finetune import HEAD_EPOCHS, SET_HERE, FinetuneOptions
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The photos.", flag_values=FLAGS)
 flags.DEFINE_string("model", "mobilenet_v3_large", "A network of keras_lite.applications.", flag_values=FLAGS)
-flags.DEFINE_list("options", [], "Arguments of its function, NAME=VALUE,NAME=VALUE.", flag_values=FLAGS)
+flags.DEFINE_string("options", "", "Arguments of its function, such as depth=20,blocks=(2,2,2).", flag_values=FLAGS)
 flags.DEFINE_string("weights", "imagenet", "What to start from: a name, a path or none.", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "The run folder (default: runs/finetune-PHOTOS-MODEL).", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -96,7 +94,7 @@ def options_of(values: flags.FlagValues) -> FinetuneOptions:
     if values.data_dir is None:
         raise InputError("Expected --data_dir with the folder of the photos, received none.")
     parsed = {
-        "options": _network_options(values.options),
+        "options": network_options(values.options, SET_HERE),
         "weights": None if values.weights == "none" else values.weights,
         "image_size": parse_size(values.image_size) if values.image_size else None,
         "mean": numbers("mean", values.mean, float),
@@ -104,18 +102,3 @@ def options_of(values: flags.FlagValues) -> FinetuneOptions:
     }
     given = {field.name: values[field.name].value for field in dataclasses.fields(FinetuneOptions)}
     return FinetuneOptions(**(given | parsed))
-
-
-def _network_options(texts: list[str]) -> dict[str, Any]:
-    options = {}
-    for text in texts:
-        name, sign, value = text.partition("=")
-        if not sign or not name or name in SET_HERE:
-            raise InputError(
-                f"Expected --options as NAME=VALUE of arguments not set by other flags, received {text!r}."
-            )
-        try:
-            options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[name] = value
-    return options

@@ -1,6 +1,9 @@
 """Flags in place of a model's information file: class names, image size, preprocessing, output."""
 
+import ast
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -67,6 +70,31 @@ def description(values: flags.FlagValues) -> Description:
         interpolation=values.interpolation,
         output_kind=values.output_kind,
     )
+
+
+def network_options(text: str, taken: Collection[str] = ()) -> dict[str, Any]:
+    """Return the arguments of a network's function that `depth=20,stem=hybrid,blocks=(2,2,2)` lists.
+
+    Args:
+        text: The arguments; a bare word is a text.
+        taken: Names of arguments that other flags set.
+
+    Raises:
+        InputError: If they are written otherwise, or one is taken.
+    """
+    try:
+        call = ast.parse(f"options({text})", mode="eval").body
+        if call.args or not all(keyword.arg for keyword in call.keywords):
+            raise ValueError
+        options = {
+            keyword.arg: keyword.value.id if isinstance(keyword.value, ast.Name) else ast.literal_eval(keyword.value)
+            for keyword in call.keywords
+        }
+    except (ValueError, SyntaxError, AttributeError) as error:
+        raise InputError(f"Expected --options to be NAME=VALUE,NAME=VALUE,..., received {text!r}.") from error
+    if others := sorted(options.keys() & set(taken)):
+        raise InputError(f"Expected --options without {', '.join(others)}, which other flags set; received {text!r}.")
+    return options
 
 
 def _read_lines(path: Path) -> list[str]:

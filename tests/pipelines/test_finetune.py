@@ -194,6 +194,12 @@ def test_evaluation_pictures_show_what_is_wrong(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_an_argument_with_commas_is_one():
+    values = copy.deepcopy(finetune.FLAGS)
+    values(["finetune", "--data_dir=photos", "--options=blocks=(1,1),channels=16,stem=plain"])
+    assert finetune.options_of(values).options == {"blocks": (1, 1), "channels": 16, "stem": "plain"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
