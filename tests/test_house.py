@@ -11,7 +11,7 @@ PACKAGE = REPOSITORY / "keras_lite"
 # A room knows only those before it.
 ROOMS = (
     "errors", "files", "tables", "layers", "graph", "checkpoints", "applications", "profiling", "published", "data",
-    "training", "runtime", "quantization", "export", "inference", "pipelines", "cli",
+    "training", "litert", "runtime", "quantization", "export", "inference", "pipelines", "cli",
 )  # fmt: skip
 # What the root assembles: the version, and where families are registered.
 ROOT = "keras_lite"

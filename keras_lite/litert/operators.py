@@ -1,0 +1,171 @@
+"""What a .tflite file computes, as plain data: tensors, operators named as TFLite names them, and graphs of both."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from keras_lite.errors import InputError
+from keras_lite.tables import text_table
+
+
+@dataclasses.dataclass(eq=False)
+class Tensor:
+    """A tensor of a graph; two are the same only if they are one object.
+
+    Args:
+        name: Of the layer that makes it, or of the layer it belongs to and its role there (`"stem/kernel"`).
+        shape: Its shape, with a batch of 1.
+        data: The values of a constant; None for what is computed.
+        dtype: `"float32"`, `"int32"`, ...; a constant has that of its values.
+
+    Raises:
+        InputError: If the values have another shape.
+
+    Example:
+
+    >>> Tensor("stem/bias", (2,), np.zeros(2, "float32"))
+    Tensor(stem/bias: float32 (2,), constant)
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    data: np.ndarray | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        self.shape = tuple(int(size) for size in self.shape)
+        if self.data is None:
+            return
+        if self.data.shape != self.shape:
+            raise InputError(f"Expected values of shape {self.shape} in {self.name}, received {self.data.shape}.")
+        self.dtype = self.data.dtype.name
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether its values are known."""
+        return self.data is not None
+
+    @property
+    def size(self) -> int:
+        """The number of its values."""
+        return math.prod(self.shape)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name}: {self.dtype} {self.shape}{', constant' if self.is_constant else ''})"
+
+
+@dataclasses.dataclass(eq=False)
+class Operator:
+    """One operator of a graph.
+
+    Args:
+        kind: Its name in TFLite: `"CONV_2D"`.
+        inputs: What it takes, constants (kernel, bias, axes) included, in TFLite's order.
+        outputs: What it makes.
+        options: Its options, named as in TFLite's schema, `"SAME"` and `"RELU6"` as text:
+            `{"padding": "SAME", "stride_w": 1, "stride_h": 1, "fused_activation_function": "RELU6"}`.
+
+    Example:
+
+    >>> x, y = Tensor("images", (1, 4)), Tensor("relu", (1, 4))
+    >>> Operator("RELU", [x], [y]).name
+    'relu'
+    """
+
+    kind: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of what it makes."""
+        return self.outputs[0].name
+
+    @property
+    def output(self) -> Tensor:
+        """What it makes, where that is one tensor."""
+        [output] = self.outputs
+        return output
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image, of convolutions and products of matrices; 0 for what is neither."""
+        if self.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+            kernel = self.inputs[1].shape
+            each = math.prod(kernel[1:3]) if self.kind == "DEPTHWISE_CONV_2D" else math.prod(kernel[1:])
+            return self.output.size * each
+        if self.kind == "TRANSPOSE_CONV":
+            return self.inputs[2].size * math.prod(self.inputs[1].shape[:3])
+        if self.kind == "BATCH_MATMUL":
+            return self.output.size * self.inputs[0].shape[-2 if self.options.get("adj_x") else -1]
+        return 0
+
+
+@dataclasses.dataclass(eq=False)
+class FloatGraph:
+    """A model in float32 as operators of TFLite, in the order they are computed in.
+
+    Args:
+        name: The model's.
+        inputs: What it takes.
+        outputs: What it makes.
+        operators: The operators; each comes after those that make what it takes.
+
+    Raises:
+        InputError: If an operator takes what nothing made before it.
+
+    Example:
+
+    >>> x, y = Tensor("images", (1, 4)), Tensor("relu", (1, 4))
+    >>> print(FloatGraph("small", [x], [y], [Operator("RELU", [x], [y])]).summary())
+    name   operator    output  parameters  multiply-accumulates
+    -----------------------------------------------------------
+    relu   RELU         1 x 4           0                     0
+    total  1 operator                   0                     0
+    """
+
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    operators: list[Operator]
+
+    def __post_init__(self) -> None:
+        known = {id(tensor) for tensor in self.inputs}
+        for operator in self.operators:
+            for tensor in operator.inputs:
+                if not tensor.is_constant and id(tensor) not in known:
+                    raise InputError(f"Expected {operator.name} ({operator.kind}) after what makes its {tensor.name}.")
+            known.update(id(tensor) for tensor in operator.outputs)
+        for tensor in self.outputs:
+            if id(tensor) not in known:
+                raise InputError(f"Expected an operator that makes the output {tensor.name}, received none.")
+
+    @property
+    def constants(self) -> list[Tensor]:
+        """The constants that its operators take, each once, in order."""
+        found = {id(tensor): tensor for each in self.operators for tensor in each.inputs if tensor.is_constant}
+        return list(found.values())
+
+    @property
+    def parameters(self) -> int:
+        """Number of its weights: the values of all constants that are no int32."""
+        return sum(tensor.size for tensor in self.constants if tensor.dtype != "int32")
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return sum(operator.macs for operator in self.operators)
+
+    def summary(self) -> str:
+        """Return the operators as a table: name, kind, shape of the output, parameters, multiply-accumulates."""
+        rows = [("name", "operator", "output", "parameters", "multiply-accumulates")]
+        for each in self.operators:
+            weights = sum(tensor.size for tensor in each.inputs if tensor.is_constant and tensor.dtype != "int32")
+            shape = " x ".join(map(str, each.outputs[0].shape))
+            rows.append((each.name, each.kind, shape, f"{weights:,}", f"{each.macs:,}"))
+        count = len(self.operators)
+        total = ("total", f"{count} operator{'' if count == 1 else 's'}", "")
+        return text_table([*rows, (*total, f"{self.parameters:,}", f"{self.macs:,}")])
