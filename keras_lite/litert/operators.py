@@ -46,7 +46,7 @@ class Tensor:
         scales, zero_points = (0 if each is None else np.size(each) for each in (self.scale, self.zero_point))
         if scales != zero_points:
             raise InputError(
-                f"Expected a zero point for each scale in {self.name}, received {zero_points} and {scales}."
+                f"Expected a zero point a scale in {self.name}, received {scales} scales, {zero_points} of them."
             )
         if self.data is None:
             return
