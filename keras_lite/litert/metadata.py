@@ -139,9 +139,7 @@ def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
 def _input_table(tensor: Tensor, preprocessing: Preprocessing) -> _Table:
     expected = (1, *preprocessing.image_size, preprocessing.channels)
     if tensor.shape != expected:
-        raise InputError(
-            f"Expected an input of shape {expected}, as its preprocessing has it, received {tensor.shape}."
-        )
+        raise InputError(f"Expected an input of shape {expected}, as preprocessed, received {tensor.shape}.")
     gray = preprocessing.channels == 1
     height, width = preprocessing.image_size
     lowest, highest = preprocessing.limits()
