@@ -70,7 +70,7 @@ def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", ve
     Example:
 
     >>> x, y = Tensor("images", (1, 8, 8, 3)), Tensor("scores", (1, 3))
-    >>> graph = FloatGraph("pets", [x], [y], [Operator("MEAN", [x], [y])])
+    >>> graph = FloatGraph("pets", [x], [y], [keras_lite.litert.Operator("MEAN", [x], [y])])
     >>> info = ModelInfo("pets", ["cat", "dog", "fish"], Preprocessing((8, 8)), "logits")
     >>> model_metadata(graph, info).files
     {'labels.txt': b'cat\\ndog\\nfish'}
