@@ -19,7 +19,6 @@ SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this. It leaves a
 # sum with such an input to LiteRT's own kernel, which computes in 16 bits and gives wrong results where they overflow.
 LARGEST_SCALE_RATIO = 256.0
-_TURNS = 5
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _SUMS = ("ADD", "SUB")
 
@@ -132,15 +131,15 @@ def measure(path: str, threads: int, runs: int, warm_up: int) -> dict[str, Any]:
     return {"milliseconds": _time(interpreter, warm_up + runs)[warm_up:]}
 
 
-def measure_all(folder: str, threads: int, runs: int, warm_up: int) -> dict[str, Any]:
+def measure_all(folder: str, threads: int, runs: int, warm_up: int, turns: int) -> dict[str, Any]:
     """Time all .tflite files of a folder, which take turns, and return the median milliseconds of each by its name."""
     interpreters = {path.name: open_interpreter(str(path), threads) for path in sorted(Path(folder).glob("*.tflite"))}
     for interpreter in interpreters.values():
         fill(interpreter)
     times: dict[str, list[float]] = {name: [] for name in interpreters}
-    for _ in range(_TURNS):
+    for _ in range(turns):
         for name, interpreter in interpreters.items():
-            times[name] += _time(interpreter, warm_up + -(-runs // _TURNS))[warm_up:]
+            times[name] += _time(interpreter, warm_up + -(-runs // turns))[warm_up:]
     return {"milliseconds": {name: float(np.median(values)) for name, values in times.items()}}
 
 
@@ -207,6 +206,7 @@ def _main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warm_up", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
     result: dict[str, Any] = {}
     if arguments.action == "inspect":
@@ -218,7 +218,7 @@ def _main() -> None:
     elif arguments.action == "measure":
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "measure_all":
-        result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
+        result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up, arguments.turns)
     else:
         interpreter = open_interpreter(arguments.model, arguments.threads)
         np.save(arguments.outputs, predict(interpreter, np.load(arguments.images, mmap_mode="r")))
