@@ -19,9 +19,13 @@ class Tensor:
         shape: Its shape, with a batch of 1.
         data: The values of a constant; None for what is computed.
         dtype: `"float32"`, `"int32"`, ...; a constant has that of its values.
+        scale: Of a quantized tensor, whose value is `(integer - zero_point) * scale`: one number, or one for each index
+            of `quantized_dimension`. None for a tensor that holds its values themselves.
+        zero_point: As many integers as `scale` has numbers.
+        quantized_dimension: The axis along which scales differ.
 
     Raises:
-        InputError: If the values have another shape.
+        InputError: If the values have another shape, or scales and zero points are not equally many.
 
     Example:
 
@@ -33,9 +37,17 @@ class Tensor:
     shape: tuple[int, ...]
     data: np.ndarray | None = None
     dtype: str = "float32"
+    scale: np.ndarray | None = None
+    zero_point: np.ndarray | None = None
+    quantized_dimension: int = 0
 
     def __post_init__(self) -> None:
         self.shape = tuple(int(size) for size in self.shape)
+        scales, zero_points = (0 if each is None else np.size(each) for each in (self.scale, self.zero_point))
+        if scales != zero_points:
+            raise InputError(
+                f"Expected a zero point a scale in {self.name}, received {scales} scales, {zero_points} of them."
+            )
         if self.data is None:
             return
         if self.data.shape != self.shape:

@@ -1,0 +1,163 @@
+"""The bytes of a .tflite file from a graph, without TensorFlow."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from keras_lite.errors import import_extra
+from keras_lite.litert.operators import FloatGraph, Operator, Tensor
+from keras_lite.litert.options import number_in, options_table, tflite_schema
+
+SIGNATURE = "serving_default"
+DESCRIPTION = "keras_lite"
+_VERSION = 3
+_IDENTIFIER = b"TFL3"
+# Where a constant begins in the file, so that kernels read it where it is mapped into memory.
+_ALIGNMENT = 16
+# The field of an operator code that older readers look at is a byte; larger codes stand in the newer field alone.
+_LARGEST_DEPRECATED_CODE = 127
+
+
+def write(graph: FloatGraph) -> bytes:
+    """Return the content of a .tflite file that computes a graph.
+
+    The same graph gives the same bytes, and constants of equal values, type and shape stand in the file once. The
+    file's signature `"serving_default"` has the names of the graph's inputs and outputs.
+
+    Args:
+        graph: What to compute.
+
+    Raises:
+        InputError: If TFLite has no such operator, option or type.
+
+    Example:
+
+    >>> x, y = Tensor("images", (1, 4)), Tensor("relu", (1, 4))
+    >>> write(FloatGraph("small", [x], [y], [Operator("RELU", [x], [y])]))[4:8]
+    b'TFL3'
+    """
+    schema = tflite_schema()
+    buffers = _Buffers()
+    tensors = list(dict.fromkeys([*graph.inputs, *graph.outputs, *_tensors_of(graph.operators)]))
+    place = {tensor: index for index, tensor in enumerate(tensors)}
+    names = _unique([tensor.name for tensor in tensors])
+
+    kinds = list(dict.fromkeys(operator.kind for operator in graph.operators))
+    inputs, outputs = (_places(each, place) for each in (graph.inputs, graph.outputs))
+    subgraph = schema.SubGraphT(
+        tensors=[_tensor(tensor, name, buffers) for tensor, name in zip(tensors, names, strict=True)],
+        inputs=inputs,
+        outputs=outputs,
+        operators=[_operator(operator, kinds.index(operator.kind), place) for operator in graph.operators],
+        name="main",
+    )
+    signature = schema.SignatureDefT(
+        inputs=[schema.TensorMapT(names[index], index) for index in inputs],
+        outputs=[schema.TensorMapT(names[index], index) for index in outputs],
+        signatureKey=SIGNATURE,
+    )
+    model = schema.ModelT(
+        version=_VERSION,
+        operatorCodes=[_operator_code(kind) for kind in kinds],
+        subgraphs=[subgraph],
+        description=DESCRIPTION,
+        buffers=buffers.tables,
+        signatureDefs=[signature],
+    )
+    # Room for all from the start: a builder that grows copies what it has.
+    builder = import_extra("flatbuffers", "quantization").Builder(buffers.size + 1024 * (len(tensors) + 4))
+    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+@dataclasses.dataclass
+class _Buffer:
+    """The bytes of a constant, as a table of the schema that aligns them and writes them at once."""
+
+    data: bytes
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 (the name that the schema's tables call)
+        schema, vector = tflite_schema(), None
+        if self.data:
+            builder.Prep(_ALIGNMENT, len(self.data))
+            vector = builder.CreateByteVector(self.data)
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        return schema.BufferEnd(builder)
+
+
+class _Buffers:
+    """The constants of a file, equal ones once. The first is empty: that of tensors which are computed."""
+
+    def __init__(self) -> None:
+        self.tables = [_Buffer(b"")]
+        self.size = 0
+        self._places: dict[tuple[str, tuple[int, ...], bytes], int] = {}
+
+    def add(self, values: np.ndarray) -> int:
+        """Return the index of the buffer that holds some values."""
+        data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+        key = (values.dtype.name, values.shape, data)
+        if key not in self._places:
+            self._places[key] = len(self.tables)
+            self.tables.append(_Buffer(data))
+            self.size += len(data) + _ALIGNMENT
+        return self._places[key]
+
+
+def _tensors_of(operators: list[Operator]) -> list[Tensor]:
+    return [tensor for operator in operators for tensor in (*operator.inputs, *operator.outputs)]
+
+
+def _places(tensors: list[Tensor], place: dict[Tensor, int]) -> np.ndarray:
+    return np.array([place[tensor] for tensor in tensors], "<i4")
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Return names of which no two are the same: the first of several keeps its own, the others get a number."""
+    given, used, unique = set(names), set(), []
+    for name in names:
+        number, candidate = 0, name
+        while candidate in used or (number and candidate in given):
+            number += 1
+            candidate = f"{name}_{number}"
+        used.add(candidate)
+        unique.append(candidate)
+    return unique
+
+
+def _operator_code(kind: str) -> Any:
+    code = number_in("BuiltinOperator", kind, "an operator's kind")
+    return tflite_schema().OperatorCodeT(min(code, _LARGEST_DEPRECATED_CODE), builtinCode=code)
+
+
+def _operator(operator: Operator, code: int, place: dict[Tensor, int]) -> Any:
+    options_type, options = options_table(operator.kind, operator.options, operator.name)
+    return tflite_schema().OperatorT(
+        opcodeIndex=code,
+        inputs=_places(operator.inputs, place),
+        outputs=_places(operator.outputs, place),
+        builtinOptionsType=options_type,
+        builtinOptions=options,
+    )
+
+
+def _tensor(tensor: Tensor, name: str, buffers: _Buffers) -> Any:
+    schema, quantization = tflite_schema(), None
+    if tensor.scale is not None:
+        quantization = schema.QuantizationParametersT(
+            scale=np.atleast_1d(np.asarray(tensor.scale, "<f4")),
+            zeroPoint=np.atleast_1d(np.asarray(tensor.zero_point, "<i8")),
+            quantizedDimension=tensor.quantized_dimension,
+        )
+    return schema.TensorT(
+        shape=np.array(tensor.shape, "<i4"),
+        type=number_in("TensorType", tensor.dtype.upper(), f"the type of {tensor.name}"),
+        buffer=buffers.add(tensor.data) if tensor.is_constant else 0,
+        name=name,
+        quantization=quantization,
+        # Without it an empty shape would read as an unknown one.
+        hasRank=True,
+    )
