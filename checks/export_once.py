@@ -34,7 +34,7 @@ def _action(what: str, model: keras.Model, count: int, folder: str) -> Callable[
         return lambda: convert(to_tf_keras(model), "float32")
     # An older checkout has neither.
     from keras_lite.litert.writer import write
-    from keras_lite.quantization.lower.lower import lower
+    from keras_lite.quantization.lower import lower
 
     return lambda: write(lower(flatten(model)))
 

@@ -14,7 +14,7 @@ from keras_lite.export.conversion import convert
 from keras_lite.graph import flatten
 from keras_lite.litert.writer import write
 from keras_lite.quantization import to_tf_keras
-from keras_lite.quantization.lower.lower import lower
+from keras_lite.quantization.lower import lower
 from keras_lite.runtime.inspection import inspect
 from keras_lite.runtime.runner import call_worker, run_in_subprocess
 

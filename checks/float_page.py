@@ -46,6 +46,7 @@ def page(results: list[Figures], failed: dict[str, list[str]], command: str, dat
     compared = " or ".join(map(str, images))
     left = [index for index, name in enumerate(_HEAD) if name in ("network", "outside XNNPACK", "verdict")]
     first, again, last = TURNS
+    ratio = LATENCY_RATIO
     limit, floor, times = f"{LARGEST_DIFFERENCE:.0e}", f"{DIFFERENCE_FLOOR:.0e}", f"{DIFFERENCE_RATIO:g}"
     return f"""# Networks as float32 files
 
@@ -64,7 +65,7 @@ converter makes of the same model.
 - **operators**, **partitions** (parts that XNNPACK runs), **outside XNNPACK** (operators, with the stock file's number
   in parentheses). Demanded: no more than in the stock file.
 - **latency**: of one image on one thread, LiteRT with XNNPACK, as a multiple of the stock file's: the median ratio of
-  {first // AT_ONCE} processes, in which the two files take {first} turns in all. Demanded: at most {LATENCY_RATIO}. A ratio above
+  {first // AT_ONCE} processes, in which the two files take {first} turns in all. Demanded: at most {ratio}. One above
   that is measured again in {again} turns, then in {last}; all are shown, the last counts.
 - **seconds**: from the Keras model to the file's bytes.
 - Random models (`checks/fuzz.py`) that pass share a line, which has the worst of each figure.

@@ -22,7 +22,7 @@ from keras_lite.cli import command_line
 from keras_lite.errors import InputError, some
 from keras_lite.graph import flatten
 from keras_lite.litert.writer import write
-from keras_lite.quantization.lower.lower import lower
+from keras_lite.quantization.lower import lower
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_list("backends", ["tensorflow", "jax", "torch"], "Backends of Keras.", flag_values=FLAGS)
