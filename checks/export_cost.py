@@ -19,7 +19,6 @@ from pathlib import Path
 
 from absl import flags
 
-from checks import export_once
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
 from keras_lite.tables import text_table
@@ -31,7 +30,8 @@ flags.DEFINE_integer("images", 32, "Images that to_tflite verifies the file on."
 flags.DEFINE_integer("repeats", 5, "Fresh processes of each kind, in turns.", 1, flag_values=FLAGS)
 flags.DEFINE_string("against", None, "Folder of another checkout.", flag_values=FLAGS)
 
-_HERE = Path(__file__).resolve().parents[1]
+_SCRIPT = Path(__file__).resolve().with_name("export_once.py")
+_HERE = _SCRIPT.parents[1]
 _INTERVAL = 0.02
 _MEGABYTE = 1e6
 
@@ -70,7 +70,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
 
 
 def measure(what: str, row: str, images: int, folder: Path) -> Cost:
-    """Run `checks.export_once` in a process of its own.
+    """Run `export_once.py` in a process of its own.
 
     Args:
         what: Its action.
@@ -81,7 +81,7 @@ def measure(what: str, row: str, images: int, folder: Path) -> Cost:
     Raises:
         InputError: If it fails; the message has the last line of its error.
     """
-    command = [sys.executable, "-P", export_once.__file__, what, row, str(images)]
+    command = [sys.executable, "-P", str(_SCRIPT), what, row, str(images)]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, text=True, cwd=folder, **pipes) as process:
