@@ -16,7 +16,8 @@ from keras_lite.litert.writer import write
 from keras_lite.quantization import to_tf_keras
 from keras_lite.quantization.lower import lower
 from keras_lite.runtime.inspection import inspect
-from keras_lite.runtime.runner import call_worker, run_in_subprocess
+from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.runtime.worker_process import call_worker
 
 LARGEST_DIFFERENCE = 1e-4
 # An output may be off by this many times what the stock file's is.
@@ -26,7 +27,7 @@ DIFFERENCE_FLOOR = 1e-6
 LATENCY_RATIO = 1.02
 # Turns of the two files; those after the first are measured if the ratio before them is above.
 TURNS = (15, 45, 135)
-# Turns in one process. Where memory happens to lie there can move a ratio by more than is demanded.
+# Turns of `measure_all`, in one process. Where memory happens to lie there can move a ratio by more than is demanded.
 AT_ONCE = 5
 _TURN_MS, _MOST_RUNS = 40.0, 200
 _BATCH = 8

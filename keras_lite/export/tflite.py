@@ -33,8 +33,7 @@ from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
 from keras_lite.quantization.input_range import know_input_range
-from keras_lite.runtime.inspection import Inspection, inspect
-from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.runtime.inspection import Inspection, examine
 
 _CALIBRATED = ("int16", "int8")
 _PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
@@ -209,18 +208,17 @@ def _verify(
     thresholds: Thresholds,
 ) -> tuple[Inspection, Verification]:
     """Compare a file with the model that was converted, and with the float model behind a quantized one."""
-    # Without XNNPACK first: it may abort the process on a scale near zero, and then name no tensor.
-    scales = inspect(file, delegates=False).bad_scales
-    if scales:
+    quantized = is_quantized(model)
+    examined = examine(file, images=samples, with_kernels=quantized, stop_at_bad_scales=True)
+    inspection, received = examined.inspection, examined.outputs
+    if scales := inspection.bad_scales:
         shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
         raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
-    inspection = inspect(file)
-    received = run_in_subprocess(file, samples)
     known = None if info is None else info.output
-    if is_quantized(model):
+    if quantized:
         # The float model decides what its output is; but one number is never a choice between classes.
         output = known or ("regression" if received.shape[1] == 1 else "logits")
-        whole = IntegerModel(model, file)
+        whole = IntegerModel(model, file, examined.kernels)
         expected = whole.predict(samples)
         verification = compare(expected, received, output)
         exact = exactness(expected, received, inspection.output["scale"], whole.inexact)

@@ -1,16 +1,26 @@
 """The bytes of a .tflite file from a graph, without TensorFlow."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from keras_lite.errors import import_extra
+from keras_lite.errors import InputError, import_extra
+from keras_lite.litert.metadata import with_files
 from keras_lite.litert.operators import FloatGraph, Operator, Tensor
 from keras_lite.litert.options import number_in, options_table, tflite_schema
+from keras_lite.litert.weights import with_float16_weights, with_int8_weights
 
 SIGNATURE = "serving_default"
 DESCRIPTION = "keras_lite"
+_PRECISIONS: dict[str, Callable[[FloatGraph], FloatGraph]] = {
+    "float32": lambda graph: graph,
+    "float16": with_float16_weights,
+    "dynamic": with_int8_weights,
+}
+# As TensorFlow's float16 files have it: processors that multiply in float16 may, with sums in float32.
+_REDUCED_PRECISION = b"fp16accfp32"
 _VERSION = 3
 _IDENTIFIER = b"TFL3"
 # Where a constant begins in the file, so that kernels read it where it is mapped into memory.
@@ -19,7 +29,13 @@ _ALIGNMENT = 16
 _LARGEST_DEPRECATED_CODE = 127
 
 
-def write(graph: FloatGraph) -> bytes:
+def write(
+    graph: FloatGraph,
+    precision: str = "float32",
+    *,
+    metadata: bytes | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> bytes:
     """Return the content of a .tflite file that computes a graph.
 
     The same graph gives the same bytes, and constants of equal values, type and shape stand in the file once. The
@@ -27,9 +43,13 @@ def write(graph: FloatGraph) -> bytes:
 
     Args:
         graph: What to compute.
+        precision: `"float32"`; `"float16"`: weights of 16 bits, widened to float32 at the start; `"dynamic"`: kernels
+            of 8 bits, and float inputs of convolutions and dense layers rounded to 8 bits on the way.
+        metadata: TFLite Model Metadata, see `model_metadata`.
+        files: The files that the metadata names, by their names.
 
     Raises:
-        InputError: If TFLite has no such operator, option or type.
+        InputError: If there is no such precision, or TFLite has no such operator, option or type.
 
     Example:
 
@@ -37,12 +57,22 @@ def write(graph: FloatGraph) -> bytes:
     >>> write(FloatGraph("small", [x], [y], [Operator("RELU", [x], [y])]))[4:8]
     b'TFL3'
     """
+    if precision not in _PRECISIONS:
+        raise InputError(f"Expected one of the precisions {', '.join(_PRECISIONS)}, received {precision!r}.")
+    graph = _PRECISIONS[precision](graph)
+    entries = {} if metadata is None else {"TFLITE_METADATA": metadata}
+    if precision == "float16":
+        entries["reduced_precision_support"] = _REDUCED_PRECISION
+    content = _file(graph, entries)
+    return with_files(content, files) if files else content
+
+
+def _file(graph: FloatGraph, metadata: Mapping[str, bytes]) -> bytes:
     schema = tflite_schema()
     buffers = _Buffers()
     tensors = list(dict.fromkeys([*graph.inputs, *graph.outputs, *_tensors_of(graph.operators)]))
     place = {tensor: index for index, tensor in enumerate(tensors)}
     names = _unique([tensor.name for tensor in tensors])
-
     kinds = list(dict.fromkeys(operator.kind for operator in graph.operators))
     inputs, outputs = (_places(each, place) for each in (graph.inputs, graph.outputs))
     subgraph = schema.SubGraphT(
@@ -62,6 +92,7 @@ def write(graph: FloatGraph) -> bytes:
         operatorCodes=[_operator_code(kind) for kind in kinds],
         subgraphs=[subgraph],
         description=DESCRIPTION,
+        metadata=[schema.MetadataT(name, buffers.add(np.frombuffer(data, "uint8"))) for name, data in metadata.items()],
         buffers=buffers.tables,
         signatureDefs=[signature],
     )
