@@ -15,8 +15,7 @@ from keras_lite.graph import flatten
 from keras_lite.litert.writer import write
 from keras_lite.quantization import to_tf_keras
 from keras_lite.quantization.lower import lower
-from keras_lite.runtime.inspection import inspect
-from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.runtime.inspection import examine
 from keras_lite.runtime.worker_process import call_worker
 
 LARGEST_DIFFERENCE = 1e-4
@@ -187,9 +186,7 @@ def _in_turns(new: Path, stock: Path, turns: int) -> Latency:
             for place, path in zip(places, pair, strict=True):
                 place.unlink(missing_ok=True)
                 place.symlink_to(path)
-            measured = call_worker("measure_all", new, folder=folder, runs=runs, warm_up=warm_up, turns=AT_ONCE)[
-                "milliseconds"
-            ]
+            measured = call_worker("measure_all", new, folder=folder, runs=runs, warm_up=warm_up)["milliseconds"]
             by_file = {path: measured[place.name] for place, path in zip(places, pair, strict=True)}
             if number >= 0:
                 times.append((by_file[new], by_file[stock]))
@@ -210,12 +207,13 @@ def _write(path: Path, make: Callable[[], bytes]) -> float:
 
 
 def _examine(path: Path, images: np.ndarray, expected: np.ndarray, seconds: float) -> OneFile:
-    found = inspect(path)
+    examined = examine(path, images=images)
+    found = examined.inspection
     operators: dict[str, int] = {}
     for operator in found.operators:
         operators[operator["name"]] = operators.get(operator["name"], 0) + 1
     return OneFile(
-        difference=largest_difference(expected, run_in_subprocess(path, images)),
+        difference=largest_difference(expected, examined.outputs),
         operators=operators,
         partitions=found.partitions,
         not_delegated=found.not_delegated,
