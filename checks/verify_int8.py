@@ -39,7 +39,8 @@ from keras_lite.cli import command_line
 from keras_lite.data import Preprocessing, make_shapes
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError
+from keras_lite.export.tflite import check_installed
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.inference.samples import read_samples
 from keras_lite.tables import markdown_table, text_table
@@ -129,8 +130,7 @@ def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.n
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named networks, or all."""
-    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
-        import_extra(module, "quantization")
+    check_installed("int8")
     chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
     code = _code_hash()
     images: dict[Preprocessing, np.ndarray] = {}

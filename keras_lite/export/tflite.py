@@ -90,7 +90,8 @@ def to_tflite(
         InputError: If an argument is wrong or the model can't be converted.
         VerificationError: If the file falls short of a threshold, can't be run, or holds scales that XNNPACK can't
             run; the message gives the figures or names the tensors.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If LiteRT is not installed (the extra `litert`), or for int8 and int16 TF-MOT and TensorFlow
+            (the extra `quantization`).
 
     Example:
 
@@ -102,7 +103,7 @@ def to_tflite(
     path = Path(path)
     quantized = is_quantized(model)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
-    import_extra("ai_edge_litert.interpreter", "quantization")
+    check_installed(precision)
     check_writable(path.parent)
     check_classes(model, info)
     if not quantized:
@@ -141,6 +142,22 @@ def to_tflite(
     if quantized and verbose:
         print(f"{path.name}: {verification}", flush=True)
     return verification
+
+
+def check_installed(precision: str) -> None:
+    """Check that what a file of a precision is written and run with is installed.
+
+    Args:
+        precision: Out of `PRECISIONS`.
+
+    Raises:
+        MissingExtraError: If not; the message names the extra.
+    """
+    extra = "quantization" if precision in _CALIBRATED else "litert"
+    if extra == "quantization":
+        for module in ("tf_keras", "tensorflow_model_optimization"):
+            import_extra(module, extra)
+    import_extra("ai_edge_litert.interpreter", extra)
 
 
 def check_writable(folder: Path) -> None:
