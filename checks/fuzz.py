@@ -122,6 +122,15 @@ def _scale(variable: Any, factor: float, rng: np.random.Generator) -> None:
     variable.assign(np.where(chosen.reshape(shape), values * factor, values))
 
 
+def random_images(seed: int, count: int = 16) -> np.ndarray:
+    """Return images for the model of a seed, without contrast if `plan` says so."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(count, _SIZE, _SIZE, 3)).astype("float32")
+    if "constant images" in plan(seed):
+        images[:] = rng.choice([0.0, 0.5])
+    return images
+
+
 def export(seed: int) -> dict[str, Any]:
     """Build, convert and run one model.
 
@@ -130,10 +139,7 @@ def export(seed: int) -> dict[str, Any]:
         difference from the fake-quantized model, as a share of that one's span.
     """
     model, spoiled = random_model(seed), plan(seed)
-    rng = np.random.default_rng(seed)
-    images = rng.normal(size=(16, _SIZE, _SIZE, 3)).astype("float32")
-    if "constant images" in spoiled:
-        images[:] = rng.choice([0.0, 0.5])
+    images = random_images(seed)
     result: dict[str, Any] = {"seed": seed, "spoiled": spoiled, "refused": None, "error": None}
     try:
         quantized = quantize_aware(model)

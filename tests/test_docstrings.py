@@ -13,7 +13,7 @@ import keras_lite
 
 pytestmark = pytest.mark.tensorflow_only
 
-ROOMS = ("applications", "checkpoints", "data", "graph", "layers", "profiling", "published", "training")
+ROOMS = ("applications", "checkpoints", "data", "graph", "layers", "litert", "profiling", "published", "training")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(keras_lite.__path__, "keras_lite.")

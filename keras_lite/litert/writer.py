@@ -1,25 +1,45 @@
 """The bytes of a .tflite file from a graph, without TensorFlow."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from keras_lite.errors import import_extra
+from keras_lite.errors import InputError, import_extra
+from keras_lite.litert.batch import for_any_batch
+from keras_lite.litert.metadata import with_files
 from keras_lite.litert.operators import FloatGraph, Operator, Tensor
 from keras_lite.litert.options import number_in, options_table, tflite_schema
+from keras_lite.litert.weights import with_float16_weights, with_int8_weights
 
 SIGNATURE = "serving_default"
 DESCRIPTION = "keras_lite"
+_PRECISIONS: dict[str, Callable[[FloatGraph], FloatGraph]] = {
+    "float32": lambda graph: graph,
+    "float16": with_float16_weights,
+    "dynamic": with_int8_weights,
+}
+# As TensorFlow's float16 files have it: processors that multiply in float16 may, with sums in float32.
+_REDUCED_PRECISION = b"fp16accfp32"
 _VERSION = 3
 _IDENTIFIER = b"TFL3"
+# Versions of kinds of which LiteRT has no version 1 any more; what another version adds, a reader sees by itself.
+_VERSIONS = {"BROADCAST_TO": 2}
 # Where a constant begins in the file, so that kernels read it where it is mapped into memory.
 _ALIGNMENT = 16
 # The field of an operator code that older readers look at is a byte; larger codes stand in the newer field alone.
 _LARGEST_DEPRECATED_CODE = 127
 
 
-def write(graph: FloatGraph) -> bytes:
+def write(
+    graph: FloatGraph,
+    precision: str = "float32",
+    *,
+    batch: int | None = 1,
+    metadata: bytes | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> bytes:
     """Return the content of a .tflite file that computes a graph.
 
     The same graph gives the same bytes, and constants of equal values, type and shape stand in the file once. The
@@ -27,9 +47,16 @@ def write(graph: FloatGraph) -> bytes:
 
     Args:
         graph: What to compute.
+        precision: `"float32"`; `"float16"`: weights of 16 bits, widened to float32 at the start; `"dynamic"`: kernels
+            of 8 bits, and float inputs of convolutions and dense layers rounded to 8 bits on the way.
+        batch: Number of images that the file takes at a time. None leaves that open: it is 1 until the interpreter's
+            `resize_tensor_input` says another (measured: as fast at 1 as a fixed batch, in as few partitions).
+        metadata: TFLite Model Metadata, see `model_metadata`.
+        files: The files that the metadata names, by their names.
 
     Raises:
-        InputError: If TFLite has no such operator, option or type.
+        InputError: If there is no such precision, TFLite has no such operator, option or type, or an operator holds
+            for a batch of 1 alone.
 
     Example:
 
@@ -37,16 +64,32 @@ def write(graph: FloatGraph) -> bytes:
     >>> write(FloatGraph("small", [x], [y], [Operator("RELU", [x], [y])]))[4:8]
     b'TFL3'
     """
+    if precision not in _PRECISIONS:
+        raise InputError(f"Expected one of the precisions {', '.join(_PRECISIONS)}, received {precision!r}.")
+    if batch is not None and batch < 1:
+        raise InputError(f"Expected a batch of at least 1, or None to leave it open, received {batch}.")
+    if batch != 1:
+        graph = for_any_batch(graph)
+    images = {*graph.inputs, *(tensor for operator in graph.operators for tensor in operator.outputs)}
+    entries = {} if metadata is None else {"TFLITE_METADATA": metadata}
+    if precision == "float16":
+        entries["reduced_precision_support"] = _REDUCED_PRECISION
+    content = _file(_PRECISIONS[precision](graph), dict.fromkeys(images, batch), entries)
+    return with_files(content, files) if files else content
+
+
+def _file(graph: FloatGraph, batches: Mapping[Tensor, int | None], metadata: Mapping[str, bytes]) -> bytes:
     schema = tflite_schema()
     buffers = _Buffers()
     tensors = list(dict.fromkeys([*graph.inputs, *graph.outputs, *_tensors_of(graph.operators)]))
     place = {tensor: index for index, tensor in enumerate(tensors)}
     names = _unique([tensor.name for tensor in tensors])
-
     kinds = list(dict.fromkeys(operator.kind for operator in graph.operators))
     inputs, outputs = (_places(each, place) for each in (graph.inputs, graph.outputs))
     subgraph = schema.SubGraphT(
-        tensors=[_tensor(tensor, name, buffers) for tensor, name in zip(tensors, names, strict=True)],
+        tensors=[
+            _tensor(tensor, name, batches.get(tensor, 1), buffers) for tensor, name in zip(tensors, names, strict=True)
+        ],
         inputs=inputs,
         outputs=outputs,
         operators=[_operator(operator, kinds.index(operator.kind), place) for operator in graph.operators],
@@ -62,6 +105,7 @@ def write(graph: FloatGraph) -> bytes:
         operatorCodes=[_operator_code(kind) for kind in kinds],
         subgraphs=[subgraph],
         description=DESCRIPTION,
+        metadata=[schema.MetadataT(name, buffers.add(np.frombuffer(data, "uint8"))) for name, data in metadata.items()],
         buffers=buffers.tables,
         signatureDefs=[signature],
     )
@@ -130,7 +174,8 @@ def _unique(names: list[str]) -> list[str]:
 
 def _operator_code(kind: str) -> Any:
     code = number_in("BuiltinOperator", kind, "an operator's kind")
-    return tflite_schema().OperatorCodeT(min(code, _LARGEST_DEPRECATED_CODE), builtinCode=code)
+    deprecated = min(code, _LARGEST_DEPRECATED_CODE)
+    return tflite_schema().OperatorCodeT(deprecated, version=_VERSIONS.get(kind, 1), builtinCode=code)
 
 
 def _operator(operator: Operator, code: int, place: dict[Tensor, int]) -> Any:
@@ -144,8 +189,11 @@ def _operator(operator: Operator, code: int, place: dict[Tensor, int]) -> Any:
     )
 
 
-def _tensor(tensor: Tensor, name: str, buffers: _Buffers) -> Any:
-    schema, quantization = tflite_schema(), None
+def _tensor(tensor: Tensor, name: str, batch: int | None, buffers: _Buffers) -> Any:
+    schema, quantization, shape, signature = tflite_schema(), None, tensor.shape, None
+    if batch != 1:
+        shape = (batch or 1, *shape[1:])
+        signature = np.array([batch or -1, *shape[1:]], "<i4")
     if tensor.scale is not None:
         quantization = schema.QuantizationParametersT(
             scale=np.atleast_1d(np.asarray(tensor.scale, "<f4")),
@@ -153,7 +201,8 @@ def _tensor(tensor: Tensor, name: str, buffers: _Buffers) -> Any:
             quantizedDimension=tensor.quantized_dimension,
         )
     return schema.TensorT(
-        shape=np.array(tensor.shape, "<i4"),
+        shape=np.array(shape, "<i4"),
+        shapeSignature=signature,
         type=number_in("TensorType", tensor.dtype.upper(), f"the type of {tensor.name}"),
         buffer=buffers.add(tensor.data) if tensor.is_constant else 0,
         name=name,

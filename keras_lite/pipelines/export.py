@@ -64,7 +64,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
     path, verification = export_model(ExportOptions("runs/photos", "int8"))
     ```
     """
-    check_installed(options.precision)
+    check_installed(options.precision, options.stock_converter)
     path, run = keras_file(options.model), RunFolder(options.model)
     data_dir = options.data_dir or run.data_dir
     output = Path(options.output or path.with_name(f"{path.stem}_{options.precision}.tflite"))

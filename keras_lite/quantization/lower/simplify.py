@@ -33,6 +33,7 @@ def simplify(operators: Sequence[Operator], outputs: Sequence[Tensor]) -> list[O
     _slice_channels(editor)
     _find_hard_swish(editor)
     fold_numbers(editor)
+    _pad_in_convolutions(editor)
     _fuse_activations(editor)
     _simplify_reshapes(editor)
     for operator in reversed(editor):
@@ -96,6 +97,31 @@ def _gated(
         if shifted and number_of(shifted) == 3.0 and any(each is shifted.inputs[0] for each in product.inputs):
             return shifted.inputs[0], [*inside, relu6, shifted]
     return None
+
+
+def _pad_in_convolutions(editor: Editor) -> None:
+    """Zeros around an image that are those which `"SAME"` puts there are left to the convolution."""
+    for operator in editor:
+        padding = editor.producer(operator.inputs[0])
+        if operator.options.get("padding") != "VALID" or operator.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            continue
+        if padding is None or padding.kind != "PAD":
+            continue
+        image, widths = padding.inputs[0], padding.inputs[1].data.tolist()
+        if widths == [[0, 0], *_same_padding(operator, image.shape), [0, 0]]:
+            operator.options["padding"] = "SAME"
+            editor.set_inputs(operator, [image, *operator.inputs[1:]])
+
+
+def _same_padding(operator: Operator, shape: tuple[int, ...]) -> list[list[int]]:
+    """Return how many rows and columns of zeros `"SAME"` puts before and behind an image."""
+    widths = []
+    for axis, side in ((1, "h"), (2, "w")):
+        stride = operator.options[f"stride_{side}"]
+        reach = (operator.inputs[1].shape[axis] - 1) * operator.options[f"dilation_{side}_factor"] + 1
+        total = max(0, (-(-shape[axis] // stride) - 1) * stride + reach - shape[axis])
+        widths.append([total // 2, total - total // 2])
+    return widths
 
 
 def _fuse_activations(editor: Editor) -> None:
