@@ -8,25 +8,30 @@
 # make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes on every
 #                backend (hours; resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
+# make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
 #   PYTHON            the Python to make it with (3.11 or later)
 #   DATA              real images for verify-int8 and verify-floats; without it the built-in shapes
+#   COMPARED          for without-tensorflow: an environment with TensorFlow to compare sizes with, instead of a new one
 #   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX_URL ?=
+BARE ?= .without_tensorflow
+COMPARED ?= $(BARE)/quantization
 
 # TensorFlow's notes about its own start help nobody here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-all lint report verify-int8 verify-floats fuzz-export arm64 verify-arm64 mutants clean
+.PHONY: demo test test-all lint report verify-int8 verify-floats fuzz-export arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -64,11 +69,14 @@ verify-floats: $(VENV)/.test
 fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py
 
+without-tensorflow: $(BARE)/jax/.complete $(BARE)/torch/.complete $(if $(filter $(BARE)/%,$(COMPARED)),$(COMPARED)/.complete)
+	$(BARE)/jax/bin/python tools/without_tensorflow.py --environments $(BARE) --compared $(COMPARED)
+
 mutants: $(VENV)/.test
 	$(BIN)/python tools/mutants.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BARE) build dist .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Expected Python 3.11 or later, received " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -84,4 +92,14 @@ $(VENV)/.test: $(VENV)/.demo
 	@echo "Installing JAX, PyTorch and the development tools (a few minutes, once) ..."
 	$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch torchvision
 	$(PIP) --editable ".[quantization,heif,jax,torch,dev]"
+	touch $@
+
+$(BARE)/quantization/.complete: EXTRAS := quantization
+$(BARE)/%/.complete: EXTRAS = $*,litert
+
+$(BARE)/%/.complete: pyproject.toml setup.py constraints.txt
+	@echo "Installing keras-lite[$(EXTRAS)] into $(BARE)/$* (a few minutes, once) ..."
+	$(PYTHON) -m venv $(BARE)/$*
+	$(if $(filter torch,$*),$(BARE)/$*/bin/python $(INSTALL) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch)
+	$(BARE)/$*/bin/python $(INSTALL) --editable ".[$(EXTRAS)]"
 	touch $@

@@ -18,8 +18,9 @@ import numpy as np
 from absl import flags
 
 from keras_lite.cli import command_line
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError
 from keras_lite.export.conversion import convert
+from keras_lite.export.tflite import check_installed
 from keras_lite.files import read_json, write_json
 from keras_lite.layers import ChannelAttention, ChannelShuffle, GhostModule, GroupConvBlock, HybridStem
 from keras_lite.quantization import calibrate, quantize_aware
@@ -160,8 +161,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Export all models."""
     if positional:
         raise InputError(f"Expected no arguments, received {positional[0]!r}.")
-    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
-        import_extra(module, "quantization")
+    check_installed("int8")
     results = []
     for seed in range(values.first, values.first + values.models):
         cached = Path(values.cache_dir, f"{seed}.json")

@@ -139,7 +139,7 @@ def _main(values: flags.FlagValues, positional: list[str]) -> None:
     rows, runs = values.rows, values.runs
     if values.smoke:
         rows, runs, threads = ["shufflenetv2/original", "shufflenetv2/ours"], 5, threads[:1]
-    import_extra("ai_edge_litert.interpreter", "quantization")
+    import_extra("ai_edge_litert.interpreter", "litert")
     files = write_files(rows, values.precisions, Path(values.output_dir), values.phone_friendly)
     benchmarks = benchmark_files(list(files.values()), threads, runs)
     times = {

@@ -103,7 +103,8 @@ def to_tflite(
         InputError: If an argument is wrong or the model can't be converted.
         VerificationError: If the file falls short of a threshold, can't be run, or holds scales that XNNPACK can't
             run; the message gives the figures or names the tensors.
-        MissingExtraError: If the extra `litert`, or for int8 and int16 `quantization`, is not installed.
+        MissingExtraError: If the extra `litert`, or for int8, int16 and `stock` the extra `quantization`, is not
+            installed.
 
     Example:
 
@@ -115,7 +116,7 @@ def to_tflite(
     path = Path(path)
     quantized = is_quantized(model)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
-    import_extra("ai_edge_litert.interpreter", "litert")
+    check_installed(precision, stock)
     check_writable(path.parent)
     check_classes(model, info)
     if not quantized:
@@ -159,6 +160,23 @@ def to_tflite(
     if quantized and verbose:
         print(f"{path.name}: {verification}", flush=True)
     return verification
+
+
+def check_installed(precision: str, stock: bool = False) -> None:
+    """Check that what a file of a precision is written and run with is installed.
+
+    Args:
+        precision: Out of `PRECISIONS`.
+        stock: Whether TensorFlow's own converter makes it.
+
+    Raises:
+        MissingExtraError: If not; the message names the extra.
+    """
+    extra = "quantization" if stock or precision in _CALIBRATED else "litert"
+    if extra == "quantization":
+        for module in ("tf_keras", "tensorflow_model_optimization"):
+            import_extra(module, extra)
+    import_extra("ai_edge_litert.interpreter", extra)
 
 
 def _written(flat: keras.Model, precision: str, info: ModelInfo | None) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Preprocessing, read_model_info
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError
 from keras_lite.graph import flatten, with_input_shape, without_resizing
 from keras_lite.graph.input_scaling import input_scaling
 from keras_lite.training import model_file
@@ -27,10 +27,7 @@ def open_trained_model(model: str | os.PathLike, verbose: int = 0) -> tuple[Path
 
     Raises:
         InputError: If it is no trained model with an information file that fits.
-        MissingExtraError: If the quantization extra is not installed.
     """
-    for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
-        import_extra(module, "quantization")
     path = keras_file(model)
     info = read_model_info(path)
     network, info = with_own_resizing(load_model(path, verbose=verbose), info, verbose)

@@ -8,7 +8,7 @@ import keras
 
 from keras_lite.data import ModelInfo, Source, open_data
 from keras_lite.errors import InputError
-from keras_lite.export.tflite import check_writable, to_tflite
+from keras_lite.export.tflite import check_installed, check_writable, to_tflite
 from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import Record, atomic_path
@@ -106,6 +106,7 @@ def compare_model(
     Raises:
         InputError: If there is no such model or data, or what `compare_precisions` raises.
     """
+    _precisions(options or CompareOptions())  # before the model is read
     path, network, info = open_trained_model(model, verbose=verbose)
     trained = path.parent / RunFolder(model).quantized.name / f"{info.name}_int8.tflite"
     options = options or CompareOptions()
@@ -142,7 +143,7 @@ def compare_precisions(
     Raises:
         InputError: If a precision is unknown, or the model can't be had at one.
         VerificationError: If a file can't be run.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the extra `litert`, or for int8 and int16 the extra `quantization`, is not installed.
 
     Example:
 
@@ -152,12 +153,7 @@ def compare_precisions(
     ```
     """
     options = options or CompareOptions()
-    precisions, seed = options.precisions, options.seed
-    if precisions is None:
-        precisions = tuple(name for name in TITLES if name != "int16" and (name != "trained" or options.trained))
-    unknown = [name for name in precisions if name not in TITLES]
-    if unknown or not precisions:
-        raise InputError(f"Expected precisions out of {', '.join(TITLES)}, received {', '.join(unknown) or 'none'}.")
+    precisions, seed = _precisions(options), options.seed
     model = in_float32(model)
     folder = Path(output_dir)
     check_writable(folder)
@@ -207,6 +203,19 @@ def compare_precisions(
     result.write(folder / "result.json")
     draw_comparison(folder / "precisions.png", result)
     return result
+
+
+def _precisions(options: CompareOptions) -> tuple[str, ...]:
+    """Return which precisions are to be compared, once they are known and what they need is installed."""
+    precisions = options.precisions
+    if precisions is None:
+        precisions = tuple(name for name in TITLES if name != "int16" and (name != "trained" or options.trained))
+    unknown = [name for name in precisions if name not in TITLES]
+    if unknown or not precisions:
+        raise InputError(f"Expected precisions out of {', '.join(TITLES)}, received {', '.join(unknown) or 'none'}.")
+    for name in precisions:
+        check_installed(name.removeprefix("stock-"))
+    return precisions
 
 
 def draw_comparison(path: str | os.PathLike, result: ComparisonResult) -> None:

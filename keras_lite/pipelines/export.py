@@ -6,9 +6,9 @@ from pathlib import Path
 
 from keras_lite.checkpoints import load_model
 from keras_lite.data import read_model_info
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_classes, check_writable, to_tflite
+from keras_lite.export.tflite import check_classes, check_installed, check_writable, to_tflite
 from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, with_own_resizing
 from keras_lite.export.verification import THRESHOLDS, Verification
 from keras_lite.inference.samples import read_samples
@@ -56,7 +56,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
     Raises:
         InputError: If there is no such model or data, or the model can't be exported.
         VerificationError: If the file's outputs are too far from the model's.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the extra `litert`, or for int8 and int16 the extra `quantization`, is not installed.
 
     Example:
 
@@ -64,8 +64,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
     path, verification = export_model(ExportOptions("runs/photos", "int8"))
     ```
     """
-    import_extra("tf_keras", "quantization")
-    import_extra("ai_edge_litert.interpreter", "quantization")
+    check_installed(options.precision, options.stock_converter)
     path, run = keras_file(options.model), RunFolder(options.model)
     data_dir = options.data_dir or run.data_dir
     output = Path(options.output or path.with_name(f"{path.stem}_{options.precision}.tflite"))

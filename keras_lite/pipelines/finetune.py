@@ -23,8 +23,9 @@ from keras_lite.data import (
     read_model_info,
 )
 from keras_lite.data.scaling import Interpolation
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError
 from keras_lite.export.model_card import labels_path
+from keras_lite.export.tflite import check_installed
 from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate, format_evaluation
@@ -125,8 +126,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     ```
     """
     if options.quantize:
-        for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
-            import_extra(module, "quantization")
+        check_installed("int8")
     say = print if verbose else _silent
     recipe = recipe_of(options)
     run = _run_options(recipe, options)

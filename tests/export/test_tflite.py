@@ -215,14 +215,20 @@ def test_quantization_aware_model_is_int8_only_by_name_too(quantized, images, tm
 
 
 @once
-@pytest.mark.parametrize("package", ["tf_keras", "ai_edge_litert"])
-def test_missing_extra_is_named(images, tmp_path, monkeypatch, package):
+@pytest.mark.parametrize(
+    ("precision", "package", "extra"),
+    [
+        ("float32", "ai_edge_litert", "litert"),
+        ("int8", "ai_edge_litert", "quantization"),
+        ("int8", "tf_keras", "quantization"),
+        ("int16", "tensorflow_model_optimization", "quantization"),
+    ],
+)
+def test_missing_extra_is_named(images, tmp_path, monkeypatch, precision, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "ai_edge_litert.interpreter", raising=False)
-    with pytest.raises(
-        MissingExtraError, match=rf'{package}\. Install it with: pip install "keras-lite\[quantization\]"'
-    ):
-        to_tflite(carnet_like(), tmp_path / "model.tflite", samples=images)
+    with pytest.raises(MissingExtraError, match=rf'{package}\. Install it with: pip install "keras-lite\[{extra}\]"'):
+        to_tflite(carnet_like(), tmp_path / "model.tflite", precision, calibration=images)
 
 
 @once

@@ -1,0 +1,98 @@
+"""Train, export and evaluate where TensorFlow is not installed.
+
+    make without-tensorflow [TORCH_INDEX_URL=...] [COMPARED=.venv]
+    python tools/without_tensorflow.py [--environments FOLDER] [--compared ENVIRONMENT]
+
+FOLDER holds two environments, `jax` with keras-lite[jax,litert] and `torch` with keras-lite[torch,litert], which
+`make` makes once. In each the commands train CARNet18 for an epoch on the built-in set of shapes, write it as a float32
+.tflite file and evaluate both. At the end stand the accuracies, and the sizes of the environments beside that of
+ENVIRONMENT, which has keras-lite[quantization]. Stopped and started again it goes on where it was; once it has ended,
+the next call trains anew.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.errors import InputError
+from keras_lite.files import read_json
+from keras_lite.tables import text_table
+
+BACKENDS = ("jax", "torch")
+# What must not be there.
+TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
+RECIPE = "shapes_carnet18"
+DATA = "shapes"
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("environments", ".without_tensorflow", "The environments jax and torch.", flag_values=FLAGS)
+flags.DEFINE_string("compared", None, "An environment with TensorFlow, for its size.", flag_values=FLAGS)
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Run the commands in both environments and print the table."""
+    command_line.expect(positional)
+    folder = Path(values.environments).absolute()
+    environments = {backend: folder / backend for backend in BACKENDS}
+    for backend, environment in environments.items():
+        _check(environment, backend)
+    rows = [("environment", "Keras model", ".tflite file", "size")]
+    for backend, environment in environments.items():
+        model, file = _run(environment, backend, folder / "runs" / backend)
+        rows.append((f"keras-lite[{backend},litert]", f"{model:.2%}", f"{file:.2%}", _size(environment)))
+    if values.compared is not None:
+        rows.append(("keras-lite[quantization]", "", "", _size(Path(values.compared))))
+    print(f"\n{text_table(rows)}")
+
+
+def _check(environment: Path, backend: str) -> None:
+    """Check that an environment is there and has no TensorFlow.
+
+    Raises:
+        InputError: If not.
+    """
+    python = environment / "bin" / "python"
+    if not python.is_file():
+        raise InputError(f"Expected a virtual environment in {environment}, which `make without-tensorflow` makes.")
+    program = f"from importlib.util import find_spec\nprint(*(name for name in {TENSORFLOW} if find_spec(name)))"
+    found = subprocess.run([python, "-P", "-c", program], env=_variables(backend), capture_output=True, text=True)
+    if found.returncode or found.stdout.strip():
+        received = found.stdout.strip() or found.stderr.strip().rpartition("\n")[2]
+        raise InputError(f"Expected an environment without TensorFlow in {environment}, received {received}.")
+
+
+def _run(environment: Path, backend: str, run: Path) -> tuple[float, float]:
+    """Return how often the trained model is right, and its file."""
+    evaluations = run / "model_evaluation.json", run / "file_evaluation.json"
+    if evaluations[-1].is_file():
+        shutil.rmtree(run)
+    file = run / "model_float32.tflite"
+    for command in (
+        ["train", RECIPE, "--data_dir", DATA, "--output_dir", run],
+        ["evaluate", run, "--output", evaluations[0]],
+        ["export", run, "--precision", "float32", "--output", file],
+        ["evaluate", file, "--data_dir", DATA, "--output", evaluations[1]],
+    ):
+        text = " ".join(map(str, ["keras-lite", *command]))
+        print(f"\n{backend}: {text}", flush=True)
+        finished = subprocess.run([environment / "bin" / "keras-lite", *command], env=_variables(backend))
+        if finished.returncode:
+            raise InputError(f"Expected `{text}` to succeed on {backend}, received exit code {finished.returncode}.")
+    model_top1, file_top1 = (read_json(path)["top1"] for path in evaluations)
+    return model_top1, file_top1
+
+
+def _variables(backend: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return inherited | {"KERAS_BACKEND": backend}
+
+
+def _size(environment: Path) -> str:
+    used = subprocess.run(["du", "-sk", environment], capture_output=True, text=True)
+    if used.returncode:
+        raise InputError(f"Expected a virtual environment in {environment}, received: {used.stderr.strip()}.")
+    return f"{int(used.stdout.split()[0]) * 1024 / 1e6:,.0f} MB"
