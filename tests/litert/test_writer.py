@@ -246,7 +246,7 @@ def test_what_tflite_does_not_have_says_so_in_one_line(kind, options, expected):
 
 
 def test_what_is_no_type_or_precision():
-    with pytest.raises(InputError, match="the type of output .* received 'FLOAT8'"):
+    with pytest.raises(InputError, match=r"the type of output .* received 'FLOAT8'"):
         write(single("RELU", [Tensor("x", (1, 4))], (1, 4), dtype="float8"))
     with pytest.raises(InputError, match="float32, float16, dynamic, received 'int4'"):
         write(classifier()[0], "int4")
