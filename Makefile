@@ -5,12 +5,14 @@
 # make arm64     get QEMU and a Python for ARM64 (Debian and Ubuntu; 110 MB)
 # make verify-arm64  int8 files on emulated ARM64 processors against this machine, with what `make arm64` got
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
+# make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes on every
+#                backend (hours; resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
 #   PYTHON            the Python to make it with (3.11 or later)
-#   DATA              real images for verify-int8; without it the built-in shapes
+#   DATA              real images for verify-int8 and verify-floats; without it the built-in shapes
 #   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
 
 PYTHON ?= python3
@@ -24,7 +26,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-all lint report verify-int8 fuzz-export arm64 verify-arm64 mutants clean
+.PHONY: demo test test-all lint report verify-int8 verify-floats fuzz-export arm64 verify-arm64 mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -54,6 +56,10 @@ verify-arm64: $(VENV)/.demo
 
 verify-int8: $(VENV)/.demo
 	$(BIN)/python tools/verify_int8.py $(if $(DATA),--data_dir $(DATA))
+
+verify-floats: $(VENV)/.test
+	$(BIN)/python tools/same_bytes.py
+	$(BIN)/python tools/verify_floats.py $(if $(DATA),--data_dir $(DATA))
 
 fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py

@@ -23,8 +23,7 @@ from keras_lite.export.conversion import convert
 from keras_lite.files import read_json, write_json
 from keras_lite.layers import ChannelAttention, ChannelShuffle, GhostModule, GroupConvBlock, HybridStem
 from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.runtime.inspection import inspect
-from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.runtime.inspection import examine
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_integer("models", 200, "How many.", 1, flag_values=FLAGS)
@@ -122,6 +121,15 @@ def _scale(variable: Any, factor: float, rng: np.random.Generator) -> None:
     variable.assign(np.where(chosen.reshape(shape), values * factor, values))
 
 
+def random_images(seed: int, count: int = 16) -> np.ndarray:
+    """Return images for the model of a seed, without contrast if `plan` says so."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(count, _SIZE, _SIZE, 3)).astype("float32")
+    if "constant images" in plan(seed):
+        images[:] = rng.choice([0.0, 0.5])
+    return images
+
+
 def export(seed: int) -> dict[str, Any]:
     """Build, convert and run one model.
 
@@ -130,10 +138,7 @@ def export(seed: int) -> dict[str, Any]:
         difference from the fake-quantized model, as a share of that one's span.
     """
     model, spoiled = random_model(seed), plan(seed)
-    rng = np.random.default_rng(seed)
-    images = rng.normal(size=(16, _SIZE, _SIZE, 3)).astype("float32")
-    if "constant images" in spoiled:
-        images[:] = rng.choice([0.0, 0.5])
+    images = random_images(seed)
     result: dict[str, Any] = {"seed": seed, "spoiled": spoiled, "refused": None, "error": None}
     try:
         quantized = quantize_aware(model)
@@ -141,11 +146,11 @@ def export(seed: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.tflite")
             path.write_bytes(convert(quantized, "int8"))
-            if scales := inspect(path, delegates=False).bad_scales:
-                raise InputError(f"Expected scales that XNNPACK can run, received {scales[0]}.")
-            received = run_in_subprocess(path, images[:4])
+            examined = examine(path, images=images[:4], stop_at_bad_scales=True)
+        if scales := examined.inspection.bad_scales:
+            raise InputError(f"Expected scales that XNNPACK can run, received {scales[0]}.")
         expected = np.asarray(quantized.predict(images[:4], verbose=0))
-        result["error"] = float(np.abs(received - expected).mean() / max(float(np.ptp(expected)), 1e-3))
+        result["error"] = float(np.abs(examined.outputs - expected).mean() / max(float(np.ptp(expected)), 1e-3))
     except InputError as error:
         result["refused"] = str(error)
     return result

@@ -14,8 +14,7 @@ from keras_lite.export.conversion import convert
 from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.verification import allowed_steps, compare, exactness
 from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.runtime.inspection import inspect
-from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.runtime.inspection import examine
 from keras_lite.training.environment import environment
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
@@ -153,14 +152,14 @@ def convert_and_measure(
     quantized = quantize_aware(model)
     calibrate(quantized, images)
     path.write_bytes(convert(quantized, "int8"))
-    if scales := inspect(path, delegates=False).bad_scales:
-        raise InputError(f"Expected scales that XNNPACK can run in {network}, received {scales[0]}.")
-    found = inspect(path)
-    received = run_in_subprocess(path, others)
+    examined = examine(path, images=others, with_kernels=True, stop_at_bad_scales=True)
+    found, received = examined.inspection, examined.outputs
+    if found.bad_scales:
+        raise InputError(f"Expected scales that XNNPACK can run in {network}, received {found.bad_scales[0]}.")
     expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
     seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
     fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
-    whole = IntegerModel(quantized, path)
+    whole = IntegerModel(quantized, path, examined.kernels)
     exact = whole.predict(others)
     figures = measure(
         network,

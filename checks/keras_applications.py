@@ -11,6 +11,7 @@ import numpy as np
 from checks.int8_figures import Figures, FloatFigures, convert_and_measure, made_with
 from checks.known_weights import draw_weights
 from keras_lite import tables
+from keras_lite.data import Preprocessing
 from keras_lite.export.conversion import convert
 from keras_lite.profiling import profile
 from keras_lite.quantization import to_tf_keras
@@ -36,6 +37,19 @@ NAMES = (
 TAKE_PIXELS = ("MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0", "EfficientNetV2B0")
 
 
+def preprocessing(name: str, image_size: int) -> Preprocessing:
+    """Return how images are prepared for one of `NAMES`, at a height and width in pixels."""
+    size = (image_size, image_size)
+    return Preprocessing(size, (0.0,) * 3, (1 / 255,) * 3) if name in TAKE_PIXELS else Preprocessing(size)
+
+
+def build(name: str, images: np.ndarray) -> keras.Model:
+    """Return one of `NAMES` with known random weights, whose output are logits, for preprocessed images."""
+    model = getattr(keras.applications, name)(weights=None, input_shape=images.shape[1:], classifier_activation=None)
+    draw_weights(model, images)
+    return model
+
+
 def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
     """Convert a model of `keras.applications`, with known random weights, to float32 and int8 and compare the files.
 
@@ -49,8 +63,7 @@ def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
         MissingExtraError: If the quantization extra is not installed.
     """
     start = time.monotonic()
-    model = getattr(keras.applications, name)(weights=None, input_shape=images.shape[1:], classifier_activation=None)
-    draw_weights(model, images)
+    model = build(name, images)
     expected = np.asarray(model.predict(others, verbose=0))
     with tempfile.TemporaryDirectory() as folder:
         plain, quantized = Path(folder, "float32.tflite"), Path(folder, "int8.tflite")

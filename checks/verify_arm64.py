@@ -27,7 +27,7 @@ from keras_lite.data import ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import VerificationError, to_tflite
 from keras_lite.inference.samples import read_samples
-from keras_lite.runtime import Inspection, inspect, litert_worker, run_in_subprocess
+from keras_lite.runtime import Inspection, examine, litert_worker
 from keras_lite.tables import text_table
 
 ARM64 = Path(__file__).resolve().parents[1] / ".arm64"
@@ -92,17 +92,19 @@ def _compare(
         VerificationError: If an output differs by more than `allowed` steps, or XNNPACK splits the model in another
             way.
     """
-    here = inspect(path)
+    examined = examine(path, images=images)
+    here = examined.inspection
     if here.output["dtype"] != "int8":
         raise InputError(f"Expected an int8 file, received {path}, whose output is {here.output['dtype']}.")
-    expected = _steps(run_in_subprocess(path, images), here)
+    expected = _steps(examined.outputs, here)
     np.save(folder / "images.npy", images)
     rows = []
     for cpu in values.cpus:
         print(f"Running {path.name} on {cpu} ...", flush=True)
-        parts = _run(values, cpu, "delegation", path)["partitions"]
-        _run(values, cpu, "predict", path, "--images", folder / "images.npy", "--outputs", folder / "outputs.npy")
-        received = _steps(np.load(folder / "outputs.npy"), here)
+        found = _run(values, cpu, path, "--images", folder / "images.npy", "--arrays", folder / "arrays.npz")
+        parts = found["partitions"]
+        with np.load(folder / "arrays.npz") as arrays:
+            received = _steps(arrays["outputs"], here)
         difference = np.abs(received - expected)
         if difference.max() > allowed or parts != here.partitions:
             raise VerificationError(
@@ -120,10 +122,10 @@ def _steps(outputs: np.ndarray, inspection: Inspection) -> np.ndarray:
     return np.rint(outputs / inspection.output["scale"]).astype(int)
 
 
-def _run(values: flags.FlagValues, cpu: str, action: str, path: Path, *arguments: str | Path) -> dict:
-    """Run an action of `litert_worker` on the emulated processor and return what it printed."""
+def _run(values: flags.FlagValues, cpu: str, path: Path, *arguments: str | Path) -> dict:
+    """Run `litert_worker` on a file on the emulated processor and return what it printed."""
     python = Path(values.python)
-    command = [values.qemu, "-cpu", cpu, "-L", python.parents[2], python, "-P", litert_worker.__file__, action, path]
+    command = [values.qemu, "-cpu", cpu, "-L", python.parents[2], python, "-P", litert_worker.__file__, "examine", path]
     result = subprocess.run(
         list(map(str, [*command, *arguments])),
         env=os.environ | {"PYTHONPATH": values.site_packages},

@@ -17,7 +17,6 @@ import dataclasses
 import functools
 import gc
 import hashlib
-import importlib.metadata
 import json
 import tempfile
 import time
@@ -28,20 +27,17 @@ from typing import Any
 import keras
 import numpy as np
 from absl import flags
-from PIL import Image
 
 from checks import keras_applications
 from checks.int8_figures import Figures, convert_and_measure, made_with
-from checks.known_weights import set_known_weights
+from checks.subjects import build_published, code_hash, published_networks, read_images
 from keras_lite import published
 from keras_lite.applications.kept_weights import KeptWeights, list_weights
 from keras_lite.cli import command_line
-from keras_lite.data import Preprocessing, make_shapes
-from keras_lite.data.cifar import find_cifar
+from keras_lite.data import Preprocessing
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import read_json, write_json, write_text
-from keras_lite.inference.samples import read_samples
 from keras_lite.tables import markdown_table, text_table
 from keras_lite.training.environment import processor
 
@@ -89,42 +85,11 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: Kep
         MissingExtraError: If the quantization extra is not installed.
     """
     start = time.monotonic()
-    if kept is None:
-        model = row.build(classifier_activation=None)
-        set_known_weights(model, images)
-    else:
-        shape = tuple(kept.input_shape)
-        model = row.build(classifier_activation=None, input_shape=shape, weights=kept.name)
+    model = build_published(row, images, kept)
     with tempfile.TemporaryDirectory() as folder:
         return convert_and_measure(
             row.network, model, images, others=others, path=Path(folder, "int8.tflite"), start=start
         )
-
-
-def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:
-    """Return preprocessed images; CIFAR's are scaled.
-
-    Args:
-        data_dir: `"shapes"`, a folder of images, or one with CIFAR's python files.
-        preprocessing: Their size and normalization.
-        count: How many.
-
-    Raises:
-        InputError: If there are fewer.
-    """
-    size = preprocessing.image_size
-    if data_dir == SHAPES:
-        return preprocessing(make_shapes(count, 0, size[0]).images(np.arange(count)))
-    if not (Path(data_dir).is_dir() and find_cifar(Path(data_dir))):
-        images = read_samples(data_dir, preprocessing, count)
-    else:
-        pixel = Preprocessing((32, 32), (0.0,) * 3, (1.0,) * 3)
-        pixels = np.rint(255 * read_samples(data_dir, pixel, count)).astype("uint8")
-        scaled = [np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)) for image in pixels]
-        images = preprocessing(np.stack(scaled))
-    if len(images) < count:
-        raise InputError(f"Expected {count} images in {data_dir}, found {len(images)}.")
-    return images
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -132,7 +97,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     for module in ("tf_keras", "tensorflow_model_optimization", "ai_edge_litert.interpreter"):
         import_extra(module, "quantization")
     chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
-    code = _code_hash()
+    code = code_hash(_ROOMS, _PACKAGES)
     images: dict[Preprocessing, np.ndarray] = {}
     results, passed, failed = [], 0, []
     for number, subject in enumerate(chosen, start=1):
@@ -177,24 +142,19 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
 
 def _choose(names: list[str], image_size: int) -> list[_Subject]:
     """Return what the command line names: published networks (all, if it names none) and `keras.applications`."""
-    rows: dict[str, published.Row] = {}
-    for row in published.rows():
-        rows.setdefault(row.network, row)
+    rows = published_networks()
     prefix = keras_applications.PREFIX
     every = [f"{prefix}{name}" for name in keras_applications.NAMES]
     names = [each for name in names for each in (every if f"{name}/" == prefix else [name])]
     if unknown := [name for name in names if name not in rows and name not in every]:
         raise InputError(f"Expected networks out of: {', '.join([*rows, *every])}; received {unknown[0]!r}.")
-    size = (image_size, image_size)
     subjects = []
     for name in names or rows:
         if name in every:
             short = name.removeprefix(prefix)
-            pixels = ((0.0,) * 3, (1 / 255,) * 3) if short in keras_applications.TAKE_PIXELS else ()
+            preprocessing = keras_applications.preprocessing(short, image_size)
             check = functools.partial(keras_applications.verify, short)
-            subjects.append(
-                _Subject(name, image_size, Preprocessing(size, *pixels), attention=False, random=True, verify=check)
-            )
+            subjects.append(_Subject(name, image_size, preprocessing, attention=False, random=True, verify=check))
         else:
             row = rows[name]
             check, attention = functools.partial(verify, row), row.variant == "efficientformer"
@@ -289,15 +249,3 @@ compare.
 
 {made_with()}.
 """
-
-
-def _code_hash() -> str:
-    """Return a hash of what the results depend on: code, tables and versions."""
-    root = Path(published.__file__).parents[1]
-    total = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        if path.suffix in (".py", ".json") and parts[0] in _ROOMS and path.name != "kept_weights.json":
-            total.update("/".join(parts).encode() + b"\0" + path.read_bytes())
-    total.update(json.dumps({name: importlib.metadata.version(name) for name in _PACKAGES}).encode())
-    return total.hexdigest()

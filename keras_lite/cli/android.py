@@ -16,7 +16,7 @@ from keras_lite.cli import command_line
 from keras_lite.errors import InputError
 from keras_lite.runtime import android
 from keras_lite.runtime.benchmark import thread_count
-from keras_lite.runtime.runner import check_tflite
+from keras_lite.runtime.worker_process import check_tflite
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_list("threads", ["1", "2", "4"], "Numbers of threads to measure with.", flag_values=FLAGS)

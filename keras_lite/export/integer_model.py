@@ -6,9 +6,7 @@ an operator has the file's answer to the bit.
 """
 
 import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from keras_lite.export import integer_arithmetic as arithmetic
 from keras_lite.export.integer_arithmetic import HIGHEST, UNROUNDED, Int8Range, Int8Tensor
 from keras_lite.graph.view import WEIGHTED, is_relu
 from keras_lite.quantization.calibration import check_images
-from keras_lite.runtime.runner import call_worker
+from keras_lite.runtime.inspection import FileKernel, examine
 
 _BATCH = 8  # large images fill the memory quickly
 # How many steps a bias of the file may lie from the model's: a half, and what float32 loses on the way.
@@ -47,6 +45,7 @@ class IntegerModel:
     Args:
         quantized: What `keras_lite.quantization.quantize_aware` returned, with ranges. It is not changed.
         path: The int8 `.tflite` file converted from it.
+        kernels: The file's kernels, where `keras_lite.runtime.examine` has read them; None reads them, in a process.
 
     Raises:
         InputError: If the file does not exist or is no TFLite file.
@@ -60,9 +59,9 @@ class IntegerModel:
     ```
     """
 
-    def __init__(self, quantized: Any, path: str | os.PathLike):
+    def __init__(self, quantized: Any, path: str | os.PathLike, kernels: Sequence[FileKernel] | None = None):
         self.quantized = quantized
-        self._kernels = _read_kernels(path)
+        self._kernels = examine(path, delegates=False, with_kernels=True).kernels if kernels is None else kernels
         self._inexact: set[str] = set()
         # With the layers whose answers each takes, and the layer whose answers it gives.
         self._operators: list[tuple[list[str], str, Callable]] = []
@@ -193,15 +192,6 @@ class IntegerModel:
         steps = (np.maximum(np.abs(kernel).max(others), 1e-12) / HIGHEST).astype("float32")
         unit = steps.astype("float64") * float(input_step)
         return np.rint(kernel / _along(steps, axis, kernel.ndim)).astype("float32"), steps, np.rint(bias / unit)
-
-
-def _read_kernels(path: str | os.PathLike) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "kernels.npz")
-        call_worker("kernels", path, outputs=target)
-        with np.load(target) as found:
-            numbers = range(len(found) // 3)
-            return [(found[f"kernel{at}"], found[f"steps{at}"], found[f"bias{at}"]) for at in numbers]
 
 
 def _along(values: np.ndarray, axis: int, dimensions: int) -> np.ndarray:

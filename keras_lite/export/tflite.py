@@ -27,14 +27,15 @@ from keras_lite.export.verification import (
 )
 from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import as_functional, check_output, flatten, in_float32, output_of
+from keras_lite.litert import model_metadata, write
 from keras_lite.profiling import profile
 from keras_lite.quantization import is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
 from keras_lite.quantization.input_range import know_input_range
-from keras_lite.runtime.inspection import Inspection, inspect
-from keras_lite.runtime.runner import run_in_subprocess
+from keras_lite.quantization.lower import lower
+from keras_lite.runtime.inspection import Inspection, examine
 
 _CALIBRATED = ("int16", "int8")
 _PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
@@ -53,6 +54,9 @@ def to_tflite(
     verbose: int = 0,
 ) -> Verification:
     """Write a model as a TFLite file, once its outputs are verified against the model's.
+
+    Floats are written from the model as it is, on any backend, without TensorFlow. int8 and int16 files come out of
+    TensorFlow's converter.
 
     The converted model is run in LiteRT with XNNPACK, in another process, on `samples`, and its outputs are compared
     with those of the model. An int8 file must be equal to its quantized model to the bit, computed in whole numbers as
@@ -79,9 +83,9 @@ def to_tflite(
             pixels from 0 to 255 can become; without it there is no labels file and the metadata lack all three.
         thresholds: What the file must reach. Defaults to `keras_lite.export.THRESHOLDS` of the precision.
         reference: The float model behind a quantized one, for the verdict.
-        stock: Whether an int8 file of a plain model is calibrated by TensorFlow's own converter, for comparison. Its
-            ranges are partly wrong (a tensor's and those of what is computed in its memory are mixed), and activations
-            that XNNPACK lacks in int8 split the file.
+        stock: Whether TensorFlow's own converter makes the file of a plain model, for comparison; it makes int16 files
+            in any case. The ranges of its int8 files are partly wrong (a tensor's and those of what is computed in its
+            memory are mixed), and activations that XNNPACK lacks in int8 split them.
         verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
@@ -91,7 +95,7 @@ def to_tflite(
         InputError: If an argument is wrong or the model can't be converted.
         VerificationError: If the file falls short of a threshold, can't be run, or holds scales that XNNPACK can't
             run; the message gives the figures or names the tensors.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the extra `litert`, or for int8 and int16 `quantization`, is not installed.
 
     Example:
 
@@ -103,7 +107,7 @@ def to_tflite(
     path = Path(path)
     quantized = is_quantized(model)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
-    import_extra("ai_edge_litert.interpreter", "quantization")
+    import_extra("ai_edge_litert.interpreter", "litert")
     check_writable(path.parent)
     check_classes(model, info)
     if not quantized:
@@ -112,16 +116,19 @@ def to_tflite(
             known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
             quantized, reference = True, model
             model, _ = post_training(reference, calibration, **known, verbose=verbose)
-    twin = model if quantized else to_tf_keras(model)
-    samples = check_images(twin, calibration if samples is None else samples)
+    samples = check_images(model, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()
         know_input_range(model, samples, info.preprocessing, verbose)
     if calibration is not None:
-        calibration = check_images(twin, calibration)
-    content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
+        calibration = check_images(model, calibration)
+    if stock or precision in _CALIBRATED:
+        twin = model if quantized else to_tf_keras(model)
+        content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
+    else:
+        content = _written(model, precision, info)
     if thresholds is None:
-        thresholds = THRESHOLDS["stock int8" if stock else precision]
+        thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
         inspection, verification = _verify(
@@ -142,6 +149,13 @@ def to_tflite(
     if quantized and verbose:
         print(f"{path.name}: {verification}", flush=True)
     return verification
+
+
+def _written(model: keras.Model, precision: str, info: ModelInfo | None) -> bytes:
+    """Return the content of a file of floats, with what `info` says inside."""
+    graph = lower(flatten(model))
+    known = {} if info is None else vars(model_metadata(graph, info))
+    return write(graph, precision, **known)
 
 
 def check_writable(folder: Path) -> None:
@@ -173,8 +187,8 @@ def _check_arguments(
         raise InputError(f"Expected precision to be one of {PRECISIONS}, received {precision!r}.")
     if quantized and precision != "int8":
         raise InputError(f'Expected precision "int8" for a quantized model, received {precision!r}.')
-    if stock and (quantized or precision != "int8"):
-        raise InputError('Expected stock=True with precision "int8" of a plain model only.')
+    if stock and quantized:
+        raise InputError("Expected stock=True with a plain model only, received a quantized one.")
     if calibration is None and samples is None:
         raise InputError("Expected real images as calibration or samples to verify the file with, received none.")
     if precision in _CALIBRATED and not quantized and calibration is None:
@@ -209,18 +223,17 @@ def _verify(
     thresholds: Thresholds,
 ) -> tuple[Inspection, Verification]:
     """Compare a file with the model that was converted, and with the float model behind a quantized one."""
-    # Without XNNPACK first: it may abort the process on a scale near zero, and then name no tensor.
-    scales = inspect(file, delegates=False).bad_scales
-    if scales:
+    quantized = is_quantized(model)
+    examined = examine(file, images=samples, with_kernels=quantized, stop_at_bad_scales=True)
+    inspection, received = examined.inspection, examined.outputs
+    if scales := inspection.bad_scales:
         shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
         raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
-    inspection = inspect(file)
-    received = run_in_subprocess(file, samples)
     known = None if info is None else info.output
-    if is_quantized(model):
+    if quantized:
         # The float model decides what its output is; but one number is never a choice between classes.
         output = known or ("regression" if received.shape[1] == 1 else "logits")
-        whole = IntegerModel(model, file)
+        whole = IntegerModel(model, file, examined.kernels)
         expected = whole.predict(samples)
         verification = compare(expected, received, output)
         exact = exactness(expected, received, inspection.output["scale"], whole.inexact)

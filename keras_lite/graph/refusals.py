@@ -1,5 +1,11 @@
 """Layers that can't be converted to TFLite: why, and what to use instead."""
 
+from collections.abc import Container
+
+import keras
+
+from keras_lite.errors import InputError
+
 _NO_COUNTERPART = "it has no counterpart in tf_keras; write it with layers of keras.layers for images"
 _ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"
 _SEQUENCE = "it reads sequences, which this package does not export; write convolutions"
@@ -34,3 +40,24 @@ _REFUSALS = {
 def refusal(kind: str, is_layer: bool = True) -> str:
     """Return why a layer, or an operation that is none, of a type can't be carried, and what to write instead."""
     return _REFUSALS.get(kind, _NO_COUNTERPART if is_layer else _ARITHMETIC)
+
+
+def check_layer(layer: keras.layers.Layer, kinds: Container[str]) -> None:
+    """Check that a layer is of one of some types, and Keras' or ours.
+
+    Args:
+        layer: The layer.
+        kinds: Names of the types.
+
+    Raises:
+        InputError: If not; the message names the layer, and what to write instead.
+    """
+    kind = type(layer).__name__
+    # A user's own class may bear the name of a stock layer.
+    if kind not in kinds or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
+        why = refusal(kind) if kind not in kinds else "it is another class of that name; write the stock one"
+        raise InputError(
+            f"Expected layers that a file for the phone can hold, received layer {layer.name} of type {kind}: {why}."
+        )
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise InputError(f"Expected channels_last layers, received {layer.name} ({kind}) with channels_first.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.runtime.inspection import Inspection, inspect
-from keras_lite.runtime.runner import call_worker, check_tflite
+from keras_lite.runtime.worker_process import call_worker, check_tflite
 
 _ROUNDS = 5
 

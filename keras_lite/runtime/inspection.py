@@ -1,11 +1,15 @@
-"""Contents of a TFLite file: operators, their types, and the parts that XNNPACK runs."""
+"""What a TFLite file shows in a process of its own: operators, parts that XNNPACK runs, outputs, kernels."""
 
 import dataclasses
 import os
+import tempfile
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from keras_lite.runtime.runner import call_worker
+import numpy as np
+
+from keras_lite.runtime.worker_process import call_worker
 
 # int32 stands for biases and for the constant arguments of an operator (axes, shapes, paddings).
 _INT8_TYPES = {"int8", "int32"}
@@ -45,6 +49,97 @@ class Inspection:
         return dict(Counter(names).most_common())
 
 
+class FileKernel(NamedTuple):
+    """The numbers of an int8 convolution or dense layer, as a file has them.
+
+    Args:
+        values: The kernel in int8, with the axes that TFLite gives it.
+        steps: The step of each output channel, or one for all.
+        bias: The bias in int32; empty if there is none.
+    """
+
+    values: np.ndarray
+    steps: np.ndarray
+    bias: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examination:
+    """What a TFLite file showed in a process of its own.
+
+    Args:
+        inspection: Its contents.
+        outputs: Its outputs as float32, of shape `(count, ...)`; None where no images were run.
+        kernels: Its int8 kernels, in the order of the operators; None where they were not read.
+    """
+
+    inspection: Inspection
+    outputs: np.ndarray | None = None
+    kernels: list[FileKernel] | None = None
+
+
+def examine(
+    path: str | os.PathLike,
+    *,
+    delegates: bool = True,
+    images: np.ndarray | None = None,
+    with_kernels: bool = False,
+    stop_at_bad_scales: bool = False,
+    threads: int = 1,
+) -> Examination:
+    """Return what a TFLite file holds and outputs, all of it from one process, which may die.
+
+    Args:
+        path: The `.tflite` file.
+        delegates: Also start XNNPACK, to count its partitions. Images always run with it.
+        images: Preprocessed float images of shape `(count, height, width, 3)` to run.
+        with_kernels: Also read the int8 kernels.
+        stop_at_bad_scales: Go no further than the contents where XNNPACK can't run their scales; it may abort the
+            process on them, and then names no tensor.
+        threads: Threads that LiteRT may use.
+
+    Raises:
+        InputError: If the file does not exist or is no TFLite file.
+        LiteRTError: If LiteRT or XNNPACK refused the file, or the process died; the message names the stage: while
+            LiteRT opened it, XNNPACK started, it ran the images, or its kernels were read.
+        MissingExtraError: If LiteRT is not installed.
+
+    Example:
+
+    ```python
+    found = examine("model.tflite", images=preprocessing(images), stop_at_bad_scales=True)
+    if not found.inspection.bad_scales:
+        logits = found.outputs
+    ```
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "images.npy"), Path(folder, "arrays.npz")
+        if images is not None:
+            np.save(source, np.asarray(images, dtype="float32"))
+        found = call_worker(
+            "examine",
+            path,
+            delegates=delegates,
+            images=None if images is None else source,
+            with_kernels=with_kernels,
+            stop_at_bad_scales=stop_at_bad_scales,
+            arrays=target,
+            threads=threads,
+        )
+        arrays: dict[str, np.ndarray] = {}
+        if target.is_file():
+            with np.load(target) as stored:
+                arrays = dict(stored)
+    inspection = Inspection(**found)
+    outputs = arrays.pop("outputs", None)
+    if not with_kernels or (stop_at_bad_scales and inspection.bad_scales):
+        return Examination(inspection, outputs)
+    numbers = range(len(arrays) // len(FileKernel._fields))
+    return Examination(
+        inspection, outputs, [FileKernel(*(arrays[f"{part}{at}"] for part in FileKernel._fields)) for at in numbers]
+    )
+
+
 def inspect(path: str | os.PathLike, delegates: bool = True) -> Inspection:
     """Return the contents of a TFLite file.
 
@@ -61,7 +156,4 @@ def inspect(path: str | os.PathLike, delegates: bool = True) -> Inspection:
     >>> inspect("model.tflite").operator_counts()
     {'CONV_2D int8': 55, 'DEPTHWISE_CONV_2D int8': 17, ...}
     """
-    found = call_worker("inspect", path)
-    if delegates:
-        found |= call_worker("delegation", path)
-    return Inspection(**found)
+    return examine(path, delegates=delegates).inspection

@@ -19,6 +19,8 @@ SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this. It leaves a
 # sum with such an input to LiteRT's own kernel, which computes in 16 bits and gives wrong results where they overflow.
 LARGEST_SCALE_RATIO = 256.0
+# What a line begins with that names a stage as it begins.
+STAGE = "stage: "
 _TURNS = 5
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _SUMS = ("ADD", "SUB")
@@ -64,12 +66,54 @@ def predict(interpreter: Any, images: Iterable[np.ndarray]) -> np.ndarray:
     return np.stack(outputs)
 
 
-def inspect(path: str) -> dict[str, Any]:
+def examine(
+    path: str,
+    *,
+    threads: int = 1,
+    delegates: bool = False,
+    images: Iterable[np.ndarray] | None = None,
+    with_kernels: bool = False,
+    stop_at_bad_scales: bool = False,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Look into a file, start XNNPACK on it, run it and read its kernels, each of them only where it is asked for.
+
+    Each stage is printed as it begins, so that whoever started this process knows which one it died in.
+
+    Args:
+        path: The `.tflite` file.
+        threads: Threads that LiteRT may use.
+        delegates: Whether to start XNNPACK, to count its partitions.
+        images: Preprocessed float images to run with XNNPACK.
+        with_kernels: Whether to read the kernels.
+        stop_at_bad_scales: Whether to go no further than the contents where XNNPACK can't run their scales.
+
+    Returns:
+        The contents and the partitions, ready for JSON; and the arrays, `outputs` and those of `kernels`.
+    """
+    _begin("LiteRT opened it")
+    plain = open_interpreter(path, delegates=False)
+    found, arrays = contents(plain), {}
+    if stop_at_bad_scales and found["bad_scales"]:
+        return found, arrays
+    if delegates or images is not None:
+        _begin("XNNPACK started")
+        interpreter = open_interpreter(path, threads)
+        found |= delegation(interpreter)
+        if images is not None:
+            _begin("it ran the images")
+            arrays["outputs"] = predict(interpreter, images)
+    if with_kernels:
+        _begin("its kernels were read")
+        arrays |= kernels(plain)
+    return found, arrays
+
+
+def contents(interpreter: Any) -> dict[str, Any]:
     """Return what is in a file: operators with types, input, output, and scales that XNNPACK can't run.
 
-    The partitions that XNNPACK takes are not in it: `delegation` finds those, which may end the process.
+    Args:
+        interpreter: The file in LiteRT without delegates.
     """
-    interpreter = open_interpreter(path, delegates=False)
     operators = interpreter._get_ops_details()
     tensors = {int(tensor["index"]): tensor for tensor in interpreter.get_tensor_details()}
     return {
@@ -87,9 +131,12 @@ def inspect(path: str) -> dict[str, Any]:
     }
 
 
-def kernels(path: str) -> dict[str, np.ndarray]:
-    """Return what a file's int8 convolutions and dense layers hold, numbered: kernel, its channels' steps, and bias."""
-    interpreter = open_interpreter(path, delegates=False)
+def kernels(interpreter: Any) -> dict[str, np.ndarray]:
+    """Return what a file's int8 convolutions and dense layers hold, numbered: kernel, its channels' steps, and bias.
+
+    Args:
+        interpreter: The file in LiteRT without delegates.
+    """
     tensors = {int(tensor["index"]): tensor for tensor in interpreter.get_tensor_details()}
     found: dict[str, np.ndarray] = {}
     for operator in interpreter._get_ops_details():
@@ -97,7 +144,7 @@ def kernels(path: str) -> dict[str, np.ndarray]:
             continue
         index, *bias = (int(tensor) for tensor in operator["inputs"][1:] if tensor >= 0)
         number = len(found) // 3
-        found[f"kernel{number}"] = interpreter.get_tensor(index)
+        found[f"values{number}"] = interpreter.get_tensor(index)
         found[f"steps{number}"] = tensors[index]["quantization_parameters"]["scales"]
         found[f"bias{number}"] = interpreter.get_tensor(bias[0]) if bias else np.zeros(0, "int32")
     return found
@@ -180,7 +227,9 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
 
     problems = []
     for operator in operators:
-        [target, *_] = operator["outputs"]
+        if not len(operator["outputs"]):
+            continue
+        target = operator["outputs"][0]
         # The converter joins the names of all layers that went into an operator; the first one is enough.
         name = tensors[int(target)]["name"].partition(";")[0]
         scale = scales(target)
@@ -197,31 +246,39 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
     return problems
 
 
+def _begin(stage: str) -> None:
+    print(f"{STAGE}{stage}", flush=True)
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("predict", "inspect", "kernels", "delegation", "measure", "measure_all"))
+    parser.add_argument("action", choices=("examine", "measure", "measure_all"))
     parser.add_argument("model")
+    parser.add_argument("--delegates", action="store_true")
     parser.add_argument("--images")
-    parser.add_argument("--outputs")
+    parser.add_argument("--with_kernels", action="store_true")
+    parser.add_argument("--stop_at_bad_scales", action="store_true")
+    parser.add_argument("--arrays")
     parser.add_argument("--folder")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warm_up", type=int, default=5)
     arguments = parser.parse_args()
-    result: dict[str, Any] = {}
-    if arguments.action == "inspect":
-        result = inspect(arguments.model)
-    elif arguments.action == "kernels":
-        np.savez(arguments.outputs, **kernels(arguments.model))
-    elif arguments.action == "delegation":
-        result = delegation(open_interpreter(arguments.model))
-    elif arguments.action == "measure":
+    if arguments.action == "measure":
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "measure_all":
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
     else:
-        interpreter = open_interpreter(arguments.model, arguments.threads)
-        np.save(arguments.outputs, predict(interpreter, np.load(arguments.images, mmap_mode="r")))
+        result, arrays = examine(
+            arguments.model,
+            threads=arguments.threads,
+            delegates=arguments.delegates,
+            images=None if arguments.images is None else np.load(arguments.images, mmap_mode="r"),
+            with_kernels=arguments.with_kernels,
+            stop_at_bad_scales=arguments.stop_at_bad_scales,
+        )
+        if arrays:
+            np.savez(arguments.arrays, **arrays)
     print(json.dumps(result))
 
 

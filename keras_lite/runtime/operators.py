@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_lite.runtime.runner import call_worker, check_tflite
+from keras_lite.runtime.worker_process import call_worker, check_tflite
 
 _SPATIAL = {"CONV_2D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2)}  # axes of a kernel that say how far it looks
 

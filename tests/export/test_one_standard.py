@@ -39,8 +39,8 @@ def move(monkeypatch):
 
     def by(steps):
         class Moved(IntegerModel):
-            def __init__(self, quantized, path):
-                super().__init__(quantized, path)
+            def __init__(self, quantized, path, kernels):
+                super().__init__(quantized, path, kernels)
                 self.path = path
 
             def predict(self, images):

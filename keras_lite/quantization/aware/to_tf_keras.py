@@ -10,7 +10,7 @@ import numpy as np
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph import flatten
 from keras_lite.graph.input_scaling import scale_and_offset
-from keras_lite.graph.refusals import refusal
+from keras_lite.graph.refusals import check_layer
 from keras_lite.graph.view import IDLE, activation_name, layer_calls
 from keras_lite.quantization.aware.own_layers import own_builders
 
@@ -144,8 +144,6 @@ def twin_layer(layer: keras.layers.Layer, **changes: Any) -> Replacement:
     tf_keras = import_extra("tf_keras", "quantization")
     kind = type(layer).__name__
     config = layer.get_config()
-    if config.get("data_format") == "channels_first":
-        raise InputError(f"Expected channels_last layers, received {layer.name} ({kind}) with channels_first.")
     arguments = {name: config[name] for name in _ARGUMENTS[kind]}
     if "activation" in arguments:
         arguments["activation"] = _activation(layer)
@@ -231,11 +229,5 @@ def _activation(layer: keras.layers.Layer) -> Any:
 
 
 def _replacement(layer: keras.layers.Layer, builders: dict[str, Builder]) -> Replacement:
-    kind = type(layer).__name__
-    # A user's own class may bear the name of a stock layer.
-    if kind not in builders or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
-        why = refusal(kind) if kind not in builders else "it is another class of that name; write the stock one"
-        raise InputError(
-            f"Expected layers that a file for the phone can hold, received layer {layer.name} of type {kind}: {why}."
-        )
-    return builders[kind](layer)
+    check_layer(layer, builders)
+    return builders[type(layer).__name__](layer)

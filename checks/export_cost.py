@@ -1,0 +1,173 @@
+"""Measure what writing a float32 file takes: seconds and memory of the first call in a fresh process.
+
+    python -m checks.export_cost [--row ROW] [--images 32] [--repeats 5] [--against CHECKOUT]
+
+`to_tflite` is the whole call with its verification on --images images, `lower` lowering and writing alone, `convert`
+TensorFlow's conversion alone. --against is the folder of another checkout of this repository, whose `to_tflite` takes
+turns with this one's. Packages are imported before the clock starts. Seconds are medians; memory is the most that the
+process and those it started hold at a time, from /proc (pages that they share count for each), after what was there
+before the call.
+"""
+
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from absl import flags
+
+from keras_lite.cli import command_line
+from keras_lite.errors import InputError
+from keras_lite.tables import text_table
+from keras_lite.training.environment import processor
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_string("row", "imagenet/mobilenetv3_large/ours", "Published row.", flag_values=FLAGS)
+flags.DEFINE_integer("images", 32, "Images that to_tflite verifies the file on.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("repeats", 5, "Fresh processes of each kind, in turns.", 1, flag_values=FLAGS)
+flags.DEFINE_string("against", None, "Folder of another checkout.", flag_values=FLAGS)
+
+_SCRIPT = Path(__file__).resolve().with_name("export_once.py")
+_HERE = _SCRIPT.parents[1]
+_INTERVAL = 0.02
+_MEGABYTE = 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one call took.
+
+    Args:
+        seconds: Its time.
+        before: Bytes of memory before it.
+        peak: The most bytes of memory during it.
+    """
+
+    seconds: float
+    before: int
+    peak: int
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Measure and print a table."""
+    command_line.expect(positional)
+    kinds = {"to_tflite": ("to_tflite", _HERE), "lower": ("lower", _HERE), "convert": ("convert", _HERE)}
+    if values.against is not None:
+        folder = Path(values.against).resolve()
+        if not (folder / "keras_lite").is_dir():
+            raise InputError(f"Expected a checkout of this repository as --against, received {values.against}.")
+        kinds = {"to_tflite before": ("to_tflite", folder), **kinds}
+    costs: dict[str, list[Cost]] = {name: [] for name in kinds}
+    for number in range(1, values.repeats + 1):
+        for name, (what, folder) in kinds.items():
+            costs[name].append(measure(what, values.row, values.images, folder))
+            last = costs[name][-1]
+            print(f"{number}/{values.repeats} {name}: {last.seconds:.2f} s, {last.peak / _MEGABYTE:.0f} MB", flush=True)
+    print(f"\n{values.row}, {values.images} images, {processor()}\n{table(costs)}")
+
+
+def measure(what: str, row: str, images: int, folder: Path) -> Cost:
+    """Run `export_once.py` in a process of its own.
+
+    Args:
+        what: Its action.
+        row: The published row.
+        images: How many the file is verified on.
+        folder: The checkout whose keras_lite it uses.
+
+    Raises:
+        InputError: If it fails; the message has the last line of its error.
+    """
+    command = [sys.executable, "-P", str(_SCRIPT), what, row, str(images)]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, cwd=folder, **pipes) as process:
+        # Read all along: a full pipe would stop the process.
+        errors: list[str] = []
+        reader = threading.Thread(target=lambda: errors.extend(process.stderr))
+        reader.start()
+        found = {}
+        for line in process.stdout:
+            if line.strip() == "ready":
+                found["before"] = tree_memory(process.pid)
+                with MemoryPeak(process.pid) as peak:
+                    process.stdin.write("\n")
+                    process.stdin.flush()
+                    line = next((line for line in process.stdout if line.startswith("seconds ")), "")
+                if line:
+                    found |= {"seconds": float(line.split()[1]), "peak": peak.bytes}
+        reader.join()
+    if process.returncode or "seconds" not in found:
+        said = [line.strip() for line in errors if line.strip()]
+        raise InputError(f"Expected an export by {what} of {folder}, received: {said[-1] if said else 'no message'}")
+    return Cost(**found)
+
+
+class MemoryPeak:
+    """The most memory that a process and those it started have had within the block.
+
+    Args:
+        pid: The process.
+
+    Attributes:
+        bytes: The figure.
+    """
+
+    def __init__(self, pid: int):
+        self.bytes = tree_memory(pid)
+        self._pid = pid
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "MemoryPeak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_INTERVAL):
+            self.bytes = max(self.bytes, tree_memory(self._pid))
+
+
+def tree_memory(pid: int) -> int:
+    """Return the resident bytes of a process and of all that it started, by Linux' /proc; what has ended has none."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (text := _read(folder / "stat")):
+            # "123 (name of any kind) S 122 ..."
+            parents[int(folder.name)] = int(text.rpartition(")")[2].split()[1])
+    tree, pending = [], [pid]
+    while pending:
+        tree.append(pending.pop())
+        pending += [child for child, parent in parents.items() if parent == tree[-1]]
+    pages = sum(int(text.split()[1]) for each in tree if (text := _read(Path("/proc", str(each), "statm"))))
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def table(costs: dict[str, list[Cost]]) -> str:
+    """Return medians as a table: name -> what its calls took."""
+    rows = [("", "seconds", "least", "most", "MB before", "MB at most", "MB more")]
+    for name, found in costs.items():
+        seconds = [each.seconds for each in found]
+        before, peak = (statistics.median(getattr(each, field) for each in found) for field in ("before", "peak"))
+        more = statistics.median(each.peak - each.before for each in found)
+        rows.append((
+            name,
+            *(f"{value:.2f}" for value in (statistics.median(seconds), min(seconds), max(seconds))),
+            *(f"{value / _MEGABYTE:.0f}" for value in (before, peak, more)),
+        ))  # fmt: skip
+    return text_table(rows)
+
+
+def _read(path: Path) -> str:
+    """Return what a file of /proc says; nothing if its process has ended."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

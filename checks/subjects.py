@@ -1,0 +1,81 @@
+"""Networks that the checks go through, their images, and what finished figures of them depend on."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from checks.known_weights import set_known_weights
+from keras_lite import published
+from keras_lite.applications.kept_weights import KeptWeights
+from keras_lite.data import Preprocessing, make_shapes
+from keras_lite.data.cifar import find_cifar
+from keras_lite.data.open_data import SHAPES
+from keras_lite.errors import InputError
+from keras_lite.inference.samples import read_samples
+
+
+def published_networks() -> dict[str, published.Row]:
+    """Return the networks behind the published rows: name -> the first row that has it."""
+    rows: dict[str, published.Row] = {}
+    for row in published.rows():
+        rows.setdefault(row.network, row)
+    return rows
+
+
+def build_published(row: published.Row, images: np.ndarray, kept: KeptWeights | None = None) -> keras.Model:
+    """Return a row's network, whose output are logits, for images of a size.
+
+    Args:
+        row: The published row.
+        images: Preprocessed images; statistics of known random weights are taken of them.
+        kept: The network's weights; by default known random ones.
+    """
+    if kept is not None:
+        return row.build(classifier_activation=None, input_shape=tuple(kept.input_shape), weights=kept.name)
+    model = row.build(classifier_activation=None, input_shape=images.shape[1:])
+    set_known_weights(model, images)
+    return model
+
+
+def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:
+    """Return preprocessed images; CIFAR's are scaled.
+
+    Args:
+        data_dir: `"shapes"`, a folder of images, or one with CIFAR's python files.
+        preprocessing: Their size and normalization.
+        count: How many.
+
+    Raises:
+        InputError: If there are fewer.
+    """
+    size = preprocessing.image_size
+    if data_dir == SHAPES:
+        return preprocessing(make_shapes(count, 0, size[0]).images(np.arange(count)))
+    if not (Path(data_dir).is_dir() and find_cifar(Path(data_dir))):
+        images = read_samples(data_dir, preprocessing, count)
+    else:
+        pixel = Preprocessing((32, 32), (0.0,) * 3, (1.0,) * 3)
+        pixels = np.rint(255 * read_samples(data_dir, pixel, count)).astype("uint8")
+        scaled = [np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC)) for image in pixels]
+        images = preprocessing(np.stack(scaled))
+    if len(images) < count:
+        raise InputError(f"Expected {count} images in {data_dir}, found {len(images)}.")
+    return images
+
+
+def code_hash(rooms: Iterable[str], packages: Iterable[str]) -> str:
+    """Return a hash of what results depend on: code and tables of rooms of keras_lite, and versions of packages."""
+    root = Path(published.__file__).parents[1]
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if path.suffix in (".py", ".json") and parts[0] in rooms and path.name != "kept_weights.json":
+            total.update("/".join(parts).encode() + b"\0" + path.read_bytes())
+    total.update(json.dumps({name: importlib.metadata.version(name) for name in packages}).encode())
+    return total.hexdigest()

@@ -1,0 +1,77 @@
+"""Sums, products, scaling and batch norm as operators."""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_lite.errors import InputError
+from keras_lite.graph.input_scaling import scale_and_offset
+from keras_lite.litert import Tensor
+from keras_lite.quantization.lower.builder import Builder, array_of, constant
+
+_KINDS = {"Add": "ADD", "Average": "ADD", "Maximum": "MAXIMUM", "Minimum": "MINIMUM", "Multiply": "MUL"}
+_KINDS["Subtract"] = "SUB"
+
+
+def merge(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower a layer that merges tensors, two at a time: sum, difference, product, mean, largest and smallest."""
+    kind, name = type(layer).__name__, layer.name
+    tensors = [_with_axes(build, tensor, len(shape), name) for tensor in inputs]
+    names = [f"{name}/part{number}" for number in range(1, len(tensors) - 1)]
+    names += [f"{name}/sum" if kind == "Average" else name]
+    first, *others = tensors
+    steps = zip(others, names, strict=True)
+    y = functools.reduce(lambda x, step: build.arithmetic(_KINDS[kind], x, *step), steps, first)
+    return build.arithmetic("MUL", y, 1.0 / len(tensors), name) if kind == "Average" else y
+
+
+def _with_axes(build: Builder, tensor: Tensor, rank: int, name: str) -> Tensor:
+    """Return a tensor of as many axes as the others; Keras puts new ones behind the batch."""
+    if len(tensor.shape) == rank:
+        return tensor
+    shape = (tensor.shape[0], *(rank - len(tensor.shape)) * (1,), *tensor.shape[1:])
+    return build.reshape(tensor, shape, f"{name}/{tensor.name.replace('/', '_')}")
+
+
+def scaling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower `Rescaling` and `Normalization`."""
+    return _affine(build, inputs[0], *scale_and_offset(layer), layer.name)
+
+
+def batch_normalization(
+    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
+) -> Tensor:
+    """Lower `BatchNormalization` to a product and a sum, which a convolution before it takes in."""
+    if layer.axis % len(shape) != len(shape) - 1:
+        raise InputError(f"Expected BatchNormalization(axis=-1), received axis={layer.axis} in layer {layer.name}.")
+    scale = 1.0 / np.sqrt(array_of(layer.moving_variance) + layer.epsilon)
+    if layer.scale:
+        scale *= array_of(layer.gamma)
+    offset = -array_of(layer.moving_mean) * scale
+    if layer.center:
+        offset += array_of(layer.beta)
+    return _affine(build, inputs[0], scale, offset, layer.name)
+
+
+def position_embedding(
+    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
+) -> Tensor:
+    """Lower `keras_lite.layers.PositionEmbedding`."""
+    embedding = constant(f"{layer.name}/embedding", array_of(layer.embedding)[None])
+    return build.arithmetic("ADD", inputs[0], embedding, layer.name)
+
+
+def _affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
+    """Add what multiplies and what adds, where there is something to do."""
+    adds = bool(np.any(offset != 0.0))
+    if np.any(scale != 1.0) or not adds:
+        # Both are kept in float64 until they are folded.
+        x = build.arithmetic("MUL", x, exact(f"{name}/scale", scale), f"{name}/scaled" if adds else name)
+    return build.arithmetic("ADD", x, exact(f"{name}/offset", offset), name) if adds else x
+
+
+def exact(name: str, values: np.ndarray) -> Tensor:
+    """Return a constant of float64, which folding reads; what is not folded becomes float32 in the end."""
+    values = np.asarray(values, "float64")
+    return Tensor(name, values.shape, values)

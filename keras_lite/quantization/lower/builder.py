@@ -1,0 +1,94 @@
+"""Collecting the operators of a graph while a model is walked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_lite.litert import Operator, Tensor
+
+
+class Builder:
+    """The operators of a graph so far, in order.
+
+    Attributes:
+        operators: The operators.
+
+    Example:
+
+    >>> build = Builder()
+    >>> build.add("RELU", [Tensor("images", (1, 4))], (1, 4), "relu")
+    Tensor(relu: float32 (1, 4))
+    """
+
+    def __init__(self) -> None:
+        self.operators: list[Operator] = []
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[Tensor],
+        shape: Sequence[int],
+        name: str,
+        *,
+        dtype: str = "float32",
+        **options: Any,
+    ) -> Tensor:
+        """Add an operator with one output, and return that.
+
+        Args:
+            kind: As TFLite names it.
+            inputs: What it takes.
+            shape: Of its output, with a batch of 1.
+            name: Of its output.
+            dtype: Of its output.
+            **options: Its options.
+        """
+        output = Tensor(name, tuple(shape), dtype=dtype)
+        self.operators.append(Operator(kind, list(inputs), [output], options))
+        return output
+
+    def arithmetic(self, kind: str, first: Tensor, second: Tensor | float | np.ndarray, name: str) -> Tensor:
+        """Add ADD, SUB, MUL, DIV, MAXIMUM or MINIMUM of two tensors, or of a tensor and numbers.
+
+        Args:
+            kind: Which.
+            first: A tensor.
+            second: Another, or one number, or numbers that are broadcast.
+            name: Of the output.
+        """
+        if not isinstance(second, Tensor):
+            second = constant(f"{name}/constant", np.asarray(second, "float32"))
+        shape = np.broadcast_shapes(first.shape, second.shape)
+        fused = {} if kind in ("MAXIMUM", "MINIMUM") else {"fused_activation_function": "NONE"}
+        return self.add(kind, [first, second], shape, name, **fused)
+
+    def reshape(self, tensor: Tensor, shape: Sequence[int], name: str) -> Tensor:
+        """Add a RESHAPE, where the shape is another."""
+        shape = tuple(int(size) for size in shape)
+        return self.add("RESHAPE", [tensor, integers(f"{name}/shape", shape)], shape, name)
+
+    def transpose(self, tensor: Tensor, axes: Sequence[int], name: str) -> Tensor:
+        """Add a TRANSPOSE."""
+        shape = [tensor.shape[axis] for axis in axes]
+        return self.add("TRANSPOSE", [tensor, integers(f"{name}/axes", axes)], shape, name)
+
+
+def constant(name: str, values: Any) -> Tensor:
+    """Return a constant of float32: a variable of Keras, an array or a number."""
+    if isinstance(values, keras.Variable) or keras.ops.is_tensor(values):
+        values = keras.ops.convert_to_numpy(values)
+    values = np.ascontiguousarray(values, "float32")
+    return Tensor(name, values.shape, values)
+
+
+def integers(name: str, values: Any) -> Tensor:
+    """Return a constant of int32: axes, shapes, widths of padding."""
+    values = np.ascontiguousarray(values, "int32")
+    return Tensor(name, values.shape, values)
+
+
+def array_of(variable: Any) -> np.ndarray:
+    """Return the values of a variable or tensor of Keras as float64."""
+    return np.asarray(keras.ops.convert_to_numpy(variable), "float64")

@@ -1,0 +1,106 @@
+"""Walking a flat model and lowering each layer by its type."""
+
+from collections.abc import Callable
+
+import keras
+
+from keras_lite.errors import InputError
+from keras_lite.graph.refusals import check_layer
+from keras_lite.graph.view import IDLE, layer_calls
+from keras_lite.litert import FloatGraph, Operator, Tensor
+from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, shapes
+from keras_lite.quantization.lower.builder import Builder
+from keras_lite.quantization.lower.simplify import simplify
+
+# From the layer, its inputs and the shape of its output to that output.
+_Lowering = Callable[[Builder, keras.layers.Layer, list[Tensor], tuple[int, ...]], Tensor]
+
+_LOWERINGS: dict[str, _Lowering] = {
+    "Activation": activations.activation,
+    "Add": arithmetic.merge,
+    "Average": arithmetic.merge,
+    "AveragePooling2D": shapes.window_pooling,
+    "BatchNormalization": arithmetic.batch_normalization,
+    "Concatenate": shapes.concatenate,
+    "Conv2D": convolutions.conv2d,
+    "Cropping2D": shapes.cropping,
+    "Dense": convolutions.dense,
+    "DepthwiseConv2D": convolutions.depthwise_conv2d,
+    "Dropout": shapes.same,
+    "ELU": activations.elu,
+    "Flatten": shapes.reshape,
+    "GlobalAveragePooling2D": shapes.global_pooling,
+    "GlobalMaxPooling2D": shapes.global_pooling,
+    "LeakyReLU": activations.leaky_relu,
+    "MaxPooling2D": shapes.window_pooling,
+    "Maximum": arithmetic.merge,
+    "Minimum": arithmetic.merge,
+    "Multiply": arithmetic.merge,
+    "Normalization": arithmetic.scaling,
+    "PReLU": activations.prelu,
+    "Permute": shapes.permute,
+    "PositionEmbedding": arithmetic.position_embedding,
+    "ReLU": activations.relu,
+    "Rescaling": arithmetic.scaling,
+    "Reshape": shapes.reshape,
+    "SeparableConv2D": convolutions.separable_conv2d,
+    "Softmax": activations.softmax,
+    "SpatialDropout2D": shapes.same,
+    "StridedAttention": attention.strided_attention,
+    "Subtract": arithmetic.merge,
+    "UnitNormalization": activations.unit_normalization,
+    "UpSampling2D": shapes.up_sampling,
+    "ZeroPadding2D": shapes.zero_padding,
+    **dict.fromkeys(IDLE, shapes.same),
+}
+
+
+def lower(flat: keras.Model) -> FloatGraph:
+    """Return the operators that compute what a model computes, with a batch of 1.
+
+    Batch norms, and other numbers that multiply or add, go into the convolutions next to them; ReLU and ReLU6 into the
+    operators before them. What is computed twice is computed once.
+
+    Args:
+        flat: A model that `keras_lite.graph.flatten` returned, on any backend, that computes in float32, with one
+            input of known size and one output. It is not changed.
+
+    Raises:
+        InputError: If there are no operators for a layer, which the message names, or the model is another.
+
+    Example:
+
+    >>> graph = lower(keras_lite.graph.flatten(keras_lite.applications.CARNet18()))
+    >>> {operator.kind for operator in graph.operators} >= {"CONV_2D", "DEPTHWISE_CONV_2D", "MUL"}
+    True
+    """
+    if len(flat.inputs) != 1 or len(flat.outputs) != 1:
+        raise InputError(
+            "Expected a model with one input and one output, "
+            f"received {len(flat.inputs)} inputs and {len(flat.outputs)} outputs."
+        )
+    [source] = flat.inputs
+    if None in source.shape[1:]:
+        raise InputError(f"Expected a model with an input of fixed size, received {tuple(source.shape[1:])}.")
+    build = Builder()
+    image = Tensor(source.name, (1, *source.shape[1:]))
+    tensors = {id(source): image}
+    for layer, inputs, [output] in layer_calls(flat):
+        kind = type(layer).__name__
+        check_layer(layer, _LOWERINGS)
+        values = [tensors[id(tensor)] for tensor in inputs]
+        tensors[id(output)] = _LOWERINGS[kind](build, layer, values, (1, *output.shape[1:]))
+    result = tensors[id(flat.outputs[0])]
+    if result is image:
+        raise InputError(f"Expected a model that computes something, received {flat.name}, which returns its input.")
+    operators = simplify(build.operators, [result])
+    return FloatGraph(flat.name, [image], [result], [_in_float32(operator) for operator in operators])
+
+
+def _in_float32(operator: Operator) -> Operator:
+    """Return an operator whose constants of float64 are rounded."""
+    inputs = [
+        Tensor(each.name, each.shape, each.data.astype("float32")) if each.dtype == "float64" else each
+        for each in operator.inputs
+    ]
+    return Operator(operator.kind, inputs, operator.outputs, {**operator.options})

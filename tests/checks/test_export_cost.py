@@ -1,0 +1,87 @@
+import subprocess
+import sys
+
+import pytest
+
+from checks import export_cost
+from checks.export_cost import Cost, MemoryPeak, table, tree_memory
+from keras_lite.errors import InputError
+
+pytestmark = [
+    pytest.mark.tensorflow_only,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc"),
+]
+
+SIZE = 64 * 2**20
+# A process that starts another one, which fills as much memory as SIZE.
+PARENT = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "held = b'1' * {SIZE}; print('held', flush=True); input()"],
+                         stdin=subprocess.PIPE)
+input()
+child.communicate(b"end\\n")
+print("ended", flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def family():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.communicate("end\nend\n")
+
+
+def test_memory_is_that_of_the_whole_family_and_the_peak_stays(family):
+    assert family.stdout.readline() == "held\n"
+    assert SIZE < tree_memory(family.pid) < SIZE + 200e6
+    with MemoryPeak(family.pid) as peak:
+        family.stdin.write("end\n")
+        family.stdin.flush()
+        assert family.stdout.readline() == "ended\n"
+    assert tree_memory(family.pid) < SIZE < peak.bytes
+    assert tree_memory(2**30) == 0  # no such process
+
+
+def test_the_call_alone_is_measured(tmp_path, monkeypatch):
+    script = tmp_path / "once.py"
+    script.write_text(
+        "import os, sys\n"
+        "print('note'); print('ready', flush=True); sys.stdin.readline()\n"
+        f"held = b'1' * {SIZE}\n"
+        "assert sys.argv[1:] == ['lower', 'a/b/c', '3']\n"
+        "print(os.environ['PYTHONPATH'], file=sys.stderr)\n"
+        "print('seconds', 1.5, flush=True)\n"
+    )
+    monkeypatch.setattr(export_cost, "_SCRIPT", script)
+    cost = export_cost.measure("lower", "a/b/c", 3, tmp_path)
+    assert cost.seconds == 1.5
+    assert 0 < cost.before < SIZE
+
+    script.write_text("import sys; print('ready', flush=True); sys.stdin.readline(); raise ValueError('no layer')\n")
+    with pytest.raises(InputError, match="received: ValueError: no layer"):
+        export_cost.measure("lower", "a/b/c", 3, tmp_path)
+
+
+def test_another_checkout_takes_turns(run_tool, tmp_path, monkeypatch, assert_one_line_error):
+    calls = []
+
+    def measure(what, row, images, folder):
+        calls.append((what, folder))
+        return Cost(float(len(calls)), 10**9, 2 * 10**9)
+
+    monkeypatch.setattr(export_cost, "measure", measure)
+    assert_one_line_error(run_tool(export_cost, "--against", tmp_path), "--against", tmp_path)
+    (tmp_path / "keras_lite").mkdir()
+    finished = run_tool(export_cost, "--against", tmp_path, "--repeats", 3)
+    assert finished.returncode == 0, finished.stderr
+    assert [what for what, _ in calls] == ["to_tflite", "to_tflite", "lower", "convert"] * 3
+    assert [folder == tmp_path for _, folder in calls] == [True, False, False, False] * 3
+    assert "imagenet/mobilenetv3_large/ours, 32 images" in finished.stdout
+
+
+def test_table_has_medians():
+    lines = table({"lower": [Cost(3.0, 10**9, 3 * 10**9), Cost(1.0, 10**9, 10**9), Cost(2.0, 10**9, 2 * 10**9)]})
+    assert lines.splitlines()[-1].split() == ["lower", "2.00", "1.00", "3.00", "1000", "2000", "1000"]

@@ -1,0 +1,7 @@
+#!/usr/bin/env python3
+"""Measure what writing a float32 file takes."""
+
+from _repository import run
+
+if __name__ == "__main__":
+    run("checks.export_cost")
