@@ -87,7 +87,7 @@ def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", ve
     }
     model = {0: info.name, 1: description, 2: version, 3: [subgraph], 7: _PARSER_VERSION}
     model = {position: value for position, value in model.items() if value}
-    builder = import_extra("flatbuffers", "quantization").Builder()
+    builder = import_extra("flatbuffers", "litert").Builder()
     builder.Finish(_packed(builder, model), _IDENTIFIER)
     return ModelMetadata(bytes(builder.Output()), {LABELS_FILE: "\n".join(labels).encode()} if labels else {})
 
