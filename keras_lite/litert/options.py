@@ -38,6 +38,7 @@ _ENUMERATIONS = {
 }
 
 
+@functools.cache
 def tflite_schema() -> ModuleType:
     """Return TFLite's schema: the tables of a file as Python classes, and its enumerations."""
     return import_extra("ai_edge_litert.schema_py_generated", "litert")
