@@ -49,6 +49,9 @@ def test_float16():
     content = write(graph, "float16")
     assert delegation(open_file(content)) == ONE_PARTITION
     assert len(content) < 0.6 * len(write(graph))
+    # Processors that multiply in float16 may, as with TensorFlow's float16 files; no other file says so.
+    assert b"fp16accfp32" in content
+    assert b"fp16accfp32" not in write(graph)
     images = normal(1, 6, 6, 48, seed=7)
     # The same weights, rounded, in a float32 file.
     for tensor in graph.constants:

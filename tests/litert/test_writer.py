@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated
 from run_graph import constant, normal, open_file, run, single
 
 from keras_lite.errors import InputError
@@ -48,6 +49,8 @@ def test_a_classifier():
     interpreter = open_file(content)
     assert delegation(interpreter) == {"partitions": 1, "not_delegated": []}
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["photos"], "outputs": ["scores"]}}
+    model = schema_py_generated.Model.GetRootAs(content)
+    assert (model.Version(), model.Description()) == (3, b"keras_lite")
     runner = interpreter.get_signature_runner()
     np.testing.assert_allclose(runner(photos=images)["scores"], answer(images), rtol=1e-5)
 
