@@ -26,9 +26,17 @@ from keras_lite.export.verification import (
     exactness,
 )
 from keras_lite.files import atomic_path, write_json, write_text
-from keras_lite.graph import as_functional, check_output, flatten, in_float32, output_of
+from keras_lite.graph import (
+    as_functional,
+    check_output,
+    count,
+    count_flat,
+    flatten,
+    in_float32,
+    output_of,
+    outputs_for,
+)
 from keras_lite.litert import model_metadata, write
-from keras_lite.profiling import profile
 from keras_lite.quantization import is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.calibration import check_images
@@ -122,11 +130,13 @@ def to_tflite(
         know_input_range(model, samples, info.preprocessing, verbose)
     if calibration is not None:
         calibration = check_images(model, calibration)
+    flat = None
     if stock or precision in _CALIBRATED:
         twin = model if quantized else to_tf_keras(model)
         content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
     else:
-        content = _written(model, precision, info)
+        flat = flatten(model)
+        content = _written(flat, precision, info)
     if thresholds is None:
         thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
@@ -144,16 +154,16 @@ def to_tflite(
     })  # fmt: skip
     # Whoever quantized a model knows the counts of the model behind it.
     counted = reference if quantized else model
-    size = None if counted is None else profile(counted)
+    size = count_flat(flat, model) if flat else None if counted is None else count(counted)
     write_model_card(path, **({} if size is None else {"parameters": size.parameters, "macs": size.macs}))
     if quantized and verbose:
         print(f"{path.name}: {verification}", flush=True)
     return verification
 
 
-def _written(model: keras.Model, precision: str, info: ModelInfo | None) -> bytes:
+def _written(flat: keras.Model, precision: str, info: ModelInfo | None) -> bytes:
     """Return the content of a file of floats, with what `info` says inside."""
-    graph = lower(flatten(model))
+    graph = lower(flat)
     known = {} if info is None else vars(model_metadata(graph, info))
     return write(graph, precision, **known)
 
@@ -239,11 +249,11 @@ def _verify(
         exact = exactness(expected, received, inspection.output["scale"], whole.inexact)
         verification = dataclasses.replace(verification, exactness=exact)
     else:
-        expected = np.asarray(model.predict(samples, verbose=0))
+        expected = outputs_for(model, samples)
         verification = compare(expected, received, judged_as(model, known))
     if reference is not None:
         output = judged_as(reference, known)
-        wanted = as_quantized(output_of(flatten(reference)), np.asarray(reference.predict(samples, verbose=0)))
+        wanted = as_quantized(output_of(reference), outputs_for(reference, samples))
         found = closeness(output, wanted, received)
         verification = dataclasses.replace(
             verification, output=output, float_closeness=found, agreement=found.agreement

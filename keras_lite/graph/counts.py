@@ -151,6 +151,19 @@ def count(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -
     3888
     """
     flat = flatten(model) if input_shape is None else with_input_shape(model, input_shape)
+    return count_flat(flat, model)
+
+
+def count_flat(flat: keras.Model, model: keras.Model) -> Counts:
+    """Return the counts of a model that is flattened already.
+
+    Args:
+        flat: What `flatten` returned. Its layers become trainable.
+        model: The model that was flattened.
+
+    Raises:
+        InputError: If the input's size is open.
+    """
     shape = tuple(flat.inputs[0].shape[1:])
     if None in shape:
         raise InputError(f"Expected input_shape, because the input of {model.name} has the open shape {shape}.")

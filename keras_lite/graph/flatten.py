@@ -36,7 +36,7 @@ def flatten(model: keras.Model) -> keras.Model:
     """
     model = as_functional(model)
     flat = _flatten_once(model)
-    while any(_is_composite(layer) or hasattr(layer, "to_stock") for layer in flat.layers):
+    while any(is_composite(layer) or hasattr(layer, "to_stock") for layer in flat.layers):
         flat = _flatten_once(flat)
     return operations_to_layers(flat)
 
@@ -79,7 +79,8 @@ def with_input_shape(model: keras.Model, input_shape: tuple[int, ...]) -> keras.
     return clone(flat, lambda layer, *args, **kwargs: layer(*args, **kwargs), input_shape=tuple(input_shape))
 
 
-def _is_composite(layer: keras.layers.Layer) -> bool:
+def is_composite(layer: keras.layers.Layer) -> bool:
+    """Return whether a layer is made of others, which flattening puts in its place."""
     return isinstance(layer, CompositeLayer | keras.Model)
 
 
@@ -95,7 +96,7 @@ def _flatten_once(model: keras.Model) -> keras.Model:
         return copied
 
     def call(layer, *args, **kwargs):
-        if not _is_composite(layer):
+        if not is_composite(layer):
             return layer(*args, **kwargs)
         if not layer.built:
             layer.build(keras.tree.map_structure(lambda tensor: tensor.shape, args[0]))

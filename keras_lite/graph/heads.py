@@ -5,20 +5,20 @@ import math
 import keras
 
 from keras_lite.errors import InputError
-from keras_lite.graph.flatten import flatten
+from keras_lite.graph.flatten import as_functional, flatten, is_composite
 from keras_lite.graph.view import NOISE, producer, sources
 
 # Layers that do nothing when a model predicts, which may stand behind the one that tells.
 _IDLE = (*NOISE, "Dropout", "SpatialDropout2D")
 
 
-def last_operation(flat: keras.Model) -> keras.Operation:
+def last_operation(model: keras.Model) -> keras.Operation:
     """Return the last layer, or operation, that changes a model's output.
 
     Layers after it, such as dropout, do nothing when a model predicts, or only remove axes of length 1.
 
     Args:
-        flat: A flattened model with one output.
+        model: A functional or Sequential model with one output. What it ends in may be nested.
 
     Example:
 
@@ -27,9 +27,18 @@ def last_operation(flat: keras.Model) -> keras.Operation:
     >>> last_operation(keras.Model(inputs, keras.layers.Dropout(0.2)(x))).name
     'shares'
     """
-    [tensor] = flat.outputs
+    # Most models end in stock layers; flattening one that does not copies its weights.
+    found = _last_stock_layer(as_functional(model))
+    return found or _last_stock_layer(flatten(model), any_operation=True)
+
+
+def _last_stock_layer(model: keras.Model, any_operation: bool = False) -> keras.Operation | None:
+    """Return the last operation that changes the output; None if it is inside another, or is no layer."""
+    [tensor] = model.outputs
     while True:
         operation, before = producer(tensor), sources(tensor)
+        if not any_operation and (is_composite(operation) or not isinstance(operation, keras.layers.Layer)):
+            return None
         if len(before) != 1 or not _is_idle(operation, before[0]):
             return operation
         [tensor] = before
@@ -43,7 +52,7 @@ def _is_idle(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
     return kind in _IDLE or (kind == "Activation" and operation.activation is keras.activations.linear)
 
 
-def output_of(flat: keras.Model) -> str:
+def output_of(model: keras.Model) -> str:
     """Return the kind of a model's output, as `keras_lite.data.ModelInfo.output` names it.
 
     A model that ends with a softmax over several classes gives `"probabilities"`; with a sigmoid or hard sigmoid,
@@ -52,7 +61,7 @@ def output_of(flat: keras.Model) -> str:
     be told from logits, so `ModelInfo` has to say it.
 
     Args:
-        flat: A flattened model with one output.
+        model: A functional or Sequential model with one output.
 
     Raises:
         InputError: If the model has several outputs.
@@ -63,10 +72,11 @@ def output_of(flat: keras.Model) -> str:
     >>> output_of(keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs)))
     'sigmoid'
     """
-    if len(flat.outputs) != 1:
-        raise InputError(f"Expected a model with one output, received {len(flat.outputs)} outputs.")
-    [output] = flat.outputs
-    last = last_operation(flat)
+    outputs = as_functional(model).outputs
+    if len(outputs) != 1:
+        raise InputError(f"Expected a model with one output, received {len(outputs)} outputs.")
+    [output] = outputs
+    last = last_operation(model)
     kind = type(last).__name__
     activation = getattr(last, "activation", None)
     name = (
@@ -98,7 +108,7 @@ def check_output(model: keras.Model, output: str) -> None:
     >>> inputs = keras.Input((4,))
     >>> check_output(keras.Model(inputs, keras.layers.Softmax()(inputs)), "probabilities")
     """
-    found = output_of(flatten(model))
+    found = output_of(model)
     # One class, or what is no choice of classes by its last layer, is said where the names are compared.
     certain = ("logits", "probabilities", "sigmoid")
     if found in certain and output in certain and found != output:

@@ -9,7 +9,7 @@ from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessin
 from keras_lite.data.scaling import Interpolation
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import unscaled
-from keras_lite.graph import flatten, output_of
+from keras_lite.graph import output_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Description:
         Raises:
             InputError: If names are missing, or the model is none of images.
         """
-        kind = self.output_kind or output_of(flatten(model))
+        kind = self.output_kind or output_of(model)
         if kind != "embedding" and not info.class_names:
             raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
         info = dataclasses.replace(info, output=kind)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lite.graph import flatten, output_of
+from keras_lite.graph import output_of
 
 # Sigmoids of an int8 file have steps of 1/256: what is closer to 0 or 1 than half of one can't be told apart.
 _LEAST_PROBABILITY = 1.0 / 512.0
@@ -167,7 +167,7 @@ def judged_as(model: keras.Model, output: str | None = None) -> str:
 
     A sigmoid or a single number is no choice of classes, whatever it is called.
     """
-    found = output_of(flatten(model))
+    found = output_of(model)
     return found if output is None or found in ("sigmoid", "regression") else output
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_lite.errors import import_extra
-from keras_lite.graph import flatten, output_of
+from keras_lite.graph import output_of
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.closeness import Closeness, as_quantized, closeness, divergences, is_closer
 
@@ -84,7 +84,7 @@ class Judge:
         if self.images is None:
             return
         answers = teacher.predict(self.images, batch_size=_BATCH, verbose=0)
-        self.expected = as_quantized(output_of(flatten(teacher)), np.asarray(answers))
+        self.expected = as_quantized(output_of(teacher), np.asarray(answers))
         self.answer = import_extra("tensorflow", "quantization").function(
             lambda batch: quantized(batch, training=False)
         )

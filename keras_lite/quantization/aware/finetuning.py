@@ -14,7 +14,7 @@ import numpy as np
 from keras_lite.data import Batches
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import atomic_path
-from keras_lite.graph import flatten, output_of
+from keras_lite.graph import output_of
 from keras_lite.quantization.aware.epoch_judge import Epochs, Judge
 from keras_lite.quantization.aware.quantize_aware import mark_finetuned
 from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
@@ -164,7 +164,7 @@ def _loss(
                 "give, received none."
             )
         distill = 1.0
-    softmax = nn.softmax if teacher is None or output_of(flatten(teacher)) == "logits" else tensorflow.identity
+    softmax = nn.softmax if teacher is None or output_of(teacher) == "logits" else tensorflow.identity
 
     def taught(images, labels, hard):
         if twin is None:
