@@ -2,8 +2,7 @@
 
 from keras_lite.graph.counts import Counts, LayerCounts, count, count_flat
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
-from keras_lite.graph.heads import check_output, last_operation, output_of
-from keras_lite.graph.outputs import outputs_for
+from keras_lite.graph.heads import check_output, last_operation, output_of, outputs_for
 from keras_lite.graph.precision import in_float32
 from keras_lite.graph.rectifiers import plain_rectifiers
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions

@@ -1,13 +1,15 @@
-"""The meaning of a model's output, as far as its last layer tells."""
+"""A model's output: what it means, as far as the last layer tells, and what it is for some images."""
 
 import math
 
 import keras
+import numpy as np
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, import_extra
 from keras_lite.graph.flatten import as_functional, flatten, is_composite
 from keras_lite.graph.view import NOISE, producer, sources
 
+_BATCH = 16
 # Layers that do nothing when a model predicts, which may stand behind the one that tells.
 _IDLE = (*NOISE, "Dropout", "SpatialDropout2D")
 
@@ -114,3 +116,28 @@ def check_output(model: keras.Model, output: str) -> None:
     if found in certain and output in certain and found != output:
         ends = {"logits": "neither softmax nor sigmoid", "probabilities": "a softmax", "sigmoid": "a sigmoid"}[found]
         raise InputError(f'Expected output "{found}" for a model that ends in {ends}, received "{output}".')
+
+
+def outputs_for(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return a model's outputs, as `model.predict` does.
+
+    On TensorFlow it does without XLA, which `model.predict` has compile the whole model first: that takes longer than
+    some hundred images.
+
+    Args:
+        model: A model with one output.
+        images: What it takes.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> model = keras.Model(inputs, keras.layers.ReLU()(inputs))
+    >>> outputs_for(model, np.array([[-1.0, 0.0, 1.0, 2.0]], "float32")).tolist()
+    [[0.0, 0.0, 1.0, 2.0]]
+    """
+    if keras.backend.backend() != "tensorflow":
+        return np.asarray(model.predict(images, verbose=0))
+    tensorflow = import_extra("tensorflow", "tensorflow")
+    run = tensorflow.function(lambda batch: model(batch, training=False), autograph=False, reduce_retracing=True)
+    batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+    return np.concatenate([run(tensorflow.convert_to_tensor(batch)).numpy() for batch in batches])
