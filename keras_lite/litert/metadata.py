@@ -20,8 +20,9 @@ LABELS_FILE = "labels.txt"
 _IDENTIFIER = b"M001"
 # The oldest reader of the schema that knows all fields written here.
 _PARSER_VERSION = "1.0.0"
-# The first date that a ZIP archive can hold: the same files give the same bytes.
+# The first date that a ZIP archive can hold, and one system for all: the same files give the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
+_UNIX = 3
 # Members of the schema's enumerations and unions.
 _RGB, _GRAYSCALE = 1, 2
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
@@ -56,7 +57,8 @@ def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", ve
     """Return the metadata of a model of images: how pixels become its input, and the labels of its output.
 
     MediaPipe and other libraries that know TFLite Model Metadata read the normalization from it, for pixels of 0 to
-    255, and the labels. How a photo is scaled and cut has no place in it.
+    255, and the labels. MediaPipe (1.2) refuses a model whose channels differ in mean or std, as ImageNet's do. How a
+    photo is scaled and cut has no place in the metadata.
 
     Args:
         graph: The model: one input of shape `(1, height, width, channels)`, one output of shape `(1, outputs)`.
@@ -85,7 +87,7 @@ def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", ve
     }
     model = {0: info.name, 1: description, 2: version, 3: [subgraph], 7: _PARSER_VERSION}
     model = {position: value for position, value in model.items() if value}
-    builder = import_extra("flatbuffers", "quantization").Builder()
+    builder = import_extra("flatbuffers", "litert").Builder()
     builder.Finish(_packed(builder, model), _IDENTIFIER)
     return ModelMetadata(bytes(builder.Output()), {LABELS_FILE: "\n".join(labels).encode()} if labels else {})
 
@@ -111,7 +113,7 @@ def axis_labels(info: ModelInfo, outputs: int) -> list[str]:
     if len(names) != outputs and (names or info.output != "embedding"):
         raise InputError(f"Expected a name for each of the {outputs} outputs of {info.name}, received {len(names)}.")
     for name in names:
-        if len(name.splitlines()) > 1:
+        if "\n" in name or "\r" in name:
             raise InputError(f"Expected class names of one line each, as a file of labels has them, received {name!r}.")
     return names
 
@@ -132,7 +134,9 @@ def with_files(content: bytes, files: Mapping[str, bytes]) -> bytes:
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
         for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _DATE), data)
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.create_system = _UNIX
+            archive.writestr(entry, data)
     return file.getvalue()
 
 

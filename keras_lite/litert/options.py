@@ -38,9 +38,10 @@ _ENUMERATIONS = {
 }
 
 
+@functools.cache
 def tflite_schema() -> ModuleType:
     """Return TFLite's schema: the tables of a file as Python classes, and its enumerations."""
-    return import_extra("ai_edge_litert.schema_py_generated", "quantization")
+    return import_extra("ai_edge_litert.schema_py_generated", "litert")
 
 
 def number_in(enumeration: str, text: str, what: str) -> int:

@@ -110,9 +110,10 @@ def _file(graph: FloatGraph, batches: Mapping[Tensor, int | None], metadata: Map
         signatureDefs=[signature],
     )
     # Room for all from the start: a builder that grows copies what it has.
-    builder = import_extra("flatbuffers", "quantization").Builder(buffers.size + 1024 * (len(tensors) + 4))
+    builder = import_extra("flatbuffers", "litert").Builder(buffers.size + 1024 * (len(tensors) + 4))
     builder.Finish(model.Pack(builder), _IDENTIFIER)
-    return bytes(builder.Output())
+    # One copy; with Output() there would be two.
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
 
 @dataclasses.dataclass

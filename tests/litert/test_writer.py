@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated
 from run_graph import constant, normal, open_file, run, single
 
 from keras_lite.errors import InputError
@@ -48,6 +49,8 @@ def test_a_classifier():
     interpreter = open_file(content)
     assert delegation(interpreter) == {"partitions": 1, "not_delegated": []}
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["photos"], "outputs": ["scores"]}}
+    model = schema_py_generated.Model.GetRootAs(content)
+    assert (model.Version(), model.Description()) == (3, b"keras_lite")
     runner = interpreter.get_signature_runner()
     np.testing.assert_allclose(runner(photos=images)["scores"], answer(images), rtol=1e-5)
 
@@ -246,7 +249,7 @@ def test_what_tflite_does_not_have_says_so_in_one_line(kind, options, expected):
 
 
 def test_what_is_no_type_or_precision():
-    with pytest.raises(InputError, match="the type of output .* received 'FLOAT8'"):
+    with pytest.raises(InputError, match=r"the type of output .* received 'FLOAT8'"):
         write(single("RELU", [Tensor("x", (1, 4))], (1, 4), dtype="float8"))
     with pytest.raises(InputError, match="float32, float16, dynamic, received 'int4'"):
         write(classifier()[0], "int4")
