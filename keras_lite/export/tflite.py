@@ -59,6 +59,7 @@ def to_tflite(
     thresholds: Thresholds | None = None,
     reference: keras.Model | None = None,
     stock: bool = False,
+    open_batch: bool = False,
     verbose: int = 0,
 ) -> Verification:
     """Write a model as a TFLite file, once its outputs are verified against the model's.
@@ -78,7 +79,7 @@ def to_tflite(
     Args:
         model: A functional or Sequential Keras 3 model of any backend, or a quantized model from
             `keras_lite.quantization.post_training` or `quantize_aware`. One of mixed precision is taken as float32.
-        path: The file to write, `*.tflite`. Its batch is 1.
+        path: The file to write, `*.tflite`. Its batch is 1, see `open_batch`.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
             `"int8"`: 8 bits throughout, input and output included. A plain model is quantized by
@@ -94,6 +95,8 @@ def to_tflite(
         stock: Whether TensorFlow's own converter makes the file of a plain model, for comparison; it makes int16 files
             in any case. The ranges of its int8 files are partly wrong (a tensor's and those of what is computed in its
             memory are mixed), and activations that XNNPACK lacks in int8 split them.
+        open_batch: Whether a file of floats may be given another batch by LiteRT's `resize_tensor_input`. At a batch
+            of 1 it is as fast as another file, and its outputs are the same.
         verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
@@ -116,6 +119,8 @@ def to_tflite(
     path = Path(path)
     quantized = is_quantized(model)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
+    if open_batch and (stock or precision in _CALIBRATED):
+        raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
     check_installed(precision, stock)
     check_writable(path.parent)
     check_classes(model, info)
@@ -137,7 +142,7 @@ def to_tflite(
         content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
     else:
         flat = flatten(model)
-        content = _written(flat, precision, info)
+        content = _written(flat, precision, info, None if open_batch else 1)
     if thresholds is None:
         thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
@@ -179,11 +184,11 @@ def check_installed(precision: str, stock: bool = False) -> None:
     import_extra("ai_edge_litert.interpreter", extra)
 
 
-def _written(flat: keras.Model, precision: str, info: ModelInfo | None) -> bytes:
+def _written(flat: keras.Model, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
     """Return the content of a file of floats, with what `info` says inside."""
     graph = lower(flat)
     known = {} if info is None else vars(model_metadata(graph, info))
-    return write(graph, precision, **known)
+    return write(graph, precision, batch=batch, **known)
 
 
 def check_writable(folder: Path) -> None:

@@ -143,6 +143,31 @@ def test_file_of_other_weights_is_refused(trained, images, tmp_path, monkeypatch
 
 
 @once
+def test_open_batch(trained, images, tmp_path):
+    path = tmp_path / "model.tflite"
+    to_tflite(trained, path, samples=images[:8], info=INFO, open_batch=True)
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    [source], [target] = interpreter.get_input_details(), interpreter.get_output_details()
+    assert list(source["shape_signature"]) == [-1, 32, 32, 3]
+    interpreter.resize_tensor_input(source["index"], (5, 32, 32, 3))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(source["index"], images[:5])
+    interpreter.invoke()
+    expected = keras.ops.convert_to_numpy(trained(images[:5], training=False))
+    np.testing.assert_allclose(interpreter.get_tensor(target["index"]), expected, rtol=0, atol=1e-5)
+    with pytest.raises(InputError, match="open_batch=True with floats"):
+        to_tflite(trained, path, "int8", calibration=images, open_batch=True)
+
+
+@once
+def test_tensorflows_converter_by_name(trained, images, tmp_path):
+    for name, stock in (("stock", True), ("own", False)):
+        to_tflite(trained, tmp_path / f"{name}.tflite", samples=images[:8], info=INFO, stock=stock)
+    described = {name: (tmp_path / f"{name}.tflite").read_bytes() for name in ("stock", "own")}
+    assert b"MLIR Converted." in described["stock"] and b"MLIR Converted." not in described["own"]
+
+
+@once
 def test_threshold_is_an_argument(trained, images, tmp_path):
     path = tmp_path / "model.tflite"
     with pytest.raises(VerificationError, match="largest difference"):
