@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import InputError
+from keras_lite.litert.scheme import QuantizationParameters
 from keras_lite.tables import text_table
 
 
@@ -19,13 +20,11 @@ class Tensor:
         shape: Its shape, with a batch of 1.
         data: The values of a constant; None for what is computed.
         dtype: `"float32"`, `"int32"`, ...; a constant has that of its values.
-        scale: Of a quantized tensor, whose value is `(integer - zero_point) * scale`: one number, or one for each index
-            of `quantized_dimension`. None for a tensor that holds its values themselves.
-        zero_point: As many integers as `scale` has numbers.
-        quantized_dimension: The axis along which scales differ.
+        quantization: What the integers of a quantized tensor stand for. None for a tensor that holds its values
+            themselves.
 
     Raises:
-        InputError: If the values have another shape, or scales and zero points are not equally many.
+        InputError: If the values have another shape.
 
     Example:
 
@@ -37,17 +36,10 @@ class Tensor:
     shape: tuple[int, ...]
     data: np.ndarray | None = None
     dtype: str = "float32"
-    scale: np.ndarray | None = None
-    zero_point: np.ndarray | None = None
-    quantized_dimension: int = 0
+    quantization: QuantizationParameters | None = None
 
     def __post_init__(self) -> None:
         self.shape = tuple(int(size) for size in self.shape)
-        scales, zero_points = (0 if each is None else np.size(each) for each in (self.scale, self.zero_point))
-        if scales != zero_points:
-            raise InputError(
-                f"Expected a zero point a scale in {self.name}, received {scales} scales, {zero_points} of them."
-            )
         if self.data is None:
             return
         if self.data.shape != self.shape:
@@ -117,8 +109,8 @@ class Operator:
 
 
 @dataclasses.dataclass(eq=False)
-class FloatGraph:
-    """A model in float32 as operators of TFLite, in the order they are computed in.
+class Graph:
+    """A model as operators of TFLite, in the order they are computed in.
 
     Args:
         name: The model's.
@@ -132,7 +124,7 @@ class FloatGraph:
     Example:
 
     >>> x, y = Tensor("images", (1, 4)), Tensor("relu", (1, 4))
-    >>> print(FloatGraph("small", [x], [y], [Operator("RELU", [x], [y])]).summary())
+    >>> print(Graph("small", [x], [y], [Operator("RELU", [x], [y])]).summary())
     name   operator    output  parameters  multiply-accumulates
     -----------------------------------------------------------
     relu   RELU         1 x 4           0                     0
@@ -181,3 +173,29 @@ class FloatGraph:
         count = len(self.operators)
         total = ("total", f"{count} operator{'' if count == 1 else 's'}", "")
         return text_table([*rows, (*total, f"{self.parameters:,}", f"{self.macs:,}")])
+
+
+class FloatGraph(Graph):
+    """A model that computes in float32, as operators of TFLite."""
+
+
+class QuantizedGraph(Graph):
+    """A model in int8 as operators of TFLite: each float tensor is an int8 one with a scale and a zero point.
+
+    Kernels and other constants are int8, biases int32.
+
+    Args:
+        name: The model's.
+        inputs: What it takes.
+        outputs: What it makes.
+        operators: The operators; each comes after those that make what it takes.
+
+    Raises:
+        InputError: If an operator takes what nothing made before it, or a tensor of int8 has no scale.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for tensor in [*self.inputs, *(each for operator in self.operators for each in operator.outputs)]:
+            if tensor.dtype in ("int8", "uint8") and tensor.quantization is None:
+                raise InputError(f"Expected a scale and a zero point for {tensor.name}, received none.")

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 
 from keras_lite.litert.operators import FloatGraph, Operator, Tensor
+from keras_lite.litert.scheme import quantize_kernel
 
 # Below this a constant takes less room than the operator that would widen it.
 _SMALLEST_FLOAT16 = 64
 # TensorFlow's converter leaves smaller kernels in float, too.
 _SMALLEST_INT8 = 1024
-_LARGEST_INT8 = 127
 # The axis of the output channels of each kind's kernel, which is its second input.
 _CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 # Kinds that multiply int8 kernels with a float input, which they round to 8 bits on the way.
@@ -69,7 +69,7 @@ def with_int8_weights(graph: FloatGraph) -> FloatGraph:
             operators.append(operator)
             continue
         if (kernel, axis) not in narrow:
-            narrow[kernel, axis] = quantized_kernel(kernel, axis)
+            narrow[kernel, axis] = _quantized(kernel, axis)
         small, options = narrow[kernel, axis], operator.options
         if operator.kind not in _HYBRID:
             if small not in wide:
@@ -90,24 +90,9 @@ def _channel_axis(operator: Operator) -> int | None:
     return _CHANNEL_AXES.get(operator.kind)
 
 
-def quantized_kernel(kernel: Tensor, axis: int) -> Tensor:
-    """Return a kernel as int8, symmetric, with a scale for each index of an axis; rounded as TensorFlow rounds.
-
-    Example:
-
-    >>> quantized_kernel(Tensor("kernel", (1, 2), np.array([[1.0, -0.5]], "float32")), 0).data.tolist()
-    [[127, -64]]
-    """
-    others = tuple(each for each in range(len(kernel.shape)) if each != axis)
-    largest = np.abs(kernel.data).max(axis=others, keepdims=True)
-    scale = (largest / _LARGEST_INT8).astype("float32")
-    # Any scale will do for zeros; XNNPACK takes none that is zero or subnormal.
-    scale[scale < np.finfo("float32").tiny] = 1.0
-    steps = kernel.data * (np.float32(1) / scale)
-    rounded = np.copysign(np.floor(np.abs(steps) + np.float32(0.5)), steps)
-    values = np.clip(rounded, -_LARGEST_INT8, _LARGEST_INT8).astype("int8")
-    zero_point = np.zeros(scale.size, "int64")
-    return Tensor(kernel.name, kernel.shape, values, "int8", scale.ravel(), zero_point, axis)
+def _quantized(kernel: Tensor, axis: int) -> Tensor:
+    values, parameters = quantize_kernel(kernel.data, axis)
+    return Tensor(kernel.name, kernel.shape, values, quantization=parameters)
 
 
 def _dequantize(narrow: Tensor, name: str) -> Operator:

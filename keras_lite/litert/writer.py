@@ -195,11 +195,11 @@ def _tensor(tensor: Tensor, name: str, batch: int | None, buffers: _Buffers) -> 
     if batch != 1:
         shape = (batch or 1, *shape[1:])
         signature = np.array([batch or -1, *shape[1:]], "<i4")
-    if tensor.scale is not None:
+    if tensor.quantization is not None:
         quantization = schema.QuantizationParametersT(
-            scale=np.atleast_1d(np.asarray(tensor.scale, "<f4")),
-            zeroPoint=np.atleast_1d(np.asarray(tensor.zero_point, "<i8")),
-            quantizedDimension=tensor.quantized_dimension,
+            scale=tensor.quantization.scales.astype("<f4"),
+            zeroPoint=tensor.quantization.zero_points.astype("<i8"),
+            quantizedDimension=tensor.quantization.axis,
         )
     return schema.TensorT(
         shape=np.array(shape, "<i4"),

@@ -1,0 +1,133 @@
+"""How int8 tensors stand for numbers: scales and zero points, and how TensorFlow rounds to them."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_lite.errors import InputError
+
+LOWEST, HIGHEST = -128, 127
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QuantizationParameters:
+    """What the integers of a tensor stand for: `(integer - zero_point) * scale`.
+
+    Args:
+        scales: One number, or one for each index of an axis, as float32.
+        zero_points: As many integers.
+        axis: The axis along which they differ.
+
+    Raises:
+        InputError: If scales and zero points are not equally many, or a scale is not above zero.
+
+    Example:
+
+    >>> QuantizationParameters.between(0.0, 6.0)
+    QuantizationParameters(scale=0.0235294, zero_point=-128)
+    """
+
+    scales: np.ndarray
+    zero_points: np.ndarray
+    axis: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", np.atleast_1d(np.asarray(self.scales, "float32")))
+        object.__setattr__(self, "zero_points", np.atleast_1d(np.asarray(self.zero_points, "int64")))
+        if len(self.scales) != len(self.zero_points):
+            counts = f"received {len(self.scales)} scales and {len(self.zero_points)} zero points"
+            raise InputError(f"Expected a zero point for each scale, {counts}.")
+        if not (self.scales > 0.0).all():
+            raise InputError(f"Expected scales above zero, received {self.scales.min()}.")
+
+    @classmethod
+    def between(cls, lowest: float, highest: float) -> "QuantizationParameters":
+        """Return those of int8 whose 256 integers are spread evenly over a range, which holds zero.
+
+        Args:
+            lowest: The end of the range that -128 stands for, 0 at most; zero itself is moved onto an integer.
+            highest: The other end, 0 at least.
+        """
+        lowest, highest = float(np.float32(lowest)), float(np.float32(highest))
+        scale = (highest - lowest) / (HIGHEST - LOWEST)
+        zero_point = np.floor(LOWEST - lowest / scale + 0.5)  # halves go up
+        return cls(np.float32(scale), np.clip(zero_point, LOWEST, HIGHEST))
+
+    @property
+    def scale(self) -> np.float32:
+        """The scale, where there is one."""
+        [scale] = self.scales
+        return scale
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point, where there is one."""
+        [zero_point] = self.zero_points
+        return int(zero_point)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QuantizationParameters) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[bytes, bytes, int]:
+        return self.scales.tobytes(), self.zero_points.tobytes(), self.axis if len(self.scales) > 1 else 0
+
+    def __repr__(self) -> str:
+        if len(self.scales) > 1:
+            return f"QuantizationParameters({len(self.scales)} scales along axis {self.axis})"
+        return f"QuantizationParameters(scale={self.scale:.6g}, zero_point={self.zero_point})"
+
+
+def round_away(values: np.ndarray) -> np.ndarray:
+    """Return values rounded to whole numbers, halves away from zero, in the precision they have.
+
+    Example:
+
+    >>> round_away(np.array([0.5, -0.5, 1.4])).tolist()
+    [1.0, -1.0, 1.0]
+    """
+    return np.copysign(np.floor(np.abs(values) + values.dtype.type(0.5)), values)
+
+
+def quantize_kernel(values: np.ndarray, axis: int) -> tuple[np.ndarray, QuantizationParameters]:
+    """Return a kernel as int8 from -127 to 127, with a scale for each index of an axis, rounded as TensorFlow rounds.
+
+    Args:
+        values: The kernel, float32.
+        axis: Of the output channels.
+
+    Example:
+
+    >>> quantize_kernel(np.array([[1.0, -0.5]], "float32"), 0)[0].tolist()
+    [[127, -64]]
+    """
+    others = tuple(each for each in range(values.ndim) if each != axis)
+    scales = (np.abs(values).max(axis=others, keepdims=True) / HIGHEST).astype("float32")
+    # Any scale will do for zeros; XNNPACK takes none that is zero or subnormal.
+    scales[scales < np.finfo("float32").tiny] = 1.0
+    integers = np.clip(round_away(values * (np.float32(1) / scales)), -HIGHEST, HIGHEST).astype("int8")
+    return integers, QuantizationParameters(scales.ravel(), np.zeros(scales.size), axis)
+
+
+def quantize_bias(
+    values: np.ndarray, source: QuantizationParameters, kernel: QuantizationParameters
+) -> tuple[np.ndarray, QuantizationParameters]:
+    """Return a bias as int32, in steps of the input's scale times the kernel's, rounded as TensorFlow rounds.
+
+    Args:
+        values: The bias, float32.
+        source: Of the operator's input.
+        kernel: Of its kernel.
+
+    Raises:
+        InputError: If a number needs more than 32 bits.
+    """
+    scales = (source.scale * kernel.scales).astype("float32")
+    rounded = round_away(values * (np.float32(1) / scales))
+    limits = np.iinfo("int32")
+    if not ((rounded >= limits.min) & (rounded <= limits.max)).all():
+        raise InputError(f"Expected a bias within 32 bits, received {np.abs(rounded).max():.3g} steps.")
+    return rounded.astype("int32"), QuantizationParameters(scales, np.zeros(len(scales)))
