@@ -4,8 +4,8 @@
     python tools/without_tensorflow.py [--environments FOLDER] [--compared ENVIRONMENT]
 
 FOLDER holds two environments, `jax` with keras-lite[jax,litert] and `torch` with keras-lite[torch,litert], which
-`make` makes once. In each the commands train ResNet-20 for an epoch on the built-in set of shapes, write it as a float32
-.tflite file and evaluate both. At the end stand the accuracies, and the sizes of the environments beside that of
+`make` makes once. In each the commands train ResNet-20 for an epoch on the built-in set of shapes, write it as a
+float32 .tflite file and evaluate both. In the end stand accuracies and the sizes of the environments beside that of
 ENVIRONMENT, which has keras-lite[quantization]. Stopped and started again it goes on where it was; once it has ended,
 the next call trains anew.
 """
