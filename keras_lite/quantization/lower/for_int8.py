@@ -161,7 +161,10 @@ def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
 
 def _sum(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
-    if _by_channel(operator):
+    maker = state.view.producer(operator.inputs[0])
+    after_product = maker is not None and maker.kind == "MUL" and _by_channel(maker)
+    # Behind a product that becomes a convolution it goes into that one's bias.
+    if _by_channel(operator) and not after_product:
         return _with_activation(state, operator, state.channelwise(x, np.ones(1), other.data, _inner(operator)))
     return state.copy(operator, inputs)
 
