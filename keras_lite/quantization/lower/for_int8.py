@@ -25,7 +25,7 @@ from keras_lite.quantization.lower.builder import Builder, constant
 from keras_lite.quantization.lower.editor import Editor
 from keras_lite.quantization.lower.folding import number_of
 from keras_lite.quantization.lower.lowering import in_float32
-from keras_lite.quantization.lower.simplify import simplify
+from keras_lite.quantization.lower.simplify import FUSING, simplify
 
 _ROOT = math.sqrt(6.0)
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -192,7 +192,11 @@ def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tenso
     """A ReLU that no operator took in."""
     [x] = inputs
     kind = "RELU6" if operator.kind == "RELU6" else "RELU"
-    if len(x.shape) == 4:
+    maker = state.view.producer(operator.inputs[0])
+    taken = maker is not None and maker.options.get("fused_activation_function") == "NONE"
+    if taken and maker.kind in FUSING and state.view.only_consumer(maker.output) is operator:
+        linear = x  # RELU_0_TO_1, which is a ReLU here
+    elif len(x.shape) == 4:
         linear = state.channelwise(x, np.ones(1), np.zeros(1), f"{operator.name}/linear")
     else:
         linear = state.build.arithmetic("ADD", x, 0.0, f"{operator.name}/linear")
