@@ -22,7 +22,6 @@ import tf_keras  # noqa: F401
 
 from keras_lite import export, published
 from keras_lite.export.conversion import convert
-from keras_lite.graph import flatten
 from keras_lite.quantization import to_tf_keras
 
 
@@ -36,7 +35,7 @@ def _action(what: str, model: keras.Model, count: int, folder: str) -> Callable[
     from keras_lite.litert.writer import write
     from keras_lite.quantization.lower import lower
 
-    return lambda: write(lower(flatten(model)))
+    return lambda: write(lower(model))
 
 
 def main(what: str, row: str, count: str) -> None:

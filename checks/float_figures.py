@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from keras_lite.export.conversion import convert
-from keras_lite.graph import flatten
 from keras_lite.litert.writer import write
 from keras_lite.quantization import to_tf_keras
 from keras_lite.quantization.lower import lower
@@ -145,7 +144,7 @@ def compare_files(network: str, model: keras.Model, images: np.ndarray, latency:
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: Path(folder, f"{name}.tflite") for name in ("new", "stock")}
         seconds = {
-            "new": _write(paths["new"], lambda: write(lower(flatten(model)))),
+            "new": _write(paths["new"], lambda: write(lower(model))),
             "stock": _write(paths["stock"], lambda: convert(to_tf_keras(model), "float32")),
         }
         files = {name: _examine(path, images, expected, seconds[name]) for name, path in paths.items()}

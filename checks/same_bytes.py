@@ -20,7 +20,6 @@ from keras_lite import applications
 from keras_lite.checkpoints import load_model, registry
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError, some
-from keras_lite.graph import flatten
 from keras_lite.litert.writer import write
 from keras_lite.quantization.lower import lower
 
@@ -81,7 +80,7 @@ def on_backend(backend: str, folder: str) -> dict[str, str]:
 def print_hashes(folder: str) -> None:
     """Print the name and SHA-256 of each `.keras` file of a folder as a float32 file, written by this process."""
     for path in sorted(Path(folder).glob("*.keras")):
-        content = write(lower(flatten(load_model(path))))
+        content = write(lower(load_model(path)))
         print("sha256", path.stem, hashlib.sha256(content).hexdigest(), flush=True)
 
 

@@ -30,8 +30,6 @@ from keras_lite.graph import (
     as_functional,
     check_output,
     count,
-    count_flat,
-    flatten,
     in_float32,
     output_of,
     outputs_for,
@@ -136,13 +134,11 @@ def to_tflite(
         know_input_range(model, samples, info.preprocessing, verbose)
     if calibration is not None:
         calibration = check_images(model, calibration)
-    flat = None
     if stock or precision in _CALIBRATED:
         twin = model if quantized else to_tf_keras(model)
         content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
     else:
-        flat = flatten(model)
-        content = _written(flat, precision, info, None if open_batch else 1)
+        content = _written(model, precision, info, None if open_batch else 1)
     if thresholds is None:
         thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
@@ -160,7 +156,7 @@ def to_tflite(
     })  # fmt: skip
     # Whoever quantized a model knows the counts of the model behind it.
     counted = reference if quantized else model
-    size = count_flat(flat, model) if flat else None if counted is None else count(counted)
+    size = None if counted is None else count(counted)
     write_model_card(path, **({} if size is None else {"parameters": size.parameters, "macs": size.macs}))
     if quantized and verbose:
         print(f"{path.name}: {verification}", flush=True)
@@ -184,9 +180,9 @@ def check_installed(precision: str, stock: bool = False) -> None:
     import_extra("ai_edge_litert.interpreter", extra)
 
 
-def _written(flat: keras.Model, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
+def _written(model: keras.Model, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
     """Return the content of a file of floats, with what `info` says inside."""
-    graph = lower(flat)
+    graph = lower(model)
     known = {} if info is None else vars(model_metadata(graph, info))
     return write(graph, precision, batch=batch, **known)
 

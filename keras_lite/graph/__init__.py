@@ -1,9 +1,9 @@
 """Models as graphs: viewing, counting, flattening, exact rewriting, replacing convolutions, float32 throughout."""
 
-from keras_lite.graph.counts import Counts, LayerCounts, count, count_flat
+from keras_lite.graph.cloning import in_float32
+from keras_lite.graph.counts import Counts, LayerCounts, count
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
 from keras_lite.graph.heads import check_output, last_operation, output_of, outputs_for
-from keras_lite.graph.precision import in_float32
 from keras_lite.graph.rectifiers import plain_rectifiers
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
 from keras_lite.graph.resizing import Resized, without_resizing
@@ -19,7 +19,6 @@ __all__ = [
     "as_functional",
     "check_output",
     "count",
-    "count_flat",
     "flatten",
     "in_float32",
     "in_pairs",

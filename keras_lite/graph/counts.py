@@ -4,12 +4,12 @@ import dataclasses
 import inspect
 import math
 import re
-from typing import Any
 
 import keras
 
 from keras_lite.errors import InputError, some
-from keras_lite.graph.flatten import flatten, with_input_shape
+from keras_lite.graph.flatten import with_input_shape
+from keras_lite.graph.tracing import Trace, TracedCall, stock_form
 from keras_lite.tables import text_table
 
 layers = keras.layers
@@ -150,47 +150,33 @@ def count(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -
     >>> count(keras.Model(inputs, keras.layers.Conv2D(4, 3, use_bias=False)(inputs))).macs
     3888
     """
-    flat = flatten(model) if input_shape is None else with_input_shape(model, input_shape)
-    return count_flat(flat, model)
-
-
-def count_flat(flat: keras.Model, model: keras.Model) -> Counts:
-    """Return the counts of a model that is flattened already.
-
-    Args:
-        flat: What `flatten` returned. Its layers become trainable.
-        model: The model that was flattened.
-
-    Raises:
-        InputError: If the input's size is open.
-    """
-    shape = tuple(flat.inputs[0].shape[1:])
+    trace = Trace(model if input_shape is None else with_input_shape(model, input_shape))
+    [shape, *_] = (tuple(tensor.shape[1:]) for tensor in trace.inputs)
     if None in shape:
         raise InputError(f"Expected input_shape, because the input of {model.name} has the open shape {shape}.")
-    counted = tuple(
-        _count_node(operation, node, count_parameters=(index == 0))
-        for operation in flat.operations
-        if not isinstance(operation, layers.InputLayer)
-        for index, node in enumerate(operation._inbound_nodes)
-    )
-    return Counts(model.name, shape, counted, _size(model.trainable_variables))
+    seen: set[int] = set()
+    counted = []
+    for call in trace.calls:
+        counted.append(_count_call(call, count_parameters=id(call.operation) not in seen))
+        seen.add(id(call.operation))
+    return Counts(model.name, shape, tuple(counted), _size(model.trainable_variables))
 
 
-def _count_node(operation: keras.Operation, node: Any, count_parameters: bool) -> LayerCounts:
-    """Count one use of a layer of a flattened model; a layer that is used twice has its parameters once."""
+def _count_call(call: TracedCall, count_parameters: bool) -> LayerCounts:
+    """Count one use of a layer; a layer that is used twice has its parameters once."""
+    operation = stock_form(call.operation)
     kind = type(operation).__name__
     if isinstance(operation, layers.ReLU) and operation.max_value is not None:
         kind = f"ReLU{operation.max_value:g}"
     parameters = 0
     if count_parameters and isinstance(operation, layers.Layer):
-        operation.trainable = True  # the flattened model is a copy
-        parameters = _size(operation.trainable_variables)
-    macs, not_counted = _multiply_accumulates(operation, node)
+        parameters = _size(_trainable(call.operation))
+    macs, not_counted = _multiply_accumulates(call.operation, call)
     return LayerCounts(
-        name=operation.name,
+        name=call.name,
         type=kind,
-        input_shape=tuple(node.input_tensors[0].shape[1:]) if node.input_tensors else (),
-        output_shape=tuple(node.outputs[0].shape[1:]),
+        input_shape=tuple(call.inputs[0].shape[1:]) if call.inputs else (),
+        output_shape=tuple(call.outputs[0].shape[1:]),
         parameters=parameters,
         macs=macs,
         not_counted=not_counted,
@@ -198,28 +184,39 @@ def _count_node(operation: keras.Operation, node: Any, count_parameters: bool) -
     )
 
 
+def _trainable(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """Return the variables that would train if the layer were not frozen."""
+    before = {each: each.trainable for each in layer._flatten_layers()}
+    try:
+        layer.trainable = True
+        return list(layer.trainable_variables)
+    finally:
+        for each, trainable in before.items():
+            each.trainable = trainable
+
+
 def _size(variables: list[keras.Variable]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
-def _multiply_accumulates(operation: keras.Operation, node: Any) -> tuple[int, str]:
+def _multiply_accumulates(operation: keras.Operation, call: TracedCall) -> tuple[int, str]:
     """Return the multiply-accumulates with a layer's weights for one image, without bias, and what is not counted.
 
     Args:
         operation: A layer, or an operation that is none.
-        node: The use of it in a functional model.
+        call: The use of it in a model.
 
     Returns:
         The number, and `""`, `BETWEEN_ACTIVATIONS` or `UNKNOWN` for what it leaves out.
     """
     kind = type(operation).__name__
     if isinstance(operation, (*_WITH_KERNEL, *_ATTENTION, layers.EinsumDense)):
-        inputs = [tuple(tensor.shape[1:]) for tensor in node.input_tensors]
-        outputs = tuple(node.outputs[0].shape[1:])
+        inputs = [tuple(tensor.shape[1:]) for tensor in call.inputs]
+        outputs = tuple(call.outputs[0].shape[1:])
         if any(None in shape for shape in inputs):
             return 0, UNKNOWN
         if isinstance(operation, _ATTENTION):
-            return _of_attention(operation, node), BETWEEN_ACTIVATIONS
+            return _of_attention(operation, call), BETWEEN_ACTIVATIONS
         if isinstance(operation, layers.EinsumDense):
             return _of_einsum(operation, inputs[0])
         return _with_kernel(operation, math.prod(inputs[0]), math.prod(outputs)), ""
@@ -256,9 +253,9 @@ def _of_einsum(layer: keras.layers.EinsumDense, input_shape: tuple[int, ...]) ->
     return math.prod(sizes.values()) * math.prod(middle), ""
 
 
-def _of_attention(layer: keras.layers.Layer, node: Any) -> int:
+def _of_attention(layer: keras.layers.Layer, call: TracedCall) -> int:
     """Count the dense layers of queries, keys, values and outputs."""
-    given = inspect.signature(layer.call).bind(*node.arguments.args, **node.arguments.kwargs).arguments
+    given = inspect.signature(layer.call).bind(*call.arguments[0], **call.arguments[1]).arguments
     query, value = given["query"], given["value"]
     key = given.get("key")
     positions = {"key": value if key is None else key, "value": value}

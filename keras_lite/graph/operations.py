@@ -36,7 +36,7 @@ def operations_to_layers(model: keras.Model) -> keras.Model:
     made: dict[str, Callable[[Any], Any]] = {}
 
     def call(operation, *args, **kwargs):
-        twin = None if isinstance(operation, layers.Layer) else _twin(operation, args, kwargs)
+        twin = None if isinstance(operation, layers.Layer) else twin_of(operation, args, kwargs)
         if twin is None:
             return operation(*args, **kwargs)
         layer, inputs = twin
@@ -45,7 +45,14 @@ def operations_to_layers(model: keras.Model) -> keras.Model:
     return clone(model, call)
 
 
-def _twin(operation: keras.Operation, args: tuple, kwargs: dict[str, Any]) -> _Twin | None:
+def twin_of(operation: keras.Operation, args: tuple, kwargs: dict[str, Any]) -> _Twin | None:
+    """Return the stock layer that does the same as an operation, and what it is to be called on; None if none does.
+
+    Args:
+        operation: The operation.
+        args: What it is called with.
+        kwargs: What it is called with by name.
+    """
     kind = type(operation).__name__
     if not type(operation).__module__.startswith("keras."):
         return None

@@ -42,22 +42,23 @@ def refusal(kind: str, is_layer: bool = True) -> str:
     return _REFUSALS.get(kind, _NO_COUNTERPART if is_layer else _ARITHMETIC)
 
 
-def check_layer(layer: keras.layers.Layer, kinds: Container[str]) -> None:
+def check_layer(layer: keras.layers.Layer, kinds: Container[str], name: str | None = None) -> None:
     """Check that a layer is of one of some types, and Keras' or ours.
 
     Args:
         layer: The layer.
         kinds: Names of the types.
+        name: What it is called in the message; None: its own name.
 
     Raises:
         InputError: If not; the message names the layer, and what to write instead.
     """
-    kind = type(layer).__name__
+    kind, name = type(layer).__name__, name or layer.name
     # A user's own class may bear the name of a stock layer.
     if kind not in kinds or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
         why = refusal(kind) if kind not in kinds else "it is another class of that name; write the stock one"
         raise InputError(
-            f"Expected layers that a file for the phone can hold, received layer {layer.name} of type {kind}: {why}."
+            f"Expected layers that a file for the phone can hold, received layer {name} of type {kind}: {why}."
         )
     if getattr(layer, "data_format", None) == "channels_first":
-        raise InputError(f"Expected channels_last layers, received {layer.name} ({kind}) with channels_first.")
+        raise InputError(f"Expected channels_last layers, received {name} ({kind}) with channels_first.")

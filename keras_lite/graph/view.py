@@ -86,15 +86,28 @@ def layer_calls(model: keras.Model) -> Iterator[Call]:
         InputError: If a call is of an operation that is no layer, or has several output tensors.
     """
     for call in walk(model):
-        layer = call.operation
-        is_layer = isinstance(layer, keras.layers.Layer)
-        if not is_layer or len(call.outputs) != 1:
-            why = "it has several outputs" if is_layer else refusal(type(layer).__name__, is_layer)
-            raise InputError(
-                "Expected every step of the model to be a layer with one output, "
-                f"received {layer.name} ({type(layer).__name__}): {why}."
-            )
+        check_step(call.operation, call.operation.name, call.outputs)
         yield call
+
+
+def check_step(operation: keras.Operation, name: str, outputs: list[Any]) -> None:
+    """Check that an operation is a layer with one output.
+
+    Args:
+        operation: The operation.
+        name: What it is called in the message.
+        outputs: Its outputs.
+
+    Raises:
+        InputError: If not.
+    """
+    is_layer = isinstance(operation, keras.layers.Layer)
+    if not is_layer or len(outputs) != 1:
+        why = "it has several outputs" if is_layer else refusal(type(operation).__name__, is_layer)
+        raise InputError(
+            "Expected every step of the model to be a layer with one output, "
+            f"received {name} ({type(operation).__name__}): {why}."
+        )
 
 
 class View:

@@ -30,7 +30,7 @@ def ranges_from(form: Int8Form, images: np.ndarray, estimator: Estimator = least
     Example:
 
     ```python
-    form = for_int8(lower(flatten(model)))
+    form = for_int8(lower(model))
     graph = quantize(form, ranges_from(form, images))
     ```
     """

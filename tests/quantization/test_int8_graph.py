@@ -7,7 +7,6 @@ from test_lower import chain, images_of, scrambled
 
 import keras_lite
 from keras_lite.errors import InputError
-from keras_lite.graph import flatten
 from keras_lite.litert import write
 from keras_lite.quantization.lower import for_int8, lower
 from keras_lite.quantization.observe import ranges_from
@@ -20,7 +19,7 @@ layers = keras.layers
 
 
 def int8_file(model, images):
-    form = for_int8(lower(flatten(model)))
+    form = for_int8(lower(model))
     graph = quantize(form, ranges_from(form, images, whole_range))
     opened = interpreter.Interpreter(model_content=write(graph))
     opened.allocate_tensors()
@@ -126,4 +125,4 @@ def test_what_has_no_int8_operator_is_named():
         layers.ReLU(threshold=0.5, name="jump"): "received GREATER for layer jump/above; write ReLU",
     }.items():
         with pytest.raises(InputError, match=expected):
-            for_int8(lower(flatten(chain(step))))
+            for_int8(lower(chain(step)))

@@ -6,7 +6,6 @@ import pytest
 
 import keras_lite
 from keras_lite.errors import InputError
-from keras_lite.graph import flatten
 from keras_lite.litert import write
 from keras_lite.quantization.lower import lower
 
@@ -42,7 +41,7 @@ def scrambled(model):
 
 def check(model, *kinds):
     """Compare the file's outputs with the model's, and its operators with those that are expected."""
-    graph = lower(flatten(model))
+    graph = lower(model)
     images = images_of(model.inputs[0].shape[1:])
     expected = keras.ops.convert_to_numpy(model(images, training=False))
     np.testing.assert_allclose(litert(graph, images), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
@@ -200,7 +199,7 @@ def test_a_layer_that_is_used_twice_is_in_the_file_once():
 )
 def test_own_layers(layer, counts):
     model = chain(layer(), shape=(8, 6, 8))
-    graph = lower(flatten(model))
+    graph = lower(model)
     found = [operator.kind for operator in graph.operators]
     check(model, *found)
     assert counts is None or {kind: found.count(kind) for kind in found} == counts
@@ -210,7 +209,7 @@ def test_tensors_have_the_names_of_layers():
     inputs = keras.Input(SIZE, name="photo")
     x = layers.Conv2D(4, 3, name="stem")(inputs)
     x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_norm")(x))
-    graph = lower(flatten(scrambled(keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x))))))
+    graph = lower(scrambled(keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))))
     [stem, _, head] = graph.operators
     assert [graph.inputs[0].name, stem.name, head.name] == ["photo", "stem_relu", "head"]
     assert [tensor.name for tensor in stem.inputs[1:]] == ["stem/kernel", "stem/bias"]
@@ -225,7 +224,7 @@ def test_what_has_no_operators_is_named():
         layers.UpSampling2D(2, interpolation="bicubic"): "received 'bicubic'",
     }.items():
         with pytest.raises(InputError, match=expected):
-            lower(flatten(chain(layer)))
+            lower(chain(layer))
     inputs = keras.Input((None, None, 3))
     with pytest.raises(InputError, match="input of fixed size"):
         lower(keras.Model(inputs, layers.ReLU()(inputs)))

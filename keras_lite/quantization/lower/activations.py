@@ -15,7 +15,7 @@ _LEAKY_SLOPE = 0.2  # of Keras' activation leaky_relu
 
 def activation(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Activation`."""
-    return activate(build, layer, inputs[0], layer.name)
+    return activate(build, layer, inputs[0], build.name)
 
 
 def activate(build: Builder, layer: keras.layers.Layer, tensor: Tensor, name: str) -> Tensor:
@@ -29,20 +29,20 @@ def activate(build: Builder, layer: keras.layers.Layer, tensor: Tensor, name: st
         return tensor
     if not isinstance(kind, str) or kind not in _ACTIVATIONS or keras.activations.get(kind) is not layer.activation:
         raise InputError(
-            f"Expected an activation among {sorted(_ACTIVATIONS)}, received {kind!r} in layer {layer.name}."
+            f"Expected an activation among {sorted(_ACTIVATIONS)}, received {kind!r} in layer {build.name}."
         )
     return _ACTIVATIONS[kind](build, tensor, name)
 
 
-def before_activation(layer: keras.layers.Layer) -> str:
+def before_activation(build: Builder, layer: keras.layers.Layer) -> str:
     """Return the name of what a layer computes before its activation."""
-    return layer.name if activation_name(layer) == "linear" else f"{layer.name}/linear"
+    return build.name if activation_name(layer) == "linear" else f"{build.name}/linear"
 
 
 def relu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `ReLU` in all its forms."""
     [x] = inputs
-    name, slope, threshold = layer.name, float(layer.negative_slope), float(layer.threshold)
+    name, slope, threshold = build.name, float(layer.negative_slope), float(layer.threshold)
     highest = None if layer.max_value is None else float(layer.max_value)
     if threshold:
         return _with_threshold(build, x, name, slope=slope, threshold=threshold, highest=highest)
@@ -73,17 +73,17 @@ def _with_threshold(
 
 def leaky_relu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `LeakyReLU`."""
-    return build.add("LEAKY_RELU", inputs, shape, layer.name, alpha=float(layer.negative_slope))
+    return build.add("LEAKY_RELU", inputs, shape, build.name, alpha=float(layer.negative_slope))
 
 
 def prelu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `PReLU`."""
-    return build.add("PRELU", [inputs[0], constant(f"{layer.name}/alpha", layer.alpha)], shape, layer.name)
+    return build.add("PRELU", [inputs[0], constant(f"{build.name}/alpha", layer.alpha)], shape, build.name)
 
 
 def elu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `ELU`: TFLite's has an alpha of 1, so another one is put on the part below zero."""
-    alpha, name = float(layer.alpha), layer.name
+    alpha, name = float(layer.alpha), build.name
     if alpha == 1.0:
         return build.add("ELU", inputs, shape, name)
     above = build.add("RELU", inputs, shape, f"{name}/above")
@@ -96,14 +96,14 @@ def softmax(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], sha
     """Lower `Softmax`; TFLite's is along the last axis, so another one is brought there and back."""
     [x] = inputs
     if not isinstance(layer.axis, int):
-        raise InputError(f"Expected a Softmax along one axis, received {layer.axis} in layer {layer.name}.")
+        raise InputError(f"Expected a Softmax along one axis, received {layer.axis} in layer {build.name}.")
     axis = layer.axis % len(shape)
     if axis == len(shape) - 1:
-        return _softmax(build, x, layer.name)
+        return _softmax(build, x, build.name)
     axes = list(range(len(shape)))
     axes[axis], axes[-1] = axes[-1], axes[axis]
-    turned = _softmax(build, build.transpose(x, axes, f"{layer.name}/turned"), f"{layer.name}/last_axis")
-    return build.transpose(turned, axes, layer.name)
+    turned = _softmax(build, build.transpose(x, axes, f"{build.name}/turned"), f"{build.name}/last_axis")
+    return build.transpose(turned, axes, build.name)
 
 
 def unit_normalization(
@@ -112,8 +112,8 @@ def unit_normalization(
     """Lower `UnitNormalization` along the channels."""
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
-        raise InputError(f"Expected UnitNormalization(axis=-1), received axis={layer.axis} in layer {layer.name}.")
-    return build.add("L2_NORMALIZATION", inputs, shape, layer.name, fused_activation_function="NONE")
+        raise InputError(f"Expected UnitNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
+    return build.add("L2_NORMALIZATION", inputs, shape, build.name, fused_activation_function="NONE")
 
 
 def _plain(kind: str, **options) -> Callable[[Builder, Tensor, str], Tensor]:

@@ -16,7 +16,7 @@ _KINDS["Subtract"] = "SUB"
 
 def merge(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower a layer that merges tensors, two at a time: sum, difference, product, mean, largest and smallest."""
-    kind, name = type(layer).__name__, layer.name
+    kind, name = type(layer).__name__, build.name
     tensors = [_with_axes(build, tensor, len(shape), name) for tensor in inputs]
     names = [f"{name}/part{number}" for number in range(1, len(tensors) - 1)]
     names += [f"{name}/sum" if kind == "Average" else name]
@@ -36,7 +36,7 @@ def _with_axes(build: Builder, tensor: Tensor, rank: int, name: str) -> Tensor:
 
 def scaling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Rescaling` and `Normalization`."""
-    return _affine(build, inputs[0], *scale_and_offset(layer), layer.name)
+    return _affine(build, inputs[0], *scale_and_offset(layer), build.name)
 
 
 def batch_normalization(
@@ -44,22 +44,22 @@ def batch_normalization(
 ) -> Tensor:
     """Lower `BatchNormalization` to a product and a sum, which a convolution before it takes in."""
     if layer.axis % len(shape) != len(shape) - 1:
-        raise InputError(f"Expected BatchNormalization(axis=-1), received axis={layer.axis} in layer {layer.name}.")
+        raise InputError(f"Expected BatchNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
     scale = 1.0 / np.sqrt(array_of(layer.moving_variance) + layer.epsilon)
     if layer.scale:
         scale *= array_of(layer.gamma)
     offset = -array_of(layer.moving_mean) * scale
     if layer.center:
         offset += array_of(layer.beta)
-    return _affine(build, inputs[0], scale, offset, layer.name)
+    return _affine(build, inputs[0], scale, offset, build.name)
 
 
 def position_embedding(
     build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
 ) -> Tensor:
     """Lower `keras_lite.layers.PositionEmbedding`."""
-    embedding = constant(f"{layer.name}/embedding", array_of(layer.embedding)[None])
-    return build.arithmetic("ADD", inputs[0], embedding, layer.name)
+    embedding = constant(f"{build.name}/embedding", array_of(layer.embedding)[None])
+    return build.arithmetic("ADD", inputs[0], embedding, build.name)
 
 
 def _affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:

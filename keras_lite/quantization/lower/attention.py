@@ -11,7 +11,7 @@ def strided_attention(
     build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
 ) -> Tensor:
     """Lower `keras_lite.layers.StridedAttention`: softmax(q k^T / sqrt(channels) + bias) v, in several heads."""
-    name = layer.name
+    name = build.name
     queries, keys, values = (
         _by_head(build, tensor, layer.heads, f"{name}/{role}")
         for tensor, role in zip(inputs, ("queries", "keys", "values"), strict=True)

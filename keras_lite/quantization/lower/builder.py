@@ -14,6 +14,7 @@ class Builder:
 
     Attributes:
         operators: The operators.
+        name: Name of the layer that is being lowered, as in the flattened model.
 
     Example:
 
@@ -24,6 +25,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.operators: list[Operator] = []
+        self.name = ""
 
     def add(
         self,

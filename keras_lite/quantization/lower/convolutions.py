@@ -10,42 +10,44 @@ from keras_lite.quantization.lower.builder import Builder, constant
 
 def conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Conv2D`, grouped too: TFLite knows groups by the number of the kernel's channels."""
-    kernel = constant(f"{layer.name}/kernel", np.transpose(keras.ops.convert_to_numpy(layer.kernel), (3, 0, 1, 2)))
-    y = _convolve(build, layer, inputs[0], kernel, shape, before_activation(layer))
-    return activate(build, layer, y, layer.name)
+    kernel = constant(f"{build.name}/kernel", np.transpose(keras.ops.convert_to_numpy(layer.kernel), (3, 0, 1, 2)))
+    y = _convolve(build, layer, inputs[0], kernel, shape, before_activation(build, layer))
+    return activate(build, layer, y, build.name)
 
 
 def depthwise_conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `DepthwiseConv2D`."""
-    y = _convolve(build, layer, inputs[0], _depthwise_kernel(layer), shape, before_activation(layer))
-    return activate(build, layer, y, layer.name)
+    y = _convolve(build, layer, inputs[0], _depthwise_kernel(build, layer), shape, before_activation(build, layer))
+    return activate(build, layer, y, build.name)
 
 
 def separable_conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `SeparableConv2D` to a depthwise and a 1x1 convolution."""
-    name, depthwise = layer.name, _depthwise_kernel(layer)
+    name, depthwise = build.name, _depthwise_kernel(build, layer)
     between = (*shape[:3], depthwise.shape[3])
     bias = np.zeros(depthwise.shape[3], "float32")
     y = _convolve(build, layer, inputs[0], depthwise, between, f"{name}/depthwise", bias)
     kernel = keras.ops.convert_to_numpy(layer.pointwise_kernel)
     pointwise = constant(f"{name}/pointwise_kernel", np.transpose(kernel, (3, 0, 1, 2)))
     options = {"padding": "VALID", **_geometry((1, 1), (1, 1)), "fused_activation_function": "NONE"}
-    y = build.add("CONV_2D", [y, pointwise, _bias(layer, shape[3])], shape, before_activation(layer), **options)
+    y = build.add(
+        "CONV_2D", [y, pointwise, _bias(build, layer, shape[3])], shape, before_activation(build, layer), **options
+    )
     return activate(build, layer, y, name)
 
 
 def dense(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Dense`."""
-    kernel = constant(f"{layer.name}/kernel", np.transpose(keras.ops.convert_to_numpy(layer.kernel)))
+    kernel = constant(f"{build.name}/kernel", np.transpose(keras.ops.convert_to_numpy(layer.kernel)))
     y = build.add(
         "FULLY_CONNECTED",
-        [inputs[0], kernel, _bias(layer, shape[-1])],
+        [inputs[0], kernel, _bias(build, layer, shape[-1])],
         shape,
-        before_activation(layer),
+        before_activation(build, layer),
         fused_activation_function="NONE",
         keep_num_dims=len(shape) > 2,
     )
-    return activate(build, layer, y, layer.name)
+    return activate(build, layer, y, build.name)
 
 
 def _convolve(
@@ -62,7 +64,7 @@ def _convolve(
     options["fused_activation_function"] = "NONE"
     if depthwise:
         options["depth_multiplier"] = int(layer.depth_multiplier)
-    biases = _bias(layer, shape[3]) if bias is None else constant(f"{name}/bias", bias)
+    biases = _bias(build, layer, shape[3]) if bias is None else constant(f"{name}/bias", bias)
     return build.add("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", [x, kernel, biases], shape, name, **options)
 
 
@@ -75,13 +77,13 @@ def _geometry(strides: tuple[int, int], dilation: tuple[int, int]) -> dict[str, 
     }
 
 
-def _depthwise_kernel(layer: keras.layers.Layer) -> Tensor:
+def _depthwise_kernel(build: Builder, layer: keras.layers.Layer) -> Tensor:
     # A separable convolution's stands under its own name, a depthwise one's as the layer's kernel.
     variable = getattr(layer, "depthwise_kernel", None)
     values = keras.ops.convert_to_numpy(layer.kernel if variable is None else variable)
-    return constant(f"{layer.name}/depthwise_kernel", values.reshape(1, *values.shape[:2], -1))
+    return constant(f"{build.name}/depthwise_kernel", values.reshape(1, *values.shape[:2], -1))
 
 
-def _bias(layer: keras.layers.Layer, channels: int) -> Tensor:
+def _bias(build: Builder, layer: keras.layers.Layer, channels: int) -> Tensor:
     values = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(channels)
-    return constant(f"{layer.name}/bias", values)
+    return constant(f"{build.name}/bias", values)

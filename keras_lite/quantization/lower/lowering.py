@@ -5,8 +5,8 @@ from collections.abc import Callable
 import keras
 
 from keras_lite.errors import InputError
-from keras_lite.graph.refusals import check_layer
-from keras_lite.graph.view import IDLE, layer_calls
+from keras_lite.graph.tracing import Trace, check_call, stock_form
+from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, shapes
 from keras_lite.quantization.lower.builder import Builder
@@ -55,46 +55,49 @@ _LOWERINGS: dict[str, _Lowering] = {
 }
 
 
-def lower(flat: keras.Model) -> FloatGraph:
+def lower(model: keras.Model) -> FloatGraph:
     """Return the operators that compute what a model computes, with a batch of 1.
 
-    Batch norms, and other numbers that multiply or add, go into the convolutions next to them; ReLU and ReLU6 into the
-    operators before them. What is computed twice is computed once.
+    Composite layers and nested models are gone into. Batch norms, and other numbers that multiply or add, go into the
+    convolutions next to them; ReLU and ReLU6 into the operators before them. What is computed twice is computed once.
 
     Args:
-        flat: A model that `keras_lite.graph.flatten` returned, on any backend, that computes in float32, with one
-            input of known size and one output. It is not changed.
+        model: A functional or Sequential model, on any backend, that computes in float32, with one input of known size
+            and one output. It is not changed.
 
     Raises:
         InputError: If there are no operators for a layer, which the message names, or the model is another.
 
     Example:
 
-    >>> graph = lower(keras_lite.graph.flatten(keras_lite.applications.CARNet18()))
+    >>> graph = lower(keras_lite.applications.CARNet18())
     >>> {operator.kind for operator in graph.operators} >= {"CONV_2D", "DEPTHWISE_CONV_2D", "MUL"}
     True
     """
-    if len(flat.inputs) != 1 or len(flat.outputs) != 1:
+    trace = Trace(model)
+    if len(trace.inputs) != 1 or len(trace.outputs) != 1:
         raise InputError(
             "Expected a model with one input and one output, "
-            f"received {len(flat.inputs)} inputs and {len(flat.outputs)} outputs."
+            f"received {len(trace.inputs)} inputs and {len(trace.outputs)} outputs."
         )
-    [source] = flat.inputs
+    [source], [target] = trace.inputs, trace.outputs
     if None in source.shape[1:]:
         raise InputError(f"Expected a model with an input of fixed size, received {tuple(source.shape[1:])}.")
     build = Builder()
     image = Tensor(source.name, (1, *source.shape[1:]))
     tensors = {id(source): image}
-    for layer, inputs, [output] in layer_calls(flat):
-        kind = type(layer).__name__
-        check_layer(layer, _LOWERINGS)
-        values = [tensors[id(tensor)] for tensor in inputs]
-        tensors[id(output)] = _LOWERINGS[kind](build, layer, values, (1, *output.shape[1:]))
-    result = tensors[id(flat.outputs[0])]
+    for call in trace.calls:
+        check_call(call, _LOWERINGS)
+        build.name = call.name
+        layer = call.operation if call.operation.weights else stock_form(call.operation)
+        values = [tensors[id(tensor)] for tensor in call.inputs]
+        [output] = call.outputs
+        tensors[id(output)] = _LOWERINGS[call.kind](build, layer, values, (1, *output.shape[1:]))
+    result = tensors[id(target)]
     if result is image:
-        raise InputError(f"Expected a model that computes something, received {flat.name}, which returns its input.")
+        raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
     operators = simplify(build.operators, [result])
-    return FloatGraph(flat.name, [image], [result], [in_float32(operator) for operator in operators])
+    return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators])
 
 
 def in_float32(operator: Operator) -> Operator:

@@ -17,25 +17,25 @@ def same(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape:
 
 def reshape(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Flatten` and `Reshape`."""
-    return build.reshape(inputs[0], shape, layer.name)
+    return build.reshape(inputs[0], shape, build.name)
 
 
 def permute(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Permute`."""
-    return build.transpose(inputs[0], (0, *layer.dims), layer.name)
+    return build.transpose(inputs[0], (0, *layer.dims), build.name)
 
 
 def zero_padding(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `ZeroPadding2D`."""
-    widths = integers(f"{layer.name}/widths", [(0, 0), *layer.padding, (0, 0)])
-    return build.add("PAD", [inputs[0], widths], shape, layer.name)
+    widths = integers(f"{build.name}/widths", [(0, 0), *layer.padding, (0, 0)])
+    return build.add("PAD", [inputs[0], widths], shape, build.name)
 
 
 def cropping(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Cropping2D`."""
     (top, _), (left, _) = layer.cropping
-    begin, size = integers(f"{layer.name}/begin", (0, top, left, 0)), integers(f"{layer.name}/size", shape)
-    return build.add("SLICE", [inputs[0], begin, size], shape, layer.name)
+    begin, size = integers(f"{build.name}/begin", (0, top, left, 0)), integers(f"{build.name}/size", shape)
+    return build.add("SLICE", [inputs[0], begin, size], shape, build.name)
 
 
 def concatenate(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -52,8 +52,8 @@ def concatenate(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor],
     while len(tensors) > _CONCATENATED_AT_ONCE:
         level += 1
         groups = [tensors[at : at + _CONCATENATED_AT_ONCE] for at in range(0, len(tensors), _CONCATENATED_AT_ONCE)]
-        tensors = [joined(group, f"{layer.name}/part{level}_{index}") for index, group in enumerate(groups)]
-    return joined(tensors, layer.name)
+        tensors = [joined(group, f"{build.name}/part{level}_{index}") for index, group in enumerate(groups)]
+    return joined(tensors, build.name)
 
 
 def window_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -63,7 +63,7 @@ def window_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tenso
         kind,
         inputs,
         shape,
-        layer.name,
+        build.name,
         padding=layer.padding.upper(),
         stride_h=int(layer.strides[0]),
         stride_w=int(layer.strides[1]),
@@ -76,8 +76,8 @@ def window_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tenso
 def global_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `GlobalAveragePooling2D` and `GlobalMaxPooling2D`."""
     kind = "REDUCE_MAX" if type(layer).__name__ == "GlobalMaxPooling2D" else "MEAN"
-    axes = integers(f"{layer.name}/axes", (1, 2))
-    return build.add(kind, [inputs[0], axes], shape, layer.name, keep_dims=bool(layer.keepdims))
+    axes = integers(f"{build.name}/axes", (1, 2))
+    return build.add(kind, [inputs[0], axes], shape, build.name, keep_dims=bool(layer.keepdims))
 
 
 def up_sampling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -85,6 +85,6 @@ def up_sampling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor],
     kinds = {"nearest": "RESIZE_NEAREST_NEIGHBOR", "bilinear": "RESIZE_BILINEAR"}
     if layer.interpolation not in kinds:
         raise InputError(f"Expected UpSampling2D by {' or '.join(kinds)}, received {layer.interpolation!r}.")
-    size = integers(f"{layer.name}/size", shape[1:3])
+    size = integers(f"{build.name}/size", shape[1:3])
     options = {"align_corners": False, "half_pixel_centers": layer.interpolation == "bilinear"}
-    return build.add(kinds[layer.interpolation], [inputs[0], size], shape, layer.name, **options)
+    return build.add(kinds[layer.interpolation], [inputs[0], size], shape, build.name, **options)

@@ -1,0 +1,140 @@
+"""Going through a model as if it were flattened, without copying a weight."""
+
+from collections.abc import Container
+from typing import Any, NamedTuple
+
+import keras
+
+from keras_lite.graph.flatten import as_functional
+from keras_lite.graph.operations import twin_of
+from keras_lite.graph.refusals import check_layer
+from keras_lite.graph.view import check_step, walk
+from keras_lite.layers import CompositeLayer
+
+
+class TracedCall(NamedTuple):
+    """One use of a layer, wherever it stands in the model.
+
+    Attributes:
+        operation: The model's own layer (of a stock layer's subclass perhaps, as `kind` tells), the stock layer in the
+            place of an operation, or an operation that has none.
+        name: The layer's name in the flattened model.
+        inputs: Its input tensors.
+        outputs: Its output tensors.
+        arguments: What it is called with, positional and by name.
+    """
+
+    operation: keras.Operation
+    name: str
+    inputs: list[Any]
+    outputs: list[Any]
+    arguments: tuple[tuple, dict[str, Any]]
+
+    @property
+    def kind(self) -> str:
+        """The class of the stock layer that it is in the flattened model."""
+        return type(stock_form(self.operation)).__name__
+
+
+def stock_form(operation: keras.Operation) -> keras.Operation:
+    """Return the stock layer of the same configuration, without weights, of a layer that has one; else the layer."""
+    return operation.to_stock() if hasattr(operation, "to_stock") else operation
+
+
+def check_call(call: TracedCall, kinds: Container[str]) -> None:
+    """Check that a call is of a layer of one of some types, Keras' or ours, with one output.
+
+    Raises:
+        InputError: If not; the message names it, and what to write instead.
+    """
+    check_step(call.operation, call.name, call.outputs)
+    check_layer(stock_form(call.operation), kinds, call.name)
+
+
+class Trace:
+    """The calls of a model as if it were flattened: composite layers and nested models are gone into.
+
+    Args:
+        model: A functional or Sequential model. It is not changed.
+
+    Attributes:
+        inputs: The model's inputs.
+        outputs: Its outputs: tensors that a call gives, or inputs.
+        calls: The calls, inputs first.
+
+    Raises:
+        InputError: If `model`, or one inside it, is neither functional nor Sequential.
+
+    Example:
+
+    >>> trace = Trace(keras_lite.applications.CARNet18())
+    >>> trace.calls[1].name, trace.calls[1].kind
+    ('conv1_bn', 'BatchNormalization')
+    """
+
+    def __init__(self, model: keras.Model):
+        functional = as_functional(model)
+        self.inputs = list(functional.inputs)
+        self.calls: list[TracedCall] = []
+        self.outputs = self._go_through(functional, self.inputs, "")
+
+    def _go_through(self, model: Any, inputs: list[Any], prefix: str) -> list[Any]:
+        """Add the calls of a functional model, or of tensors as one, and return its outputs."""
+        found = {id(inside): tensor for inside, tensor in zip(model.inputs, inputs, strict=True)}
+        for operation, _, outputs in walk(model):
+            history = outputs[0]._keras_history
+            node = operation._inbound_nodes[history.node_index]
+            args, kwargs = keras.tree.map_structure(
+                lambda value: found.get(id(value), value), (node.arguments.args, node.arguments.kwargs)
+            )
+            results = self._call(operation, f"{prefix}{operation.name}", args, kwargs, outputs)
+            found.update({id(output): result for output, result in zip(outputs, results, strict=True)})
+        return [found[id(output)] for output in model.outputs]
+
+    def _call(
+        self, operation: keras.Operation, name: str, args: tuple, kwargs: dict[str, Any], outputs: list[Any]
+    ) -> list[Any]:
+        inputs = [value for value in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(value)]
+        if isinstance(operation, keras.Model):
+            return self._go_through(as_functional(operation), inputs, f"{name}_")
+        if isinstance(operation, CompositeLayer):
+            with _Forgotten(operation):
+                results = keras.tree.flatten(operation.call(*args))
+                inside = _Inside(inputs, results)
+                return self._go_through(inside, inputs, f"{name}_")
+        if not isinstance(operation, keras.layers.Layer):
+            twin = twin_of(operation, args, kwargs)
+            if twin is not None:
+                layer, taken = twin
+                tensors = keras.tree.flatten(taken)
+                if not isinstance(layer, keras.layers.Layer):
+                    return tensors  # nothing to do
+                operation, inputs, args, kwargs = layer, tensors, (taken,), {}
+        open_sizes = any(None in tensor.shape[1:] for tensor in outputs)
+        if open_sizes and not any(None in tensor.shape[1:] for tensor in inputs):
+            # A nested model of open size, used on images of one size.
+            outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
+        self.calls.append(TracedCall(operation, name, inputs, outputs, (args, kwargs)))
+        return outputs
+
+
+class _Inside(NamedTuple):
+    """What a composite layer does with tensors, in the place of a functional model."""
+
+    inputs: list[Any]
+    outputs: list[Any]
+
+
+class _Forgotten:
+    """Within the block a composite layer may be called on symbolic tensors, of which its layers know nothing later."""
+
+    def __init__(self, layer: CompositeLayer):
+        self.layers = list(layer._flatten_layers(include_self=False))
+
+    def __enter__(self) -> None:
+        self.before = [(len(each._inbound_nodes), len(each._outbound_nodes)) for each in self.layers]
+
+    def __exit__(self, *error: Any) -> None:
+        for layer, (inbound, outbound) in zip(self.layers, self.before, strict=True):
+            del layer._inbound_nodes[inbound:]
+            del layer._outbound_nodes[outbound:]
