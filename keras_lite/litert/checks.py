@@ -65,11 +65,13 @@ def check_quantized(graph: QuantizedGraph) -> None:
 
     Example:
 
-    >>> from keras_lite.litert import QuantizationParameters
-    >>> x, y = (Tensor(name, (1, 4), dtype="int8", quantization=QuantizationParameters(1e-9, 0)) for name in "xy")
-    >>> check_quantized(QuantizedGraph("small", [x], [y], [Operator("RESHAPE", [x], [y])]))
-    Traceback (most recent call last):
-    keras_lite.errors.InputError: Expected scales of at least 1e-06 in y (RESHAPE), received 1e-09 for x; ...
+    >>> parameters = [keras_lite.litert.QuantizationParameters(0.5, zero_point) for zero_point in (0, 3)]
+    >>> x, y = (Tensor(name, (1, 4), dtype="int8", quantization=each) for name, each in zip("xy", parameters))
+    >>> try:
+    ...     check_quantized(QuantizedGraph("small", [x], [y], [Operator("TRANSPOSE", [x], [y])]))
+    ... except InputError as error:
+    ...     print(str(error).split(";")[0])
+    Expected the scale and zero point of y in all it copies in y (TRANSPOSE), received others for x
     """
     for operator in graph.operators:
         for check in _CHECKS:

@@ -18,7 +18,7 @@ def with_ends(graph: QuantizedGraph, ends: str) -> QuantizedGraph:
 
     A uint8 number is the int8 number plus 128. An operator at each end turns one type into the other; the tensors
     between them have the suffix `_int8`. What is no int8 (the int32 indices of an ARG_MAX) stays as it is. XNNPACK
-    takes the operators of float32 ends; those of uint8 ends run in LiteRT, and the rest stays in as many parts as before.
+    takes the operators of float32 ends; those of uint8 ends run in LiteRT, and what is between stays in as many parts.
 
     Args:
         graph: A graph with int8 ends.

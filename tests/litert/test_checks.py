@@ -102,7 +102,7 @@ REFUSED = {
     "difference above": (total(first=200.0, kind="SUB"), "in total (SUB), received 400 times for body"),
     "sum below": (
         total(first=0.4e-3),
-        "input scales of 1/1024 to below 256 times the output's in total (ADD), received 0.0008 times for body; widen its",
+        "input scales of 1/1024 to below 256 times the output's in total (ADD), received 0.0008 times for body; w",
     ),
     "concatenation": (
         joined(scale=0.25),
