@@ -23,7 +23,7 @@ def for_any_batch(graph: Graph) -> Graph:
     Example:
 
     >>> x, y, shape = Tensor("x", (1, 2, 3)), Tensor("flat", (1, 6)), Tensor("shape", (2,), np.array([1, 6], "int32"))
-    >>> graph = FloatGraph("flat", [x], [y], [Operator("RESHAPE", [x, shape], [y])])
+    >>> graph = Graph("flat", [x], [y], [Operator("RESHAPE", [x, shape], [y])])
     >>> for_any_batch(graph).constants[0].data.tolist()
     [-1, 6]
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
-from keras_lite.litert.scheme import CHANNEL_AXES
+from keras_lite.litert.scheme import CHANNEL_AXES, QuantizationParameters
 
 # A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
 SMALLEST_SCALE = 1e-6
@@ -46,6 +46,12 @@ _COPIES = (
     "REDUCE_MAX",
     "REDUCE_MIN",
 )
+# Kinds whose answers LiteRT has in one scale with one zero point alone; it starts no file with others.
+_FIXED = {
+    "LOGISTIC": QuantizationParameters(1 / 256, -128),
+    "SOFTMAX": QuantizationParameters(1 / 256, -128),
+    "L2_NORMALIZATION": QuantizationParameters(1 / 128, 0),
+}
 _TOO_WIDE = 2.0**31
 # How far a bias's scale may be from the product of those of input and kernel: by rounding, no more.
 _BIAS_TOLERANCE = 1e-3
@@ -54,8 +60,9 @@ _BIAS_TOLERANCE = 1e-3
 def check_quantized(graph: QuantizedGraph) -> None:
     """Refuse an int8 graph that LiteRT with XNNPACK can't run, or runs to another answer on another processor.
 
-    Refused are a missing scale, a scale next to zero, scales too far apart, a bias or sums of more than 32 bits, and
-    another scale on the other side of an operator that only copies numbers.
+    Refused are a missing scale, a scale next to zero, scales too far apart, a bias or sums of more than 32 bits,
+    another scale on the other side of an operator that only copies numbers, and a sigmoid, softmax or L2 normalization
+    whose output has another scale than LiteRT's kernel.
 
     Args:
         graph: The graph, before it is written.
@@ -173,6 +180,12 @@ def _copied_scales(operator: Operator) -> None:
             )
 
 
+def _fixed_scales(operator: Operator) -> None:
+    expected, received = _FIXED.get(operator.kind), operator.outputs[0].quantization
+    if expected is not None and operator.output.dtype == "int8" and received != expected:
+        _refuse(operator, repr(expected), repr(received), "give the output these, and put a QUANTIZE behind it")
+
+
 _CHECKS: tuple[Callable[[Operator], None], ...] = (
     _numbers_of_scales,
     _small_scales,
@@ -180,6 +193,7 @@ _CHECKS: tuple[Callable[[Operator], None], ...] = (
     _bias_and_sums,
     _sum_scales,
     _copied_scales,
+    _fixed_scales,
 )
 
 

@@ -118,6 +118,14 @@ REFUSED = {
         ),
         "in pool (MAX_POOL_2D), received others for x",
     ),
+    "sigmoid": (
+        graph("LOGISTIC", [int8("x")], int8("gate", scale=1 / 128, zero_point=-128)),
+        "Expected QuantizationParameters(scale=0.00390625, zero_point=-128) in gate (LOGISTIC), received Quantization",
+    ),
+    "softmax": (
+        graph("SOFTMAX", [int8("x")], int8("scores", scale=1 / 256, zero_point=0), {"beta": 1.0}),
+        "in scores (SOFTMAX), received QuantizationParameters(scale=0.00390625, zero_point=0)",
+    ),
     "several": (
         graph("RELU", [int8("x", scale=[0.5, 0.5, 0.5], zero_point=[0, 0, 0])], int8("relu")),
         "one scale where there is no kernel in relu (RELU), received 3 for x",

@@ -57,6 +57,9 @@ PIXEL, PIXEL_FLOATS = weights(normal(5, 1, 1, 6), 0, bias=normal(5, seed=1))
 DEPTH, DEPTH_FLOATS = weights(normal(1, 2, 2, 6, seed=2), 3, bias=normal(6, seed=3))
 DENSE, DENSE_FLOATS = weights(normal(7, 96, seed=4) / 8, 0)
 NUMBER, NUMBER_FLOATS = fixed(np.abs(normal(1, 1, 1, 6, seed=5)))
+UP, UP_FLOATS = weights(normal(5, 2, 2, 6, seed=6), 0, bias=normal(5, seed=7))
+UP_SUMS = np.einsum("nhwc,oijc->nhiwjo", X, UP_FLOATS).reshape(1, 8, 8, 5)
+UPSAMPLED = {"padding": "SAME", "stride_w": 2, "stride_h": 2}
 DEPTH_SUMS = np.einsum("knhwc,kc->nhwc", WINDOWS, DEPTH_FLOATS.reshape(4, 6))
 
 # Kind, inputs (None: one that is given), options, quantization of the output, what comes out.
@@ -109,12 +112,26 @@ CASES = [
     ("TANH", [None], {}, SIGNED, np.tanh(X)),
     ("LEAKY_RELU", [None], {"alpha": 0.25}, IN, np.where(X > 0, X, X / 4)),
     ("RESIZE_BILINEAR", [None, constant([2, 2])], {"half_pixel_centers": True}, IN, BLOCKS.mean((2, 4))),
+    ("REDUCE_MAX", [None, constant([1, 2])], {"keep_dims": False}, IN, X.max((1, 2))),
+    ("SUM", [None, constant([3])], {"keep_dims": False}, QuantizationParameters(0.25, 0), X.sum(3)),
+    (
+        "SPACE_TO_DEPTH",
+        [None],
+        {"block_size": 2},
+        IN,
+        BLOCKS.transpose(0, 1, 3, 2, 4, 5).reshape(1, 2, 2, 24),
+    ),
+    ("TRANSPOSE_CONV", [constant([1, 8, 8, 5]), UP[0], None, UP[1]], UPSAMPLED, WIDE, UP_SUMS + normal(5, seed=7)),
 ]
 # Kinds that XNNPACK has no int8 kernel of; LiteRT's own run them.
 OUTSIDE = [
     ("SOFTMAX", [None], {"beta": 1.0}, UNIT, np.exp(X) / np.exp(X).sum(-1, keepdims=True)),
     ("GELU", [None], {"approximate": True}, IN, X / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (X + 0.044715 * X**3)))),
     ("BATCH_MATMUL", [None, None], {"adj_y": True}, QuantizationParameters(1.0, 0), X @ Y.swapaxes(2, 3)),
+    ("HARD_SWISH", [None], {}, WIDE, X * np.clip(X + 3, 0, 6) / 6),
+    ("MAXIMUM", [None, None], {}, IN, np.maximum(X, Y)),
+    ("RELU", [None], {}, WIDE, np.maximum(X, 0)),
+    ("PACK", [None, None], {"values_count": 2, "axis": 1}, IN, np.stack([X, Y], 1)),
     ("AVERAGE_POOL_2D", [None], WINDOW, IN, WINDOWS.mean(0)),
     (
         "RESIZE_NEAREST_NEIGHBOR",
