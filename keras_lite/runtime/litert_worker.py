@@ -22,6 +22,8 @@ LARGEST_SCALE_RATIO = 256.0
 # What a line begins with that names a stage as it begins.
 STAGE = "stage: "
 _TURNS = 5
+# Parts of a histogram, and how many values of an image's tensor are counted, roughly.
+PARTS, _OBSERVED = 2048, 20_000
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _SUMS = ("ADD", "SUB")
 
@@ -246,13 +248,43 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
     return problems
 
 
+def observe(path: str, images: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+    """Return the extremes of each output of a float file over images, zero included, and how its values are spread.
+
+    The histograms have `PARTS` equal parts from the least to the largest value; zeros are not counted.
+    """
+    interpreter = open_interpreter(path, threads)
+    [source] = interpreter.get_input_details()
+    targets = [target["index"] for target in interpreter.get_output_details()]
+
+    def outputs() -> Iterable[list[np.ndarray]]:
+        for image in images:
+            interpreter.set_tensor(source["index"], image[None])
+            interpreter.invoke()
+            yield [interpreter.get_tensor(index).ravel() for index in targets]
+
+    lowest, highest = np.zeros(len(targets)), np.zeros(len(targets))
+    for values in outputs():
+        lowest = np.minimum(lowest, [each.min() for each in values])
+        highest = np.maximum(highest, [each.max() for each in values])
+    counts = np.zeros((len(targets), PARTS), "int64")
+    factors = PARTS / np.maximum(highest - lowest, 1e-30)
+    for values in outputs():
+        for index, each in enumerate(values):
+            each = each[:: each.size // _OBSERVED | 1]
+            each = each[each != 0.0]
+            places = ((each - lowest[index]) * factors[index]).astype("int64")
+            counts[index] += np.bincount(np.minimum(places, PARTS - 1), minlength=PARTS)
+    return {"lowest": lowest, "highest": highest, "counts": counts}
+
+
 def _begin(stage: str) -> None:
     print(f"{STAGE}{stage}", flush=True)
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("examine", "measure", "measure_all"))
+    parser.add_argument("action", choices=("examine", "measure", "measure_all", "observe"))
     parser.add_argument("model")
     parser.add_argument("--delegates", action="store_true")
     parser.add_argument("--images")
@@ -268,6 +300,10 @@ def _main() -> None:
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "measure_all":
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
+    elif arguments.action == "observe":
+        found = observe(arguments.model, np.load(arguments.images, mmap_mode="r"), arguments.threads)
+        np.savez(arguments.arrays, **found)
+        result = {}
     else:
         result, arrays = examine(
             arguments.model,

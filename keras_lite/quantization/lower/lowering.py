@@ -94,10 +94,10 @@ def lower(flat: keras.Model) -> FloatGraph:
     if result is image:
         raise InputError(f"Expected a model that computes something, received {flat.name}, which returns its input.")
     operators = simplify(build.operators, [result])
-    return FloatGraph(flat.name, [image], [result], [_in_float32(operator) for operator in operators])
+    return FloatGraph(flat.name, [image], [result], [in_float32(operator) for operator in operators])
 
 
-def _in_float32(operator: Operator) -> Operator:
+def in_float32(operator: Operator) -> Operator:
     """Return an operator whose constants of float64 are rounded."""
     inputs = [
         Tensor(each.name, each.shape, each.data.astype("float32")) if each.dtype == "float64" else each

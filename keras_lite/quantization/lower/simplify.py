@@ -9,7 +9,7 @@ from keras_lite.quantization.lower.editor import Editor
 from keras_lite.quantization.lower.folding import fold_numbers, number_of
 
 _FUSED = {"RELU": "RELU", "RELU6": "RELU6"}
-_FUSING = ("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MUL", "SUB")
+FUSING = ("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MUL", "SUB")
 _REDUCING = ("MEAN", "REDUCE_MAX")
 _COMPARED = 4096  # constants with more values are equal only if they are one object
 
@@ -130,7 +130,7 @@ def _fuse_activations(editor: Editor) -> None:
             continue
         maker = editor.producer(operator.inputs[0])
         free = maker is not None and maker.options.get("fused_activation_function") == "NONE"
-        if free and maker.kind in _FUSING and editor.only_consumer(maker.output) is operator:
+        if free and maker.kind in FUSING and editor.only_consumer(maker.output) is operator:
             maker.options["fused_activation_function"] = _FUSED[operator.kind]
             editor.take_over(maker, operator)
 

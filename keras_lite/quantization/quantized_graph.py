@@ -1,0 +1,138 @@
+"""From a graph of floats and the ranges of its tensors to the int8 graph."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_lite.litert import (
+    Operator,
+    QuantizationParameters,
+    QuantizedGraph,
+    Tensor,
+    quantize_bias,
+    quantize_kernel,
+)
+from keras_lite.litert.scheme import HIGHEST, LOWEST
+from keras_lite.quantization.lower.for_int8 import Int8Form
+
+# The axis of the output channels of each kind's kernel.
+_KERNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+# Operators that hand on numbers of their input, whose scale their output has.
+_HANDING_ON = (
+    "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
+)  # fmt: skip
+# Those whose int8 operators have one scale for all models.
+_OWN_PARAMETERS = {
+    "LOGISTIC": QuantizationParameters(1.0 / 256.0, LOWEST),
+    "SOFTMAX": QuantizationParameters(1.0 / 256.0, LOWEST),
+    "TANH": QuantizationParameters(1.0 / 128.0, 0),
+}
+
+
+def needs_range(form: Int8Form) -> list[Tensor]:
+    """Return the tensors whose range decides a scale, but for the input."""
+    shared = _in_concatenations(form)
+    return [
+        operator.output
+        for operator in form.graph.operators
+        if operator.kind not in (*_HANDING_ON, *_OWN_PARAMETERS) and operator.output not in shared
+    ]
+
+
+def quantize(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> QuantizedGraph:
+    """Return the int8 graph.
+
+    What is only concatenated has the range of the whole; what is concatenated and used elsewhere too, or has a scale
+    that can't change, is brought to it by a QUANTIZE operator.
+
+    Args:
+        form: What `for_int8` returned.
+        ranges: The range of the input and of each tensor that `needs_range` returns.
+
+    Raises:
+        InputError: If a bias needs more than 32 bits.
+    """
+    shared = _in_concatenations(form)
+    made: dict[Tensor, Tensor] = {
+        tensor: _int8(tensor, QuantizationParameters.between(*ranges[tensor])) for tensor in form.graph.inputs
+    }
+    operators: list[Operator] = []
+    for operator in form.graph.operators:
+        inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
+        if operator.kind in _HANDING_ON:
+            parameters = inputs[0].quantization
+        elif operator.kind in _OWN_PARAMETERS:
+            parameters = _OWN_PARAMETERS[operator.kind]
+        else:
+            parameters = QuantizationParameters.between(*ranges[shared.get(operator.output, operator.output)])
+        output = _int8(operator.output, parameters)
+        if operator.kind == "CONCATENATION":
+            inputs = [_brought_to(each, output, operators) for each in inputs]
+        elif operator.kind in _KERNEL_AXES:
+            inputs = _with_weights(inputs, _KERNEL_AXES[operator.kind])
+        else:
+            inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
+        operators.append(Operator(operator.kind, inputs, [output], operator.options))
+        made[operator.output] = output
+    return QuantizedGraph(
+        form.graph.name,
+        [made[tensor] for tensor in form.graph.inputs],
+        [made[tensor] for tensor in form.graph.outputs],
+        operators,
+    )
+
+
+def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
+    """Return the outermost concatenation of each tensor that is only concatenated and may have any scale."""
+    uses: dict[Tensor, list[Operator]] = {}
+    for operator in form.graph.operators:
+        for tensor in operator.inputs:
+            uses.setdefault(tensor, []).append(operator)
+    free = {
+        operator.output
+        for operator in form.graph.operators
+        if operator.kind not in (*_HANDING_ON, *_OWN_PARAMETERS) and operator.output not in form.fixed
+    } - set(form.graph.outputs)
+    shared: dict[Tensor, Tensor] = {}
+    for operator in reversed(form.graph.operators):
+        if operator.kind == "CONCATENATION":
+            for tensor in operator.inputs:
+                if tensor in free and len(uses[tensor]) == 1:
+                    shared[tensor] = shared.get(operator.output, operator.output)
+    return shared
+
+
+def _brought_to(tensor: Tensor, output: Tensor, operators: list[Operator]) -> Tensor:
+    if tensor.quantization == output.quantization:
+        return tensor
+    brought = _int8(tensor, output.quantization, f"{tensor.name}/as_{output.name.replace('/', '_')}")
+    operators.append(Operator("QUANTIZE", [tensor], [brought]))
+    return brought
+
+
+def _with_weights(inputs: list[Tensor], axis: int) -> list[Tensor]:
+    source, kernel, bias = inputs
+    integers, parameters = quantize_kernel(kernel.data, axis)
+    biases, bias_parameters = quantize_bias(bias.data, source.quantization, parameters)
+    return [
+        source,
+        Tensor(kernel.name, kernel.shape, integers, quantization=parameters),
+        Tensor(bias.name, bias.shape, biases, quantization=bias_parameters),
+    ]
+
+
+def _number(tensor: Tensor) -> Tensor:
+    """Return a constant as int8: one number as all the steps of a range from zero, others symmetrically."""
+    largest = float(np.abs(tensor.data).max())
+    if tensor.size == 1 and largest:
+        positive = float(tensor.data.reshape(())) > 0.0
+        parameters = QuantizationParameters(largest / (HIGHEST - LOWEST), LOWEST if positive else HIGHEST)
+        integers = np.full(tensor.shape, HIGHEST if positive else LOWEST, "int8")
+    else:
+        parameters = QuantizationParameters((largest or 1.0) / HIGHEST, 0)
+        integers = np.clip(np.rint(tensor.data / parameters.scale), -HIGHEST, HIGHEST).astype("int8")
+    return Tensor(tensor.name, tensor.shape, integers, quantization=parameters)
+
+
+def _int8(tensor: Tensor, parameters: QuantizationParameters, name: str | None = None) -> Tensor:
+    return Tensor(name or tensor.name, tensor.shape, dtype="int8", quantization=parameters)

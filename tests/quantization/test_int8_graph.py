@@ -1,0 +1,129 @@
+"""int8 graphs made without TensorFlow: their files in LiteRT against Keras, and what XNNPACK takes of them."""
+
+import keras
+import numpy as np
+import pytest
+from test_lower import chain, images_of, scrambled
+
+import keras_lite
+from keras_lite.errors import InputError
+from keras_lite.graph import flatten
+from keras_lite.litert import write
+from keras_lite.quantization.lower import for_int8, lower
+from keras_lite.quantization.observe import ranges_from
+from keras_lite.quantization.quantized_graph import quantize
+from keras_lite.quantization.ranges import whole_range
+from keras_lite.runtime.litert_worker import delegation, predict
+
+interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+layers = keras.layers
+
+
+def int8_file(model, images):
+    form = for_int8(lower(flatten(model)))
+    graph = quantize(form, ranges_from(form, images, whole_range))
+    opened = interpreter.Interpreter(model_content=write(graph))
+    opened.allocate_tensors()
+    return graph, opened
+
+
+def check(model, *kinds, outside=(), steps=6):
+    """Compare with Keras, within some steps of the output, and the operators with those that are expected."""
+    images = np.concatenate([images_of(model.inputs[0].shape[1:])] * 2)
+    graph, opened = int8_file(model, images)
+    expected = keras.ops.convert_to_numpy(model(images, training=False))
+    assert np.abs(predict(opened, images) - expected).max() <= steps * graph.outputs[0].quantization.scale
+    found = [operator.kind for operator in graph.operators]
+    assert not kinds or sorted(found) == sorted(kinds)
+    assert {tensor.dtype for each in graph.operators for tensor in each.outputs} == {"int8"}
+    assert delegation(opened)["not_delegated"] == list(outside)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("steps", "kinds"),
+    {
+        "convolution": ([layers.Conv2D(5, 3, 2, "same", activation="relu6")], ["CONV_2D"]),
+        "grouped": ([layers.Conv2D(6, 3, groups=2, activation="relu")], ["CONV_2D"]),
+        "separable": ([layers.SeparableConv2D(6, 3, padding="same")], ["DEPTHWISE_CONV_2D", "CONV_2D"]),
+        "dense": ([layers.Flatten(), layers.Dense(3, activation="tanh")], ["RESHAPE", "FULLY_CONNECTED", "TANH"]),
+        "silu": ([layers.Activation("silu")], ["LOGISTIC", "MUL"]),
+        "hard-swish": ([layers.Activation("hard_silu")], ["MUL", "ADD", "MUL"]),
+        "behind a convolution": ([layers.Conv2D(5, 1), layers.Activation("hard_silu")], ["CONV_2D", "ADD", "MUL"]),
+        "gate": ([layers.Conv2D(5, 1), layers.Activation("hard_sigmoid")], ["CONV_2D"]),
+        "gate alone": ([layers.Activation("hard_sigmoid")], ["ADD", "MUL"]),
+        "leaky ReLU": ([layers.LeakyReLU(0.1)], ["LEAKY_RELU"]),
+        "ReLU alone": ([layers.ReLU()], ["DEPTHWISE_CONV_2D"]),
+        "ReLU to 4": ([layers.Conv2D(5, 3), layers.ReLU(4.0)], ["CONV_2D"]),
+        "ReLU to 1": ([layers.BatchNormalization(), layers.ReLU(1.0)], ["DEPTHWISE_CONV_2D"]),
+        "batch norm": ([layers.BatchNormalization()], ["DEPTHWISE_CONV_2D"]),
+        "average pooling": ([layers.AveragePooling2D(2)], ["DEPTHWISE_CONV_2D"]),
+        "at the edges": ([layers.AveragePooling2D(3, 1, "same")], ["DEPTHWISE_CONV_2D", "MUL"]),
+        "whole image": ([layers.AveragePooling2D((7, 6))], ["MEAN"]),
+        "every second pixel": ([layers.MaxPooling2D(1, 2)], ["DEPTHWISE_CONV_2D"]),
+        "maximum": ([layers.MaxPooling2D(3, 2, "same")], ["MAX_POOL_2D"]),
+        "largest": ([layers.GlobalMaxPooling2D(), layers.Dense(4)], ["MAX_POOL_2D", "FULLY_CONNECTED"]),
+        "mean": ([layers.GlobalAveragePooling2D(), layers.Dense(4)], ["MEAN", "FULLY_CONNECTED"]),
+        "padding": ([layers.ZeroPadding2D(2), layers.Conv2D(3, 3)], ["PAD", "CONV_2D"]),
+        "softmax at the end": ([layers.Flatten(), layers.Dense(3)], ["RESHAPE", "FULLY_CONNECTED"]),
+    }.values(),
+)  # fmt: skip
+def test_layer_types(steps, kinds):
+    # Where values are cut off, the steps of what is behind are much smaller than those before.
+    cut_off = type(steps[-1]).__name__ == "ReLU" and steps[-1].max_value
+    model = chain(*[type(step).from_config(step.get_config()) for step in steps])
+    check(model, *kinds, steps=40 if cut_off else 6)
+
+
+def test_a_leaky_relu_with_a_highest_value():
+    check(chain(layers.ReLU(2.0, 0.1)), "LEAKY_RELU", "DEPTHWISE_CONV_2D", "DEPTHWISE_CONV_2D", steps=6)
+
+
+def test_concatenations_share_a_scale():
+    inputs = keras.Input((7, 6, 4))
+    wide = layers.Conv2D(4, 3, padding="same")(inputs)
+    used_twice = layers.Conv2D(4, 1)(inputs)
+    joined = layers.Concatenate()([wide, used_twice, layers.MaxPooling2D(3, 1, "same")(inputs)])
+    model = scrambled(keras.Model(inputs, layers.Add()([layers.Conv2D(4, 1)(joined), used_twice])))
+    graph = check(
+        model, "CONV_2D", "CONV_2D", "CONV_2D", "MAX_POOL_2D", "QUANTIZE", "QUANTIZE", "CONCATENATION", "ADD", steps=8
+    )
+    [joining] = [operator for operator in graph.operators if operator.kind == "CONCATENATION"]
+    assert {tensor.quantization for tensor in joining.inputs} == {joining.output.quantization}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: keras_lite.layers.ChannelShuffle(2),
+        lambda: keras_lite.layers.ChannelSlice(1, 2),
+        lambda: keras_lite.layers.PositionAwareCircularConv("height"),
+        lambda: keras_lite.layers.ChannelAttention(8),
+        lambda: keras_lite.layers.GhostModule(8),
+    ],
+)
+def test_own_layers(layer):
+    check(chain(layer(), shape=(8, 6, 8)), steps=10)
+
+
+def test_attention_runs_beside_xnnpack():
+    model = chain(keras_lite.layers.AttentionDownsampling(5, attention=True), shape=(8, 6, 8))
+    check(model, outside=["BATCH_MATMUL", "SOFTMAX", "BATCH_MATMUL", "GELU"], steps=40)
+
+
+@pytest.mark.tensorflow_only
+def test_a_softmax_at_the_end_is_left_out():
+    model = chain(layers.Flatten(), layers.Dense(3), layers.Softmax())
+    graph, _ = int8_file(model, images_of((7, 6, 4)))
+    assert [operator.kind for operator in graph.operators] == ["RESHAPE", "FULLY_CONNECTED"]
+
+
+@pytest.mark.tensorflow_only
+def test_what_has_no_int8_operator_is_named():
+    for step, expected in {
+        layers.PReLU(name="slopes"): "received PRELU for layer slopes; write ReLU or LeakyReLU",
+        layers.ELU(name="elu"): "received ELU for layer elu; write ReLU",
+        layers.ReLU(threshold=0.5, name="jump"): "received GREATER for layer jump/above; write ReLU",
+    }.items():
+        with pytest.raises(InputError, match=expected):
+            for_int8(lower(flatten(chain(step))))
