@@ -9,6 +9,7 @@ from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import CHANNEL_AXES, QuantizationParameters
 
 # A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
+# That of a constant may be smaller, but not subnormal.
 SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this.
 LARGEST_SCALE_RATIO = 256.0
@@ -99,7 +100,7 @@ def _small_scales(operator: Operator) -> None:
     for tensor in (*operator.inputs, *operator.outputs):
         if tensor.quantization is None:
             continue
-        limit = _SMALLEST_NORMAL if _is_weight(operator, tensor) else SMALLEST_SCALE
+        limit = _SMALLEST_NORMAL if tensor.is_constant else SMALLEST_SCALE
         smallest = float(tensor.quantization.scales.min())
         if smallest < limit:
             remedy = "its numbers are next to zero, so put zeros with a larger scale in their place"

@@ -39,6 +39,10 @@ def convolution(source=0.5, kernel=0.25, target=0.5, bias=0, values=1, zero_poin
     return graph("CONV_2D", inputs, int8("conv", (1, 2, 2, 2), target), PLAIN)
 
 
+# 1e-5, as all 255 steps from zero.
+NUMBER = Tensor("number", (1,), np.array([127], "int8"), quantization=QuantizationParameters(1e-5 / 255, -128))
+
+
 def total(first=0.5, second=0.5, target=0.5, kind="ADD"):
     return graph(kind, [int8("body", scale=first), int8("branch", scale=second)], int8("total", scale=target))
 
@@ -155,10 +159,11 @@ def test_refusals(name):
         total(second=127.9),
         total(first=0.5 / 1024),
         joined(),
+        graph("MUL", [int8("x", scale=100.0), NUMBER], int8("product", scale=4e-4)),
         graph("RESHAPE", [int8("x"), constant([1, 12])], int8("flat", (1, 12))),
         graph("DEQUANTIZE", [int8("x")], Tensor("floats", (1, 2, 2, 3))),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_is_within_the_limits(made):
     assert write(made)[4:8] == b"TFL3"
