@@ -1,6 +1,8 @@
 """What a .tflite file is: graphs of operators, and how they are written."""
 
-from keras_lite.litert.metadata import ModelMetadata, model_metadata
+from keras_lite.litert.checks import check_quantized
+from keras_lite.litert.ends import with_ends
+from keras_lite.litert.metadata import ModelMetadata, model_metadata, takes_pixels
 from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import QuantizationParameters, quantize_bias, quantize_kernel
 from keras_lite.litert.weights import with_float16_weights, with_int8_weights
@@ -14,9 +16,12 @@ __all__ = [
     "QuantizationParameters",
     "QuantizedGraph",
     "Tensor",
+    "check_quantized",
     "model_metadata",
     "quantize_bias",
     "quantize_kernel",
+    "takes_pixels",
+    "with_ends",
     "with_float16_weights",
     "with_int8_weights",
     "write",

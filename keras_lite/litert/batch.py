@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert.operators import FloatGraph, Operator, Tensor
+from keras_lite.litert.operators import Graph, Operator, Tensor
 
 # Kinds that take the shape of their output, batch included, as a constant which can't leave it open.
 _FIXED = ("TRANSPOSE_CONV", "BROADCAST_TO")
 
 
-def for_any_batch(graph: FloatGraph) -> FloatGraph:
+def for_any_batch(graph: Graph) -> Graph:
     """Return a graph that computes the same for each image of a batch of any size.
 
     A RESHAPE leaves the first size open, a STRIDED_SLICE takes the whole first axis, and so does each SLICE, as a
@@ -23,7 +23,7 @@ def for_any_batch(graph: FloatGraph) -> FloatGraph:
     Example:
 
     >>> x, y, shape = Tensor("x", (1, 2, 3)), Tensor("flat", (1, 6)), Tensor("shape", (2,), np.array([1, 6], "int32"))
-    >>> graph = FloatGraph("flat", [x], [y], [Operator("RESHAPE", [x, shape], [y])])
+    >>> graph = Graph("flat", [x], [y], [Operator("RESHAPE", [x, shape], [y])])
     >>> for_any_batch(graph).constants[0].data.tolist()
     [-1, 6]
     """

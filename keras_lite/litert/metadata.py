@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.errors import InputError, import_extra
-from keras_lite.litert.operators import FloatGraph, Tensor
+from keras_lite.litert.operators import Graph, Tensor
 
 LABELS_FILE = "labels.txt"
 _IDENTIFIER = b"M001"
@@ -28,6 +28,8 @@ _RGB, _GRAYSCALE = 1, 2
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _NORMALIZATION_OPTIONS = 1
 _TENSOR_AXIS_LABELS = 2
+# How far half a step may be off, computed in float32.
+_TOLERANCE = 1e-3
 _OUTPUTS = {
     "logits": "A number for each class, of which a softmax makes probabilities",
     "probabilities": "The probability of each class",
@@ -53,15 +55,22 @@ class ModelMetadata:
     files: dict[str, bytes]
 
 
-def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", version: str = "") -> ModelMetadata:
+def model_metadata(graph: Graph, info: ModelInfo, description: str = "", version: str = "") -> ModelMetadata:
     """Return the metadata of a model of images: how pixels become its input, and the labels of its output.
 
-    MediaPipe and other libraries that know TFLite Model Metadata read the normalization from it, for pixels of 0 to
-    255, and the labels. MediaPipe (1.2) refuses a model whose channels differ in mean or std, as ImageNet's do. How a
-    photo is scaled and cut has no place in the metadata.
+    The normalization is for pixels of 0 to 255, and the same whatever type the input has, as the standard has it: where
+    that is int8 or uint8, the normalized numbers are then rounded by the scale and zero point that the file has beside
+    it. The range of the input and of probabilities is given in their own type. How a photo is scaled and cut has no
+    place in the metadata.
+
+    What libraries make of it: MediaPipe and TFLite's Task Library take float32 and uint8 inputs alone. For float32 they
+    normalize; MediaPipe (1.2) refuses channels that differ in mean or std, as ImageNet's do. A uint8 input gets the
+    pixels themselves, whatever the normalization says: that is right for a model of which `takes_pixels` is true.
+    Android's code generators (ML Model Binding) normalize first and round then, for uint8 too.
 
     Args:
-        graph: The model: one input of shape `(1, height, width, channels)`, one output of shape `(1, outputs)`.
+        graph: The model: one input of shape `(1, height, width, channels)`, one output of shape `(1, outputs)`; a
+            `FloatGraph`, or a `QuantizedGraph` with whatever ends.
         info: Its name, preprocessing, labels and kind of output.
         description: A sentence about the model; none by default.
         version: The model's version; none by default.
@@ -72,7 +81,7 @@ def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", ve
     Example:
 
     >>> x, y = Tensor("images", (1, 8, 8, 3)), Tensor("scores", (1, 3))
-    >>> graph = FloatGraph("pets", [x], [y], [keras_lite.litert.Operator("MEAN", [x], [y])])
+    >>> graph = keras_lite.litert.FloatGraph("pets", [x], [y], [keras_lite.litert.Operator("MEAN", [x], [y])])
     >>> info = ModelInfo("pets", ["cat", "dog", "fish"], Preprocessing((8, 8)), "logits")
     >>> model_metadata(graph, info).files
     {'labels.txt': b'cat\\ndog\\nfish'}
@@ -90,6 +99,27 @@ def model_metadata(graph: FloatGraph, info: ModelInfo, description: str = "", ve
     builder = import_extra("flatbuffers", "litert").Builder()
     builder.Finish(_packed(builder, model), _IDENTIFIER)
     return ModelMetadata(bytes(builder.Output()), {LABELS_FILE: "\n".join(labels).encode()} if labels else {})
+
+
+def takes_pixels(tensor: Tensor, preprocessing: Preprocessing) -> bool:
+    """Return whether the numbers of a uint8 input are pixels, as they are, to within half a step.
+
+    Args:
+        tensor: The input.
+        preprocessing: What its model was trained with.
+
+    Example:
+
+    >>> parameters = keras_lite.litert.QuantizationParameters(1 / 255, 0)
+    >>> images = Tensor("images", (1, 8, 8, 3), dtype="uint8", quantization=parameters)
+    >>> takes_pixels(images, Preprocessing((8, 8), (0, 0, 0), (1, 1, 1))), takes_pixels(images, Preprocessing((8, 8)))
+    (True, False)
+    """
+    if tensor.dtype != "uint8" or tensor.quantization is None:
+        return False
+    # What is off grows evenly from one end to the other.
+    off = [_steps(tensor, limit) - pixel for limit, pixel in zip(preprocessing.limits(), (0, 255), strict=True)]
+    return bool(np.abs(off).max() <= 0.5 + _TOLERANCE)
 
 
 def axis_labels(info: ModelInfo, outputs: int) -> list[str]:
@@ -148,22 +178,43 @@ def _input_table(tensor: Tensor, preprocessing: Preprocessing) -> _Table:
     height, width = preprocessing.image_size
     lowest, highest = preprocessing.limits()
     mean, std = (_numbers(255 * np.asarray(each)) for each in (preprocessing.mean, preprocessing.std))
+    described = f"{'Gray' if gray else 'RGB'} image, {height} pixels high and {width} wide"
+    if takes_pixels(tensor, preprocessing):
+        described += ", its pixels as they are"
+    elif tensor.quantization is not None:
+        parameters = tensor.quantization
+        rounding = f"a scale of {parameters.scale:.7g} and the zero point {parameters.zero_point}"
+        described += f", normalized, then rounded to {tensor.dtype} by {rounding}"
     return {
         0: tensor.name,
-        1: f"{'Gray' if gray else 'RGB'} image, {height} pixels high and {width} wide",
+        1: described,
         3: _union(_IMAGE_PROPERTIES, {0: _GRAYSCALE if gray else _RGB}),
         4: [_union(_NORMALIZATION_OPTIONS, {0: mean, 1: std})],
-        5: {0: _numbers(highest), 1: _numbers(lowest)},
+        5: _range(tensor, lowest, highest),
     }
 
 
 def _output_table(tensor: Tensor, info: ModelInfo, labels: list[str]) -> _Table:
     table = {0: tensor.name, 1: _OUTPUTS[info.output], 3: _union(_FEATURE_PROPERTIES, {})}
     if info.output in ("probabilities", "sigmoid"):
-        table[5] = {0: _numbers([1.0]), 1: _numbers([0.0])}
+        table[5] = _range(tensor, [0.0], [1.0])
     if labels:
         table[6] = [{0: LABELS_FILE, 1: "The name of each output, in their order", 2: _TENSOR_AXIS_LABELS}]
     return table
+
+
+def _range(tensor: Tensor, lowest: Any, highest: Any) -> _Table:
+    """Return the largest and the smallest numbers of a tensor, in the type that it has."""
+    ends = [np.asarray(each, "float32") for each in (highest, lowest)]
+    if tensor.quantization is not None:
+        limits = np.iinfo(tensor.dtype)
+        ends = [np.clip(np.rint(_steps(tensor, each)), limits.min, limits.max) for each in ends]
+    return {position: _numbers(each) for position, each in enumerate(ends)}
+
+
+def _steps(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+    """Return values in a tensor's steps from its zero point, not yet rounded."""
+    return values / tensor.quantization.scale + tensor.quantization.zero_point
 
 
 def _union(member: int, table: _Table) -> _Table:

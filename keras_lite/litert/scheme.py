@@ -7,6 +7,8 @@ import numpy as np
 from keras_lite.errors import InputError
 
 LOWEST, HIGHEST = -128, 127
+# The axis of the output channels of each kind's kernel, which is its second input.
+CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

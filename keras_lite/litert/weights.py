@@ -5,14 +5,12 @@ import dataclasses
 import numpy as np
 
 from keras_lite.litert.operators import FloatGraph, Operator, Tensor
-from keras_lite.litert.scheme import quantize_kernel
+from keras_lite.litert.scheme import CHANNEL_AXES, quantize_kernel
 
 # Below this a constant takes less room than the operator that would widen it.
 _SMALLEST_FLOAT16 = 64
 # TensorFlow's converter leaves smaller kernels in float, too.
 _SMALLEST_INT8 = 1024
-# The axis of the output channels of each kind's kernel, which is its second input.
-_CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 # Kinds that multiply int8 kernels with a float input, which they round to 8 bits on the way.
 _HYBRID = ("CONV_2D", "FULLY_CONNECTED")
 
@@ -87,7 +85,7 @@ def with_int8_weights(graph: FloatGraph) -> FloatGraph:
 def _channel_axis(operator: Operator) -> int | None:
     if operator.kind == "BATCH_MATMUL":
         return len(operator.inputs[1].shape) - (2 if operator.options.get("adj_y") else 1)
-    return _CHANNEL_AXES.get(operator.kind)
+    return CHANNEL_AXES.get(operator.kind)
 
 
 def _quantized(kernel: Tensor, axis: int) -> Tensor:

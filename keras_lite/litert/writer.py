@@ -8,8 +8,9 @@ import numpy as np
 
 from keras_lite.errors import InputError, import_extra
 from keras_lite.litert.batch import for_any_batch
+from keras_lite.litert.checks import check_quantized
 from keras_lite.litert.metadata import with_files
-from keras_lite.litert.operators import FloatGraph, Operator, Tensor
+from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
 from keras_lite.litert.options import number_in, options_table, tflite_schema
 from keras_lite.litert.weights import with_float16_weights, with_int8_weights
 
@@ -33,7 +34,7 @@ _LARGEST_DEPRECATED_CODE = 127
 
 
 def write(
-    graph: FloatGraph,
+    graph: FloatGraph | QuantizedGraph,
     precision: str = "float32",
     *,
     batch: int | None = 1,
@@ -46,17 +47,20 @@ def write(
     file's signature `"serving_default"` has the names of the graph's inputs and outputs.
 
     Args:
-        graph: What to compute.
-        precision: `"float32"`; `"float16"`: weights of 16 bits, widened to float32 at the start; `"dynamic"`: kernels
-            of 8 bits, and float inputs of convolutions and dense layers rounded to 8 bits on the way.
+        graph: What to compute. A `QuantizedGraph` is written as it is, if LiteRT with XNNPACK can run it; `with_ends`
+            gives it uint8 or float32 ends.
+        precision: Of a `FloatGraph`. `"float32"`; `"float16"`: weights of 16 bits, widened to float32 at the start;
+            `"dynamic"`: kernels of 8 bits, and float inputs of convolutions and dense layers rounded to 8 bits on the
+            way.
         batch: Number of images that the file takes at a time. None leaves that open: it is 1 until the interpreter's
             `resize_tensor_input` says another (measured: as fast at 1 as a fixed batch, in as few partitions).
         metadata: TFLite Model Metadata, see `model_metadata`.
         files: The files that the metadata names, by their names.
 
     Raises:
-        InputError: If there is no such precision, TFLite has no such operator, option or type, or an operator holds
-            for a batch of 1 alone.
+        InputError: If there is no such precision, TFLite has no such operator, option or type, an operator holds for a
+            batch of 1 alone, or a `QuantizedGraph` has scales, a bias or sums that can't be run: too near zero, too far
+            apart, or beyond 32 bits.
 
     Example:
 
@@ -66,6 +70,10 @@ def write(
     """
     if precision not in _PRECISIONS:
         raise InputError(f"Expected one of the precisions {', '.join(_PRECISIONS)}, received {precision!r}.")
+    if isinstance(graph, QuantizedGraph):
+        if precision != "float32":
+            raise InputError(f"Expected a FloatGraph to write in {precision}, received one that is quantized already.")
+        check_quantized(graph)
     if batch is not None and batch < 1:
         raise InputError(f"Expected a batch of at least 1, or None to leave it open, received {batch}.")
     if batch != 1:
@@ -78,7 +86,7 @@ def write(
     return with_files(content, files) if files else content
 
 
-def _file(graph: FloatGraph, batches: Mapping[Tensor, int | None], metadata: Mapping[str, bytes]) -> bytes:
+def _file(graph: Graph, batches: Mapping[Tensor, int | None], metadata: Mapping[str, bytes]) -> bytes:
     schema = tflite_schema()
     buffers = _Buffers()
     tensors = list(dict.fromkeys([*graph.inputs, *graph.outputs, *_tensors_of(graph.operators)]))

@@ -11,7 +11,17 @@ from run_graph import constant, normal, open_file, run
 
 from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.errors import InputError
-from keras_lite.litert import FloatGraph, Operator, Tensor, model_metadata, write
+from keras_lite.litert import (
+    FloatGraph,
+    Operator,
+    QuantizationParameters,
+    QuantizedGraph,
+    Tensor,
+    model_metadata,
+    takes_pixels,
+    with_ends,
+    write,
+)
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -63,8 +73,8 @@ def classifier(channels=3, outputs=4):
     return FloatGraph("colors", [source], [scores], operators)
 
 
-def describe(info, channels=3, outputs=4, **more):
-    graph = classifier(channels, outputs)
+def describe(info, channels=3, outputs=4, graph=None, **more):
+    graph = graph or classifier(channels, outputs)
     described = model_metadata(graph, info, **more)
     content = write(graph, metadata=described.metadata, files=described.files)
     model = schema_py_generated.ModelT.InitFromObj(schema_py_generated.Model.GetRootAs(content))
@@ -135,6 +145,63 @@ def test_gray_images_and_outputs_without_names():
 def test_one_probability_of_two_classes():
     info = ModelInfo("pets", ["cat", "dog"], Preprocessing((8, 6)), "sigmoid")
     assert model_metadata(classifier(outputs=1), info).files == {"labels.txt": b"dog"}
+
+
+def int8_classifier(preprocessing):
+    """Return a mean over the pixels, of an input whose numbers reach over all that pixels become."""
+    lowest, highest = (each(preprocessing.limits()) for each in (np.min, np.max))
+    photos = Tensor("photos", (1, 8, 6, 3), dtype="int8", quantization=QuantizationParameters.between(lowest, highest))
+    pooled = Tensor("pooled", (1, 3), dtype="int8", quantization=photos.quantization)
+    scores = Tensor("scores", (1, 3), dtype="int8", quantization=QuantizationParameters(1 / 256, -128))
+    operators = [
+        Operator("MEAN", [photos, constant([1, 2])], [pooled], {"keep_dims": False}),
+        Operator("LOGISTIC", [pooled], [scores]),
+    ]
+    return QuantizedGraph("colors", [photos], [scores], operators)
+
+
+HALVES = Preprocessing((8, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+UNIT = Preprocessing((8, 6), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("preprocessing", [HALVES, UNIT, Preprocessing((8, 6))], ids=["halves", "unit", "imagenet"])
+@pytest.mark.parametrize("ends", ["int8", "uint8", "float32"])
+def test_quantized_models(preprocessing, ends):
+    graph = with_ends(int8_classifier(preprocessing), ends)
+    info = ModelInfo("colors", ["red", "green", "blue"], preprocessing, "sigmoid")
+    content, model = describe(info, graph=graph)
+    [source], [target] = model.tables(3)[0].tables(2), model.tables(3)[0].tables(3)
+
+    # The standard: float and quantized models have the same normalization.
+    mean, std = source.tables(4)[0].table(1).numbers(0), source.tables(4)[0].table(1).numbers(1)
+    np.testing.assert_allclose(mean, 255 * np.array(preprocessing.mean), rtol=1e-6)
+    np.testing.assert_allclose(std, 255 * np.array(preprocessing.std), rtol=1e-6)
+    assert zipfile.ZipFile(io.BytesIO(content)).read("labels.txt") == b"red\ngreen\nblue"
+
+    # Normalized by it and rounded by what the file has beside its input, black and white are the ends of its range.
+    [details] = open_file(content).get_input_details()
+    highest, lowest = source.table(5).numbers(0), source.table(5).numbers(1)
+    for pixel, numbers in ((0, lowest), (255, highest)):
+        expected = (pixel - mean) / std
+        if ends != "float32":
+            scale, zero_point = details["quantization"]
+            expected = np.clip(expected / scale + zero_point, *((0, 255) if ends == "uint8" else (-128, 127)))
+            np.testing.assert_array_equal(numbers, numbers.astype(ends))
+        np.testing.assert_allclose(numbers, expected, atol=0.501 if ends != "float32" else 1e-5)
+    stats = target.table(5)
+    received = (stats.numbers(1).tolist(), stats.numbers(0).tolist())
+    assert received == {"int8": ([-128], [127]), "uint8": ([0], [255]), "float32": ([0], [1])}[ends]
+
+    # MediaPipe gives the pixels themselves to a uint8 input.
+    pixels = ends == "uint8" and preprocessing in (HALVES, UNIT)
+    assert takes_pixels(graph.inputs[0], preprocessing) == pixels
+    assert source.text(1).endswith("its pixels as they are") == pixels
+    if pixels:
+        photo = np.random.default_rng(0).integers(0, 256, (1, 8, 6, 3), "uint8")
+        expected = 1 / (1 + np.exp(-preprocessing(photo).mean((1, 2))))
+        np.testing.assert_allclose(run(content, photo) / 256, expected, atol=1.5 / 256)
+    else:
+        assert source.text(1).endswith(f"zero point {details['quantization'][1]}") == (ends != "float32")
 
 
 @pytest.mark.parametrize(
