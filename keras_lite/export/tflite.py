@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -253,7 +254,11 @@ def _verify(
 ) -> tuple[Inspection, Verification]:
     """Compare a file with the model that was converted, and with the float model behind a quantized one."""
     quantized = is_quantized(model)
-    examined = examine(file, images=samples, with_kernels=quantized, stop_at_bad_scales=True)
+    with ThreadPoolExecutor(1) as pool:
+        # The file is run in another process, the float model meanwhile in this one.
+        running = pool.submit(examine, file, images=samples, with_kernels=quantized, stop_at_bad_scales=True)
+        expected = None if quantized else outputs_for(model, samples)
+        examined = running.result()
     inspection, received = examined.inspection, examined.outputs
     if scales := inspection.bad_scales:
         shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
@@ -268,7 +273,6 @@ def _verify(
         exact = exactness(expected, received, inspection.output["scale"], whole.inexact)
         verification = dataclasses.replace(verification, exactness=exact)
     else:
-        expected = outputs_for(model, samples)
         verification = compare(expected, received, judged_as(model, known))
     if reference is not None:
         output = judged_as(reference, known)

@@ -9,7 +9,7 @@ import keras
 
 from keras_lite.errors import InputError, some
 from keras_lite.graph.flatten import with_input_shape
-from keras_lite.graph.tracing import Trace, TracedCall, stock_form
+from keras_lite.graph.tracing import Trace, TracedCall
 from keras_lite.tables import text_table
 
 layers = keras.layers
@@ -164,14 +164,13 @@ def count(model: keras.Model, input_shape: tuple[int, int, int] | None = None) -
 
 def _count_call(call: TracedCall, count_parameters: bool) -> LayerCounts:
     """Count one use of a layer; a layer that is used twice has its parameters once."""
-    operation = stock_form(call.operation)
-    kind = type(operation).__name__
+    operation, kind = call.operation, call.kind
     if isinstance(operation, layers.ReLU) and operation.max_value is not None:
         kind = f"ReLU{operation.max_value:g}"
     parameters = 0
     if count_parameters and isinstance(operation, layers.Layer):
-        parameters = _size(_trainable(call.operation))
-    macs, not_counted = _multiply_accumulates(call.operation, call)
+        parameters = _size(_trainable(operation))
+    macs, not_counted = _multiply_accumulates(operation, call)
     return LayerCounts(
         name=call.name,
         type=kind,

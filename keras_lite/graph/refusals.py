@@ -42,20 +42,24 @@ def refusal(kind: str, is_layer: bool = True) -> str:
     return _REFUSALS.get(kind, _NO_COUNTERPART if is_layer else _ARITHMETIC)
 
 
-def check_layer(layer: keras.layers.Layer, kinds: Container[str], name: str | None = None) -> None:
+def check_layer(
+    layer: keras.layers.Layer, kinds: Container[str], name: str | None = None, stock_class: type | None = None
+) -> None:
     """Check that a layer is of one of some types, and Keras' or ours.
 
     Args:
         layer: The layer.
         kinds: Names of the types.
         name: What it is called in the message; None: its own name.
+        stock_class: The class of the stock layer that it stands for; None: its own class.
 
     Raises:
         InputError: If not; the message names the layer, and what to write instead.
     """
-    kind, name = type(layer).__name__, name or layer.name
+    stock_class, name = stock_class or type(layer), name or layer.name
+    kind = stock_class.__name__
     # A user's own class may bear the name of a stock layer.
-    if kind not in kinds or not type(layer).__module__.startswith(("keras.", "keras_lite.")):
+    if kind not in kinds or not stock_class.__module__.startswith(("keras.", "keras_lite.")):
         why = refusal(kind) if kind not in kinds else "it is another class of that name; write the stock one"
         raise InputError(
             f"Expected layers that a file for the phone can hold, received layer {name} of type {kind}: {why}."

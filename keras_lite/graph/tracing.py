@@ -33,12 +33,21 @@ class TracedCall(NamedTuple):
     @property
     def kind(self) -> str:
         """The class of the stock layer that it is in the flattened model."""
-        return type(stock_form(self.operation)).__name__
+        return stock_class(self.operation).__name__
+
+
+def stock_class(operation: keras.Operation) -> type:
+    """Return the class of the stock layer that stands for a layer in the flattened model; else the operation's own."""
+    if not hasattr(operation, "to_stock"):
+        return type(operation)
+    base = next(each for each in type(operation).__mro__ if each.__module__.startswith("keras."))
+    # A subclass of a stock layer becomes that one; making it to see its class would take long.
+    return base if base is not keras.layers.Layer else type(operation.to_stock())
 
 
 def stock_form(operation: keras.Operation) -> keras.Operation:
-    """Return the stock layer of the same configuration, without weights, of a layer that has one; else the layer."""
-    return operation.to_stock() if hasattr(operation, "to_stock") else operation
+    """Return a layer with the attributes of the stock layer that stands for an operation: itself, if it has them."""
+    return operation if isinstance(operation, stock_class(operation)) else operation.to_stock()
 
 
 def check_call(call: TracedCall, kinds: Container[str]) -> None:
@@ -48,7 +57,7 @@ def check_call(call: TracedCall, kinds: Container[str]) -> None:
         InputError: If not; the message names it, and what to write instead.
     """
     check_step(call.operation, call.name, call.outputs)
-    check_layer(stock_form(call.operation), kinds, call.name)
+    check_layer(call.operation, kinds, call.name, stock_class(call.operation))
 
 
 class Trace:

@@ -132,9 +132,10 @@ def test_smaller_precisions_without_training(trained, images, tmp_path, precisio
 def test_file_of_other_weights_is_refused(trained, images, tmp_path, monkeypatch):
     lower = keras_lite.export.tflite.lower
 
-    def lower_another(flat):
-        flat.set_weights([value[..., ::-1] for value in flat.get_weights()])
-        return lower(flat)
+    def lower_another(model):
+        another = keras_lite.graph.flatten(model)
+        another.set_weights([value[..., ::-1] for value in another.get_weights()])
+        return lower(another)
 
     monkeypatch.setattr(keras_lite.export.tflite, "lower", lower_another)
     with pytest.raises(VerificationError, match=r"model\.tflite was not written.*same top-1 class\) \d.*% < 99\.0%"):

@@ -65,7 +65,7 @@ def position_embedding(
 def _affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
     """Add what multiplies and what adds, where there is something to do."""
     adds = bool(np.any(offset != 0.0))
-    if np.any(scale != 1.0) or not adds:
+    if np.any(scale != 1.0):
         # Both are kept in float64 until they are folded.
         x = build.arithmetic("MUL", x, exact(f"{name}/scale", scale), f"{name}/scaled" if adds else name)
     return build.arithmetic("ADD", x, exact(f"{name}/offset", offset), name) if adds else x

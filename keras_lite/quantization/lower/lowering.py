@@ -89,7 +89,7 @@ def lower(model: keras.Model) -> FloatGraph:
     for call in trace.calls:
         check_call(call, _LOWERINGS)
         build.name = call.name
-        layer = call.operation if call.operation.weights else stock_form(call.operation)
+        layer = stock_form(call.operation)
         values = [tensors[id(tensor)] for tensor in call.inputs]
         [output] = call.outputs
         tensors[id(output)] = _LOWERINGS[call.kind](build, layer, values, (1, *output.shape[1:]))

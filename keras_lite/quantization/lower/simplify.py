@@ -32,8 +32,8 @@ def simplify(operators: Sequence[Operator], outputs: Sequence[Tensor]) -> list[O
     _compute_once(editor)
     _slice_channels(editor)
     _find_hard_swish(editor)
-    fold_numbers(editor)
     _pad_in_convolutions(editor)
+    fold_numbers(editor)
     _fuse_activations(editor)
     _simplify_reshapes(editor)
     for operator in reversed(editor):
