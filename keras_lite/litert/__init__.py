@@ -1,5 +1,6 @@
 """What a .tflite file is: graphs of operators, and how they are written."""
 
+from keras_lite.litert.integer import IntegerModel
 from keras_lite.litert.metadata import ModelMetadata, model_metadata
 from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import QuantizationParameters, quantize_bias, quantize_kernel
@@ -9,6 +10,7 @@ from keras_lite.litert.writer import write
 __all__ = [
     "FloatGraph",
     "Graph",
+    "IntegerModel",
     "ModelMetadata",
     "Operator",
     "QuantizationParameters",
