@@ -36,6 +36,8 @@ class _Sums:
         others = tuple(each for each in range(kernel.data.ndim) if each != axis)
         offsets = -self.zero * kernel.data.sum(others, dtype="int64")
         if bias:
+            if bias[0].quantization is None:
+                raise InputError(f"Expected scales for {bias[0].name}: XNNPACK takes no {operator.kind} without them.")
             offsets = offsets + bias[0].data
         largest = np.abs(kernel.data.astype("int64")).sum(others).max() * _LARGEST_INTEGER
         self.dtype = np.dtype("float32" if max(largest, np.abs(offsets).max()) <= EXACT else "float64")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_lite.errors import InputError
 from keras_lite.litert.integer.rounding import (
     BLOCK,
     Compute,
@@ -19,11 +20,12 @@ from keras_lite.litert.integer.rounding import (
 )
 from keras_lite.litert.operators import Operator, Tensor
 
-# XNNPACK adds by factors of so many bits, and takes no sum where an input's scale and the output's differ more.
-_SUM_BITS, _SUM_RATIOS = 20, (2.0**-10, 2.0**8)
-# Between what factors it multiplies.
-_PRODUCT_RATIOS = (2.0**-16, 2.0**8)
-# Between what factors it brings numbers to another scale, in so many parts.
+# XNNPACK adds by factors of so many bits.
+_SUM_BITS = 20
+# Where a step of an input is less than this in steps of the output, it leaves a sum or a product to LiteRT's kernels;
+# where it reaches the last as well, but then those compute in 16 bits, which overflow.
+_SMALLEST_ADDED, _SMALLEST_MULTIPLIED, _TOO_LARGE = 2.0**-10, 2.0**-16, 2.0**8
+# Between what factors XNNPACK brings numbers to another scale, in so many parts.
 _SCALE_RATIOS = (2.0**-8, 2.0**7)
 # Bits that LiteRT's own sum has below a step.
 _SHIFT = 20
@@ -44,7 +46,8 @@ def mul(operator: Operator) -> Compute:
     first, second = operator.inputs
     scale = scale_of(operator.output)
     factor = scale_of(first) * scale_of(second) / scale
-    if not _PRODUCT_RATIOS[0] <= factor < _PRODUCT_RATIOS[1]:
+    _check_factor(operator, factor)
+    if factor < _SMALLEST_MULTIPLIED:
         exact = float(scale_of(first)) * float(scale_of(second)) / float(scale)
         rounding = Rounding(operator, delegated=False)
 
@@ -63,10 +66,17 @@ def mul(operator: Operator) -> Compute:
     return _of_two(operator, compute)
 
 
+def _check_factor(operator: Operator, factor: np.float32) -> None:
+    if factor >= _TOO_LARGE:
+        why = f"received {float(factor):.4g}, for which LiteRT's answers are wrong: they overflow"
+        raise InputError(f"Expected less than 256 steps of {operator.name} for a step of what goes into it, {why}.")
+
+
 def _sum(operator: Operator, signs: tuple[int, int]) -> Compute:
     rounding = Rounding(operator)
     factors = [scale_of(tensor) / rounding.scale for tensor in operator.inputs]
-    if not all(_SUM_RATIOS[0] <= factor < _SUM_RATIOS[1] for factor in factors):
+    _check_factor(operator, max(factors))
+    if min(factors) < _SMALLEST_ADDED:
         return _own_sum(operator, signs)
     shift = _SUM_BITS - (int(np.frexp(max(factors))[1]) - 1)
     first, second = (sign * int(np.rint(np.ldexp(factor, shift))) for sign, factor in zip(signs, factors, strict=True))
@@ -190,7 +200,7 @@ def leaky_relu(operator: Operator) -> np.ndarray:
     above = scale_of(source) / scale
     below = above * slope
     lowest, highest = _SCALE_RATIOS
-    if lowest <= above <= highest and lowest <= below <= highest:
+    if lowest <= above <= highest and lowest <= abs(below) <= highest:
         return Rounding(operator).integers(np.where(whole < 0, in_parts(whole, below), in_parts(whole, above)))
     exact = float(scale_of(source)) / float(scale)
     leaking = float(scale_of(source)) * float(slope) / float(scale)
@@ -209,9 +219,10 @@ def quantize(operator: Operator) -> Compute:
         return lambda integers: rounding.integers(steps_from_zero(source, integers))
     whole = steps_from_zero(source, all_integers(source), "int64")
     factor = scale_of(source) / rounding.scale
-    if _SCALE_RATIOS[0] <= factor <= _SCALE_RATIOS[1]:
+    if source.dtype == target.dtype and _SCALE_RATIOS[0] <= factor <= _SCALE_RATIOS[1]:
         return lookup(rounding.integers(in_parts(whole, factor)))
-    return lookup(rounding.integers(times(whole, float(scale_of(source)) / float(rounding.scale))))
+    exact = float(scale_of(source)) / float(rounding.scale)
+    return lookup(rounding.integers(times(whole, exact, halves_up=True)))
 
 
 def dequantize(operator: Operator) -> Compute:

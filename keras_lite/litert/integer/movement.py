@@ -57,7 +57,7 @@ def split(operator: Operator) -> Compute:
     """Compute SPLIT."""
     axis, source = operator.inputs
     _same(operator, 1)
-    place = int(axis.data) % len(source.shape) + 1
+    place = int(axis.data.item()) % len(source.shape) + 1
     return lambda _, integers: tuple(map(np.ascontiguousarray, np.split(integers, len(operator.outputs), place)))
 
 

@@ -79,12 +79,14 @@ def _pooling(operator: Operator, delegated: bool) -> tuple[Rounding, Windows]:
 
 
 def batch_matmul(operator: Operator) -> Compute:
-    """Compute BATCH_MATMUL, as LiteRT's own kernel does."""
+    """Compute BATCH_MATMUL, by XNNPACK where the second input's zero point is 0, by LiteRT's own kernel elsewhere."""
     first, second = operator.inputs
     turned = [bool(operator.options.get(name, False)) for name in ("adj_x", "adj_y")]
-    rounding = Rounding(operator, delegated=False)
+    delegated = zero_of(second) == 0
+    rounding = Rounding(operator, delegated)
     depth = first.shape[-2 if turned[0] else -1]
     dtype = "float32" if depth * 255.0**2 <= EXACT else "float64"
+    single = scale_of(first) * scale_of(second) / rounding.scale
     factor = float(scale_of(first)) * float(scale_of(second)) / float(rounding.scale)
 
     def compute(*inputs: np.ndarray) -> np.ndarray:
@@ -95,6 +97,9 @@ def batch_matmul(operator: Operator) -> Compute:
         # The axes of the images come first, what one of the two lacks of the others follows.
         rank = max(ones.ndim, others.ndim)
         ones, others = (each.reshape(len(each), *[1] * (rank - each.ndim), *each.shape[1:]) for each in (ones, others))
-        return rounding.integers(times((ones @ others).astype("int64"), factor))
+        sums = ones @ others
+        if delegated:
+            return rounding.integers(np.rint(sums.astype("float32") * np.float32(single)))
+        return rounding.integers(times(sums.astype("int64"), factor))
 
     return compute

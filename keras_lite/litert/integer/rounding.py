@@ -133,14 +133,15 @@ def fixed_point(factor: float) -> tuple[int, int]:
     return (0, 0) if exponent < -31 else (number, exponent)
 
 
-def times(whole: np.ndarray, factor: float) -> np.ndarray:
+def times(whole: np.ndarray, factor: float, halves_up: bool = False) -> np.ndarray:
     """Return whole numbers times a factor as LiteRT's kernels compute it, rounded twice.
 
     First to 31 bits below the leading one of the factor, halves up; then to whole numbers, halves away from zero.
 
     Args:
         whole: int64, within 32 bits.
-        factor: A positive factor, in double precision.
+        factor: A factor, in double precision.
+        halves_up: Whether halves go up at the end too, as where LiteRT requantizes.
 
     Example:
 
@@ -152,6 +153,8 @@ def times(whole: np.ndarray, factor: float) -> np.ndarray:
     shift = max(-exponent, 0)
     if shift == 0:
         return product
+    if halves_up:
+        return (product + (1 << (shift - 1))) >> shift
     return np.sign(product) * ((np.abs(product) + (1 << (shift - 1))) >> shift)
 
 
