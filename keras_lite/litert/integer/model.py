@@ -7,6 +7,7 @@ import numpy as np
 from keras_lite.errors import InputError
 from keras_lite.litert.integer import convolution, elementwise, movement, pooling
 from keras_lite.litert.integer.rounding import Compute
+from keras_lite.litert.integer.threads import side_by_side
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
 
 KINDS: dict[str, Callable[[Operator], Compute]] = {
@@ -38,7 +39,7 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
 }
 _TARGETS = ("x86",)
 # What the largest tensor of the images that are computed together may have, in elements.
-_TOGETHER = 1 << 23
+_TOGETHER = 1 << 22
 _MOST = 32
 
 
@@ -115,10 +116,8 @@ class IntegerModel:
             if id(tensor) not in known:
                 raise InputError(f"Expected tensors that {self.graph.name} computes, received {tensor}.")
         inputs = self._checked(images)
-        parts = [
-            self._part([each[at : at + self._batch] for each in inputs], tensors)
-            for at in range(0, len(inputs[0]), self._batch)
-        ]
+        batches = [[each[at : at + self._batch] for each in inputs] for at in range(0, len(inputs[0]), self._batch)]
+        parts = side_by_side(lambda batch: self._part(batch, tensors), batches)
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def _checked(self, images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ Compute = Callable[..., Any]
 # Up to here float32 holds every whole number.
 EXACT = 2.0**24
 # Elements of float32 that are worked on at a time, so that they stay in the processor's cache.
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 # Between what values a fused activation cuts.
 _CUTS = {
     "NONE": (-math.inf, math.inf),
