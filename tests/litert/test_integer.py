@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from int8_graphs import check, every, graph_of, held, in_litert, int8, integers
+from int8_graphs import check, every, graph_of, held, int8, integers, kernel_and_bias
 from run_graph import constant
 
 from keras_lite.errors import InputError
-from keras_lite.litert import IntegerModel, Operator, QuantizationParameters, QuantizedGraph, Tensor
+from keras_lite.litert import IntegerModel, Tensor
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -18,14 +18,6 @@ ROW = (1, 256)
 
 def side(size, kernel, stride, dilation, padding):
     return -(-size // stride) if padding == "SAME" else (size - (kernel - 1) * dilation - 1) // stride + 1
-
-
-def kernel_and_bias(shape, axis, seed=0):
-    """Return a kernel of which scales are powers of two for the most part, so that many sums lie at halves."""
-    rng = np.random.default_rng(seed)
-    scales = rng.choice(np.float32([2**-5, 2**-6, 0.009, 2**-4]), shape[axis])
-    kernel = held(rng.integers(-127, 128, shape).astype("int8"), scales, axis=axis)
-    return kernel, held(rng.integers(-3000, 3000, shape[axis]).astype("int32"), scales / 2)
 
 
 def convolution(kind, shape, outputs, kernel, groups=1, zero=3, scale=16.0, target_zero=-5, **options):
@@ -75,10 +67,22 @@ def test_convolutions(shape, outputs, kernel, options):
     assert len(np.unique(found)) > 100
 
 
+def test_kernels_with_one_scale():
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 1}
+    source, biases = int8("x", (1, 5, 6, 4), 0.5, 9), np.arange(-8, 8, 2, "int32") * 500
+    plain = [source, held(integers(7, 3, 3, 4), 2**-5), held(biases[:7], 2**-6)]
+    check("CONV_2D", plain, int8("y", (1, 3, 4, 7), 8.0, -3), options)
+    depthwise = [source, held(integers(1, 3, 3, 4), 2**-5, axis=3), held(biases[:4], 2**-6)]
+    check("DEPTHWISE_CONV_2D", depthwise, int8("y", (1, 3, 4, 4), 4.0, -3), {**options, "depth_multiplier": 1})
+    for kind, inputs in (("CONV_2D", plain), ("DEPTHWISE_CONV_2D", depthwise)):
+        with pytest.raises(InputError, match=f"Expected a bias in y, received none: LiteRT runs no {kind} without"):
+            IntegerModel(graph_of(kind, inputs[:2], [int8("y", (1, 3, 4, 7), 8.0, -3)], options))
+
+
 @pytest.mark.parametrize(
     "shape, outputs, kernel, options",
     [
-        ((9, 8, 5), 5, (3, 3), {"fused_activation_function": "RELU6", "scale": 0.1, "target_zero": -128}),
+        ((9, 8, 5), 5, (3, 3), {"fused_activation_function": "RELU6", "scale": 0.024, "target_zero": -128}),
         ((10, 12, 5), 5, (5, 5), {"stride_h": 2, "stride_w": 2}),
         ((10, 11, 5), 5, (5, 3), {"stride_h": 3, "stride_w": 3}),
         ((10, 11, 5), 5, (5, 3), {"stride_h": 2, "stride_w": 2, "padding": "VALID", "zero": 127}),
@@ -92,7 +96,7 @@ def test_convolutions(shape, outputs, kernel, options):
 )
 def test_depthwise_convolutions(shape, outputs, kernel, options):
     found = convolution("DEPTHWISE_CONV_2D", shape, outputs, kernel, **{"depth_multiplier": 1, "scale": 4.0, **options})
-    assert len(np.unique(found)) > 50
+    assert len(np.unique(found)) > 20
 
 
 @pytest.mark.parametrize("activation", ["NONE", "RELU"])
@@ -158,6 +162,9 @@ def test_functions_of_single_numbers(scale, zero):
     check("TANH", [source], int8("y", ROW, 1 / 128, 0), values=[every()])
     for (step, target), approximate in itertools.product([(0.03, -100), (0.25, 0), (0.0171, -128)], (False, True)):
         check("GELU", [source], int8("y", ROW, step, target), {"approximate": approximate}, values=[every()])
+    for step, target in [(0.03, -100), (2 * scale, 7), (4 * scale, -20), (scale, 1)]:
+        for kind in ("ELU", "EXP", "RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH"):
+            check(kind, [source], int8("y", ROW, step, target), values=[every()])
     for (step, target), slope in itertools.product(
         [(0.05, -100), (0.25, 0), (0.025, 7)], (0.001, 0.01, 0.1, 0.25, 1.5, 0.0, -0.25, -1.5)
     ):
@@ -200,6 +207,15 @@ def test_means(axes):
         for (scale, zero), (step, target) in itertools.product([(0.05, 3), (1.0, -128)], [(0.01, 7), (0.5, 1)]):
             inputs = [int8("x", (1, *shape), scale, zero), constant(axes)]
             check("MEAN", inputs, int8("y", source, step, target), {"keep_dims": keep}, count=5)
+
+
+def test_the_greater_and_the_less():
+    for kind, (first, second) in itertools.product(("MAXIMUM", "MINIMUM"), SHAPES):
+        target = int8("y", (1, *np.broadcast_shapes(first, second)))
+        check(kind, [int8("a", (1, *first)), int8("b", (1, *second))], target)
+        check(kind, [int8("a", (1, *first)), held(np.int8(20), 0.05, 3)], int8("y", (1, *first)))
+    for axes, shape, keep in (([1, 2], (8,), False), ([-1], (6, 7, 1), True)):
+        check("REDUCE_MAX", [int8("x", SOURCE), constant(axes)], int8("y", (1, *shape)), {"keep_dims": keep})
 
 
 @pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
@@ -268,79 +284,10 @@ def test_splits_and_concatenations():
         IntegerModel(graph_of("CONCATENATION", sources, [int8("y", (1, 6, 7, 18), 0.1)], {"axis": 3}))
 
 
-def test_resizing():
+@pytest.mark.parametrize("kind", ["RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"])
+def test_resizing(kind):
     sizes = [(6, 7, 12, 14), (6, 7, 13, 5), (5, 5, 1, 1), (1, 1, 4, 3), (14, 14, 7, 7), (10, 9, 33, 31)]
     for (*size, rows, columns), corners, centers in itertools.product(sizes, (False, True), (False, True)):
         options = {"align_corners": corners, "half_pixel_centers": centers}
         inputs = [int8("x", (1, *size, 4)), constant([rows, columns])]
-        check("RESIZE_NEAREST_NEIGHBOR", inputs, int8("y", (1, rows, columns, 4)), options)
-
-
-def network():
-    """Return a graph with a branch, windows that stand in the place of the batch, and two outputs."""
-    source, wide = int8("photos", (1, 8, 6, 3), 0.02, -10), int8("wide", (1, 8, 6, 8), 0.5, -128)
-    windows, turned = int8("windows", (4, 4, 3, 8), 0.5, -128), int8("turned", (4, 8, 4, 3), 0.5, -128)
-    back, total = int8("back", (1, 8, 6, 8), 0.5, -128), int8("total", (1, 8, 6, 8), 0.7, -90)
-    pooled, logits = int8("pool", (1, 8), 0.4, -3), int8("logits", (1, 5), 0.9, 4)
-    kernel, bias = kernel_and_bias((8, 3, 3, 3), 0)
-    options = {"fused_activation_function": "RELU", "padding": "SAME", "stride_h": 1, "stride_w": 1}
-    operators = [
-        Operator("CONV_2D", [source, kernel, bias], [wide], options),
-        Operator("RESHAPE", [wide, constant([4, 4, 3, 8])], [windows]),
-        Operator("TRANSPOSE", [windows, constant([0, 3, 1, 2])], [turned]),
-        Operator("RESHAPE", [turned, constant([1, 8, 6, 8])], [back]),
-        Operator("ADD", [back, wide], [total]),
-        Operator("MEAN", [total, constant([1, 2])], [pooled], {"keep_dims": False}),
-        Operator("FULLY_CONNECTED", [pooled, *kernel_and_bias((5, 8), 0)], [logits]),
-    ]  # fmt: skip
-    return QuantizedGraph("network", [source], [logits, total], operators)
-
-
-def test_a_network():
-    graph, images = network(), integers(50, 8, 6, 3)
-    expected = in_litert(graph, [images])
-    model = IntegerModel(graph)
-    floats = model.predict(images)
-    turned = next(each for operator in graph.operators for each in operator.outputs if each.name == "turned")
-    logits, middle, again = model.outputs_of(images, [graph.outputs[0], turned, graph.inputs[0]])
-    np.testing.assert_array_equal(logits, expected[0])
-    np.testing.assert_array_equal(again, images)
-    assert (middle.shape, middle.dtype) == ((200, 8, 4, 3), "int8")
-    for mine, theirs, scale, zero in zip(floats, expected, (0.9, 0.7), (4, -90), strict=True):
-        assert mine.dtype == "float32"
-        np.testing.assert_array_equal(mine, (theirs.astype("float32") - zero) * np.float32(scale))
-    # The same images as floats.
-    np.testing.assert_array_equal(model.predict((images + 10.0) * np.float32(0.02))[0], floats[0])
-
-
-def test_what_is_refused():
-    graph = network()
-    with pytest.raises(InputError, match="targets x86, received 'arm64'"):
-        IntegerModel(graph, target="arm64")
-    model = IntegerModel(graph)
-    with pytest.raises(InputError, match=r"photos of shape \(count, 8, 6, 3\), received \(2, 6, 8, 3\)"):
-        model.predict(np.zeros((2, 6, 8, 3), "float32"))
-    with pytest.raises(InputError, match=r"received \(0, 8, 6, 3\)"):
-        model.predict(np.zeros((0, 8, 6, 3), "float32"))
-    with pytest.raises(InputError, match="1 arrays of inputs, received 2"):
-        model.predict([np.zeros((2, 8, 6, 3), "float32")] * 2)
-    with pytest.raises(InputError, match="tensors that network computes"):
-        model.outputs_of(integers(1, 8, 6, 3), [int8("other", (1, 4))])
-    x, y = int8("x", (1, 4)), int8("y", (1, 4))
-    with pytest.raises(InputError, match=r"Expected y to be one of ADD, .*, received CUMSUM"):
-        IntegerModel(graph_of("CUMSUM", [x, constant(1)], [y]))
-    with pytest.raises(InputError, match=r"y with one of the activations NONE, RELU, .*, received TANH"):
-        IntegerModel(graph_of("ADD", [x, x], [y], {"fused_activation_function": "TANH"}))
-    kernel = held(integers(4, 4), 200.0)
-    with pytest.raises(InputError, match=r"less than 256 output steps .* in y, received 1000"):
-        IntegerModel(graph_of("FULLY_CONNECTED", [int8("x", (1, 4), 0.25), kernel], [y]))
-    bias = constant(np.zeros(4, "int32"), "bias")
-    with pytest.raises(InputError, match="scales for bias: XNNPACK takes no FULLY_CONNECTED without"):
-        IntegerModel(graph_of("FULLY_CONNECTED", [x, held(integers(4, 4), 0.1), bias], [y]))
-
-
-def test_scheme_of_inputs():
-    scheme = QuantizationParameters(0.5, 1)
-    assert scheme.quantize(np.array([0.25, 0.75, -0.25, 1e9, -np.inf])).tolist() == [1, 3, 1, 127, -128]
-    assert scheme.quantize(np.array([-0.4, 200.0]), "uint8").tolist() == [0, 255]
-    assert scheme.dequantize(np.array([1, -128], "int8")).tolist() == [0.0, -64.5]
+        check(kind, inputs, int8("y", (1, rows, columns, 4)), options)

@@ -35,9 +35,15 @@ class _Sums:
             raise InputError(f"Expected zero points of 0 for {kernel.name}, received others.")
         others = tuple(each for each in range(kernel.data.ndim) if each != axis)
         offsets = -self.zero * kernel.data.sum(others, dtype="int64")
+        if not bias and operator.kind != "FULLY_CONNECTED":
+            raise InputError(
+                f"Expected a bias in {operator.name}, received none: LiteRT runs no {operator.kind} without."
+            )
         if bias:
-            if bias[0].quantization is None:
-                raise InputError(f"Expected scales for {bias[0].name}: XNNPACK takes no {operator.kind} without them.")
+            scales = () if bias[0].quantization is None else bias[0].quantization.scales
+            if len(scales) != len(self.factors):
+                counts = f"{len(self.factors)}, received {len(scales)}"
+                raise InputError(f"Expected as many scales for {bias[0].name} as for {kernel.name}, {counts}.")
             offsets = offsets + bias[0].data
         largest = np.abs(kernel.data.astype("int64")).sum(others).max() * _LARGEST_INTEGER
         self.dtype = np.dtype("float32" if max(largest, np.abs(offsets).max()) <= EXACT else "float64")

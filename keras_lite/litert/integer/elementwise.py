@@ -1,6 +1,5 @@
-"""Sums, products and functions of single numbers in whole numbers, as XNNPACK and LiteRT's kernels compute them."""
+"""Sums, products, requantizing and softmax in whole numbers, as XNNPACK and LiteRT's kernels compute them."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,8 @@ from keras_lite.litert.integer.rounding import (
     Compute,
     Rounding,
     all_integers,
+    check_same_scheme,
+    fits_parts,
     in_parts,
     lookup,
     scale_of,
@@ -18,15 +19,13 @@ from keras_lite.litert.integer.rounding import (
     times,
     zero_of,
 )
-from keras_lite.litert.operators import Operator, Tensor
+from keras_lite.litert.operators import Operator
 
 # XNNPACK adds by factors of so many bits.
 _SUM_BITS = 20
 # Where a step of an input is less than this in steps of the output, it leaves a sum or a product to LiteRT's kernels;
 # where it reaches the last as well, but then those compute in 16 bits, which overflow.
 _SMALLEST_ADDED, _SMALLEST_MULTIPLIED, _TOO_LARGE = 2.0**-10, 2.0**-16, 2.0**8
-# Between what factors XNNPACK brings numbers to another scale, in so many parts.
-_SCALE_RATIOS = (2.0**-8, 2.0**7)
 # Bits that LiteRT's own sum has below a step.
 _SHIFT = 20
 
@@ -132,82 +131,6 @@ def _of_two(operator: Operator, function: Callable[[np.ndarray, np.ndarray, np.n
     return compute
 
 
-def _table(function: Callable[[Operator], np.ndarray]) -> Callable[[Operator], Compute]:
-    """Return what makes a computation by table from a function that gives the answers for all 256 integers."""
-
-    def build(operator: Operator) -> Compute:
-        return lookup(function(operator))
-
-    build.__doc__ = function.__doc__
-    return build
-
-
-def _numbers(tensor: Tensor) -> np.ndarray:
-    """Return what all 256 integers of a tensor stand for."""
-    return steps_from_zero(tensor, all_integers(tensor)) * scale_of(tensor)
-
-
-def _single(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:
-    """Return a function of numbers in double precision, rounded to float32."""
-    return np.array([function(float(value)) for value in values], "float32")
-
-
-@_table
-def logistic(operator: Operator) -> np.ndarray:
-    """Compute LOGISTIC."""
-    powers = np.exp(-_numbers(operator.inputs[0]).astype("float64")).astype("float32")
-    answers = np.float32(1.0) / (np.float32(1.0) + powers)
-    return _xnnpack_rounded(operator, answers)
-
-
-@_table
-def tanh(operator: Operator) -> np.ndarray:
-    """Compute TANH."""
-    return _xnnpack_rounded(operator, _single(math.tanh, _numbers(operator.inputs[0])))
-
-
-@_table
-def gelu(operator: Operator) -> np.ndarray:
-    """Compute GELU, with the error function or, if `approximate`, with a hyperbolic tangent."""
-    rounding, numbers = Rounding(operator, delegated=False), _numbers(operator.inputs[0])
-    one, half = np.float32(1.0), np.float32(0.5)
-    if operator.options.get("approximate", False):
-        inner = np.float32(math.sqrt(2.0 / math.pi)) * (numbers + np.float32(0.044715) * numbers * numbers * numbers)
-        answers = half * numbers * (one + _single(math.tanh, inner))
-    else:
-        answers = half * numbers * (one + _single(math.erf, numbers * np.float32(math.sqrt(0.5))))
-    steps = answers * (one / rounding.scale)
-    return rounding.integers(np.copysign(np.floor(np.abs(steps) + half), steps))
-
-
-def _xnnpack_rounded(operator: Operator, answers: np.ndarray) -> np.ndarray:
-    rounding = Rounding(operator)
-    return rounding.integers(np.rint(answers / rounding.scale))
-
-
-@_table
-def leaky_relu(operator: Operator) -> np.ndarray:
-    """Compute LEAKY_RELU.
-
-    XNNPACK's one operator has a factor in 256 parts for each side of zero, so that it errs by a quarter of a step more
-    at most below zero, and by a half above. Written out instead, as relu(x) - relu(-a x) or a x + (1 - a) relu(x), it
-    takes three operators and rounds more often: over five convolutions with slopes of 0.01, 0.1 and 0.3 the root mean
-    square error was 2 to 5% larger. Only two convolutions in place of one err less, by a sixth, at twice the work.
-    """
-    [source] = operator.inputs
-    slope, scale = np.float32(operator.options.get("alpha", 0.0)), scale_of(operator.output)
-    whole = steps_from_zero(source, all_integers(source), "int64")
-    above = scale_of(source) / scale
-    below = above * slope
-    lowest, highest = _SCALE_RATIOS
-    if lowest <= above <= highest and lowest <= abs(below) <= highest:
-        return Rounding(operator).integers(np.where(whole < 0, in_parts(whole, below), in_parts(whole, above)))
-    exact = float(scale_of(source)) / float(scale)
-    leaking = float(scale_of(source)) * float(slope) / float(scale)
-    steps = np.where(whole < 0, times(whole, leaking), times(whole, exact))
-    return Rounding(operator, delegated=False).integers(steps)
-
-
 def quantize(operator: Operator) -> Compute:
     """Compute QUANTIZE, of floats or of integers in another scale or type."""
     [source], target = operator.inputs, operator.output
@@ -219,7 +142,7 @@ def quantize(operator: Operator) -> Compute:
         return lambda integers: rounding.integers(steps_from_zero(source, integers))
     whole = steps_from_zero(source, all_integers(source), "int64")
     factor = scale_of(source) / rounding.scale
-    if source.dtype == target.dtype and _SCALE_RATIOS[0] <= factor <= _SCALE_RATIOS[1]:
+    if source.dtype == target.dtype and fits_parts(factor):
         return lookup(rounding.integers(in_parts(whole, factor)))
     exact = float(scale_of(source)) / float(rounding.scale)
     return lookup(rounding.integers(times(whole, exact, halves_up=True)))
@@ -246,3 +169,19 @@ def softmax(operator: Operator) -> Compute:
         return rounding.integers(np.floor(each, out=each))
 
     return compute
+
+
+def maximum(operator: Operator) -> Compute:
+    """Compute MAXIMUM."""
+    return _greater(operator, np.maximum)
+
+
+def minimum(operator: Operator) -> Compute:
+    """Compute MINIMUM."""
+    return _greater(operator, np.minimum)
+
+
+def _greater(operator: Operator, function: np.ufunc) -> Compute:
+    for tensor in operator.inputs:
+        check_same_scheme(operator, tensor)
+    return _of_two(operator, lambda one, other, output: function(one, other, out=output))

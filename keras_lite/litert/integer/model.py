@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert.integer import convolution, elementwise, movement, pooling
+from keras_lite.litert.integer import convolution, elementwise, functions, movement, pooling, resizing
 from keras_lite.litert.integer.rounding import Compute
 from keras_lite.litert.integer.threads import side_by_side
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
@@ -18,25 +18,36 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "CONV_2D": convolution.conv_2d,
     "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
     "DEQUANTIZE": elementwise.dequantize,
+    "ELU": functions.elu,
+    "EXP": functions.exp,
     "FULLY_CONNECTED": convolution.fully_connected,
-    "GELU": elementwise.gelu,
-    "LEAKY_RELU": elementwise.leaky_relu,
-    "LOGISTIC": elementwise.logistic,
+    "GELU": functions.gelu,
+    "LEAKY_RELU": functions.leaky_relu,
+    "LOGISTIC": functions.logistic,
     "MAX_POOL_2D": pooling.max_pool_2d,
+    "MAXIMUM": elementwise.maximum,
     "MEAN": pooling.mean,
+    "MINIMUM": elementwise.minimum,
     "MUL": elementwise.mul,
     "PAD": movement.pad,
     "QUANTIZE": elementwise.quantize,
+    "REDUCE_MAX": pooling.reduce_max,
+    "RELU": functions.relu,
+    "RELU6": functions.relu,
+    "RELU_N1_TO_1": functions.relu,
     "RESHAPE": movement.reshape,
-    "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest_neighbor,
+    "RESIZE_BILINEAR": resizing.resize_bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": resizing.resize_nearest_neighbor,
     "SLICE": movement.slice_,
     "SOFTMAX": elementwise.softmax,
     "SPLIT": movement.split,
     "STRIDED_SLICE": movement.strided_slice,
     "SUB": elementwise.sub,
-    "TANH": elementwise.tanh,
+    "TANH": functions.tanh,
     "TRANSPOSE": movement.transpose,
 }
+# Those that take numbers of any type.
+_ANY_TYPE = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE")
 _TARGETS = ("x86",)
 # What the largest tensor of the images that are computed together may have, in elements.
 _TOGETHER = 1 << 22
@@ -47,7 +58,7 @@ class IntegerModel:
     """An int8 graph computed in whole numbers, to the bit as LiteRT computes its file with XNNPACK on x86 processors.
 
     Convolutions and dense layers sum exactly and are rounded once; sums, products, means and what comes to another
-    scale have XNNPACK's own factors, softmax, GELU, average pooling and products of two matrices those of LiteRT's
+    scale have XNNPACK's own factors; softmax, GELU, average pooling and what else XNNPACK leaves out those of LiteRT's
     kernels. XNNPACK's kernels for other processors round a number here and there the other way.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
@@ -78,6 +89,9 @@ class IntegerModel:
             if operator.kind not in KINDS:
                 known = ", ".join(KINDS)
                 raise InputError(f"Expected {operator.name} to be one of {known}, received {operator.kind}.")
+            for tensor in [*operator.inputs, *operator.outputs]:
+                if tensor.dtype == "uint8" and operator.kind not in _ANY_TYPE:
+                    raise InputError(f"Expected int8 for {operator.kind}, received uint8 for {tensor.name}.")
         self.graph = graph
         self._computations = [KINDS[operator.kind](operator) for operator in graph.operators]
         sizes = [tensor.size for tensor in graph.inputs]

@@ -1,30 +1,28 @@
 """Operators that hand numbers on as they are: to another place, in another shape, or several times."""
 
-import math
-
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert.integer.rounding import Compute, same_scheme, zero_of
+from keras_lite.litert.integer.rounding import Compute, check_same_scheme, same_scheme, zero_of
 from keras_lite.litert.operators import Operator
 
 
 def reshape(operator: Operator) -> Compute:
     """Compute RESHAPE, and what else keeps the order of all numbers."""
-    _same(operator)
+    check_same_scheme(operator, operator.inputs[0])
     return lambda integers, *_: integers.reshape(-1, *operator.output.shape)
 
 
 def transpose(operator: Operator) -> Compute:
     """Compute TRANSPOSE."""
-    _same(operator)
+    check_same_scheme(operator, operator.inputs[0])
     order = [0, *(int(axis) + 1 for axis in operator.inputs[1].data)]
     return lambda integers, *_: np.ascontiguousarray(integers.transpose(order))
 
 
 def pad(operator: Operator) -> Compute:
     """Compute PAD, which pads with the zero point."""
-    _same(operator)
+    check_same_scheme(operator, operator.inputs[0])
     amounts = [(0, 0), *operator.inputs[1].data.tolist()]
     filling = 0 if operator.output.quantization is None else zero_of(operator.output)
     return lambda integers, *_: np.pad(integers, amounts, constant_values=filling)
@@ -32,7 +30,7 @@ def pad(operator: Operator) -> Compute:
 
 def slice_(operator: Operator) -> Compute:
     """Compute SLICE."""
-    _same(operator)
+    check_same_scheme(operator, operator.inputs[0])
     begins, sizes = (tensor.data.tolist() for tensor in operator.inputs[1:])
     places = tuple(
         slice(begin, None if size == -1 else begin + size) for begin, size in zip(begins, sizes, strict=True)
@@ -42,7 +40,7 @@ def slice_(operator: Operator) -> Compute:
 
 def strided_slice(operator: Operator) -> Compute:
     """Compute STRIDED_SLICE; its masks say which ends are left out, and which axes are dropped."""
-    _same(operator)
+    check_same_scheme(operator, operator.inputs[0])
     if operator.options.get("ellipsis_mask", 0) or operator.options.get("new_axis_mask", 0):
         raise InputError(f"Expected {operator.name} without ellipsis and new axes, received {operator.options}.")
     masks = [operator.options.get(f"{name}_mask", 0) for name in ("begin", "end", "shrink_axis")]
@@ -56,7 +54,7 @@ def strided_slice(operator: Operator) -> Compute:
 def split(operator: Operator) -> Compute:
     """Compute SPLIT."""
     axis, source = operator.inputs
-    _same(operator, 1)
+    check_same_scheme(operator, source)
     place = int(axis.data.item()) % len(source.shape) + 1
     return lambda _, integers: tuple(map(np.ascontiguousarray, np.split(integers, len(operator.outputs), place)))
 
@@ -74,32 +72,3 @@ def concatenation(operator: Operator) -> Compute:
         return np.concatenate([np.broadcast_to(each, (images, *each.shape[1:])) for each in inputs], axis)
 
     return compute
-
-
-def resize_nearest_neighbor(operator: Operator) -> Compute:
-    """Compute RESIZE_NEAREST_NEIGHBOR."""
-    _same(operator)
-    corners, centers = (operator.options.get(name, False) for name in ("align_corners", "half_pixel_centers"))
-    rows, columns = (
-        _nearest(size, target, corners, centers)
-        for size, target in zip(operator.inputs[0].shape[1:3], operator.output.shape[1:3], strict=True)
-    )
-    return lambda images, *_: images[:, :, rows[:, None], columns]
-
-
-def _nearest(size: int, target: int, corners: bool, centers: bool) -> np.ndarray:
-    """Return which row of so many each row of a target is taken from."""
-    share = np.float32(size) / np.float32(target)
-    if corners and target > 1:
-        share = np.float32(size - 1) / np.float32(target - 1)
-    places = (np.arange(target, dtype="float32") + np.float32(0.5 if centers else 0.0)) * share
-    rounded = np.floor(places + np.float32(0.5)) if corners else np.floor(places)
-    return np.clip(rounded, 0, size - 1).astype("intp")
-
-
-def _same(operator: Operator, place: int = 0) -> None:
-    source = operator.inputs[place]
-    for target in operator.outputs:
-        if math.prod(target.shape) and not same_scheme(source, target):
-            schemes = f"received {source.quantization} and {target.quantization}"
-            raise InputError(f"Expected input and output of {operator.name} in one scale, {schemes}.")

@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 
-from keras_lite.errors import InputError
 from keras_lite.litert.integer.rounding import (
     EXACT,
     Compute,
     Rounding,
-    same_scheme,
+    check_same_scheme,
     scale_of,
     steps_from_zero,
     times,
@@ -35,6 +34,14 @@ def mean(operator: Operator) -> Compute:
         return rounding.integers(numbers).reshape(-1, *operator.output.shape)
 
     return compute
+
+
+def reduce_max(operator: Operator) -> Compute:
+    """Compute REDUCE_MAX."""
+    source, axes = operator.inputs
+    check_same_scheme(operator, source)
+    places = tuple({int(axis) % len(source.shape) + 1 for axis in axes.data.ravel()})
+    return lambda integers, *_: integers.max(places).reshape(-1, *operator.output.shape)
 
 
 def max_pool_2d(operator: Operator) -> Compute:
@@ -71,9 +78,7 @@ def average_pool_2d(operator: Operator) -> Compute:
 
 def _pooling(operator: Operator, delegated: bool) -> tuple[Rounding, Windows]:
     [source] = operator.inputs
-    if not same_scheme(source, operator.output):
-        schemes = f"received {source.quantization} and {operator.output.quantization}"
-        raise InputError(f"Expected input and output of {operator.name} in one scale, {schemes}.")
+    check_same_scheme(operator, source)
     size = operator.options.get("filter_height", 1), operator.options.get("filter_width", 1)
     return Rounding(operator, delegated), Windows(operator, size)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert.operators import Operator, Tensor
+from keras_lite.litert.scheme import round_away
 
 # What computes an operator: it takes an array for each input, of shape (images, *tensor.shape), those of constants with
 # one image, and returns an array for its output; a tuple if there are several.
@@ -51,10 +52,7 @@ class Rounding:
 
     def _end(self, value: float, delegated: bool, limits: np.iinfo) -> int:
         steps = np.float32(value) / self.scale
-        if delegated:
-            rounded = np.rint(steps + np.float32(self.zero))
-        else:
-            rounded = np.copysign(np.floor(np.abs(steps) + np.float32(0.5)), steps) + self.zero
+        rounded = np.rint(steps + np.float32(self.zero)) if delegated else round_away(steps) + self.zero
         return int(np.clip(rounded, limits.min, limits.max))
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
@@ -93,6 +91,18 @@ def zero_of(tensor: Tensor) -> int:
 def same_scheme(first: Tensor, second: Tensor) -> bool:
     """Return whether integers of two tensors stand for the same numbers."""
     return first.dtype == second.dtype and first.quantization == second.quantization
+
+
+def check_same_scheme(operator: Operator, source: Tensor) -> None:
+    """Check that an input of an operator has the scale and zero point of its outputs.
+
+    Raises:
+        InputError: If they differ.
+    """
+    for target in operator.outputs:
+        if not same_scheme(source, target):
+            schemes = f"received {source.quantization} and {target.quantization}"
+            raise InputError(f"Expected input and output of {operator.name} in one scale, {schemes}.")
 
 
 def steps_from_zero(tensor: Tensor, integers: np.ndarray, dtype: str = "float32") -> np.ndarray:
@@ -145,8 +155,8 @@ def times(whole: np.ndarray, factor: float, halves_up: bool = False) -> np.ndarr
 
     Example:
 
-    >>> times(np.array([3, -3, 5]), 0.5).tolist()
-    [2, -2, 3]
+    >>> times(np.array([6, -6, 5]), 0.25).tolist()
+    [2, -2, 2]
     """
     number, exponent = fixed_point(factor)
     product = ((whole << max(exponent, 0)) * number + (1 << 30)) >> 31
@@ -156,6 +166,11 @@ def times(whole: np.ndarray, factor: float, halves_up: bool = False) -> np.ndarr
     if halves_up:
         return (product + (1 << (shift - 1))) >> shift
     return np.sign(product) * ((np.abs(product) + (1 << (shift - 1))) >> shift)
+
+
+def fits_parts(factor: np.float32) -> bool:
+    """Return whether XNNPACK brings numbers to another scale by a factor; beyond, LiteRT's own kernels do."""
+    return 2.0**-8 <= factor <= 2.0**7
 
 
 def in_parts(whole: np.ndarray, factor: np.float32) -> np.ndarray:
