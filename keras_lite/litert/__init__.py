@@ -2,6 +2,7 @@
 
 from keras_lite.litert.checks import check_quantized
 from keras_lite.litert.ends import with_ends
+from keras_lite.litert.integer import IntegerModel
 from keras_lite.litert.metadata import ModelMetadata, model_metadata, takes_pixels
 from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import QuantizationParameters, quantize_bias, quantize_kernel
@@ -11,6 +12,7 @@ from keras_lite.litert.writer import write
 __all__ = [
     "FloatGraph",
     "Graph",
+    "IntegerModel",
     "ModelMetadata",
     "Operator",
     "QuantizationParameters",

@@ -67,6 +67,32 @@ class QuantizationParameters:
         [zero_point] = self.zero_points
         return int(zero_point)
 
+    def quantize(self, values: np.ndarray, dtype: str = "int8") -> np.ndarray:
+        """Return numbers as the integers nearest to them, halves to even, cut off at the ends of the type.
+
+        Args:
+            values: Floats.
+            dtype: `"int8"` or `"uint8"`.
+
+        Example:
+
+        >>> QuantizationParameters(0.5, 1).quantize(np.array([0.2, -1.0, 100.0])).tolist()
+        [1, -1, 127]
+        """
+        limits = np.iinfo(dtype)
+        steps = np.rint(np.asarray(values, "float32") / self.scale)
+        return np.clip(steps + np.float32(self.zero_point), limits.min, limits.max).astype(dtype)
+
+    def dequantize(self, integers: np.ndarray) -> np.ndarray:
+        """Return the numbers that integers stand for, as float32.
+
+        Example:
+
+        >>> QuantizationParameters(0.5, 1).dequantize(np.array([1, -1, 127], "int8")).tolist()
+        [0.0, -1.0, 63.0]
+        """
+        return (integers.astype("float32") - np.float32(self.zero_point)) * self.scale
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, QuantizationParameters) and self._key == other._key
 
