@@ -2,7 +2,7 @@
 
 from keras_lite.litert.metadata import ModelMetadata, model_metadata
 from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
-from keras_lite.litert.scheme import QuantizationParameters, quantize_bias, quantize_kernel
+from keras_lite.litert.scheme import QuantizationParameters, quantize_bias, quantize_kernel, quantize_values
 from keras_lite.litert.weights import with_float16_weights, with_int8_weights
 from keras_lite.litert.writer import write
 
@@ -17,6 +17,7 @@ __all__ = [
     "model_metadata",
     "quantize_bias",
     "quantize_kernel",
+    "quantize_values",
     "with_float16_weights",
     "with_int8_weights",
     "write",

@@ -92,12 +92,31 @@ def round_away(values: np.ndarray) -> np.ndarray:
     return np.copysign(np.floor(np.abs(values) + values.dtype.type(0.5)), values)
 
 
-def quantize_kernel(values: np.ndarray, axis: int) -> tuple[np.ndarray, QuantizationParameters]:
+def quantize_values(values: np.ndarray, quantization: QuantizationParameters) -> np.ndarray:
+    """Return values as the int8 numbers of some parameters, rounded as TensorFlow rounds; what is outside is cut off.
+
+    Args:
+        values: The values, float32.
+        quantization: Of one scale.
+
+    Example:
+
+    >>> quantize_values(np.array([0.0, 6.0], "float32"), QuantizationParameters.between(0.0, 6.0)).tolist()
+    [-128, 127]
+    """
+    whole = round_away(values * (np.float32(1) / quantization.scale)) + quantization.zero_point
+    return np.clip(whole, LOWEST, HIGHEST).astype("int8")
+
+
+def quantize_kernel(
+    values: np.ndarray, axis: int, scales: np.ndarray | None = None
+) -> tuple[np.ndarray, QuantizationParameters]:
     """Return a kernel as int8 from -127 to 127, with a scale for each index of an axis, rounded as TensorFlow rounds.
 
     Args:
         values: The kernel, float32.
         axis: Of the output channels.
+        scales: One for each of them, or one for all. None: those that end at the largest values.
 
     Example:
 
@@ -105,7 +124,9 @@ def quantize_kernel(values: np.ndarray, axis: int) -> tuple[np.ndarray, Quantiza
     [[127, -64]]
     """
     others = tuple(each for each in range(values.ndim) if each != axis)
-    scales = (np.abs(values).max(axis=others, keepdims=True) / HIGHEST).astype("float32")
+    if scales is None:
+        scales = np.abs(values).max(axis=others) / HIGHEST
+    scales = np.array(scales, "float32").reshape([-1 if each == axis else 1 for each in range(values.ndim)])
     # Any scale will do for zeros; XNNPACK takes none that is zero or subnormal.
     scales[scales < np.finfo("float32").tiny] = 1.0
     integers = np.clip(round_away(values * (np.float32(1) / scales)), -HIGHEST, HIGHEST).astype("int8")
