@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, import_extra
 from keras_lite.graph.view import is_relu
 from keras_lite.litert import QuantizationParameters
 
@@ -104,31 +104,32 @@ def fused_activation(chain: list[Any]) -> str:
 def kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return what a convolution or dense layer multiplies by and adds, with batch normalization behind it folded in.
 
+    All of it to the last bit as TensorFlow's converter computes it: in float32, in this order.
+
     Returns:
-        The kernel, as the model rounds it, with the axes that Keras gives it (those of a depthwise convolution with
-        channels and multiplier as one); the bias; the scales of the kernel, where the model has them and batch
-        normalization does not change them: one for each channel of the output, or one for all.
+        The kernel, with the axes that Keras gives it (of a depthwise convolution with channels and multiplier as one);
+        the bias; the scales that the kernel is rounded to, one for each channel of the output or one for all, float64.
+        None for scales that follow from the kernel.
     """
+    tensorflow = import_extra("tensorflow", "quantization")
     wrapper, layer = chain[0], chain[0].layer
     scales = None
-    if wrapper._weight_vars:
-        [(weight, quantizer, variables)] = wrapper._weight_vars
-        kernel = np.asarray(quantizer(weight, False, weights=variables))
-        if "max_var" in variables:
-            ends = [np.asarray(variables[end], "float64") for end in ("min_var", "max_var")]
-            scales = np.atleast_1d((ends[1] - ends[0]) / (2 * _HIGHEST)).astype("float32")
-    else:
+    if not wrapper._weight_vars:
         kernel = np.asarray(layer.depthwise_kernel if hasattr(layer, "depthwise_kernel") else layer.kernel)
+    for weight, quantizer, variables in wrapper._weight_vars:
+        kernel = np.asarray(weight if variables else quantizer(weight, False, weights=variables))
+        if variables:
+            ends = [np.asarray(variables[end], "float64") for end in ("min_var", "max_var")]
+            scales = (ends[1] - ends[0]) / (2 * _HIGHEST)
     if kind_of(wrapper) == "DepthwiseConv2D":
         kernel = kernel.reshape(*kernel.shape[:2], -1)
     bias = np.asarray(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], "float32")
     for norm in (each.layer for each in chain[1:] if kind_of(each) == "BatchNormalization"):
-        # In float32 and in this order, as TensorFlow's converter folds it.
-        factor = np.float32(1.0) / np.sqrt(norm.moving_variance.numpy() + np.float32(norm.epsilon))
-        if norm.scale:
-            factor = norm.gamma.numpy() * factor
+        factor = np.asarray(tensorflow.math.rsqrt(norm.moving_variance + np.float32(norm.epsilon)))
+        factor = norm.gamma.numpy() * factor if norm.scale else factor
         shift = (norm.beta.numpy() if norm.center else np.float32(0.0)) - norm.moving_mean.numpy() * factor
-        kernel, bias, scales = kernel * factor, bias * factor + shift, None
+        kernel, bias = kernel * factor, bias * factor + shift
+        scales = None if scales is None else scales * np.abs(factor)
     return kernel, bias, scales
 
 
