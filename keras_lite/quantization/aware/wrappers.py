@@ -56,12 +56,23 @@ def target_of(chain: list[Any]) -> QuantizationParameters:
         InputError: If its layers have no range.
     """
     last = chain[-1]
-    target, ahead = range_of(last), _range_ahead(last)
-    if ahead is not None and (target is None or getattr(last, "_quantize_activations", [])):
-        return ahead  # TF-MOT rounds an activation twice, the file once
+    own = range_of(last)
+    if own is not None and _is_fixed(chain):
+        return own
+    target = _range_ahead(last) or own  # TF-MOT may round twice, the file rounds once
     if target is None:
         raise InputError(f"Expected a range for the output of each operator, received none of {name_of(last)}.")
     return target
+
+
+def _is_fixed(chain: list[Any]) -> bool:
+    """Whether the range of an operator is given: it knows no other, or cuts off by it."""
+    last = chain[-1]
+    if not any(type(quantizer).__name__ == "FixedRange" for quantizer in getattr(last, "_output_quantizers", [])):
+        return False
+    user = _only_user(last)
+    # What is resized is cut off no later.
+    return kind_of(chain[0]) in ("Activation", "Softmax") or user is None or kind_of(user) != "UpSampling2D"
 
 
 def range_of(wrapper: Any) -> QuantizationParameters | None:
@@ -83,7 +94,7 @@ def concatenated_range(wrapper: Any) -> QuantizationParameters | None:
     """Return the range of the first concatenation among the users of a layer; None if there is no such user."""
     users = [node.layer for node in wrapper._outbound_nodes]
     concatenations = [user for user in users if kind_of(user) == "PlainConcatenate"]
-    return (range_of(concatenations[0]) or _range_ahead(concatenations[0])) if concatenations else None
+    return range_of(concatenations[0]) if concatenations else None
 
 
 def fused_activation(chain: list[Any]) -> str:
@@ -117,7 +128,7 @@ def kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     if not wrapper._weight_vars:
         kernel = np.asarray(layer.depthwise_kernel if hasattr(layer, "depthwise_kernel") else layer.kernel)
     for weight, quantizer, variables in wrapper._weight_vars:
-        kernel = np.asarray(weight if variables else quantizer(weight, False, weights=variables))
+        kernel = np.asarray(quantizer(weight, False, weights=variables))
         if variables:
             ends = [np.asarray(variables[end], "float64") for end in ("min_var", "max_var")]
             scales = (ends[1] - ends[0]) / (2 * _HIGHEST)
@@ -161,11 +172,11 @@ def _only_user(wrapper: Any) -> Any:
 
 
 def _range_ahead(wrapper: Any) -> QuantizationParameters | None:
-    """Return the range of the concatenation that a layer's output goes into, perhaps by way of others."""
+    """Return the range of the operator that a layer's output goes into, if that takes inputs of its own range alone."""
     user = _only_user(wrapper)
-    if user is None or kind_of(user) != "PlainConcatenate":
+    if user is None or kind_of(user) not in ("PlainConcatenate", "UpSampling2D"):
         return None
-    return range_of(user) or _range_ahead(user)
+    return range_of(user)
 
 
 def _between(variables: dict[str, Any]) -> QuantizationParameters:
