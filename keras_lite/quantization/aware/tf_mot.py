@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from keras_lite.errors import InputError
 from keras_lite.graph.view import WEIGHTED, is_relu
 from keras_lite.litert import (
@@ -173,9 +171,7 @@ class _Reader:
             raise InputError(f"Expected UpSampling2D by {' or '.join(kinds)}, received {layer.interpolation!r}.")
         size = integers(f"{layer.name}/size", wrapper.output.shape[1:3])
         options = {"align_corners": False, "half_pixel_centers": True}
-        return self._add(
-            kinds[layer.interpolation], [self._rescaled(source, target), size], [wrapper], target, options
-        )
+        return self._add(kinds[layer.interpolation], [self._rescaled(source, target), size], [wrapper], target, options)
 
     def _rescaled(self, tensor: Tensor, target: QuantizationParameters | None) -> Tensor:
         """Return a tensor with other quantization parameters; itself if it has them."""
