@@ -7,13 +7,15 @@
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
 # make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes on every
 #                backend (hours; resumable)
+# make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (about two
+#                hours; resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
 # make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
 #   PYTHON            the Python to make it with (3.11 or later)
-#   DATA              real images for verify-int8 and verify-floats; without it the built-in shapes
+#   DATA              real images for verify-int8, verify-floats and verify-graph; without it the built-in shapes
 #   COMPARED          for without-tensorflow: an environment with TensorFlow to compare sizes with, instead of a new one
 #   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
 
@@ -31,7 +33,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --constraint const
 PIP := $(BIN)/python $(INSTALL)
 PYTEST := $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-all lint report verify-int8 verify-floats fuzz-export arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all lint report verify-int8 verify-floats verify-graph fuzz-export arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -65,6 +67,9 @@ verify-int8: $(VENV)/.demo
 verify-floats: $(VENV)/.test
 	$(BIN)/python tools/same_bytes.py
 	$(BIN)/python tools/verify_floats.py $(if $(DATA),--data_dir $(DATA))
+
+verify-graph: $(VENV)/.demo
+	$(BIN)/python tools/verify_graph.py $(if $(DATA),--data_dir $(DATA))
 
 fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py

@@ -16,9 +16,12 @@ class QuantizationParameters:
     """What the integers of a tensor stand for: `(integer - zero_point) * scale`.
 
     Args:
-        scales: One number, or one for each index of an axis, as float32.
+        scales: One number, or one for each index of an axis; kept as float32.
         zero_points: As many integers.
         axis: The axis along which they differ.
+
+    Attributes:
+        exact_scales: The scales before they were rounded to float32. TensorFlow rounds biases by their products.
 
     Raises:
         InputError: If scales and zero points are not equally many, or a scale is not above zero.
@@ -34,7 +37,8 @@ class QuantizationParameters:
     axis: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", np.atleast_1d(np.asarray(self.scales, "float32")))
+        object.__setattr__(self, "exact_scales", np.atleast_1d(np.asarray(self.scales, "float64")))
+        object.__setattr__(self, "scales", self.exact_scales.astype("float32"))
         object.__setattr__(self, "zero_points", np.atleast_1d(np.asarray(self.zero_points, "int64")))
         if len(self.scales) != len(self.zero_points):
             counts = f"received {len(self.scales)} scales and {len(self.zero_points)} zero points"
@@ -53,7 +57,7 @@ class QuantizationParameters:
         lowest, highest = float(np.float32(lowest)), float(np.float32(highest))
         scale = (highest - lowest) / (HIGHEST - LOWEST)
         zero_point = np.floor(LOWEST - lowest / scale + 0.5)  # halves go up
-        return cls(np.float32(scale), np.clip(zero_point, LOWEST, HIGHEST))
+        return cls(scale, np.clip(zero_point, LOWEST, HIGHEST))
 
     @property
     def scale(self) -> np.float32:
@@ -120,12 +124,31 @@ def round_away(values: np.ndarray) -> np.ndarray:
     return np.copysign(np.floor(np.abs(values) + values.dtype.type(0.5)), values)
 
 
-def quantize_kernel(values: np.ndarray, axis: int) -> tuple[np.ndarray, QuantizationParameters]:
+def quantize_values(values: np.ndarray, quantization: QuantizationParameters) -> np.ndarray:
+    """Return values as the int8 numbers of some parameters, rounded as TensorFlow rounds; what is outside is cut off.
+
+    Args:
+        values: The values, float32.
+        quantization: Of one scale.
+
+    Example:
+
+    >>> quantize_values(np.array([0.0, 6.0], "float32"), QuantizationParameters.between(0.0, 6.0)).tolist()
+    [-128, 127]
+    """
+    whole = round_away(values * (np.float32(1) / quantization.scale)) + quantization.zero_point
+    return np.clip(whole, LOWEST, HIGHEST).astype("int8")
+
+
+def quantize_kernel(
+    values: np.ndarray, axis: int, scales: np.ndarray | None = None
+) -> tuple[np.ndarray, QuantizationParameters]:
     """Return a kernel as int8 from -127 to 127, with a scale for each index of an axis, rounded as TensorFlow rounds.
 
     Args:
         values: The kernel, float32.
         axis: Of the output channels.
+        scales: One for each of them, or one for all. None: those that end at the largest values.
 
     Example:
 
@@ -133,11 +156,13 @@ def quantize_kernel(values: np.ndarray, axis: int) -> tuple[np.ndarray, Quantiza
     [[127, -64]]
     """
     others = tuple(each for each in range(values.ndim) if each != axis)
-    scales = (np.abs(values).max(axis=others, keepdims=True) / HIGHEST).astype("float32")
+    if scales is None:
+        scales = np.abs(values).max(axis=others).astype("float64") / HIGHEST
     # Any scale will do for zeros; XNNPACK takes none that is zero or subnormal.
-    scales[scales < np.finfo("float32").tiny] = 1.0
-    integers = np.clip(round_away(values * (np.float32(1) / scales)), -HIGHEST, HIGHEST).astype("int8")
-    return integers, QuantizationParameters(scales.ravel(), np.zeros(scales.size), axis)
+    scales = np.where(scales < np.finfo("float32").tiny, 1.0, np.asarray(scales, "float64"))
+    along = scales.astype("float32").reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    integers = np.clip(round_away(values * (np.float32(1) / along)), -HIGHEST, HIGHEST).astype("int8")
+    return integers, QuantizationParameters(scales, np.zeros(scales.size), axis)
 
 
 def quantize_bias(
@@ -153,9 +178,10 @@ def quantize_bias(
     Raises:
         InputError: If a number needs more than 32 bits.
     """
-    scales = (source.scale * kernel.scales).astype("float32")
+    exact = source.exact_scales * kernel.exact_scales
+    scales = exact.astype("float32")
     rounded = round_away(values * (np.float32(1) / scales))
     limits = np.iinfo("int32")
     if not ((rounded >= limits.min) & (rounded <= limits.max)).all():
         raise InputError(f"Expected a bias within 32 bits, received {np.abs(rounded).max():.3g} steps.")
-    return rounded.astype("int32"), QuantizationParameters(scales, np.zeros(len(scales)))
+    return rounded.astype("int32"), QuantizationParameters(exact, np.zeros(len(exact)))

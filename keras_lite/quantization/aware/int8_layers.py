@@ -120,7 +120,8 @@ def int8_classes() -> types.SimpleNamespace:
 
         def __call__(self, inputs, training, weights, **kwargs):
             largest = tensorflow.reduce_max(tensorflow.abs(inputs), axis=(0, 1), keepdims=True)
-            step = tensorflow.maximum(largest, 1e-12) / 127.0
+            # Not divided by 127: to the last bit what the converter makes of that.
+            step = tensorflow.maximum(largest, 1e-12) * np.float32(1.0 / 127.0)
             return inputs + tensorflow.stop_gradient(tensorflow.round(inputs / step) * step - inputs)
 
         def get_config(self):
