@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.export.conversion import convert
-from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.verification import allowed_steps, compare, exactness
+from keras_lite.litert import IntegerModel, write
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.runtime.inspection import examine
 from keras_lite.training.environment import environment
 
@@ -56,7 +56,7 @@ class Figures:
         range_ratio: Width of the output's range, as a multiple of the span of the float model's logits, those
             of the images that set it among them.
         within_one: Share of logits at most one step away from the quantized model's, computed in whole numbers
-            (`keras_lite.export.IntegerModel`).
+            (`keras_lite.litert.IntegerModel`).
         equal: Share of logits that are equal to those; all must be, unless there are `inexact` operators.
         floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
             halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
@@ -151,16 +151,16 @@ def convert_and_measure(
     """
     quantized = quantize_aware(model)
     calibrate(quantized, images)
-    path.write_bytes(convert(quantized, "int8"))
-    examined = examine(path, images=others, with_kernels=True, stop_at_bad_scales=True)
+    graph = read_quantized(quantized)
+    path.write_bytes(write(graph))
+    examined = examine(path, images=others, stop_at_bad_scales=True)
     found, received = examined.inspection, examined.outputs
     if found.bad_scales:
         raise InputError(f"Expected scales that XNNPACK can run in {network}, received {found.bad_scales[0]}.")
     expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
     seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
     fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
-    whole = IntegerModel(quantized, path, examined.kernels)
-    exact = whole.predict(others)
+    exact = IntegerModel(graph).predict(others)
     figures = measure(
         network,
         found,
@@ -171,7 +171,7 @@ def convert_and_measure(
         received=received,
         seconds=time.monotonic() - start,
     )
-    inexact = exactness(exact, received, found.output["scale"], whole.inexact).inexact
+    inexact = exactness(exact, received, found.output["scale"]).inexact
     return dataclasses.replace(figures, inexact=inexact)
 
 

@@ -242,7 +242,7 @@ compare.
 - **std**: the median over the classes of a logit's standard deviation over the images, in steps of the output.
   **range**: the output's range as a multiple of the span of the float model's logits.
 - **equal**, **within 1**: logits that are those of the quantized model, or a step from them at most, computed in whole
-  numbers (`keras_lite.export.IntegerModel`). **floats**: within a step of TF-MOT's model, which computes in floats.
+  numbers (`keras_lite.litert.IntegerModel`). **floats**: within a step of TF-MOT's model, which computes in floats.
 - **correlation**: of the file's outputs with the float model's, as deviations from their mean over the images.
   **fake**: that of TF-MOT's model, without any file. With random weights what changes from image to image is a few
   steps, and each rounding counts; `--trained` shows networks with weights that are kept of a training.

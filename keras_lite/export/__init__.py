@@ -1,7 +1,6 @@
 """Export: TFLite files whose outputs are verified against their models'."""
 
 from keras_lite.export.conversion import PRECISIONS
-from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.model_card import labels_path, model_card_path, write_model_card
 from keras_lite.export.tflite import to_tflite
 from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification, VerificationError, compare
@@ -9,7 +8,6 @@ from keras_lite.export.verification import THRESHOLDS, Thresholds, Verification,
 __all__ = [
     "PRECISIONS",
     "THRESHOLDS",
-    "IntegerModel",
     "Thresholds",
     "Verification",
     "VerificationError",

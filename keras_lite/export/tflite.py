@@ -14,9 +14,8 @@ import numpy as np
 
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.data.outputs import task_of
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import InputError, MissingExtraError, import_extra
 from keras_lite.export.conversion import PRECISIONS, convert
-from keras_lite.export.integer_model import IntegerModel
 from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.verification import (
     THRESHOLDS,
@@ -35,9 +34,10 @@ from keras_lite.graph import (
     output_of,
     outputs_for,
 )
-from keras_lite.litert import model_metadata, write
-from keras_lite.quantization import is_quantized, post_training, to_tf_keras
+from keras_lite.litert import Graph, IntegerModel, QuantizedGraph, model_metadata, with_ends, write
+from keras_lite.quantization import int8_graph, is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
+from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.quantization.calibration import check_images
 from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
 from keras_lite.quantization.input_range import know_input_range
@@ -59,31 +59,32 @@ def to_tflite(
     reference: keras.Model | None = None,
     stock: bool = False,
     open_batch: bool = False,
+    ends: Literal["int8", "uint8", "float32"] = "int8",
     verbose: int = 0,
 ) -> Verification:
     """Write a model as a TFLite file, once its outputs are verified against the model's.
 
-    Floats are written from the model as it is, on any backend, without TensorFlow. int8 and int16 files come out of
+    The file is written from the model's operators, on any backend, without TensorFlow; int16 files come out of
     TensorFlow's converter.
 
     The converted model is run in LiteRT with XNNPACK, in another process, on `samples`, and its outputs are compared
     with those of the model. An int8 file must be equal to its quantized model to the bit, computed in whole numbers as
-    XNNPACK computes (see `keras_lite.export.IntegerModel`); where the model has operators without an exact rule, or
-    the processor is none of x86, within a step of the output: the card names them. How far it is from the float model
-    is part of the verdict. Only then is the file given its name; if it falls short, nothing is left
-    behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with scale and zero
+    XNNPACK computes (see `keras_lite.litert.IntegerModel`); where the processor is none of x86, within a step of the
+    output. How far it is from the float model is part of the verdict. Only then is the file given its name; if it falls
+    short, nothing is left behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with scale and zero
     point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class name a line) and
     `x.md`, the same as a card to read.
 
     Args:
-        model: A functional or Sequential Keras 3 model of any backend, or a quantized model from
-            `keras_lite.quantization.post_training` or `quantize_aware`. One of mixed precision is taken as float32.
+        model: A functional or Sequential Keras 3 model of any backend, a quantized model from
+            `keras_lite.quantization.post_training` or `quantize_aware`, or a `keras_lite.litert.QuantizedGraph`. One of
+            mixed precision is taken as float32.
         path: The file to write, `*.tflite`. Its batch is 1, see `open_batch`.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
-            `"int8"`: 8 bits throughout, input and output included. A plain model is quantized by
-            `keras_lite.quantization.post_training` first; a softmax at its end is left out. A quantized model can only
-            be `"int8"`.
+            `"int8"`: 8 bits throughout. A plain model is quantized first, a softmax at its end left out: where the
+            extra `quantization` is installed, by `keras_lite.quantization.post_training`, which tries several ways;
+            else by `keras_lite.quantization.int8_graph`. A quantized model can only be `"int8"`.
         calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They quantize a plain
             model for `"int8"` and `"int16"` (512 are enough).
         samples: Real images, preprocessed, to compare the outputs on. Defaults to `calibration`.
@@ -96,6 +97,7 @@ def to_tflite(
             memory are mixed), and activations that XNNPACK lacks in int8 split them.
         open_batch: Whether a file of floats may be given another batch by LiteRT's `resize_tensor_input`. At a batch
             of 1 it is as fast as another file, and its outputs are the same.
+        ends: The type of an int8 file's input and output. MediaPipe and browsers take no `"int8"`.
         verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
@@ -105,8 +107,7 @@ def to_tflite(
         InputError: If an argument is wrong or the model can't be converted.
         VerificationError: If the file falls short of a threshold, can't be run, or holds scales that XNNPACK can't
             run; the message gives the figures or names the tensors.
-        MissingExtraError: If the extra `litert`, or for int8, int16 and `stock` the extra `quantization`, is not
-            installed.
+        MissingExtraError: If the extra `litert`, or for int16 and `stock` the extra `quantization`, is not installed.
 
     Example:
 
@@ -116,36 +117,41 @@ def to_tflite(
     ```
     """
     path = Path(path)
-    quantized = is_quantized(model)
+    quantized = is_quantized(model) or isinstance(model, QuantizedGraph)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     if open_batch and (stock or precision in _CALIBRATED):
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
+    if ends != "int8" and (stock or precision != "int8"):
+        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
     check_installed(precision, stock)
     check_writable(path.parent)
     check_classes(model, info)
     if not quantized:
         model = in_float32(model)
         if precision == "int8" and not stock:
-            known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
             quantized, reference = True, model
-            model, _ = post_training(reference, calibration, **known, verbose=verbose)
+            model = _quantized(reference, calibration, info, verbose)
     samples = check_images(model, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()
-        know_input_range(model, samples, info.preprocessing, verbose)
+        if is_quantized(model):
+            know_input_range(model, samples, info.preprocessing, verbose)
     if calibration is not None:
         calibration = check_images(model, calibration)
-    if stock or precision in _CALIBRATED:
-        twin = model if quantized else to_tf_keras(model)
-        content = convert(twin, precision, None if quantized or precision not in _CALIBRATED else calibration)
+    graph = None
+    if quantized:
+        graph = model if isinstance(model, QuantizedGraph) else read_quantized(model)
+        content = _written(with_ends(graph, ends), "float32", info, 1)
+    elif stock or precision == "int16":
+        content = convert(to_tf_keras(model), precision, calibration if precision in _CALIBRATED else None)
     else:
-        content = _written(model, precision, info, None if open_batch else 1)
+        content = _written(lower(model), precision, info, None if open_batch else 1)
     if thresholds is None:
         thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
         inspection, verification = _verify(
-            temporary, path.name, model, reference=reference, samples=samples, info=info, thresholds=thresholds
+            temporary, path.name, graph or model, reference=reference, samples=samples, info=info, thresholds=thresholds
         )
     made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
     _write_beside(path, info, inspection, {
@@ -174,16 +180,28 @@ def check_installed(precision: str, stock: bool = False) -> None:
     Raises:
         MissingExtraError: If not; the message names the extra.
     """
-    extra = "quantization" if stock or precision in _CALIBRATED else "litert"
+    extra = "quantization" if stock or precision == "int16" else "litert"
     if extra == "quantization":
         for module in ("tf_keras", "tensorflow_model_optimization"):
             import_extra(module, extra)
     import_extra("ai_edge_litert.interpreter", extra)
 
 
-def _written(model: keras.Model, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
-    """Return the content of a file of floats, with what `info` says inside."""
-    graph = lower(model)
+def _quantized(model: keras.Model, images: np.ndarray, info: ModelInfo | None, verbose: int) -> Any:
+    """Return a plain model quantized, by what is installed."""
+    images = check_images(model, images)
+    try:
+        for module in ("tf_keras", "tensorflow_model_optimization"):
+            import_extra(module, "quantization")
+    except MissingExtraError:
+        return int8_graph(model, images, None if info is None else info.preprocessing)
+    known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
+    quantized, _ = post_training(model, images, **known, verbose=verbose)
+    return quantized
+
+
+def _written(graph: Graph, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
+    """Return the content of a file, with what `info` says inside."""
     known = {} if info is None else vars(model_metadata(graph, info))
     return write(graph, precision, batch=batch, **known)
 
@@ -253,11 +271,11 @@ def _verify(
     thresholds: Thresholds,
 ) -> tuple[Inspection, Verification]:
     """Compare a file with the model that was converted, and with the float model behind a quantized one."""
-    quantized = is_quantized(model)
+    quantized = isinstance(model, QuantizedGraph)
     with ThreadPoolExecutor(1) as pool:
-        # The file is run in another process, the float model meanwhile in this one.
-        running = pool.submit(examine, file, images=samples, with_kernels=quantized, stop_at_bad_scales=True)
-        expected = None if quantized else outputs_for(model, samples)
+        # The file is run in another process, the model meanwhile in this one.
+        running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
+        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
         examined = running.result()
     inspection, received = examined.inspection, examined.outputs
     if scales := inspection.bad_scales:
@@ -267,10 +285,8 @@ def _verify(
     if quantized:
         # The float model decides what its output is; but one number is never a choice between classes.
         output = known or ("regression" if received.shape[1] == 1 else "logits")
-        whole = IntegerModel(model, file, examined.kernels)
-        expected = whole.predict(samples)
         verification = compare(expected, received, output)
-        exact = exactness(expected, received, inspection.output["scale"], whole.inexact)
+        exact = exactness(expected, received, model.outputs[0].quantization.scale)
         verification = dataclasses.replace(verification, exactness=exact)
     else:
         verification = compare(expected, received, judged_as(model, known))

@@ -55,8 +55,8 @@ class Exactness:
     Args:
         equal: Share of the outputs that are equal.
         steps: Largest difference, in steps of the output.
-        inexact: Operators without a rule that is exact to the bit, and the processor, if it is none of x86: because of
-            them a difference of one step is allowed. Empty: every output must be equal.
+        inexact: The processor, if it is none of x86: a difference of one step is allowed then. Empty: every output
+            must be equal.
     """
 
     equal: float
@@ -80,23 +80,22 @@ def allowed_steps(inexact: list[str]) -> int:
     """Return by how many steps an int8 file may differ from its quantized model: none, or one where rules are missing.
 
     Args:
-        inexact: Names of operators without an exact rule, and of a processor that is none of x86.
+        inexact: Name of a processor that is none of x86.
     """
     return 1 if inexact else 0
 
 
-def exactness(expected: np.ndarray, received: np.ndarray, step: float, operators: list[str]) -> Exactness:
+def exactness(expected: np.ndarray, received: np.ndarray, step: float) -> Exactness:
     """Return how an int8 file's outputs compare with its quantized model's.
 
     Args:
         expected: The quantized model's outputs, computed in whole numbers.
         received: The file's.
         step: Of the output: its scale.
-        operators: Names of the operators without an exact rule (see `keras_lite.export.IntegerModel.inexact`).
     """
     apart = np.abs(np.rint((received.astype("float64") - expected) / step))
     machine = platform.machine()
-    inexact = [*operators, *([] if machine.lower() in _X86 else [f"processor {machine}"])]
+    inexact = [] if machine.lower() in _X86 else [f"processor {machine}"]
     return Exactness(float((apart == 0).mean()), int(apart.max()), inexact)
 
 

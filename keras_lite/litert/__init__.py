@@ -22,7 +22,7 @@ __all__ = [
     "model_metadata",
     "quantize_bias",
     "quantize_kernel",
-"quantize_values",
+    "quantize_values",
     "takes_pixels",
     "with_ends",
     "with_float16_weights",

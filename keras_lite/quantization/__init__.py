@@ -9,6 +9,16 @@ from keras_lite.quantization.aware.post_training import post_training
 from keras_lite.quantization.aware.quantize_aware import is_quantized, quantize_aware
 from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
 from keras_lite.quantization.calibration import calibrate
+from keras_lite.quantization.observe import int8_graph
 from keras_lite.quantization.search import PostTraining
 
-__all__ = ["PostTraining", "calibrate", "finetune", "is_quantized", "post_training", "quantize_aware", "to_tf_keras"]
+__all__ = [
+    "PostTraining",
+    "calibrate",
+    "finetune",
+    "int8_graph",
+    "is_quantized",
+    "post_training",
+    "quantize_aware",
+    "to_tf_keras",
+]

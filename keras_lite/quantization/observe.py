@@ -3,12 +3,14 @@
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
-from keras_lite.litert import FloatGraph, Operator, Tensor, write
+from keras_lite.data import Preprocessing
+from keras_lite.litert import FloatGraph, Operator, QuantizedGraph, Tensor, write
+from keras_lite.quantization.lower import Int8Form, for_int8, lower
 from keras_lite.quantization.lower.builder import constant
-from keras_lite.quantization.lower.for_int8 import Int8Form
-from keras_lite.quantization.quantized_graph import needs_range
+from keras_lite.quantization.quantized_graph import needs_range, quantize
 from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
 from keras_lite.runtime.observation import observe_outputs
 
@@ -47,6 +49,37 @@ def ranges_from(form: Int8Form, images: np.ndarray, estimator: Estimator = least
     [image] = form.graph.inputs
     ranges[image] = (min(float(images.min()), 0.0), max(float(images.max()), 0.0))
     return ranges
+
+
+def int8_graph(model: keras.Model, images: np.ndarray, preprocessing: Preprocessing | None = None) -> QuantizedGraph:
+    """Return the int8 graph of a model, without TensorFlow.
+
+    The range of each activation is the one that rounds what the images give there with the least squared error. A
+    softmax at the end is left out.
+
+    Args:
+        model: A functional or Sequential Keras 3 model of any backend, that computes in float32.
+        images: Preprocessed float images of shape `(count, height, width, 3)`; a hundred are enough.
+        preprocessing: What made them of pixels: the input's range is then what pixels from 0 to 255 become. `None`:
+            it is the images' own.
+
+    Raises:
+        InputError: If int8 has no operators for something; the message names it, and what to write instead.
+        MissingExtraError: If the extra `litert` is not installed.
+
+    Example:
+
+    ```python
+    graph = int8_graph(model, images, info.preprocessing)
+    to_tflite(graph, "model.tflite", "int8", samples=images, reference=model)
+    ```
+    """
+    form = for_int8(lower(model))
+    ranges = ranges_from(form, images)
+    if preprocessing is not None:
+        lows, highs = preprocessing.limits()
+        ranges[form.graph.inputs[0]] = (min(float(lows.min()), 0.0), max(float(highs.max()), 0.0))
+    return quantize(form, ranges)
 
 
 def _watched(form: Int8Form, tensors: list[Tensor]) -> FloatGraph:

@@ -17,9 +17,10 @@ from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
 from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
-from keras_lite.export import IntegerModel
 from keras_lite.export.conversion import convert
+from keras_lite.litert import IntegerModel
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.runtime import Inspection, inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
@@ -69,7 +70,7 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
     expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
     received = run_in_subprocess(path, images)
     found = inspect(path)
-    exact = IntegerModel(quantized, path).predict(images)
+    exact = IntegerModel(read_quantized(quantized)).predict(images)
     figures = measure(network, found, expected, expected=expected, fake=fake, exact=exact, received=received)
 
     assert found.int8_only

@@ -1,4 +1,4 @@
-"""An int8 file equals its quantized model to the bit; where no exact rule is known, within a step, which is named."""
+"""An int8 file equals its quantized model to the bit; on processors without an exact rule within a step."""
 
 import platform
 
@@ -8,9 +8,9 @@ from small_classifier import CLASSES, PREPROCESSING, SIZE, color_images, scrambl
 
 import keras_lite.export.tflite
 from keras_lite.data import ModelInfo
-from keras_lite.export import IntegerModel, Thresholds, VerificationError, to_tflite
+from keras_lite.export import Thresholds, VerificationError, to_tflite
+from keras_lite.litert import IntegerModel
 from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -39,13 +39,9 @@ def move(monkeypatch):
 
     def by(steps):
         class Moved(IntegerModel):
-            def __init__(self, quantized, path, kernels):
-                super().__init__(quantized, path, kernels)
-                self.path = path
-
             def predict(self, images):
-                outputs = run_in_subprocess(self.path, images)
-                outputs[5, 1] -= steps * inspect(self.path).output["scale"]
+                outputs = super().predict(images)
+                outputs[5, 1] -= steps * self.graph.outputs[0].quantization.scale
                 return outputs
 
         monkeypatch.setattr(keras_lite.export.tflite, "IntegerModel", Moved)
@@ -106,18 +102,6 @@ def test_x86_has_its_names(exact, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("activation", ["gelu", "tanh"])
-def test_an_operator_without_an_exact_rule_is_named(activation, move, tmp_path):
-    pair = build(activation)
-    verification, card = export(pair, tmp_path / "as_it_is")
-    [name] = verification.exactness.inexact
-    assert activation in name.lower()
-    assert verification.exactness.steps <= 1
-    assert ("the others at most" in card) == (verification.exactness.equal < 1)
-    assert f"; a step is allowed, as there is no exact rule for {name}." in card
-    move(1)
-    verification, card = export(pair, tmp_path / "moved")
-    assert (verification.exactness.steps, verification.exactness.inexact) == (1, [name])
-    assert f"the others at most 1 step away; a step is allowed, as there is no exact rule for {name}." in card
-    move(2)
-    (tmp_path / "refused").mkdir()
-    assert_refused(pair, tmp_path / "refused", " 2 steps from the quantized model in whole numbers > 1")
+def test_what_litert_looks_up_in_tables_is_exact_too(activation, tmp_path):
+    verification, _ = export(build(activation), tmp_path)
+    assert (verification.exactness.equal, verification.exactness.inexact) == (1.0, [])

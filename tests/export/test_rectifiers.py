@@ -7,10 +7,10 @@ from keras import layers
 from small_classifier import scramble
 
 from keras_lite.errors import InputError
-from keras_lite.export import IntegerModel
 from keras_lite.export.conversion import convert
-from keras_lite.export.integer_arithmetic import Int8Range, Int8Tensor, leaky_relu
+from keras_lite.litert import IntegerModel
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
@@ -110,42 +110,10 @@ def test_int8_file(build, operators, tmp_path):
     assert not {"MINIMUM", "RELU", "MAXIMUM"} & set(names)
 
     received = run_in_subprocess(path, IMAGES)
-    np.testing.assert_array_equal(IntegerModel(quantized, path).predict(IMAGES), received)
+    np.testing.assert_array_equal(IntegerModel(read_quantized(quantized)).predict(IMAGES), received)
     expected = model.predict(IMAGES, verbose=0)
     deviations = [(values - values.mean(0)).ravel() for values in (expected, received)]
     assert np.corrcoef(*deviations)[0, 1] > 0.98
-
-
-@pytest.mark.parametrize(
-    ("slope", "source", "target"),
-    [
-        (0.3, (-3.0, 7.0), (-0.9, 7.0)),  # zero would be halfway between two numbers: -51.5
-        (0.1, (-5.0, 5.0), (-0.4, 4.0)),
-        (0.01, (-5.0, 5.0), (-0.05, 5.0)),
-        (0.02, (-10.0, 0.02), (-0.2, 0.02)),  # steps of very different width
-        (1.5, (-4.0, 1.0), (-6.0, 1.0)),
-        (1e-3, (-5.0, 5.0), (-0.005, 5.0)),  # too flat for XNNPACK: LiteRT's own kernel
-        (1e-3, (-1.0, 1.0), (-2.0, 2.0)),
-    ],
-)
-def test_leaky_relu_of_every_number(slope, source, target, tmp_path):
-    inputs = keras.Input((16, 16, 1))
-    quantized = quantize_aware(keras.Model(inputs, layers.LeakyReLU(slope)(inputs)))
-    [first, *_, last] = quantized.layers[1:]
-    for variables, (low, high) in ((first.quantizer_vars, source), (last._output_quantizer_vars, target)):
-        variables["min_var"].assign(low)
-        variables["max_var"].assign(high)
-    path = tmp_path / "leaky.tflite"
-    path.write_bytes(convert(quantized, "int8"))
-    numbers, ranges = np.arange(-128, 128), [Int8Range.between(*ends) for ends in (source, target)]
-    whole = (numbers - ranges[0].zero).reshape(1, 16, 16, 1).astype("float32")
-
-    received = run_in_subprocess(path, whole * ranges[0].step)
-
-    np.testing.assert_array_equal(leaky_relu(Int8Tensor(whole, ranges[0]), ranges[1], slope).values, received)
-    exact = np.clip(np.where(whole < 0, slope, 1.0) * whole * ranges[0].step, *target)
-    assert np.abs(received - exact).max() <= 1.05 * ranges[1].step
-    assert ("LEAKY_RELU" in inspect(path).not_delegated) == (slope == 1e-3)
 
 
 def test_a_rectifier_that_jumps_is_refused():

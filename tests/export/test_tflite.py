@@ -245,8 +245,7 @@ def test_quantization_aware_model_is_int8_only_by_name_too(quantized, images, tm
     ("precision", "package", "extra"),
     [
         ("float32", "ai_edge_litert", "litert"),
-        ("int8", "ai_edge_litert", "quantization"),
-        ("int8", "tf_keras", "quantization"),
+        ("int8", "ai_edge_litert", "litert"),
         ("int16", "tensorflow_model_optimization", "quantization"),
     ],
 )

@@ -11,7 +11,7 @@
   of that name in int8.
 - Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
 - Pooling: see `keras_lite.quantization.aware.pooling_preparation`; position embeddings and attention: see
-  `keras_lite.quantization.aware.attention_preparation`.
+  `keras_lite.quantization.aware.activation_steps`.
 - silu is x times a sigmoid: XNNPACK takes both operators in int8.
 - Rescaling and Normalization that no convolution at the input could take in become a 1x1 depthwise convolution.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
@@ -33,11 +33,12 @@ from keras_lite.quantization.aware.activation_steps import (
     HardSigmoidSteps,
     HardSwishSteps,
     SiluSteps,
+    position_embedding,
     rescale,
     sigmoid,
+    strided_attention,
     tanh,
 )
-from keras_lite.quantization.aware.attention_preparation import position_embedding, strided_attention
 from keras_lite.quantization.aware.int8_layers import annotate, int8_classes
 from keras_lite.quantization.aware.neighbors import Neighbors
 from keras_lite.quantization.aware.pooling_preparation import average_pooling, max_pooling

@@ -37,7 +37,7 @@ def quantize_aware(model: keras.Model, verbose: int = 0) -> Any:
     Returns:
         A functional `tf_keras.Model` that takes the same float images and answers logits: a softmax at the end of
         `model` is dropped. `predict` answers in floats what an int8 file of it answers, but for sums that lie next to
-        halfway between two steps; `keras_lite.export.IntegerModel` rounds those as the file does.
+        halfway between two steps; `keras_lite.litert.IntegerModel` rounds those as the file does.
 
     Raises:
         InputError: If a layer can't be quantized; the message names it.

@@ -1,15 +1,15 @@
-"""LiteRT's outputs of an int8 file, computed in whole numbers: the same to the bit."""
+"""int8 files of TF-MOT's models: ours, the one of TensorFlow's converter, and whole numbers, the same to the bit."""
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from keras_lite.errors import InputError
-from keras_lite.export import IntegerModel
 from keras_lite.export.conversion import convert
 from keras_lite.layers import ChannelAttention, ChannelShuffle, GroupConvBlock, PositionEmbedding
+from keras_lite.litert import IntegerModel, write
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.runtime import inspect, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
@@ -120,40 +120,14 @@ def test_outputs_are_the_files(build, operators, tmp_path):
     assert operators <= {entry["name"] for entry in inspect(path).operators}
     weights = quantized.get_weights()
 
-    exact = IntegerModel(quantized, path).predict(IMAGES)
+    graph = read_quantized(quantized)
+    exact = IntegerModel(graph).predict(IMAGES)
 
+    np.testing.assert_array_equal(exact, run_in_subprocess(path, IMAGES))
+    path.write_bytes(write(graph))
     np.testing.assert_array_equal(exact, run_in_subprocess(path, IMAGES))
     # The same model in floats lies next to it.
     step = inspect(path).output["scale"]
     assert (np.abs(exact - quantized.predict(IMAGES, verbose=0)) < 1.5 * step).mean() > 0.9
     for old, new in zip(weights, quantized.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-
-
-def test_what_is_never_rounded_passes_in_floats(tmp_path):
-    inputs = keras.Input((24, 24, 3))
-    x = layers.Activation("relu")(layers.Conv2D(4, 3)(inputs))
-    quantized = quantize_aware(keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x))))
-    calibrate(quantized, IMAGES)
-    path = tmp_path / "net.tflite"
-    path.write_bytes(convert(quantized, "int8"))
-    (pool,) = [wrapper for wrapper in quantized.layers if "pooling" in wrapper.name]
-    pool._output_quantizers = []
-    quantized.make_predict_function(force=True)
-    np.testing.assert_allclose(
-        IntegerModel(quantized, path).predict(IMAGES),
-        quantized.predict(IMAGES, verbose=0),
-        atol=1.5 * inspect(path).output["scale"],
-    )
-
-
-def test_wrong_images_are_refused(tmp_path):
-    inputs = keras.Input((24, 24, 3))
-    quantized = quantize_aware(keras.Model(inputs, layers.Conv2D(2, 3)(inputs)))
-    calibrate(quantized, IMAGES)
-    path = tmp_path / "net.tflite"
-    path.write_bytes(convert(quantized, "int8"))
-    with pytest.raises(InputError, match=r"\(count, 24, 24, 3\)"):
-        IntegerModel(quantized, path).predict(IMAGES[:, :20])
-    with pytest.raises(InputError, match="nowhere"):
-        IntegerModel(quantized, tmp_path / "nowhere.tflite")
