@@ -163,7 +163,7 @@ def test_functions_of_single_numbers(scale, zero):
     for (step, target), approximate in itertools.product([(0.03, -100), (0.25, 0), (0.0171, -128)], (False, True)):
         check("GELU", [source], int8("y", ROW, step, target), {"approximate": approximate}, values=[every()])
     for step, target in [(0.03, -100), (2 * scale, 7), (4 * scale, -20), (scale, 1)]:
-        for kind in ("ELU", "EXP", "RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH"):
+        for kind in ("ELU", "EXP", "HARD_SWISH", "RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH"):
             check(kind, [source], int8("y", ROW, step, target), values=[every()])
     for (step, target), slope in itertools.product(
         [(0.05, -100), (0.25, 0), (0.025, 7)], (0.001, 0.01, 0.1, 0.25, 1.5, 0.0, -0.25, -1.5)
