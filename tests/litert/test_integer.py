@@ -151,8 +151,18 @@ def test_scales_far_from_another(kind):
         options = {"fused_activation_function": activation}
         if kind != "MUL" or ratio < 100.0:
             check(kind, inputs, int8("y", ROW, 1.0, 7), options)
+    large = [int8("a", ROW, 300.0, 5), int8("b", ROW, 1.0, -20)]
+    if kind == "SUB":
+        check(kind, large, int8("y", ROW, 1.0, 7))
+        return
     with pytest.raises(InputError, match=r"less than 256 steps of y .* received 300"):
-        IntegerModel(graph_of(kind, [int8("a", ROW, 300.0), int8("b", ROW, 1.0)], [int8("y", ROW, 1.0)]))
+        IntegerModel(graph_of(kind, large, [int8("y", ROW, 1.0)]))
+
+
+def test_a_sum_of_the_small_and_the_large():
+    check("ADD", [int8("a", ROW, 0.0005, 5), int8("b", ROW, 127.0, -20)], int8("y", ROW, 1.0, 7))
+    with pytest.raises(InputError, match=r"less than 128 steps of y .* received 200"):
+        IntegerModel(graph_of("ADD", [int8("a", ROW, 0.0005), int8("b", ROW, 200.0)], [int8("y", ROW, 1.0)]))
 
 
 @pytest.mark.parametrize("scale, zero", [(0.05, 3), (0.02, -128), (0.2, 100), (0.011, -7)])
