@@ -151,8 +151,18 @@ def test_scales_far_from_another(kind):
         options = {"fused_activation_function": activation}
         if kind != "MUL" or ratio < 100.0:
             check(kind, inputs, int8("y", ROW, 1.0, 7), options)
+    large = [int8("a", ROW, 300.0, 5), int8("b", ROW, 1.0, -20)]
+    if kind == "SUB":
+        check(kind, large, int8("y", ROW, 1.0, 7))
+        return
     with pytest.raises(InputError, match=r"less than 256 steps of y .* received 300"):
-        IntegerModel(graph_of(kind, [int8("a", ROW, 300.0), int8("b", ROW, 1.0)], [int8("y", ROW, 1.0)]))
+        IntegerModel(graph_of(kind, large, [int8("y", ROW, 1.0)]))
+
+
+def test_a_sum_of_the_small_and_the_large():
+    check("ADD", [int8("a", ROW, 0.0005, 5), int8("b", ROW, 127.0, -20)], int8("y", ROW, 1.0, 7))
+    with pytest.raises(InputError, match=r"less than 128 steps of y .* received 200"):
+        IntegerModel(graph_of("ADD", [int8("a", ROW, 0.0005), int8("b", ROW, 200.0)], [int8("y", ROW, 1.0)]))
 
 
 @pytest.mark.parametrize("scale, zero", [(0.05, 3), (0.02, -128), (0.2, 100), (0.011, -7)])
@@ -163,7 +173,7 @@ def test_functions_of_single_numbers(scale, zero):
     for (step, target), approximate in itertools.product([(0.03, -100), (0.25, 0), (0.0171, -128)], (False, True)):
         check("GELU", [source], int8("y", ROW, step, target), {"approximate": approximate}, values=[every()])
     for step, target in [(0.03, -100), (2 * scale, 7), (4 * scale, -20), (scale, 1)]:
-        for kind in ("ELU", "EXP", "RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH"):
+        for kind in ("ELU", "EXP", "HARD_SWISH", "RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH"):
             check(kind, [source], int8("y", ROW, step, target), values=[every()])
     for (step, target), slope in itertools.product(
         [(0.05, -100), (0.25, 0), (0.025, 7)], (0.001, 0.01, 0.1, 0.25, 1.5, 0.0, -0.25, -1.5)

@@ -70,6 +70,8 @@ def test_what_is_refused():
     small = int8("u", (1, 4), dtype="uint8")
     with pytest.raises(InputError, match="Expected int8 for ADD, received uint8 for u"):
         IntegerModel(graph_of("ADD", [small, small], [y]))
+    with pytest.raises(InputError, match="less than 128 steps of y for a step of what goes into it, received 200"):
+        IntegerModel(graph_of("HARD_SWISH", [int8("x", (1, 4), 10.0)], [y]))
     kernel = held(integers(4, 4), 200.0)
     with pytest.raises(InputError, match=r"less than 256 output steps .* in y, received 1000"):
         IntegerModel(graph_of("FULLY_CONNECTED", [int8("x", (1, 4), 0.25), kernel], [y]))

@@ -23,9 +23,10 @@ from keras_lite.litert.operators import Operator
 
 # XNNPACK adds by factors of so many bits.
 _SUM_BITS = 20
-# Where a step of an input is less than this in steps of the output, it leaves a sum or a product to LiteRT's kernels;
-# where it reaches the last as well, but then those compute in 16 bits, which overflow.
+# Where a step of an input is less than the first in steps of the output, or reaches the last, it leaves a sum or a
+# product to LiteRT's kernels. Those for ADD and MUL compute in 16 bits, which overflow where it is that large.
 _SMALLEST_ADDED, _SMALLEST_MULTIPLIED, _TOO_LARGE = 2.0**-10, 2.0**-16, 2.0**8
+_TOO_LARGE_BESIDE_SMALL = 2.0**7
 # Bits that LiteRT's own sum has below a step.
 _SHIFT = 20
 
@@ -45,7 +46,7 @@ def mul(operator: Operator) -> Compute:
     first, second = operator.inputs
     scale = scale_of(operator.output)
     factor = scale_of(first) * scale_of(second) / scale
-    _check_factor(operator, factor)
+    _check_factor(operator, factor, _TOO_LARGE)
     if factor < _SMALLEST_MULTIPLIED:
         exact = float(scale_of(first)) * float(scale_of(second)) / float(scale)
         rounding = Rounding(operator, delegated=False)
@@ -65,17 +66,20 @@ def mul(operator: Operator) -> Compute:
     return _of_two(operator, compute)
 
 
-def _check_factor(operator: Operator, factor: np.float32) -> None:
-    if factor >= _TOO_LARGE:
+def _check_factor(operator: Operator, factor: np.float32, limit: float) -> None:
+    if factor >= limit:
+        steps = f"steps of {operator.name} for a step of what goes into it"
         why = f"received {float(factor):.4g}, for which LiteRT's answers are wrong: they overflow"
-        raise InputError(f"Expected less than 256 steps of {operator.name} for a step of what goes into it, {why}.")
+        raise InputError(f"Expected less than {limit:.0f} {steps}, {why}.")
 
 
 def _sum(operator: Operator, signs: tuple[int, int]) -> Compute:
     rounding = Rounding(operator)
     factors = [scale_of(tensor) / rounding.scale for tensor in operator.inputs]
-    _check_factor(operator, max(factors))
-    if min(factors) < _SMALLEST_ADDED:
+    small = min(factors) < _SMALLEST_ADDED
+    if operator.kind == "ADD":
+        _check_factor(operator, max(factors), _TOO_LARGE_BESIDE_SMALL if small else _TOO_LARGE)
+    if small or max(factors) >= _TOO_LARGE:
         return _own_sum(operator, signs)
     shift = _SUM_BITS - (int(np.frexp(max(factors))[1]) - 1)
     first, second = (sign * int(np.rint(np.ldexp(factor, shift))) for sign, factor in zip(signs, factors, strict=True))

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_lite.errors import InputError
 from keras_lite.litert.integer.rounding import (
     Compute,
     Rounding,
     all_integers,
+    divided,
     fits_parts,
+    fixed_point,
     in_parts,
     lookup,
     scale_of,
@@ -79,6 +82,39 @@ def elu(operator: Operator) -> np.ndarray:
 def exp(operator: Operator) -> np.ndarray:
     """Compute EXP."""
     return _own_rounded(operator, _single(math.exp, _numbers(operator.inputs[0])))
+
+
+@_table
+def hard_swish(operator: Operator) -> np.ndarray:
+    """Compute HARD_SWISH as LiteRT's own kernel does: in 16 bits, of which 32768 stand for 3 in what cuts."""
+    [source], rounding = operator.inputs, Rounding(operator, delegated=False)
+    fine = steps_from_zero(source, all_integers(source), "int64") << 7
+    # The kernel takes these factors in floats.
+    scale = np.float32(1.0 / 128.0) * scale_of(source)
+    number, exponent = _factor_of_16_bits(scale / rounding.scale)
+    if exponent > 0:
+        steps = f"received {float(scale_of(source) / rounding.scale):.4g}"
+        raise InputError(f"Expected less than 128 steps of {operator.name} for a step of what goes into it, {steps}.")
+    cut, cut_exponent = _factor_of_16_bits(scale / np.float32(3.0 / 32768.0))
+    share = _product_of_16_bits(_cut_to_16_bits(fine << max(cut_exponent - 1, 0)), cut)
+    share = _cut_to_16_bits(share << (cut_exponent > 0))
+    share = (divided(share, max(-cut_exponent, 0)) + (1 << 15)) >> 1
+    product = share * _product_of_16_bits(fine, number)
+    product = np.sign(product) * (np.abs(product) >> 15)
+    return rounding.integers(divided(product, -exponent))
+
+
+def _factor_of_16_bits(factor: np.float32) -> tuple[int, int]:
+    number, exponent = fixed_point(float(factor))
+    return min((number + (1 << 15)) >> 16, 32767), exponent
+
+
+def _cut_to_16_bits(whole: np.ndarray) -> np.ndarray:
+    return np.clip(whole, -32768, 32767)
+
+
+def _product_of_16_bits(whole: np.ndarray, number: int) -> np.ndarray:
+    return (whole * number + (1 << 14)) >> 15
 
 
 @_table

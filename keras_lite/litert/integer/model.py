@@ -22,6 +22,7 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "EXP": functions.exp,
     "FULLY_CONNECTED": convolution.fully_connected,
     "GELU": functions.gelu,
+    "HARD_SWISH": functions.hard_swish,
     "LEAKY_RELU": functions.leaky_relu,
     "LOGISTIC": functions.logistic,
     "MAX_POOL_2D": pooling.max_pool_2d,

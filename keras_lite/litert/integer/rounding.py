@@ -161,11 +161,20 @@ def times(whole: np.ndarray, factor: float, halves_up: bool = False) -> np.ndarr
     number, exponent = fixed_point(factor)
     product = ((whole << max(exponent, 0)) * number + (1 << 30)) >> 31
     shift = max(-exponent, 0)
-    if shift == 0:
-        return product
     if halves_up:
-        return (product + (1 << (shift - 1))) >> shift
-    return np.sign(product) * ((np.abs(product) + (1 << (shift - 1))) >> shift)
+        return (product + ((1 << shift) >> 1)) >> shift
+    return divided(product, shift)
+
+
+def divided(whole: np.ndarray, bits: int) -> np.ndarray:
+    """Return whole numbers by a power of two, halves away from zero.
+
+    Example:
+
+    >>> divided(np.array([6, -6, 5]), 2).tolist()
+    [2, -2, 1]
+    """
+    return np.sign(whole) * ((np.abs(whole) + ((1 << bits) >> 1)) >> bits)
 
 
 def fits_parts(factor: np.float32) -> bool:
