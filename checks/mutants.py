@@ -39,8 +39,8 @@ CARNET_TESTS = ("tests/applications/test_carnet.py", "tests/layers/test_group_co
 OPTIMIZER_TESTS = ("tests/training/test_optimizers.py",)
 FINETUNING_TESTS = ("tests/training/test_finetuning_run.py",)
 REWRITING_TESTS = ("tests/graph/test_exact_rewriting.py",)
-INTEGER_MODEL_TESTS = ("tests/export/test_integer_model.py",)
-EVERY_NUMBER = ("tests/export/test_rectifiers.py::test_leaky_relu_of_every_number",)
+INTEGER_TESTS = ("tests/litert/test_integer.py", "tests/litert/test_scheme.py")
+INT8_FILE_TESTS = ("tests/export/test_int8_files.py",)
 
 MUTANTS = (
     Mutant(
@@ -207,24 +207,24 @@ MUTANTS = (
     ),
     Mutant(
         "a zero point halfway rounded to even",
-        "keras_lite/export/integer_arithmetic.py",
-        old="np.floor(LOWEST - lowest / step + 0.5)",
-        new="np.rint(LOWEST - lowest / step)",
-        tests=EVERY_NUMBER,
+        "keras_lite/litert/scheme.py",
+        old="np.floor(LOWEST - lowest / scale + 0.5)",
+        new="np.rint(LOWEST - lowest / scale)",
+        tests=INTEGER_TESTS,
     ),
     Mutant(
         "halves of parts rounded down",
-        "keras_lite/export/integer_arithmetic.py",
-        old="np.rint(_PARTS * factor) + _PARTS / 2)",
-        new="np.rint(_PARTS * factor) + _PARTS / 2 - 1)",
-        tests=EVERY_NUMBER,
+        "keras_lite/litert/integer/rounding.py",
+        old="+ 128) >> 8",
+        new="+ 127) >> 8",
+        tests=INTEGER_TESTS,
     ),
     Mutant(
         "a bias that batch normalization does not scale",
-        "keras_lite/export/integer_model.py",
-        old="bias = (bias - mean) * scale",
-        new="bias = bias - mean * scale",
-        tests=INTEGER_MODEL_TESTS,
+        "keras_lite/quantization/aware/wrappers.py",
+        old="norm.moving_mean.numpy() * factor",
+        new="norm.moving_mean.numpy()",
+        tests=INT8_FILE_TESTS,
     ),
 )
 

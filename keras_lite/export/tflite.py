@@ -71,9 +71,9 @@ def to_tflite(
     with those of the model. An int8 file must be equal to its quantized model to the bit, computed in whole numbers as
     XNNPACK computes (see `keras_lite.litert.IntegerModel`); where the processor is none of x86, within a step of the
     output. How far it is from the float model is part of the verdict. Only then is the file given its name; if it falls
-    short, nothing is left behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output with scale and zero
-    point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class name a line) and
-    `x.md`, the same as a card to read.
+    short, nothing is left behind. Beside `x.tflite` are written `x.json` (class names, preprocessing, input and output
+    with scale and zero point, the figures of the comparison, operators, versions, SHA-256), `x.labels.txt` (one class
+    name a line) and `x.md`, the same as a card to read.
 
     Args:
         model: A functional or Sequential Keras 3 model of any backend, a quantized model from
