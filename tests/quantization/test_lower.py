@@ -215,6 +215,12 @@ def test_tensors_have_the_names_of_layers():
     assert [tensor.name for tensor in stem.inputs[1:]] == ["stem/kernel", "stem/bias"]
 
 
+def test_a_transposition_that_moves_nothing_is_none():
+    # Groups of one channel each are in their places already.
+    check(chain(keras_lite.layers.ChannelShuffle(4), layers.ReLU()), "RELU")
+    check(chain(layers.Permute((3, 1, 2)), layers.ReLU(), shape=(7, 6, 1)), "RESHAPE", "RELU")
+
+
 @pytest.mark.tensorflow_only
 def test_what_has_no_operators_is_named():
     for layer, expected in {

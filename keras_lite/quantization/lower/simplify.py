@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_lite.litert import Operator, Tensor
 from keras_lite.quantization.lower.editor import Editor
 from keras_lite.quantization.lower.folding import fold_numbers, number_of
@@ -164,6 +166,10 @@ def _slice_channels(editor: Editor) -> None:
 
 def _simplify_reshapes(editor: Editor) -> None:
     for operator in editor:
+        if operator.kind == "TRANSPOSE" and _moves_nothing(operator):
+            operator.kind, shape = "RESHAPE", np.array(operator.output.shape, "int32")
+            editor.set_inputs(operator, [operator.inputs[0], Tensor(f"{operator.name}/shape", shape.shape, shape)])
+    for operator in editor:
         if operator.kind != "RESHAPE":
             continue
         before = editor.producer(operator.inputs[0])
@@ -180,6 +186,13 @@ def _simplify_reshapes(editor: Editor) -> None:
             editor.take_over(before, operator)
         else:
             _flatten_in_dense(editor, operator)
+
+
+def _moves_nothing(transpose: Operator) -> bool:
+    """Return whether a transposition moves only axes of length 1."""
+    shape = transpose.inputs[0].shape
+    kept = [axis for axis in transpose.inputs[1].data.tolist() if shape[axis] > 1]
+    return kept == sorted(kept)
 
 
 def _leave_out(editor: Editor, operator: Operator, before: Operator | None) -> None:
