@@ -7,7 +7,9 @@ from test_lower import chain, images_of, scrambled
 
 import keras_lite
 from keras_lite.errors import InputError
+from keras_lite.export import to_tflite
 from keras_lite.litert import write
+from keras_lite.quantization import int8_graph
 from keras_lite.quantization.lower import for_int8, lower
 from keras_lite.quantization.observe import ranges_from
 from keras_lite.quantization.quantized_graph import quantize
@@ -108,6 +110,18 @@ def test_own_layers(layer):
 def test_attention_runs_beside_xnnpack():
     model = chain(keras_lite.layers.AttentionDownsampling(5, attention=True), shape=(8, 6, 8))
     check(model, outside=["BATCH_MATMUL", "SOFTMAX", "BATCH_MATMUL", "GELU"], steps=40)
+
+
+@pytest.mark.parametrize("ends", ["int8", "uint8", "float32"])
+def test_a_graph_becomes_a_file_that_is_equal_to_the_bit(ends, tmp_path):
+    model = chain(layers.Conv2D(6, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(3))
+    images = images_of((7, 6, 4))
+    path = tmp_path / "model.tflite"
+    found = to_tflite(int8_graph(model, images), path, "int8", samples=images, reference=model, ends=ends)
+    assert (found.exactness.equal, found.images) == (1.0, 3)
+    opened = interpreter.Interpreter(str(path))
+    details = [*opened.get_input_details(), *opened.get_output_details()]
+    assert {np.dtype(each["dtype"]).name for each in details} == {ends}
 
 
 @pytest.mark.tensorflow_only
