@@ -14,6 +14,7 @@ from keras_lite.litert import (
     quantize_values,
 )
 from keras_lite.quantization.aware import wrappers
+from keras_lite.quantization.aware.quantize_aware import is_quantized
 from keras_lite.quantization.lower.builder import integers
 
 _MERGING = {"Add": "ADD", "Multiply": "MUL", "Subtract": "SUB"}
@@ -35,7 +36,7 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
             changed.
 
     Raises:
-        InputError: If a layer has no int8 operator or no range; the message names it.
+        InputError: If the model is not quantized, or a layer has no int8 operator or no range; the message names it.
 
     Example:
 
@@ -44,6 +45,8 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
     content = keras_lite.litert.write(read_quantized(quantized))
     ```
     """
+    if not is_quantized(quantized):
+        raise InputError(f"Expected what quantize_aware returned, received {type(quantized).__name__}.")
     return _Reader(quantized).graph()
 
 
