@@ -113,7 +113,8 @@ def train_a_little(quantized):
 def opened(folder, content):
     path = folder / "model.tflite"
     path.write_bytes(content)
-    return predict(open_interpreter(str(path)), images(4, seed=3)), kernels(open_interpreter(str(path), delegates=False))
+    plain = open_interpreter(str(path), delegates=False)
+    return predict(open_interpreter(str(path)), images(4, seed=3)), kernels(plain)
 
 
 def sorted_kernels(found):
@@ -169,20 +170,12 @@ def test_the_graph_of_a_model():
     assert np.abs(received - folded).max() <= 0.51 * kernel.quantization.scales.max()
 
 
-def test_batch_norm_of_a_dense_layer_stays_int8():
+def test_batch_norm_of_a_dense_layer_stays_int8(tmp_path):
     """TensorFlow's converter leaves such a layer in float."""
     quantized = quantized_model(lambda x: layers.BatchNormalization()(layers.Dense(6)(layers.Flatten()(x))))
-    received = predict_graph(quantized)
+    received, _ = opened(tmp_path, write(read_quantized(quantized)))
     expected = quantized.predict(images(4, seed=3), verbose=0)
     assert np.abs(received - expected).max() <= 0.03 * np.ptp(expected)
-
-
-def predict_graph(quantized):
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=write(read_quantized(quantized)))
-    interpreter.allocate_tensors()
-    return predict(interpreter, images(4, seed=3))
 
 
 def test_what_is_not_quantized_is_refused():
