@@ -221,7 +221,7 @@ MUTANTS = (
     ),
     Mutant(
         "a bias that batch normalization does not scale",
-        "keras_lite/quantization/aware/wrappers.py",
+        "keras_lite/quantization/aware/tf_mot/wrappers.py",
         old="norm.moving_mean.numpy() * factor",
         new="norm.moving_mean.numpy()",
         tests=INT8_FILE_TESTS,

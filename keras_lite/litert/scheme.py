@@ -179,8 +179,7 @@ def quantize_bias(
         InputError: If a number needs more than 32 bits.
     """
     exact = source.exact_scales * kernel.exact_scales
-    scales = exact.astype("float32")
-    rounded = round_away(values * (np.float32(1) / scales))
+    rounded = round_away(values.astype("float64") / exact)
     limits = np.iinfo("int32")
     if not ((rounded >= limits.min) & (rounded <= limits.max)).all():
         raise InputError(f"Expected a bias within 32 bits, received {np.abs(rounded).max():.3g} steps.")

@@ -13,7 +13,8 @@ from keras_lite.litert import (
     quantize_kernel,
     quantize_values,
 )
-from keras_lite.quantization.aware import wrappers
+from keras_lite.quantization.aware.quantize_aware import is_quantized
+from keras_lite.quantization.aware.tf_mot import wrappers
 from keras_lite.quantization.lower.builder import integers
 
 _MERGING = {"Add": "ADD", "Multiply": "MUL", "Subtract": "SUB"}
@@ -35,7 +36,7 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
             changed.
 
     Raises:
-        InputError: If a layer has no int8 operator or no range; the message names it.
+        InputError: If the model is not quantized, or a layer has no int8 operator or no range; the message names it.
 
     Example:
 
@@ -44,6 +45,8 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
     content = keras_lite.litert.write(read_quantized(quantized))
     ```
     """
+    if not is_quantized(quantized):
+        raise InputError(f"Expected what quantize_aware returned, received {type(quantized).__name__}.")
     return _Reader(quantized).graph()
 
 
@@ -196,7 +199,7 @@ class _Reader:
 
 
 def _operator(layer: Any) -> tuple[str, list[Tensor], dict[str, Any]]:
-    """Return the kind, constants and options of an operator of one computed input or two of its own.
+    """Return the kind, constants and options of the operator of a layer without weights.
 
     Raises:
         InputError: If there is none for the layer.
@@ -208,7 +211,7 @@ def _operator(layer: Any) -> tuple[str, list[Tensor], dict[str, Any]]:
         return "LEAKY_RELU", [], {"alpha": float(layer.alpha)}
     if kind == "MatMul":
         return "BATCH_MATMUL", [], {"adj_x": False, "adj_y": layer.transposed}
-    if kind == "Softmax":
+    if kind == "Softmax" and layer.axis in (-1, len(layer.output.shape) - 1):
         return "SOFTMAX", [], {"beta": 1.0}
     if is_relu(layer):
         return "RELU6" if getattr(layer, "max_value", None) == 6.0 else "RELU", [], {}
