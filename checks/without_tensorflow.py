@@ -5,8 +5,8 @@
 
 FOLDER holds two environments, `jax` with keras-lite[jax,litert] and `torch` with keras-lite[torch,litert], which
 `make` makes once. In each the commands train ResNet-20 for an epoch on the built-in set of shapes, write it as a
-float32 .tflite file and evaluate both. In the end stand accuracies and the sizes of the environments beside that of
-ENVIRONMENT, which has keras-lite[quantization]. Stopped and started again it goes on where it was; once it has ended,
+float32 and an int8 .tflite file and evaluate all three. In the end stand accuracies and the sizes of the environments
+beside that of ENVIRONMENT, which has keras-lite[quantization]. Stopped and started again it goes on where it was; once it has ended,
 the next call trains anew.
 """
 
@@ -26,6 +26,7 @@ BACKENDS = ("jax", "torch")
 # What must not be there.
 TENSORFLOW = ("tensorflow", "tf_keras", "tensorflow_model_optimization")
 DATA = "shapes"
+PRECISIONS = ("float32", "int8")
 # A network that all backends train in minutes on 2 cores; one epoch does not make it a good one.
 TRAINING = ("cifar100_first/resnet20/original", "--epochs", "1", "--batch_size", "32", "--learning_rate", "0.05")
 
@@ -41,12 +42,12 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     environments = {backend: folder / backend for backend in BACKENDS}
     for backend, environment in environments.items():
         _check(environment, backend)
-    rows = [("environment", "Keras model", ".tflite file", "size")]
+    rows = [("environment", "Keras model", *(f"{precision} file" for precision in PRECISIONS), "size")]
     for backend, environment in environments.items():
-        model, file = _run(environment, backend, folder / "runs" / backend)
-        rows.append((f"keras-lite[{backend},litert]", f"{model:.2%}", f"{file:.2%}", _size(environment)))
+        shares = _run(environment, backend, folder / "runs" / backend)
+        rows.append((f"keras-lite[{backend},litert]", *(f"{share:.2%}" for share in shares), _size(environment)))
     if values.compared is not None:
-        rows.append(("keras-lite[quantization]", "", "", _size(Path(values.compared))))
+        rows.append(("keras-lite[quantization]", "", "", "", _size(Path(values.compared))))
     print(f"\n{text_table(rows)}")
 
 
@@ -66,25 +67,26 @@ def _check(environment: Path, backend: str) -> None:
         raise InputError(f"Expected an environment without TensorFlow in {environment}, received {received}.")
 
 
-def _run(environment: Path, backend: str, run: Path) -> tuple[float, float]:
-    """Return how often the trained model is right, and its file."""
-    evaluations = run / "model_evaluation.json", run / "file_evaluation.json"
+def _run(environment: Path, backend: str, run: Path) -> list[float]:
+    """Return how often the trained model is right, and each of its files."""
+    evaluations = [run / f"{name}_evaluation.json" for name in ("model", *PRECISIONS)]
     if evaluations[-1].is_file():
         shutil.rmtree(run)
-    file = run / "model_float32.tflite"
-    for command in (
+    commands = [
         ["train", *TRAINING, "--data_dir", DATA, "--output_dir", run],
         ["evaluate", run, "--output", evaluations[0]],
-        ["export", run, "--precision", "float32", "--output", file],
-        ["evaluate", file, "--data_dir", DATA, "--output", evaluations[1]],
-    ):
+    ]
+    for precision, evaluation in zip(PRECISIONS, evaluations[1:], strict=True):
+        file = run / f"model_{precision}.tflite"
+        commands.append(["export", run, "--precision", precision, "--output", file])
+        commands.append(["evaluate", file, "--data_dir", DATA, "--output", evaluation])
+    for command in commands:
         text = " ".join(map(str, ["keras-lite", *command]))
         print(f"\n{backend}: {text}", flush=True)
         finished = subprocess.run([environment / "bin" / "keras-lite", *command], env=_variables(backend))
         if finished.returncode:
             raise InputError(f"Expected `{text}` to succeed on {backend}, received exit code {finished.returncode}.")
-    model_top1, file_top1 = (read_json(path)["top1"] for path in evaluations)
-    return model_top1, file_top1
+    return [read_json(path)["top1"] for path in evaluations]
 
 
 def _variables(backend: str) -> dict[str, str]:
