@@ -6,8 +6,8 @@
 FOLDER holds two environments, `jax` with keras-lite[jax,litert] and `torch` with keras-lite[torch,litert], which
 `make` makes once. In each the commands train ResNet-20 for an epoch on the built-in set of shapes, write it as a
 float32 and an int8 .tflite file and evaluate all three. In the end stand accuracies and the sizes of the environments
-beside that of ENVIRONMENT, which has keras-lite[quantization]. Stopped and started again it goes on where it was; once it has ended,
-the next call trains anew.
+beside that of ENVIRONMENT, which has keras-lite[quantization]. Stopped and started again it goes on where
+it was; once it has ended, the next call trains anew.
 """
 
 import os
