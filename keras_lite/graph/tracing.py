@@ -78,7 +78,7 @@ class Trace:
 
     >>> trace = Trace(keras_lite.applications.CARNet18())
     >>> trace.calls[1].name, trace.calls[1].kind
-    ('conv1_bn', 'BatchNormalization')
+    ('stem_batch_norm', 'BatchNormalization')
     """
 
     def __init__(self, model: keras.Model):

@@ -13,8 +13,9 @@ from keras_lite.litert.scheme import CHANNEL_AXES, QuantizationParameters
 SMALLEST_SCALE = 1e-6
 # XNNPACK refuses a convolution or dense layer whose input scale * kernel scale / output scale reaches this.
 LARGEST_SCALE_RATIO = 256.0
-# XNNPACK adds tensors whose scales are so many times the output's. LiteRT's own kernel overflows above.
-_SMALLEST_SUM_RATIO, _LARGEST_SUM_RATIO = 2.0**-10, 2.0**8
+# XNNPACK adds tensors whose scales are less than so many times the output's. LiteRT's own kernel, which takes the
+# others, overflows above.
+_LARGEST_SUM_RATIO = 2.0**8
 _SMALLEST_NORMAL = float(np.finfo("float32").tiny)
 _INTEGERS = ("int8", "uint8", "int16")
 _SUMS = ("ADD", "SUB")
@@ -155,14 +156,12 @@ def _sum_scales(operator: Operator) -> None:
         return
     for tensor in operator.inputs:
         ratio = float(tensor.quantization.scale / operator.output.quantization.scale)
-        if not _SMALLEST_SUM_RATIO <= ratio < _LARGEST_SUM_RATIO:
-            small = ratio < _SMALLEST_SUM_RATIO
-            remedy = "widen its range, or leave it out: it moves the output by less than a quarter of a step"
+        if not ratio < _LARGEST_SUM_RATIO:
             _refuse(
                 operator,
-                "input scales of 1/1024 to below 256 times the output's",
+                "input scales below 256 times the output's",
                 f"{ratio:.4g} times for {tensor.name}",
-                remedy if small else "widen the range of the output",
+                "widen the range of the output",
             )
 
 

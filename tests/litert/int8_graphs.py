@@ -26,12 +26,12 @@ def every(dtype="int8"):
     return np.arange(256, dtype="uint8").view(dtype)[None]
 
 
-def kernel_and_bias(shape, axis, seed=0):
+def kernel_and_bias(shape, axis, seed=0, source=0.5):
     """Return a kernel of which scales are powers of two for the most part, so that many sums lie at halves."""
     rng = np.random.default_rng(seed)
     scales = rng.choice(np.float32([2**-5, 2**-6, 0.009, 2**-4]), shape[axis])
     kernel = held(rng.integers(-127, 128, shape).astype("int8"), scales, axis=axis)
-    return kernel, held(rng.integers(-3000, 3000, shape[axis]).astype("int32"), scales / 2)
+    return kernel, held(rng.integers(-3000, 3000, shape[axis]).astype("int32"), scales * np.float32(source))
 
 
 def graph_of(kind, inputs, outputs, options=None):

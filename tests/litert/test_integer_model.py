@@ -18,7 +18,7 @@ def network():
     windows, turned = int8("windows", (4, 4, 3, 8), 0.5, -128), int8("turned", (4, 8, 4, 3), 0.5, -128)
     back, total = int8("back", (1, 8, 6, 8), 0.5, -128), int8("total", (1, 8, 6, 8), 0.7, -90)
     pooled, logits = int8("pool", (1, 8), 0.4, -3), int8("logits", (1, 5), 0.9, 4)
-    kernel, bias = kernel_and_bias((8, 3, 3, 3), 0)
+    kernel, bias = kernel_and_bias((8, 3, 3, 3), 0, source=0.02)
     options = {"fused_activation_function": "RELU", "padding": "SAME", "stride_h": 1, "stride_w": 1}
     operators = [
         Operator("CONV_2D", [source, kernel, bias], [wide], options),
@@ -27,7 +27,7 @@ def network():
         Operator("RESHAPE", [turned, constant([1, 8, 6, 8])], [back]),
         Operator("ADD", [back, wide], [total]),
         Operator("MEAN", [total, constant([1, 2])], [pooled], {"keep_dims": False}),
-        Operator("FULLY_CONNECTED", [pooled, *kernel_and_bias((5, 8), 0)], [logits]),
+        Operator("FULLY_CONNECTED", [pooled, *kernel_and_bias((5, 8), 0, source=0.4)], [logits]),
     ]  # fmt: skip
     return QuantizedGraph("network", [source], [logits, total], operators)
 
