@@ -185,6 +185,8 @@ def _count_call(call: TracedCall, count_parameters: bool) -> LayerCounts:
 
 def _trainable(layer: keras.layers.Layer) -> list[keras.Variable]:
     """Return the variables that would train if the layer were not frozen."""
+    if all(each.trainable for each in layer._flatten_layers()):
+        return list(layer.trainable_variables)
     before = {each: each.trainable for each in layer._flatten_layers()}
     try:
         layer.trainable = True

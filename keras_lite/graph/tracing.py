@@ -40,14 +40,10 @@ def stock_class(operation: keras.Operation) -> type:
     """Return the class of the stock layer that stands for a layer in the flattened model; else the operation's own."""
     if not hasattr(operation, "to_stock"):
         return type(operation)
-    base = next(each for each in type(operation).__mro__ if each.__module__.startswith("keras."))
-    # A subclass of a stock layer becomes that one; making it to see its class would take long.
-    return base if base is not keras.layers.Layer else type(operation.to_stock())
-
-
-def stock_form(operation: keras.Operation) -> keras.Operation:
-    """Return a layer with the attributes of the stock layer that stands for an operation: itself, if it has them."""
-    return operation if isinstance(operation, stock_class(operation)) else operation.to_stock()
+    if hasattr(operation, "stock_class"):
+        return operation.stock_class
+    # A subclass of a stock layer becomes that one.
+    return next(each for each in type(operation).__mro__ if each.__module__.startswith("keras."))
 
 
 def check_call(call: TracedCall, kinds: Container[str]) -> None:

@@ -27,6 +27,10 @@ class HardSwish(keras.layers.Layer):
     array([-0.       ,  0.6666667,  4.       ], dtype=float32)
     """
 
+    # As on the stock layer that stands for this one.
+    stock_class = keras.layers.Activation
+    activation = staticmethod(keras.activations.hard_silu)
+
     def call(self, inputs, training=None):
         """Return the activation of each value."""
         if training is True and keras.backend.backend() == "tensorflow":

@@ -80,7 +80,7 @@ def _fold_back(editor: Editor, operator: Operator) -> None:
     if operator.kind == "MUL":
         axes = [1] * len(kernel.shape)
         axes[_OUTPUT_AXES[maker.kind]] = -1
-        kernel = _constant(kernel.name, _double(kernel) * values.reshape(axes))
+        kernel = _scaled(kernel, values.reshape(axes))
         bias = _constant(bias.name, _double(bias) * values)
     else:
         bias = _constant(bias.name, _double(bias) + values)
@@ -94,7 +94,7 @@ def _fold_product_forward(editor: Editor, operator: Operator) -> None:
     factors = _values_for(operator, taker)
     if factors is not None:
         _, kernel, bias = taker.inputs
-        kernel = _constant(kernel.name, _double(kernel) * _by_input(taker, factors))
+        kernel = _scaled(kernel, _by_input(taker, factors))
         editor.set_inputs(taker, [operator.inputs[0], kernel, bias])
         editor.remove(operator)
 
@@ -144,11 +144,18 @@ def _by_channel(constant: Tensor, channels: int) -> np.ndarray | None:
     return np.broadcast_to(_double(constant).reshape(-1), (channels,))
 
 
+def _scaled(kernel: Tensor, factors: np.ndarray) -> Tensor:
+    """Return a kernel times factors of float64, each product rounded once, without a copy of the kernel in float64."""
+    values = np.empty(kernel.shape, "float32")
+    np.multiply(kernel.data, factors, out=values, casting="same_kind")
+    return Tensor(kernel.name, values.shape, values)
+
+
 def _double(tensor: Tensor) -> np.ndarray:
     return tensor.data.astype("float64")
 
 
 def _constant(name: str, values: np.ndarray) -> Tensor:
-    # float64 until all is folded, so that each number is rounded once.
+    # float64 until all is folded, so that each is rounded once.
     values = np.ascontiguousarray(values, "float64")
     return Tensor(name, values.shape, values)

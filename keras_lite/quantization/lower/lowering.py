@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 
 from keras_lite.errors import InputError
-from keras_lite.graph.tracing import Trace, check_call, stock_form
+from keras_lite.graph.tracing import Trace, check_call
 from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, shapes
@@ -89,10 +89,9 @@ def lower(model: keras.Model) -> FloatGraph:
     for call in trace.calls:
         check_call(call, _LOWERINGS)
         build.name = call.name
-        layer = stock_form(call.operation)
         values = [tensors[id(tensor)] for tensor in call.inputs]
         [output] = call.outputs
-        tensors[id(output)] = _LOWERINGS[call.kind](build, layer, values, (1, *output.shape[1:]))
+        tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
     result = tensors[id(target)]
     if result is image:
         raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
