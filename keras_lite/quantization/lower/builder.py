@@ -79,9 +79,7 @@ class Builder:
 
 def constant(name: str, values: Any) -> Tensor:
     """Return a constant of float32: a variable of Keras, an array or a number."""
-    if isinstance(values, keras.Variable) or keras.ops.is_tensor(values):
-        values = keras.ops.convert_to_numpy(values)
-    values = np.ascontiguousarray(values, "float32")
+    values = np.ascontiguousarray(values_of(values), "float32")
     return Tensor(name, values.shape, values)
 
 
@@ -91,6 +89,13 @@ def integers(name: str, values: Any) -> Tensor:
     return Tensor(name, values.shape, values)
 
 
+def values_of(values: Any) -> Any:
+    """Return the values of a variable or tensor of Keras as an array; numbers and arrays as they are."""
+    if isinstance(values, keras.Variable):
+        return values.numpy()  # on TensorFlow one operation less than by way of a tensor
+    return keras.ops.convert_to_numpy(values) if keras.ops.is_tensor(values) else values
+
+
 def array_of(variable: Any) -> np.ndarray:
     """Return the values of a variable or tensor of Keras as float64."""
-    return np.asarray(keras.ops.convert_to_numpy(variable), "float64")
+    return np.asarray(values_of(variable), "float64")

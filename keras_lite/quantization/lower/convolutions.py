@@ -5,12 +5,12 @@ import numpy as np
 
 from keras_lite.litert import Tensor
 from keras_lite.quantization.lower.activations import activate, before_activation
-from keras_lite.quantization.lower.builder import Builder, constant
+from keras_lite.quantization.lower.builder import Builder, constant, values_of
 
 
 def conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Conv2D`, grouped too: TFLite knows groups by the number of the kernel's channels."""
-    kernel = constant(f"{build.name}/kernel", np.transpose(keras.ops.convert_to_numpy(layer.kernel), (3, 0, 1, 2)))
+    kernel = constant(f"{build.name}/kernel", np.transpose(values_of(layer.kernel), (3, 0, 1, 2)))
     y = _convolve(build, layer, inputs[0], kernel, shape, before_activation(build, layer))
     return activate(build, layer, y, build.name)
 
@@ -27,7 +27,7 @@ def separable_conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Ten
     between = (*shape[:3], depthwise.shape[3])
     bias = np.zeros(depthwise.shape[3], "float32")
     y = _convolve(build, layer, inputs[0], depthwise, between, f"{name}/depthwise", bias)
-    kernel = keras.ops.convert_to_numpy(layer.pointwise_kernel)
+    kernel = values_of(layer.pointwise_kernel)
     pointwise = constant(f"{name}/pointwise_kernel", np.transpose(kernel, (3, 0, 1, 2)))
     options = {"padding": "VALID", **_geometry((1, 1), (1, 1)), "fused_activation_function": "NONE"}
     y = build.add(
@@ -38,7 +38,7 @@ def separable_conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Ten
 
 def dense(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Dense`."""
-    kernel = constant(f"{build.name}/kernel", np.transpose(keras.ops.convert_to_numpy(layer.kernel)))
+    kernel = constant(f"{build.name}/kernel", np.transpose(values_of(layer.kernel)))
     y = build.add(
         "FULLY_CONNECTED",
         [inputs[0], kernel, _bias(build, layer, shape[-1])],
@@ -80,10 +80,10 @@ def _geometry(strides: tuple[int, int], dilation: tuple[int, int]) -> dict[str, 
 def _depthwise_kernel(build: Builder, layer: keras.layers.Layer) -> Tensor:
     # A separable convolution's stands under its own name, a depthwise one's as the layer's kernel.
     variable = getattr(layer, "depthwise_kernel", None)
-    values = keras.ops.convert_to_numpy(layer.kernel if variable is None else variable)
+    values = values_of(layer.kernel if variable is None else variable)
     return constant(f"{build.name}/depthwise_kernel", values.reshape(1, *values.shape[:2], -1))
 
 
 def _bias(build: Builder, layer: keras.layers.Layer, channels: int) -> Tensor:
-    values = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(channels)
+    values = values_of(layer.bias) if layer.use_bias else np.zeros(channels)
     return constant(f"{build.name}/bias", values)
