@@ -161,6 +161,7 @@ def test_zeros_that_same_puts_there_are_left_to_it():
     # Of an even number of columns SAME pads one behind, none before.
     check(chain(layers.ZeroPadding2D(((1, 1), (0, 1))), layers.DepthwiseConv2D(3, 2)), "DEPTHWISE_CONV_2D")
     check(chain(layers.ZeroPadding2D(1), layers.Conv2D(3, 3, 2)), "PAD", "CONV_2D")
+    check(chain(layers.Rescaling(0.1), layers.ZeroPadding2D(1), layers.Conv2D(3, 3)), "CONV_2D")
 
 
 def test_hard_swish_written_out():

@@ -113,6 +113,8 @@ def _pad_in_convolutions(editor: Editor) -> None:
         if widths == [[0, 0], *_same_padding(operator, image.shape), [0, 0]]:
             operator.options["padding"] = "SAME"
             editor.set_inputs(operator, [image, *operator.inputs[1:]])
+            if not editor.is_used(padding):
+                editor.remove(padding)
 
 
 def _same_padding(operator: Operator, shape: tuple[int, ...]) -> list[list[int]]:
