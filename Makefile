@@ -7,8 +7,8 @@
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
 # make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes on every
 #                backend (hours; resumable)
-# make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (about two
-#                hours; resumable)
+# make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
+#                resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
 # make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
 # make mutants   change the code in ways that a test must catch

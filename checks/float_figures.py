@@ -18,8 +18,6 @@ from keras_lite.runtime.inspection import examine
 from keras_lite.runtime.worker_process import call_worker
 
 LARGEST_DIFFERENCE = 1e-4
-# Where float32 itself rounds a network further than that: so many times what the stock file is off by, up to this.
-ROUNDING_RATIO, LARGEST_ROUNDING = 1.05, 1.5e-4
 # An output may be off by this many times what the stock file's is.
 DIFFERENCE_RATIO = 2.0
 # About ten roundings of float32: a ratio of smaller differences means nothing.
@@ -111,8 +109,8 @@ class Figures:
         left = ", ".join(sorted(set(new.not_delegated)))
         # A comparison with NaN is false: each demand is stated as what must hold.
         demands = {
-            f"off by {new.difference:.1e} > {LARGEST_DIFFERENCE:.0e}": (
-                new.difference <= max(LARGEST_DIFFERENCE, min(LARGEST_ROUNDING, ROUNDING_RATIO * stock.difference))
+            f"off by {new.difference:.2e} > {LARGEST_DIFFERENCE:.0e}, stock {stock.difference:.2e}": (
+                new.difference <= LARGEST_DIFFERENCE
             ),
             f"off by {new.difference:.1e}, {self.difference_ratio:.1f} times the stock file's {stock.difference:.1e}": (
                 self.difference_ratio <= DIFFERENCE_RATIO

@@ -10,10 +10,9 @@ of them; or NAME=FILE for a trained Keras model with its information file beside
 networks, keras.applications and random. Weights are known random ones, or with --trained those that are kept in
 weights/. DATA is a folder of images, one with CIFAR's python files (scaled), or `shapes`.
 
-A new file must give Keras' outputs within 1e-4 of the largest (where float32 itself rounds further, within 1.05 times
-what the stock file is off by) and within twice what the stock file is off by; have no more operators, parts and
-operators outside XNNPACK; and take no more than 1.02 times as long. What is finished is kept in the cache until code of
-the package changes. One line a subject; one that falls short is an error.
+A new file must give Keras' outputs within 1e-4 of the largest and within twice what the stock file is off by; have no
+more operators, parts and operators outside XNNPACK; and take no more than 1.02 times as long. What is finished is kept
+in the cache until code of the package changes. One line a subject; one that falls short is an error.
 """
 
 import dataclasses

@@ -19,11 +19,12 @@ from absl import flags
 
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
-from keras_lite.export.conversion import convert
-from keras_lite.export.tflite import check_installed
+from keras_lite.export.tflite import check_tf_mot
 from keras_lite.files import read_json, write_json
 from keras_lite.layers import ChannelAttention, ChannelShuffle, GhostModule, GroupConvBlock, HybridStem
+from keras_lite.litert import write
 from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.runtime.inspection import examine
 
 FLAGS = command_line.new_flags()
@@ -146,7 +147,7 @@ def export(seed: int) -> dict[str, Any]:
         calibrate(quantized, images)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.tflite")
-            path.write_bytes(convert(quantized, "int8"))
+            path.write_bytes(write(read_quantized(quantized)))
             examined = examine(path, images=images[:4], stop_at_bad_scales=True)
         if scales := examined.inspection.bad_scales:
             raise InputError(f"Expected scales that XNNPACK can run, received {scales[0]}.")
@@ -161,7 +162,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Export all models."""
     if positional:
         raise InputError(f"Expected no arguments, received {positional[0]!r}.")
-    check_installed("int8")
+    check_tf_mot()
     results = []
     for seed in range(values.first, values.first + values.models):
         cached = Path(values.cache_dir, f"{seed}.json")

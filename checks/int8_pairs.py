@@ -31,7 +31,7 @@ from keras_lite.cli import command_line
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
 from keras_lite.export.conversion import convert
-from keras_lite.export.tflite import check_installed
+from keras_lite.export.tflite import check_tf_mot
 from keras_lite.files import read_json, write_json
 from keras_lite.litert import write
 from keras_lite.quantization import calibrate, quantize_aware
@@ -108,7 +108,7 @@ class Pair:
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Compare the named subjects' files, or all."""
-    check_installed("int8")
+    check_tf_mot()
     subjects = choose(positional, values)
     code, failed = code_hash(_ROOMS, _PACKAGES), []
     for number, subject in enumerate(subjects, start=1):

@@ -37,7 +37,7 @@ from keras_lite.cli import command_line
 from keras_lite.data import Preprocessing
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
-from keras_lite.export.tflite import check_installed
+from keras_lite.export.tflite import check_tf_mot
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.tables import markdown_table, text_table
 from keras_lite.training.environment import processor
@@ -95,7 +95,7 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: Kep
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named networks, or all."""
-    check_installed("int8")
+    check_tf_mot()
     chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
     code = code_hash(_ROOMS, _PACKAGES)
     images: dict[Preprocessing, np.ndarray] = {}

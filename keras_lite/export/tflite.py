@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.data.outputs import task_of
-from keras_lite.errors import InputError, MissingExtraError, import_extra
+from keras_lite.errors import InputError, MissingExtraError, import_extra, warn
 from keras_lite.export.conversion import PRECISIONS, convert
 from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.verification import (
@@ -34,7 +34,7 @@ from keras_lite.graph import (
     output_of,
     outputs_for,
 )
-from keras_lite.litert import Graph, IntegerModel, QuantizedGraph, model_metadata, with_ends, write
+from keras_lite.litert import Graph, IntegerModel, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
 from keras_lite.quantization import int8_graph, is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.aware.tf_mot import read_quantized
@@ -97,7 +97,8 @@ def to_tflite(
             memory are mixed), and activations that XNNPACK lacks in int8 split them.
         open_batch: Whether a file of floats may be given another batch by LiteRT's `resize_tensor_input`. At a batch
             of 1 it is as fast as another file, and its outputs are the same.
-        ends: The type of an int8 file's input and output. MediaPipe and browsers take no `"int8"`.
+        ends: The type of an int8 file's input and output. MediaPipe and browsers take no `"int8"`. MediaPipe gives a
+            `"uint8"` input the pixels as they are; where that is not what `info` says, there is an `InputWarning`.
         verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
@@ -141,7 +142,13 @@ def to_tflite(
     graph = None
     if quantized:
         graph = model if isinstance(model, QuantizedGraph) else read_quantized(model)
-        content = _written(with_ends(graph, ends), "float32", info, 1)
+        shipped = with_ends(graph, ends)
+        if ends == "uint8" and info is not None and not takes_pixels(shipped.inputs[0], info.preprocessing):
+            warn(
+                f"The uint8 input of {path.name} does not take pixels as they are: what gives it those, as MediaPipe "
+                "does, gets wrong outputs; scale inside the model, or read the scale and zero point."
+            )
+        content = _written(shipped, "float32", info, 1)
     elif stock or precision == "int16":
         content = convert(to_tf_keras(model), precision, calibration if precision in _CALIBRATED else None)
     else:
@@ -154,6 +161,8 @@ def to_tflite(
             temporary, path.name, graph or model, reference=reference, samples=samples, info=info, thresholds=thresholds
         )
     made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
+    if isinstance(model, QuantizedGraph):
+        made = "int8 graph"  # ranges that were given, or of least error
     _write_beside(path, info, inspection, {
         "precision": precision,
         "quantization": made if precision in _CALIBRATED else None,
@@ -180,20 +189,29 @@ def check_installed(precision: str, stock: bool = False) -> None:
     Raises:
         MissingExtraError: If not; the message names the extra.
     """
-    extra = "quantization" if stock or precision == "int16" else "litert"
-    if extra == "quantization":
-        for module in ("tf_keras", "tensorflow_model_optimization"):
-            import_extra(module, extra)
-    import_extra("ai_edge_litert.interpreter", extra)
+    if stock or precision == "int16":
+        check_tf_mot()
+    import_extra("ai_edge_litert.interpreter", "litert")
+
+
+def check_tf_mot() -> None:
+    """Check that TF-MOT is installed, which `post_training` and fine-tuning need, and TensorFlow's converter with it.
+
+    Raises:
+        MissingExtraError: If not; the message names the extra.
+    """
+    for module in ("tf_keras", "tensorflow_model_optimization"):
+        import_extra(module, "quantization")
 
 
 def _quantized(model: keras.Model, images: np.ndarray, info: ModelInfo | None, verbose: int) -> Any:
     """Return a plain model quantized, by what is installed."""
     images = check_images(model, images)
     try:
-        for module in ("tf_keras", "tensorflow_model_optimization"):
-            import_extra(module, "quantization")
+        check_tf_mot()
     except MissingExtraError:
+        if verbose:
+            print("the extra quantization is not installed: ranges of least squared error, nothing else is tried")
         return int8_graph(model, images, None if info is None else info.preprocessing)
     known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
     quantized, _ = post_training(model, images, **known, verbose=verbose)

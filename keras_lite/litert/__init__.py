@@ -5,7 +5,13 @@ from keras_lite.litert.ends import with_ends
 from keras_lite.litert.integer import IntegerModel
 from keras_lite.litert.metadata import ModelMetadata, model_metadata, takes_pixels
 from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
-from keras_lite.litert.scheme import QuantizationParameters, quantize_bias, quantize_kernel, quantize_values
+from keras_lite.litert.scheme import (
+    QuantizationParameters,
+    quantize_bias,
+    quantize_kernel,
+    quantize_values,
+    quantize_weights,
+)
 from keras_lite.litert.weights import with_float16_weights, with_int8_weights
 from keras_lite.litert.writer import write
 
@@ -23,6 +29,7 @@ __all__ = [
     "quantize_bias",
     "quantize_kernel",
     "quantize_values",
+    "quantize_weights",
     "takes_pixels",
     "with_ends",
     "with_float16_weights",

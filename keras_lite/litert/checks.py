@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
-from keras_lite.litert.scheme import CHANNEL_AXES, QuantizationParameters
+from keras_lite.litert.scheme import CHANNEL_AXES, FIXED_PARAMETERS
 
 # A scale below this is that of a tensor that is always zero; XNNPACK does not start, or aborts, on some of them.
 # That of a constant may be smaller, but not subnormal.
@@ -48,12 +48,6 @@ _COPIES = (
     "REDUCE_MAX",
     "REDUCE_MIN",
 )
-# Kinds whose answers LiteRT has in one scale with one zero point alone; it starts no file with others.
-_FIXED = {
-    "LOGISTIC": QuantizationParameters(1 / 256, -128),
-    "SOFTMAX": QuantizationParameters(1 / 256, -128),
-    "L2_NORMALIZATION": QuantizationParameters(1 / 128, 0),
-}
 _TOO_WIDE = 2.0**31
 # How far a bias's scale may be from the product of those of input and kernel: by rounding, no more.
 _BIAS_TOLERANCE = 1e-3
@@ -181,7 +175,7 @@ def _copied_scales(operator: Operator) -> None:
 
 
 def _fixed_scales(operator: Operator) -> None:
-    expected, received = _FIXED.get(operator.kind), operator.outputs[0].quantization
+    expected, received = FIXED_PARAMETERS.get(operator.kind), operator.outputs[0].quantization
     if expected is not None and operator.output.dtype == "int8" and received != expected:
         _refuse(operator, repr(expected), repr(received), "give the output these, and put a QUANTIZE behind it")
 

@@ -7,6 +7,8 @@ import numpy as np
 from keras_lite.errors import InputError
 
 LOWEST, HIGHEST = -128, 127
+# As TensorFlow's converter has it: half of what int32 holds, so that sums have the other half.
+_LARGEST_BIAS = np.iinfo("int32").max // 2
 # The axis of the output channels of each kind's kernel, which is its second input.
 CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 
@@ -184,3 +186,40 @@ def quantize_bias(
     if not ((rounded >= limits.min) & (rounded <= limits.max)).all():
         raise InputError(f"Expected a bias within 32 bits, received {np.abs(rounded).max():.3g} steps.")
     return rounded.astype("int32"), QuantizationParameters(exact, np.zeros(len(exact)))
+
+
+def quantize_weights(
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    axis: int,
+    source: QuantizationParameters,
+    scales: np.ndarray | None = None,
+) -> tuple[tuple[np.ndarray, QuantizationParameters], tuple[np.ndarray, QuantizationParameters]]:
+    """Return a kernel as `quantize_kernel` does, and its bias as `quantize_bias` does.
+
+    A channel whose kernel is next to nothing beside its bias gets a scale so wide that the bias fits into 31 bits.
+
+    Args:
+        kernel: The kernel, float32.
+        bias: The bias, float32.
+        axis: Of the kernel's output channels.
+        source: Of the operator's input.
+        scales: Of the kernel, where they are given.
+
+    Raises:
+        InputError: If scales are given with which a bias needs more than 32 bits.
+    """
+    if scales is None:
+        others = tuple(each for each in range(kernel.ndim) if each != axis)
+        least = np.abs(bias.astype("float64")) / _LARGEST_BIAS / source.exact_scales
+        scales = np.maximum(np.abs(kernel).max(others).astype("float64") / HIGHEST, least)
+    integers, of_kernel = quantize_kernel(kernel, axis, scales)
+    return (integers, of_kernel), quantize_bias(bias, source, of_kernel)
+
+
+# Kinds whose answers LiteRT has in one scale with one zero point alone; it starts no file with others.
+FIXED_PARAMETERS = {
+    "LOGISTIC": QuantizationParameters(1 / 256, LOWEST),
+    "SOFTMAX": QuantizationParameters(1 / 256, LOWEST),
+    "L2_NORMALIZATION": QuantizationParameters(1 / 128, 0),
+}

@@ -214,7 +214,7 @@ def _precisions(options: CompareOptions) -> tuple[str, ...]:
     if unknown or not precisions:
         raise InputError(f"Expected precisions out of {', '.join(TITLES)}, received {', '.join(unknown) or 'none'}.")
     for name in precisions:
-        check_installed(name.removeprefix("stock-"))
+        check_installed(name.removeprefix("stock-"), stock=name.startswith("stock-"))
     return precisions
 
 

@@ -25,7 +25,7 @@ from keras_lite.data import (
 from keras_lite.data.scaling import Interpolation
 from keras_lite.errors import InputError
 from keras_lite.export.model_card import labels_path
-from keras_lite.export.tflite import check_installed
+from keras_lite.export.tflite import check_tf_mot
 from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate, format_evaluation
@@ -126,7 +126,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     ```
     """
     if options.quantize:
-        check_installed("int8")
+        check_tf_mot()
     say = print if verbose else _silent
     recipe = recipe_of(options)
     run = _run_options(recipe, options)

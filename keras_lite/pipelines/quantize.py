@@ -11,7 +11,7 @@ import numpy as np
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_installed, check_writable, to_tflite
+from keras_lite.export.tflite import check_tf_mot, check_writable, to_tflite
 from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
@@ -132,7 +132,7 @@ def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, Qu
     folder, result = quantize_model(QuantizeOptions("model.keras", unlabeled_dir="photos"))
     ```
     """
-    check_installed("int8")
+    check_tf_mot()
     path, model, info = open_trained_model(options.model, verbose=verbose)
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
@@ -208,7 +208,7 @@ def quantize_run(
     print(format_report(result.report))
     ```
     """
-    check_installed("int8")
+    check_tf_mot()
     options = options or QuantizationOptions()
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):

@@ -9,13 +9,10 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
+from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator, least_error_range
 
 # Set on a quantized model whose input has the range of some images: `keras_lite.quantization.input_range` mends it.
 INPUT_UNKNOWN = "keras_lite_input_range_unknown"
-# An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
-# It is opened this far: in narrower steps a large bias behind it would not fit into 32 bits.
-_OPENED = 1.0
 # Of a batch: 32 images of up to 67 x 67, 2 of 244 x 244. With 32 of those CARNet18 takes 18 GB.
 _BATCH_PIXELS = 16 * 96 * 96
 # Parts of a histogram, and how many values of a batch of one tensor are counted, roughly.
@@ -235,7 +232,7 @@ def open_empty_ranges(quantized: Any) -> list[str]:
             continue
         lowest = float(_partner(quantized, variable).numpy())
         if float(variable.numpy()) - lowest < EMPTY:
-            variable.assign(lowest + _OPENED)
+            variable.assign(lowest + OPENED)
             changed.append(variable.name)
     return changed
 

@@ -11,12 +11,8 @@ from keras_lite.litert import FloatGraph, Operator, QuantizedGraph, Tensor, writ
 from keras_lite.quantization.lower import Int8Form, for_int8, lower
 from keras_lite.quantization.lower.builder import constant
 from keras_lite.quantization.quantized_graph import needs_range, quantize
-from keras_lite.quantization.ranges import EMPTY, Estimator, least_error_range
+from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator, least_error_range
 from keras_lite.runtime.observation import observe_outputs
-
-# An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
-# It is opened this far: in narrower steps a large bias behind it would not fit into 32 bits.
-_OPENED = 1.0
 
 Ranges = dict[Tensor, tuple[float, float]]
 
@@ -44,11 +40,14 @@ def ranges_from(form: Int8Form, images: np.ndarray, estimator: Estimator = least
         observed = observe_outputs(path, images)
     ranges = dict(form.fixed)
     for tensor, seen in zip(tensors, observed, strict=True):
-        low, high = estimator(seen.counts, seen.lowest, seen.highest)
-        ranges[tensor] = (low, low + _OPENED) if high - low < EMPTY else (low, high)
+        ranges[tensor] = _opened(*estimator(seen.counts, seen.lowest, seen.highest))
     [image] = form.graph.inputs
-    ranges[image] = (min(float(images.min()), 0.0), max(float(images.max()), 0.0))
+    ranges[image] = _opened(min(float(images.min()), 0.0), max(float(images.max()), 0.0))
     return ranges
+
+
+def _opened(low: float, high: float) -> tuple[float, float]:
+    return (low, low + OPENED) if high - low < EMPTY else (low, high)
 
 
 def int8_graph(model: keras.Model, images: np.ndarray, preprocessing: Preprocessing | None = None) -> QuantizedGraph:

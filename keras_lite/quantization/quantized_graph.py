@@ -9,24 +9,18 @@ from keras_lite.litert import (
     QuantizationParameters,
     QuantizedGraph,
     Tensor,
-    quantize_bias,
-    quantize_kernel,
+    quantize_values,
+    quantize_weights,
 )
-from keras_lite.litert.scheme import HIGHEST, LOWEST
+from keras_lite.litert.scheme import CHANNEL_AXES, FIXED_PARAMETERS, HIGHEST
 from keras_lite.quantization.lower.for_int8 import Int8Form
 
-# The axis of the output channels of each kind's kernel.
-_KERNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 # Operators that hand on numbers of their input, whose scale their output has.
 _HANDING_ON = (
     "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
 )  # fmt: skip
 # Those whose int8 operators have one scale for all models.
-_OWN_PARAMETERS = {
-    "LOGISTIC": QuantizationParameters(1.0 / 256.0, LOWEST),
-    "SOFTMAX": QuantizationParameters(1.0 / 256.0, LOWEST),
-    "TANH": QuantizationParameters(1.0 / 128.0, 0),
-}
+_OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
 
 
 def needs_range(form: Int8Form) -> list[Tensor]:
@@ -68,8 +62,8 @@ def quantize(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> Qu
         output = _int8(operator.output, parameters)
         if operator.kind == "CONCATENATION":
             inputs = [_brought_to(each, output, operators) for each in inputs]
-        elif operator.kind in _KERNEL_AXES:
-            inputs = _with_weights(inputs, _KERNEL_AXES[operator.kind])
+        elif operator.kind in CHANNEL_AXES:
+            inputs = _with_weights(inputs, CHANNEL_AXES[operator.kind])
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
         operators.append(Operator(operator.kind, inputs, [output], operator.options))
@@ -112,25 +106,22 @@ def _brought_to(tensor: Tensor, output: Tensor, operators: list[Operator]) -> Te
 
 def _with_weights(inputs: list[Tensor], axis: int) -> list[Tensor]:
     source, kernel, bias = inputs
-    integers, parameters = quantize_kernel(kernel.data, axis)
-    biases, bias_parameters = quantize_bias(bias.data, source.quantization, parameters)
-    return [
-        source,
-        Tensor(kernel.name, kernel.shape, integers, quantization=parameters),
-        Tensor(bias.name, bias.shape, biases, quantization=bias_parameters),
-    ]
+    weights = quantize_weights(kernel.data, bias.data, axis, source.quantization)
+    return [source, *(_constant(each, *made) for each, made in zip((kernel, bias), weights, strict=True))]
 
 
 def _number(tensor: Tensor) -> Tensor:
-    """Return a constant as int8: one number as all the steps of a range from zero, others symmetrically."""
+    """Return a constant as int8: one number as an end of a range from zero, others symmetrically."""
     largest = float(np.abs(tensor.data).max())
     if tensor.size == 1 and largest:
-        positive = float(tensor.data.reshape(())) > 0.0
-        parameters = QuantizationParameters(largest / (HIGHEST - LOWEST), LOWEST if positive else HIGHEST)
-        integers = np.full(tensor.shape, HIGHEST if positive else LOWEST, "int8")
+        value = float(tensor.data.reshape(()))
+        parameters = QuantizationParameters.between(min(value, 0.0), max(value, 0.0))
     else:
         parameters = QuantizationParameters((largest or 1.0) / HIGHEST, 0)
-        integers = np.clip(np.rint(tensor.data / parameters.scale), -HIGHEST, HIGHEST).astype("int8")
+    return _constant(tensor, quantize_values(tensor.data, parameters), parameters)
+
+
+def _constant(tensor: Tensor, integers: np.ndarray, parameters: QuantizationParameters) -> Tensor:
     return Tensor(tensor.name, tensor.shape, integers, quantization=parameters)
 
 

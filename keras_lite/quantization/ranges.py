@@ -6,6 +6,9 @@ import numpy as np
 
 # Values that lie (next to) nowhere but at zero leave nothing to choose.
 EMPTY = 1e-3
+# An activation that is (next to) always zero has a range of (next to) no width: a scale that XNNPACK can't run.
+# It is opened this far: in narrower steps a large bias behind it would not fit into 32 bits.
+OPENED = 1.0
 
 Estimator = Callable[[np.ndarray, float, float], tuple[float, float]]
 

@@ -1,12 +1,15 @@
 """int8 graphs made without TensorFlow: their files in LiteRT against Keras, and what XNNPACK takes of them."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 from test_lower import chain, images_of, scrambled
 
 import keras_lite
-from keras_lite.errors import InputError
+from keras_lite.data import ModelInfo, Preprocessing
+from keras_lite.errors import InputError, InputWarning
 from keras_lite.export import to_tflite
 from keras_lite.litert import write
 from keras_lite.quantization import int8_graph
@@ -122,6 +125,38 @@ def test_a_graph_becomes_a_file_that_is_equal_to_the_bit(ends, tmp_path):
     opened = interpreter.Interpreter(str(path))
     details = [*opened.get_input_details(), *opened.get_output_details()]
     assert {np.dtype(each["dtype"]).name for each in details} == {ends}
+
+
+def test_channels_next_to_nothing_keep_their_bias():
+    model = chain(layers.Conv2D(6, 3), layers.BatchNormalization(), layers.ReLU(), layers.Conv2D(4, 1))
+    kernel, bias = model.layers[1].get_weights()
+    kernel[..., :2], kernel[..., 2] = 0.0, 1e-20
+    model.layers[1].set_weights([kernel, bias])
+    check(model, "CONV_2D", "CONV_2D")
+
+
+def test_black_images_set_no_empty_range(tmp_path):
+    model = chain(layers.Conv2D(3, 3), layers.GlobalAveragePooling2D())
+    images = np.zeros((2, 7, 6, 4), "float32")
+    graph = int8_graph(model, images)
+    assert graph.inputs[0].quantization.scale > 1e-3
+    assert to_tflite(graph, tmp_path / "model.tflite", "int8", samples=images).exactness.equal == 1.0
+
+
+@pytest.mark.tensorflow_only
+def test_uint8_ends_that_take_no_pixels_are_told(tmp_path):
+    model = chain(layers.Conv2D(3, 3), layers.GlobalAveragePooling2D(), layers.Dense(2), shape=(8, 8, 3))
+    plain = Preprocessing((8, 8), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    shifted = Preprocessing((8, 8), mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.2))
+    for preprocessing, warned in ((plain, []), (shifted, ["does not take pixels as they are"])):
+        info = ModelInfo("small", ["a", "b"], preprocessing, "logits")
+        images = preprocessing(np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), "uint8"))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", InputWarning)
+            graph = int8_graph(model, images, preprocessing)
+            to_tflite(graph, tmp_path / "model.tflite", "int8", samples=images, info=info, ends="uint8")
+        texts = [str(each.message) for each in caught if each.category is InputWarning]
+        assert len(texts) == len(warned) and all(text in found for text, found in zip(warned, texts, strict=True))
 
 
 @pytest.mark.tensorflow_only

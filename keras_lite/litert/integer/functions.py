@@ -47,7 +47,8 @@ def _single(function: Callable[[float], float], values: np.ndarray) -> np.ndarra
 @_table
 def logistic(operator: Operator) -> np.ndarray:
     """Compute LOGISTIC."""
-    powers = np.exp(-_numbers(operator.inputs[0]).astype("float64")).astype("float32")
+    with np.errstate(over="ignore"):  # beyond float32 the answer is 0, as in XNNPACK
+        powers = np.exp(-_numbers(operator.inputs[0]).astype("float64")).astype("float32")
     answers = np.float32(1.0) / (np.float32(1.0) + powers)
     return _xnnpack_rounded(operator, answers)
 

@@ -3,10 +3,11 @@
 import numpy as np
 
 from keras_lite.litert import Operator, Tensor
+from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.lower.editor import Editor
 
-# The axis of a kernel that its output channels lie on.
-_OUTPUT_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+# Operators with weights that lowering makes: input, kernel, bias.
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def fold_numbers(editor: Editor) -> None:
@@ -71,7 +72,7 @@ def _merge(editor: Editor) -> bool:
 def _fold_back(editor: Editor, operator: Operator) -> None:
     """Fold a constant into the kernel and bias of what is before it."""
     maker = editor.producer(operator.inputs[0])
-    if maker is None or maker.kind not in _OUTPUT_AXES or editor.only_consumer(maker.output) is not operator:
+    if maker is None or maker.kind not in WEIGHTED or editor.only_consumer(maker.output) is not operator:
         return
     values = _by_channel(operator.inputs[1], maker.output.shape[-1])
     if values is None or maker.options["fused_activation_function"] != "NONE":
@@ -79,7 +80,7 @@ def _fold_back(editor: Editor, operator: Operator) -> None:
     x, kernel, bias = maker.inputs
     if operator.kind == "MUL":
         axes = [1] * len(kernel.shape)
-        axes[_OUTPUT_AXES[maker.kind]] = -1
+        axes[CHANNEL_AXES[maker.kind]] = -1
         kernel = _scaled(kernel, values.reshape(axes))
         bias = _constant(bias.name, _double(bias) * values)
     else:
@@ -106,7 +107,7 @@ def _fold_sum_forward(editor: Editor, operator: Operator) -> None:
     if summands is None or not _pads_nothing(taker):
         return
     _, kernel, bias = taker.inputs
-    axes = tuple(axis for axis in range(len(kernel.shape)) if axis != _OUTPUT_AXES[taker.kind])
+    axes = tuple(axis for axis in range(len(kernel.shape)) if axis != CHANNEL_AXES[taker.kind])
     added = (_double(kernel) * _by_input(taker, summands)).sum(axes)
     editor.set_inputs(taker, [operator.inputs[0], kernel, _constant(bias.name, _double(bias) + added)])
     editor.remove(operator)
@@ -119,7 +120,7 @@ def _pads_nothing(operator: Operator) -> bool:
 
 def _values_for(operator: Operator, taker: Operator | None) -> np.ndarray | None:
     """Return a constant as a value for each channel that `taker` takes, if it can take it in."""
-    if taker is None or taker.kind not in _OUTPUT_AXES or taker.inputs[0] is not operator.output:
+    if taker is None or taker.kind not in WEIGHTED or taker.inputs[0] is not operator.output:
         return None
     channels = operator.output.shape[-1]
     if taker.kind == "FULLY_CONNECTED" and taker.inputs[1].shape[1] != channels:

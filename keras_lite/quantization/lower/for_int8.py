@@ -23,15 +23,14 @@ from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower.builder import Builder, constant
 from keras_lite.quantization.lower.editor import Editor
-from keras_lite.quantization.lower.folding import number_of
+from keras_lite.quantization.lower.folding import WEIGHTED, number_of
 from keras_lite.quantization.lower.lowering import in_float32
 from keras_lite.quantization.lower.simplify import FUSING, simplify
 
 _ROOT = math.sqrt(6.0)
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _DROPPED_AT_END = ("L2_NORMALIZATION", "SOFTMAX")
 _KEPT = (
-    *_WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "GELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "MUL", "PAD",
+    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "GELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "MUL", "PAD",
     "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE",
 )  # fmt: skip
 _INSTEAD = {
@@ -146,7 +145,7 @@ def _is_gate(operator: Operator, behind: Operator | None) -> bool:
     """Return whether an operator with weights and the product behind it are relu6(x) / 6."""
     number = None if behind is None or behind.kind != "MUL" else number_of(behind)
     cut = operator.options.get("fused_activation_function") == "RELU6"
-    return operator.kind in _WEIGHTED and cut and number is not None and abs(number - 1.0 / 6.0) < 1e-6
+    return operator.kind in WEIGHTED and cut and number is not None and abs(number - 1.0 / 6.0) < 1e-6
 
 
 def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
@@ -299,7 +298,7 @@ def _at_end(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
 
 _LOWERINGS: dict[str, _Lowering] = {
     **dict.fromkeys(_KEPT, _keep),
-    **dict.fromkeys(_WEIGHTED, _weighted),
+    **dict.fromkeys(WEIGHTED, _weighted),
     **dict.fromkeys(_DROPPED_AT_END, _at_end),
     "ADD": _sum,
     "AVERAGE_POOL_2D": _average_pool,

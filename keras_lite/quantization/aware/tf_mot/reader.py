@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from keras_lite.errors import InputError
 from keras_lite.graph.view import WEIGHTED, is_relu
 from keras_lite.litert import (
@@ -11,17 +9,13 @@ from keras_lite.litert import (
     QuantizationParameters,
     QuantizedGraph,
     Tensor,
-    quantize_bias,
-    quantize_kernel,
     quantize_values,
+    quantize_weights,
 )
-from keras_lite.litert.scheme import HIGHEST
 from keras_lite.quantization.aware.quantize_aware import is_quantized
 from keras_lite.quantization.aware.tf_mot import wrappers
 from keras_lite.quantization.lower.builder import integers
 
-# As TensorFlow's converter has it: half of what int32 holds, so that sums have the other half.
-_LARGEST_BIAS = np.iinfo("int32").max // 2
 _MERGING = {"Add": "ADD", "Multiply": "MUL", "Subtract": "SUB"}
 _ACTIVATIONS = {
     "sigmoid": ("LOGISTIC", {}),
@@ -149,10 +143,7 @@ class _Reader:
             operator, kernel = "DEPTHWISE_CONV_2D", kernel.transpose(1, 2, 0)[None]
             axis, role = 3, "depthwise_kernel"
             options["depth_multiplier"] = layer.depth_multiplier
-        if scales is None:
-            scales = _wide_enough(kernel, axis, bias, source.quantization)
-        values, of_kernel = quantize_kernel(kernel, axis, scales)
-        biases, of_bias = quantize_bias(bias, source.quantization, of_kernel)
+        (values, of_kernel), (biases, of_bias) = quantize_weights(kernel, bias, axis, source.quantization, scales)
         constants = [
             Tensor(f"{layer.name}/{role}", values.shape, values, quantization=of_kernel),
             Tensor(f"{layer.name}/bias", biases.shape, biases, quantization=of_bias),
@@ -227,13 +218,6 @@ def _operator(layer: Any) -> tuple[str, list[Tensor], dict[str, Any]]:
         raise InputError(f"Expected layers with an int8 operator, received {name} ({kind}).")
     operator, options = _ACTIVATIONS[activation]
     return operator, [], options
-
-
-def _wide_enough(kernel: np.ndarray, axis: int, bias: np.ndarray, source: QuantizationParameters) -> np.ndarray:
-    """Return a kernel's scales, those of channels next to nothing so wide that the bias fits into 31 bits."""
-    others = tuple(each for each in range(kernel.ndim) if each != axis)
-    least = np.abs(bias.astype("float64")) / _LARGEST_BIAS / source.exact_scales
-    return np.maximum(np.abs(kernel).max(others).astype("float64") / HIGHEST, least)
 
 
 def _listed(tensors: Any) -> list[Any]:

@@ -7,6 +7,7 @@ import numpy as np
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph.view import is_relu
 from keras_lite.litert import QuantizationParameters
+from keras_lite.litert.scheme import HIGHEST
 
 # Layers that hand on numbers of their input as they are.
 HANDING_ON = (
@@ -19,7 +20,6 @@ HANDING_ON = (
     "Reshape",
     "ZeroPadding2D",
 )
-_HIGHEST = 127
 
 
 def name_of(wrapper: Any) -> str:
@@ -131,7 +131,7 @@ def kernel_and_bias(chain: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarra
         kernel = np.asarray(quantizer(weight, False, weights=variables))
         if variables:
             ends = [np.asarray(variables[end], "float64") for end in ("min_var", "max_var")]
-            scales = (ends[1] - ends[0]) / (2 * _HIGHEST)
+            scales = (ends[1] - ends[0]) / (2 * HIGHEST)
     if kind_of(wrapper) == "DepthwiseConv2D":
         kernel = kernel.reshape(*kernel.shape[:2], -1)
     bias = np.asarray(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], "float32")
@@ -163,7 +163,7 @@ def number(value: float) -> tuple[np.ndarray, QuantizationParameters]:
 
 
 def _symmetric(highest: float) -> QuantizationParameters:
-    return QuantizationParameters(highest / _HIGHEST, 0)
+    return QuantizationParameters(highest / HIGHEST, 0)
 
 
 def _only_user(wrapper: Any) -> Any:
