@@ -6,6 +6,7 @@ from keras_lite import published
 from keras_lite.published.contradictions import contradictions
 from keras_lite.tables import markdown_table
 from ledger.claims import carnet_claims
+from ledger.comparisons import comparisons_markdown
 from ledger.groups import Group, group_runs
 from ledger.results import LatencyResult, Result, RunResult, SpeedResult, device_name, size_text
 
@@ -74,6 +75,7 @@ def results_markdown(results: Sequence[Result], folder: str = "results") -> str:
     parts = [introduction, "## Accuracy against multiply-accumulates", f"![plot]({folder}/{PLOT})"]
     for table in TITLES:
         parts += _published_table(table, groups, folder)
+    parts += comparisons_markdown(groups)
     if others := [group for group in groups if group.first.row is None]:
         parts += ["## Runs without a published row", _other_runs(others)]
     parts += ["## What the CARNet page claims", _claims(runs, speeds)]
@@ -142,12 +144,14 @@ def _lines(row: published.Row, groups: list[Group]) -> list[list[str]]:
 
 
 def _remarks(row: published.Row, groups: list[Group]) -> list[str]:
-    ours = [
-        f"{run.epochs} epochs, seed {run.seed}: {run.remark.rstrip('.')}"
-        for group in groups
-        for run in group.runs
-        if run.remark
-    ]
+    ours = []
+    for group in groups:
+        seeds: dict[str, list[int]] = {}
+        for run in group.runs:
+            if run.remark:
+                seeds.setdefault(run.remark.rstrip("."), []).append(run.seed)
+        for remark, alike in seeds.items():
+            ours.append(f"{group.first.epochs} epochs, seed {' and '.join(map(str, alike))}: {remark}")
     return [*row.remarks, *ours]
 
 
