@@ -38,7 +38,7 @@ from keras_lite.litert import Graph, IntegerModel, QuantizedGraph, model_metadat
 from keras_lite.quantization import int8_graph, is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.aware.tf_mot import read_quantized
-from keras_lite.quantization.calibration import check_images
+from keras_lite.quantization.images import check_images
 from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
 from keras_lite.quantization.input_range import know_input_range
 from keras_lite.quantization.lower import lower

@@ -5,18 +5,16 @@ and what starts from a float model, are in `keras_lite.quantization.aware`.
 """
 
 from keras_lite.quantization.aware.finetuning import finetune
-from keras_lite.quantization.aware.post_training import post_training
+from keras_lite.quantization.post_training import post_training
 from keras_lite.quantization.aware.quantize_aware import is_quantized, quantize_aware
 from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
-from keras_lite.quantization.calibration import calibrate
-from keras_lite.quantization.observe import int8_graph
+from keras_lite.quantization.aware.tf_mot.calibration import calibrate
 from keras_lite.quantization.search import PostTraining
 
 __all__ = [
     "PostTraining",
     "calibrate",
     "finetune",
-    "int8_graph",
     "is_quantized",
     "post_training",
     "quantize_aware",

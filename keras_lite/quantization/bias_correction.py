@@ -1,128 +1,76 @@
 """Bias correction: taking out what rounding adds to the mean of each channel."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+import dataclasses
 
 import numpy as np
 
-from keras_lite.errors import import_extra
-from keras_lite.graph.view import WEIGHTED
-from keras_lite.quantization.calibration import batches_of, check_images, replaced, unrounded
+from keras_lite.litert import IntegerModel, Operator, Tensor
+from keras_lite.litert.integer.windows import Windows
+from keras_lite.litert.scheme import CHANNEL_AXES
+from keras_lite.quantization.calibrated import CalibratedGraph
+from keras_lite.quantization.observe import Observation
+from keras_lite.quantization.quantized_graph import with_weights
+from keras_lite.quantization.rounding import round_by_effect
 
 
-def correct_biases(quantized: Any, images: np.ndarray, batch_size: int | None = None) -> int:
-    """Change biases until the mean of each channel of each layer is that of the float model, in place.
+def correct_biases(
+    calibrated: CalibratedGraph, observed: Observation, images: np.ndarray, by_effect: bool = False
+) -> CalibratedGraph:
+    """Return a graph whose biases are such that the mean of each channel of each layer is that of the float model.
 
     Rounding weights and cutting off activations moves the means, and the next layers add that up. From the input to
-    the output, the mean difference of each channel over the images goes into the bias, or into the batch normalization
-    behind the layer; what comes behind is computed with the layers before it corrected already.
+    the output, the mean difference of each channel over the images goes into the bias; what comes behind is computed
+    with the layers before it corrected already. As a convolution is linear, its mean output is that of the means of
+    what lies under its windows.
 
     Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019
     (arXiv:1906.04721), the empirical form.
 
     Args:
-        quantized: A quantized model with ranges, whose weights are still those of the float model.
-        images: Preprocessed float images of shape `(count, height, width, 3)`.
-        batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
-
-    Returns:
-        The number of layers that were corrected.
-
-    Raises:
-        InputError: If there are no images or their shape is not the model's.
+        calibrated: A graph with ranges.
+        observed: What `observe` returned for its float graph.
+        images: The preprocessed images that were observed, float32. As many are used as there are means of.
+        by_effect: Whether the weights are rounded by `keras_lite.quantization.rounding.round_by_effect` before.
     """
-    tensorflow = import_extra("tensorflow", "quantization")
-    sites = list(biased_layers(quantized))
+    form, graph = calibrated.form, calibrated.graph
+    changed: dict[Tensor, Tensor] = {}
+    scales = dict(calibrated.scales)
+    floats = iter(operator for operator in form.graph.operators if operator.kind in CHANNEL_AXES)
 
-    @tensorflow.function
-    def differences(batch):
-        wanted, found = {}, {}
+    def correct(operator: Operator, taken: np.ndarray) -> Operator:
+        """Return an operator with its bias corrected, and note the bias."""
+        if operator.kind not in CHANNEL_AXES:
+            return operator
+        wanted, axis = next(floats), CHANNEL_AXES[operator.kind]
+        source, kernel, bias = wanted.inputs
+        means = _mean_outputs(wanted, kernel.data, observed.mean_of(source)) + bias.data
+        if by_effect:
+            rounded = round_by_effect(operator, kernel.data, taken)
+            changed[kernel] = Tensor(kernel.name, kernel.shape, rounded.astype("float32"))
+            kernel = changed[kernel]
+            scales[kernel] = operator.inputs[1].quantization.exact_scales
+        weights = with_weights([operator.inputs[0], kernel, bias], axis, scales.get(kernel))
+        inputs = taken.reshape(-1, *taken.shape[2:]).mean(0, dtype="float64") - weights[0].quantization.zero_point
+        steps = weights[1].quantization.exact_scales * weights[0].quantization.exact_scales
+        received = (_mean_outputs(operator, weights[1].data, inputs) + weights[2].data) * steps
+        changed[bias] = Tensor(bias.name, bias.shape, (bias.data + means - received).astype("float32"))
+        inputs = with_weights([operator.inputs[0], kernel, changed[bias]], axis, scales.get(kernel))
+        return Operator(operator.kind, inputs, operator.outputs, operator.options)
 
-        def note(index, values):
-            wanted[index] = _channel_means(tensorflow, values)
-            return values
-
-        def correct(index, values):
-            found[index] = wanted[index] - _channel_means(tensorflow, values)
-            return values + found[index]
-
-        with unrounded(quantized, weights=True), _before_activation(sites, note):
-            quantized(batch, training=False)
-        with _before_activation(sites, correct):
-            quantized(batch, training=False)
-        return [found[index] for index in range(len(sites))]
-
-    if not sites:
-        return 0
-    found = [
-        [values.numpy() for values in differences(batch)]
-        for batch in batches_of(check_images(quantized, images), batch_size)
-    ]
-    for (_, _, bias), values in zip(sites, zip(*found, strict=True), strict=True):
-        bias.assign_add(np.mean(values, axis=0))
-    return len(sites)
+    IntegerModel(graph).run_changed(images[: observed.averaged], correct)
+    return dataclasses.replace(calibrated, form=form.with_constants(changed), scales=scales)
 
 
-def biased_layers(quantized: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield wrapper, layer and variable of each bias; where batch normalization follows a layer, of that alone."""
-    for wrapper in quantized.layers:
-        layer = getattr(wrapper, "layer", None)
-        kind = type(layer).__name__
-        if kind == "BatchNormalization" and layer.center:
-            yield wrapper, layer, layer.beta
-        elif kind in WEIGHTED and layer.use_bias and not _normalized(wrapper):
-            yield wrapper, layer, layer.bias
-
-
-def _normalized(wrapper: Any) -> bool:
-    behind = [node.layer for node in wrapper._outbound_nodes]
-    return len(behind) == 1 and type(getattr(behind[0], "layer", None)).__name__ == "BatchNormalization"
-
-
-def _channel_means(tensorflow: Any, values: Any) -> Any:
-    return tensorflow.reduce_mean(values, axis=list(range(len(values.shape) - 1)))
-
-
-@contextlib.contextmanager
-def _before_activation(sites: list[tuple[Any, Any, Any]], change: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Within the block what each layer computes is changed before its activation and its rounding."""
-    changes = []
-    for index, (wrapper, layer, _) in enumerate(sites):
-        if type(layer).__name__ == "BatchNormalization":
-            changes.append((layer, "call", _changed_call(layer.call, index, change)))
-        elif wrapper._quantize_activations:
-            [activation] = wrapper._quantize_activations
-            changes.append((wrapper, "_quantize_activations", [_ChangedActivation(activation, index, change)]))
-        else:
-            changes.append((layer, "activation", _changed_activation(layer.activation, index, change)))
-    with replaced(changes):
-        yield
-    # A wrapper hands its activations over to the layer in each call.
-    for wrapper, layer, _ in sites:
-        wrapper.quantize_config.set_quantize_activations(layer, wrapper._quantize_activations)
-
-
-def _changed_call(call: Callable, index: int, change: Callable[[int, Any], Any]) -> Callable:
-    def changed(inputs, training=None):
-        return change(index, call(inputs, training=training))
-
-    return changed
-
-
-def _changed_activation(activation: Callable, index: int, change: Callable[[int, Any], Any]) -> Callable:
-    return lambda values: activation(change(index, values))
-
-
-class _ChangedActivation:
-    """In place of TF-MOT's activation, which is told in each call whether it trains."""
-
-    def __init__(self, activation: Any, index: int, change: Callable[[int, Any], Any]):
-        self.activation = activation
-        self.index = index
-        self.change = change
-        self.training = False
-
-    def __call__(self, values: Any) -> Any:
-        self.activation.training = self.training
-        return self.activation(self.change(self.index, values))
+def _mean_outputs(operator: Operator, kernel: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return the mean of each output channel, without the bias, from the mean of the input over the images."""
+    if operator.kind == "FULLY_CONNECTED":
+        return kernel.astype("float64") @ mean.reshape(-1, mean.shape[-1]).mean(0)
+    windows = Windows(operator, kernel.shape[1:3])
+    padded = windows.padded(mean[None], 0)
+    under = np.stack([part.mean((0, 1, 2)) for part in windows.parts(padded)])  # places of the kernel, channels
+    if operator.kind == "DEPTHWISE_CONV_2D":
+        under = np.repeat(under, kernel.shape[3] // under.shape[1], axis=1)
+        return (kernel.reshape(under.shape) * under).sum(0)
+    groups = under.shape[1] // kernel.shape[3]
+    outputs = kernel.reshape(groups, len(kernel) // groups, len(under), -1)
+    return np.einsum("goks,kgs->go", outputs, under.reshape(len(under), groups, -1)).reshape(-1)

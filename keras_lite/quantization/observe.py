@@ -1,88 +1,107 @@
-"""Ranges of the tensors of a graph, from what images give there."""
+"""What images give at the tensors of a graph, seen in its float file."""
 
+import dataclasses
+import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_lite.data import Preprocessing
-from keras_lite.litert import FloatGraph, Operator, QuantizedGraph, Tensor, write
-from keras_lite.quantization.lower import Int8Form, for_int8, lower
+from keras_lite.litert import FloatGraph, Operator, Tensor, write
+from keras_lite.litert.scheme import CHANNEL_AXES
+from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.lower.builder import constant
-from keras_lite.quantization.quantized_graph import needs_range, quantize
-from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator, least_error_range
-from keras_lite.runtime.observation import observe_outputs
+from keras_lite.quantization.quantized_graph import needs_range
+from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator
+from keras_lite.runtime.observation import ObservedOutput, observe_outputs
+
+# Images that go through an int8 graph at once, each tensor of all of them in memory; integers of the largest tensor.
+_MOST_AVERAGED, _MOST_HELD = 256, 1 << 26
 
 Ranges = dict[Tensor, tuple[float, float]]
 
 
-def ranges_from(form: Int8Form, images: np.ndarray, estimator: Estimator = least_error_range) -> Ranges:
-    """Return the range of each tensor that needs one, the input's included.
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """What images give at the tensors of a graph.
+
+    Args:
+        tensors: Of each tensor that needs a range, and of what weights multiply: extremes of the channels, histogram,
+            mean over some images.
+        averaged: How many images those are, the first ones: as many as go through the graph for bias correction.
+        lowest: Least value of the images, 0 at most.
+        highest: Their greatest, 0 at least.
+        mean: The mean of some.
+    """
+
+    tensors: dict[Tensor, ObservedOutput]
+    averaged: int
+    lowest: float
+    highest: float
+    mean: np.ndarray
+
+    def mean_of(self, tensor: Tensor) -> np.ndarray:
+        """Return the mean over some images of a tensor that weights multiply, the images themselves included."""
+        return self.tensors[tensor].mean if tensor in self.tensors else self.mean
+
+
+def observe(form: Int8Form, images: np.ndarray) -> Observation:
+    """Return what images give at the tensors of a graph.
 
     Args:
         form: What `for_int8` returned.
         images: Preprocessed images, float32.
+    """
+    tensors = list(dict.fromkeys([*needs_range(form), *_multiplied(form)]))
+    largest = max(tensor.size for operator in form.graph.operators for tensor in operator.outputs)
+    averaged = max(1, min(len(images), _MOST_AVERAGED, _MOST_HELD // largest))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"{form.graph.name or 'model'}.tflite")
+        path.write_bytes(write(float_graph(form, tensors)))
+        found = observe_outputs(path, images, [tensor.shape for tensor in tensors], averaged, os.cpu_count() or 1)
+    lowest, highest = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
+    mean = images[:averaged].mean(0, dtype="float64")
+    return Observation(dict(zip(tensors, found, strict=True)), averaged, lowest, highest, mean)
+
+
+def ranges_from(form: Int8Form, observed: Observation, estimator: Estimator) -> Ranges:
+    """Return the range of each tensor that needs one, the input's included.
+
+    Args:
+        form: What `for_int8` returned.
+        observed: What `observe` returned for it.
         estimator: Chooses a range from a histogram. The input's range is that of the images.
 
     Example:
 
     ```python
     form = for_int8(lower(model))
-    graph = quantize(form, ranges_from(form, images))
+    graph = quantize(form, ranges_from(form, observe(form, images), least_error_range))
     ```
     """
-    tensors = [tensor for tensor in needs_range(form) if tensor not in form.fixed]
-    watched = _watched(form, tensors)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{form.graph.name or 'model'}.tflite")
-        path.write_bytes(write(watched))
-        observed = observe_outputs(path, images)
     ranges = dict(form.fixed)
-    for tensor, seen in zip(tensors, observed, strict=True):
-        ranges[tensor] = _opened(*estimator(seen.counts, seen.lowest, seen.highest))
+    for tensor in needs_range(form):
+        if tensor not in form.fixed:
+            seen = observed.tensors[tensor]
+            ranges[tensor] = opened(*estimator(seen.counts, float(seen.lowest.min()), float(seen.highest.max())))
     [image] = form.graph.inputs
-    ranges[image] = _opened(min(float(images.min()), 0.0), max(float(images.max()), 0.0))
+    ranges[image] = opened(observed.lowest, observed.highest)
     return ranges
 
 
-def _opened(low: float, high: float) -> tuple[float, float]:
+def opened(low: float, high: float) -> tuple[float, float]:
+    """Return a range, wider where it is next to nothing: XNNPACK refuses a scale of zero."""
     return (low, low + OPENED) if high - low < EMPTY else (low, high)
 
 
-def int8_graph(model: keras.Model, images: np.ndarray, preprocessing: Preprocessing | None = None) -> QuantizedGraph:
-    """Return the int8 graph of a model, without TensorFlow.
-
-    The range of each activation is the one that rounds what the images give there with the least squared error. A
-    softmax at the end is left out.
+def float_graph(form: Int8Form, tensors: Sequence[Tensor]) -> FloatGraph:
+    """Return the graph of the model's floats, with some tensors as outputs: cut off where the int8 one cuts them off.
 
     Args:
-        model: A functional or Sequential Keras 3 model of any backend, that computes in float32.
-        images: Preprocessed float images of shape `(count, height, width, 3)`; a hundred are enough.
-        preprocessing: What made them of pixels: the input's range is then what pixels from 0 to 255 become. `None`:
-            it is the images' own.
-
-    Raises:
-        InputError: If int8 has no operators for something; the message names it, and what to write instead.
-        MissingExtraError: If the extra `litert` is not installed.
-
-    Example:
-
-    ```python
-    graph = int8_graph(model, images, info.preprocessing)
-    to_tflite(graph, "model.tflite", "int8", samples=images, reference=model)
-    ```
+        form: What `for_int8` returned.
+        tensors: The outputs.
     """
-    form = for_int8(lower(model))
-    ranges = ranges_from(form, images)
-    if preprocessing is not None:
-        lows, highs = preprocessing.limits()
-        ranges[form.graph.inputs[0]] = (min(float(lows.min()), 0.0), max(float(highs.max()), 0.0))
-    return quantize(form, ranges)
-
-
-def _watched(form: Int8Form, tensors: list[Tensor]) -> FloatGraph:
-    """Return the graph with all those tensors as outputs, cut off where the int8 one cuts them off."""
     replaced: dict[Tensor, Tensor] = {}
     operators = []
     for operator in form.graph.operators:
@@ -95,4 +114,10 @@ def _watched(form: Int8Form, tensors: list[Tensor]) -> FloatGraph:
                 source = replaced.get(tensor, tensor)
                 operators.append(Operator(kind, [source, constant(f"{cut.name}/limit", limit)], [cut]))
                 replaced[tensor] = cut
-    return FloatGraph(form.graph.name, form.graph.inputs, tensors, operators)
+    return FloatGraph(form.graph.name, form.graph.inputs, [replaced.get(each, each) for each in tensors], operators)
+
+
+def _multiplied(form: Int8Form) -> list[Tensor]:
+    """Return what convolutions and dense layers take, the graph's inputs apart."""
+    found = [operator.inputs[0] for operator in form.graph.operators if operator.kind in CHANNEL_AXES]
+    return [tensor for tensor in found if tensor not in form.graph.inputs]

@@ -33,7 +33,12 @@ def needs_range(form: Int8Form) -> list[Tensor]:
     ]
 
 
-def quantize(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> QuantizedGraph:
+def quantize(
+    form: Int8Form,
+    ranges: Mapping[Tensor, tuple[float, float]],
+    one_range: bool = False,
+    scales: Mapping[Tensor, np.ndarray] | None = None,
+) -> QuantizedGraph:
     """Return the int8 graph.
 
     What is only concatenated has the range of the whole; what is concatenated and used elsewhere too, or has a scale
@@ -42,11 +47,16 @@ def quantize(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> Qu
     Args:
         form: What `for_int8` returned.
         ranges: The range of the input and of each tensor that `needs_range` returns.
+        one_range: Whether what is concatenated and used elsewhere too has the range of the whole as well, and so have
+            concatenations that hand it on to one another: no operator brings it there.
+        scales: Of kernels that are rounded already, the scales of their output channels.
 
     Raises:
         InputError: If a bias needs more than 32 bits.
     """
     shared = _in_concatenations(form)
+    if one_range:
+        ranges = {**ranges, **_united(form, ranges, shared)}
     made: dict[Tensor, Tensor] = {
         tensor: _int8(tensor, QuantizationParameters.between(*ranges[tensor])) for tensor in form.graph.inputs
     }
@@ -63,7 +73,7 @@ def quantize(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> Qu
         if operator.kind == "CONCATENATION":
             inputs = [_brought_to(each, output, operators) for each in inputs]
         elif operator.kind in CHANNEL_AXES:
-            inputs = _with_weights(inputs, CHANNEL_AXES[operator.kind])
+            inputs = with_weights(inputs, CHANNEL_AXES[operator.kind], (scales or {}).get(operator.inputs[1]))
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
         operators.append(Operator(operator.kind, inputs, [output], operator.options))
@@ -96,6 +106,38 @@ def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
     return shared
 
 
+def _united(
+    form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]], shared: dict[Tensor, Tensor]
+) -> dict[Tensor, tuple[float, float]]:
+    """Return the one range of each group of concatenations, for all that they take and that may have any range."""
+    makers = {operator.output: operator for operator in form.graph.operators}
+    parents: dict[Tensor, Tensor] = {}
+
+    def root(tensor: Tensor) -> Tensor:
+        while tensor in parents:
+            tensor = parents[tensor]
+        return tensor
+
+    members: list[Tensor] = []
+    for operator in form.graph.operators:
+        if operator.kind != "CONCATENATION":
+            continue
+        members.append(operator.output)
+        for tensor in operator.inputs:
+            while tensor in makers and makers[tensor].kind in _HANDING_ON:
+                tensor = makers[tensor].inputs[0]
+            if tensor in makers and makers[tensor].kind not in _OWN_PARAMETERS and tensor not in form.fixed:
+                members.append(tensor)
+                if root(tensor) is not root(operator.output):
+                    parents[root(tensor)] = root(operator.output)
+    ends: dict[Tensor, list[tuple[float, float]]] = {}
+    for operator in form.graph.operators:
+        if operator.kind == "CONCATENATION":
+            ends.setdefault(root(operator.output), []).append(ranges[shared.get(operator.output, operator.output)])
+    widest = {group: (min(low for low, _ in found), max(high for _, high in found)) for group, found in ends.items()}
+    return {tensor: widest[root(tensor)] for tensor in members}
+
+
 def _brought_to(tensor: Tensor, output: Tensor, operators: list[Operator]) -> Tensor:
     if tensor.quantization == output.quantization:
         return tensor
@@ -104,9 +146,16 @@ def _brought_to(tensor: Tensor, output: Tensor, operators: list[Operator]) -> Te
     return brought
 
 
-def _with_weights(inputs: list[Tensor], axis: int) -> list[Tensor]:
+def with_weights(inputs: list[Tensor], axis: int, scales: np.ndarray | None = None) -> list[Tensor]:
+    """Return the inputs of a layer with weights in int8.
+
+    Args:
+        inputs: The int8 tensor that they multiply; the kernel and the bias in floats.
+        axis: The kernel's output channels.
+        scales: Theirs, where the kernel is rounded already.
+    """
     source, kernel, bias = inputs
-    weights = quantize_weights(kernel.data, bias.data, axis, source.quantization)
+    weights = quantize_weights(kernel.data, bias.data, axis, source.quantization, scales)
     return [source, *(_constant(each, *made) for each, made in zip((kernel, bias), weights, strict=True))]
 
 

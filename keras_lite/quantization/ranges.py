@@ -80,3 +80,18 @@ def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: 
         high = min((highest * share for share in shares), key=lambda end: error(low, end))
         low = min((lowest * share for share in shares), key=lambda end: error(end, high))
     return low, high
+
+
+def rounding_loss(counts: np.ndarray, lowest: float, highest: float, ends: tuple[float, float], steps: int = 255) -> float:
+    """Return the ratio of values to the errors of rounding them in a range, in decibels of their squares.
+
+    Args:
+        counts: How many values lie in each of as many equal parts of the span from `lowest` to `highest`.
+        lowest: Least value, 0 at most.
+        highest: Greatest value, 0 at least.
+        ends: The range.
+        steps: Number of steps in the range.
+    """
+    values = lowest + (np.arange(len(counts)) + 0.5) * (highest - lowest) / len(counts)
+    error = counts @ np.square(values - np.clip(values, *ends)) + counts.sum() * ((ends[1] - ends[0]) / steps) ** 2 / 12.0
+    return float(10.0 * np.log10(max(counts @ np.square(values), 1e-30) / max(error, 1e-30)))

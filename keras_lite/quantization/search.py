@@ -1,57 +1,89 @@
-"""The search for the way of post-training quantization that keeps a model's answers best."""
+"""The search for the way of post-training quantization that keeps a model's outputs best."""
 
 import dataclasses
 import functools
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_lite.errors import import_extra
+from keras_lite.errors import InputError
+from keras_lite.litert import Graph, QuantizationParameters, Tensor, quantize_kernel, write
+from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.bias_correction import correct_biases
-from keras_lite.quantization.calibration import batches_of, measure, set_ranges, unrounded
+from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.closeness import Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
-from keras_lite.quantization.ranges import Estimator, least_error_range, percentile_range, whole_range
+from keras_lite.quantization.lower import Int8Form
+from keras_lite.quantization.observe import Observation, float_graph, observe, opened, ranges_from
+from keras_lite.quantization.ranges import (
+    EMPTY,
+    Estimator,
+    least_error_range,
+    percentile_range,
+    rounding_loss,
+    whole_range,
+)
+from keras_lite.runtime.inspection import examine
 
-# How an activation's range is taken from its values; the first is what most converters do.
+# How an activation's range is taken from its values; the first stays unless another is closer.
 ESTIMATORS: dict[str, Estimator] = {
-    "minimum and maximum": whole_range,
+    "least squared error": least_error_range,
     "99.999 %": functools.partial(percentile_range, share=1e-5),
     "99.99 %": functools.partial(percentile_range, share=1e-4),
-    "least squared error": least_error_range,
+    "minimum and maximum": whole_range,
 }
-
-
-# What is simpler stays if the other is closer by fewer standard errors. Two, which is what one needs to believe in a
-# difference, gave worse files on images of their own: the closer candidate is the better guess.
-_SIMPLER = 1.0
+# Another estimator must be closer than the first by so many standard errors, and one range for what is concatenated
+# farther, to lose. What corrects errors that were seen need only be closer.
+_BEYOND = 1.0
+# Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
+_WORTH = 0.1
+_WEAKEST = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
-    """One way to quantize, and how far it is from the float model on the images that judge.
+class Steps:
+    """A way to quantize.
 
     Args:
         ranges: Name of the estimator of activation ranges, out of `ESTIMATORS`.
-        bias_correction: Whether biases were corrected (see `keras_lite.quantization.bias_correction`).
-        equalization: Whether channels were equalized (see `keras_lite.quantization.equalization`).
-        closeness: How far its answers are from the float model's (see `keras_lite.quantization.closeness`).
-        within_noise: Whether the images can't tell it from the chosen one: the difference of the mean divergences is
-            at most two standard errors of the differences, image by image.
+        bias_correction: Whether biases are corrected (see `keras_lite.quantization.bias_correction`).
+        by_effect: Whether weights are rounded by their effect (see `keras_lite.quantization.rounding`).
+        equalization: Whether channels are equalized (see `keras_lite.quantization.equalization`).
+        one_range: Whether all that is concatenated has one range (see `keras_lite.quantization.calibrated`).
     """
 
     ranges: str
-    bias_correction: bool
-    equalization: bool
-    closeness: Closeness
-    within_noise: bool
+    bias_correction: bool = False
+    by_effect: bool = False
+    equalization: bool = False
+    one_range: bool = False
 
     def __str__(self) -> str:
         """Return what it is, in one line."""
         steps = [f"ranges: {self.ranges}"]
-        steps += ["equalized channels"] if self.equalization else []
         steps += ["corrected biases"] if self.bias_correction else []
+        steps += ["weights rounded by effect"] if self.by_effect else []
+        steps += ["equalized channels"] if self.equalization else []
+        steps += ["one range for what is concatenated"] if self.one_range else []
         return ", ".join(steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate(Steps):
+    """One way to quantize, and how far it is from the float model on the images that judge.
+
+    Args:
+        closeness: How far its outputs are from the float model's (see `keras_lite.quantization.closeness`).
+        within_noise: Whether the images can't tell it from the chosen one: the difference of the mean divergences is
+            at most two standard errors of the differences, image by image.
+    """
+
+    closeness: Closeness
+    within_noise: bool = False
+
+    __str__ = Steps.__str__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +91,12 @@ class PostTraining:
     """What `keras_lite.quantization.post_training` chose, and from what.
 
     Args:
-        output: What the float model answers, by which the candidates were judged.
+        output: What the float model outputs, by which the candidates were judged.
         chosen: The candidate that was kept.
-        tried: All candidates, in the order in which they were tried: what is simpler comes first.
-        images: Number of images that set ranges and biases.
-        judges: Number of other images, by which the candidates were judged.
+        tried: All candidates, in the order in which they were tried.
+        images: Number of images that set ranges and biases of the candidates; the result has them from all images.
+        judges: Number of the other images, by which the candidates were judged.
+        weakest: The tensors that lose most in their ranges: name, and signal to rounding error in decibels.
     """
 
     output: str
@@ -71,103 +104,197 @@ class PostTraining:
     tried: list[Candidate]
     images: int
     judges: int
+    weakest: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
-        """Return a line for each candidate, the chosen one marked."""
+        """Return a line for each candidate, the chosen one marked, and one for the tensors that lose most."""
         lines = [
             f"{'*' if candidate == self.chosen else ' '} {candidate}: {candidate.closeness.text(self.output)}"
             + (", within noise of *" if candidate.within_noise and candidate != self.chosen else "")
             for candidate in self.tried
         ]
         head = (
-            f"post-training quantization, {self.images} images for ranges and biases, {self.judges} to judge by "
-            "(what is simpler stays unless it is worse by a standard error):"
+            f"post-training quantization, {self.images} images for ranges and biases, {self.judges} to judge by; "
+            "then all for the one that is kept:"
         )
-        return "\n".join([head, *lines])
+        weakest = ", ".join(f"{name} ({value:.0f} dB)" for name, value in self.weakest.items())
+        return "\n".join([head, *lines, f"tensors that lose most: {weakest}"])
 
 
 class Search:
-    """The candidates, tried one after the other on one model whose weights are put back in between.
+    """The candidates, tried one after the other; each is written as a file and run, so that the file is the judge.
 
     Args:
-        quantized: A quantized model whose input has its range, and whose weights are still those of the float model.
-        output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it.
-        images: Preprocessed images that set ranges and biases.
-        judges: Others, by which the candidates are judged.
-        batch_size: Images in a batch. `None`: 32, and fewer of large images: all activations of a batch are in memory.
-        verbose: 1 shows progress.
+        form: What `for_int8` returned.
+        output: What the float model outputs, as `keras_lite.data.ModelInfo.output` names it.
+        ends: The range of the input.
+        images: Preprocessed images; half of them set ranges and biases, the others judge.
     """
 
-    def __init__(
-        self,
-        quantized: Any,
-        output: str,
-        images: np.ndarray,
-        judges: np.ndarray,
-        *,
-        batch_size: int | None = None,
-        verbose: int = 0,
-    ):
-        tensorflow = import_extra("tensorflow", "quantization")
-        self.quantized = quantized
-        self.output = output
-        self.images = images
-        self.batch_size = batch_size
-        self.verbose = verbose
+    def __init__(self, form: Int8Form, output: str, ends: tuple[float, float], images: np.ndarray) -> None:
+        self.form, self.output, self.ends, self.images = form, output, ends, images
+        self.judges = images[1::2]
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
-        self.best: list[np.ndarray] = []
-        self.judges = batches_of(judges, batch_size)
-        with unrounded(quantized, weights=True):
-            float_answer = tensorflow.function(lambda batch: quantized(batch, training=False))
-            self.expected = self._answers(float_answer)
-        self.answer = tensorflow.function(lambda batch: quantized(batch, training=False))
+        self.refused: InputError | None = None
+        self.expected = self._outputs(float_graph(form, form.graph.outputs))
+        self.answers = self._range_of_outputs()
 
-    def run(self) -> None:
-        """Try all candidates; the model is then the closest one."""
-        start = self.quantized.get_weights()
-        measured = measure(self.quantized, self.images, self.batch_size, self.verbose)
-        for ranges, estimator in ESTIMATORS.items():
-            set_ranges(self.quantized, measured, estimator)
-            self._judge(ranges)
-        ranges = self._chosen.ranges
-        self.quantized.set_weights(self.best)
-        self._judge(ranges, bias_correction=correct_biases(self.quantized, self.images, self.batch_size))
-        bias_correction = self._chosen.bias_correction
-        self.quantized.set_weights(start)
-        if equalize(self.quantized, measured):
-            equalized = measure(self.quantized, self.images, self.batch_size, self.verbose)
-            set_ranges(self.quantized, equalized, ESTIMATORS[ranges])
-            if bias_correction:
-                correct_biases(self.quantized, self.images, self.batch_size)
-            self._judge(ranges, bias_correction, equalization=True)
-        self.quantized.set_weights(self.best)
+    def run(self) -> CalibratedGraph:
+        """Try all candidates, and return the one that is kept.
 
-    def report(self) -> PostTraining:
-        """Return what was chosen, and from what."""
+        Raises:
+            InputError: If LiteRT runs none of them, or none has biases of 32 bits.
+        """
+        maker = _Maker(self.form, self.images[::2], self.ends, self.answers)
+        # Ranges are judged with corrected biases: what a cut takes from the means is given back then.
+        for ranges in ESTIMATORS:
+            steps = Steps(ranges, bias_correction=True)
+            self._judge(self._received(maker, steps), steps, _BEYOND)
+        if not self.tried:
+            raise self.refused
+        self._try(maker, bias_correction=False)
+        if self._weights_matter():
+            self._try(maker, by_effect=True)
+        if maker.equalized is not None:
+            self._try(maker, equalization=True)
+        if maker.saves_operators(self._steps):
+            # One range saves operators: it stays unless it is farther.
+            self._try(maker, beyond=-_BEYOND, one_range=True)
+        self.observed = maker.observed(False)
+        return _Maker(self.form, self.images, self.ends, self.answers).make(self._steps)
+
+    def report(self, calibrated: CalibratedGraph) -> PostTraining:
+        """Return what was chosen, and from what.
+
+        Args:
+            calibrated: What `run` returned.
+        """
         _, best = self.tried[self.chosen]
         tried = [
             dataclasses.replace(candidate, within_noise=not is_closer(best, each) and not is_closer(each, best))
             for candidate, each in self.tried
         ]
-        return PostTraining(self.output, tried[self.chosen], tried, len(self.images), len(self.expected))
+        chosen = tried[self.chosen]
+        weakest = self._weakest(calibrated)
+        return PostTraining(self.output, chosen, tried, len(self.images[::2]), len(self.judges), weakest)
 
     @property
-    def _chosen(self) -> Candidate:
-        return self.tried[self.chosen][0]
+    def _steps(self) -> Steps:
+        chosen = self.tried[self.chosen][0]
+        return Steps(**{each.name: getattr(chosen, each.name) for each in dataclasses.fields(Steps)})
 
-    def _judge(self, ranges: str, bias_correction: bool = False, equalization: bool = False) -> None:
-        """Add what the model is now to the candidates, and keep it if it is closer than the chosen one."""
-        received = self._answers(self.answer)
+    def _try(self, maker: "_Maker", beyond: float = 0.0, **changes: bool) -> None:
+        """Judge what is chosen with a further step."""
+        steps = dataclasses.replace(self._steps, **changes)
+        self._judge(self._received(maker, steps), steps, beyond)
+
+    def _judge(self, received: np.ndarray | None, steps: Steps, beyond: float) -> None:
+        """Keep a candidate if it is closer than the chosen one by more than some standard errors."""
+        if received is None:
+            return
         each = divergences(self.output, self.expected, received)
         found = closeness(self.output, self.expected, received)
-        self.tried.append((Candidate(ranges, bool(bias_correction), equalization, found, False), each))
-        if not self.best or is_closer(each, self.tried[self.chosen][1], _SIMPLER):
-            self.chosen, self.best = len(self.tried) - 1, self.quantized.get_weights()
+        self.tried.append((Candidate(**dataclasses.asdict(steps), closeness=found), each))
+        if len(self.tried) == 1 or is_closer(each, self.tried[self.chosen][1], beyond):
+            self.chosen = len(self.tried) - 1
 
-    def _answers(self, answer: Any) -> np.ndarray:
-        return np.concatenate([answer(batch).numpy() for batch in self.judges])
+    def _received(self, maker: "_Maker", steps: Steps) -> np.ndarray | None:
+        """Return the outputs of a candidate's file; None, and why, where there is none that runs."""
+        try:
+            return self._outputs(maker.make(steps).graph)
+        except InputError as error:
+            self.refused = error
+            return None
+
+    def _outputs(self, graph: Graph) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"{graph.name or 'model'}.tflite")
+            path.write_bytes(write(graph))
+            examined = examine(path, delegates=False, images=self.judges, stop_at_bad_scales=True)
+        if scales := examined.inspection.bad_scales:
+            raise InputError(f"Expected scales that XNNPACK can run, received {scales[0]}.")
+        if not np.isfinite(examined.outputs).all():
+            raise InputError("Expected a model with finite outputs, received inf or nan.")
+        return examined.outputs
+
+    def _range_of_outputs(self) -> tuple[float, float]:
+        """Return the range in which the float model's outputs are rounded with the least divergence."""
+        lowest, highest = min(float(self.expected.min()), 0.0), max(float(self.expected.max()), 0.0)
+        if highest - lowest < EMPTY:
+            return opened(lowest, highest)
+        shares = np.linspace(1.0, 0.0, 33)[:-1]
+
+        def loss(low: float, high: float) -> float:
+            parameters = QuantizationParameters.between(low, high)
+            rounded = parameters.dequantize(parameters.quantize(self.expected))
+            return float(divergences(self.output, self.expected, rounded).mean())
+
+        low = min((lowest * share for share in shares), key=lambda end: loss(end, highest))
+        high = min((highest * share for share in shares), key=lambda end: loss(low, end))
+        return low, high
+
+    def _weights_matter(self) -> bool:
+        """Return whether rounding the weights alone gives a part of the divergence that is worth a better rounding."""
+        rounded = {}
+        for operator in self.form.graph.operators:
+            if operator.kind in CHANNEL_AXES:
+                axis, kernel = CHANNEL_AXES[operator.kind], operator.inputs[1]
+                whole, quantization = quantize_kernel(kernel.data, axis)
+                along = [-1 if each == axis else 1 for each in range(whole.ndim)]
+                rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * quantization.scales.reshape(along))
+        form = self.form.with_constants(rounded)
+        received = self._outputs(float_graph(form, form.graph.outputs))
+        alone = divergences(self.output, self.expected, received).mean()
+        return float(alone) > _WORTH * self.tried[self.chosen][0].closeness.divergence
+
+    def _weakest(self, calibrated: CalibratedGraph) -> dict[str, float]:
+        losses = {
+            tensor.name: rounding_loss(seen.counts, float(seen.lowest.min()), float(seen.highest.max()), ends)
+            for tensor, seen in self.observed.tensors.items()
+            if (ends := calibrated.ranges.get(tensor)) is not None and tensor not in self.form.fixed
+        }
+        return dict(sorted(losses.items(), key=lambda item: item[1])[:_WEAKEST])
+
+
+class _Maker:
+    """Makes candidates from some images; what several need is seen once."""
+
+    def __init__(self, form: Int8Form, images: np.ndarray, ends: tuple[float, float], answers: tuple[float, float]):
+        self.form, self.images, self.ends, self.answers = form, images, ends, answers
+        self._observed: dict[bool, Observation] = {}
+
+    def observed(self, equalization: bool) -> Observation:
+        """Return what the images give, with equalized channels or without."""
+        if equalization not in self._observed:
+            self._observed[equalization] = observe(self.equalized if equalization else self.form, self.images)
+        return self._observed[equalization]
+
+    @functools.cached_property
+    def equalized(self) -> Int8Form | None:
+        """The graph with equalized channels; None if there is nothing to scale."""
+        return equalize(self.form, self.observed(False))
+
+    def make(self, steps: Steps) -> CalibratedGraph:
+        """Return a candidate."""
+        observed = self.observed(steps.equalization)
+        form = self.equalized if steps.equalization else self.form
+        ranges = ranges_from(form, observed, ESTIMATORS[steps.ranges])
+        ranges[form.graph.inputs[0]] = self.ends
+        [answer] = form.graph.outputs
+        if answer in ranges and answer not in form.fixed:
+            ranges[answer] = self.answers
+        calibrated = CalibratedGraph(form, ranges, steps.one_range)
+        if not steps.bias_correction:
+            return calibrated
+        return correct_biases(calibrated, observed, self.images, steps.by_effect)
+
+    def saves_operators(self, steps: Steps) -> bool:
+        """Return whether one range for what is concatenated saves operators."""
+        plain = dataclasses.replace(steps, bias_correction=False, by_effect=False)
+        found = [self.make(dataclasses.replace(plain, one_range=each)).graph.operators for each in (True, False)]
+        return len(found[0]) < len(found[1])

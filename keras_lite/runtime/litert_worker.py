@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -248,34 +249,64 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
     return problems
 
 
-def observe(path: str, images: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
-    """Return the extremes of each output of a float file over images, zero included, and how its values are spread.
+def observe(path: str, images: np.ndarray, summed: int, threads: int = 1) -> dict[str, np.ndarray]:
+    """Return what images give at each output of a float file: extremes of channels, sums of the first, histograms.
 
-    The histograms have `PARTS` equal parts from the least to the largest value; zeros are not counted.
+    Extremes include zero. Histograms have `PARTS` equal parts from the least to the largest value, and leave zeros out.
     """
-    interpreter = open_interpreter(path, threads)
-    [source] = interpreter.get_input_details()
-    targets = [target["index"] for target in interpreter.get_output_details()]
+    shares = [images[at::threads] for at in range(min(threads, len(images)))]
+    interpreters = [open_interpreter(path, 1) for _ in shares]
+    targets = interpreters[0].get_output_details()
+    sizes = [(target["shape"][-1], np.prod(target["shape"])) for target in targets]
+    channels, elements = (_places(each) for each in zip(*sizes, strict=True))
 
-    def outputs() -> Iterable[list[np.ndarray]]:
-        for image in images:
+    def outputs(at: int) -> Iterable[list[np.ndarray]]:
+        interpreter = interpreters[at]
+        [source] = interpreter.get_input_details()
+        indices = [target["index"] for target in interpreter.get_output_details()]
+        for image in shares[at]:
             interpreter.set_tensor(source["index"], image[None])
             interpreter.invoke()
-            yield [interpreter.get_tensor(index).ravel() for index in targets]
+            yield [interpreter.get_tensor(index) for index in indices]
 
-    lowest, highest = np.zeros(len(targets)), np.zeros(len(targets))
-    for values in outputs():
-        lowest = np.minimum(lowest, [each.min() for each in values])
-        highest = np.maximum(highest, [each.max() for each in values])
-    counts = np.zeros((len(targets), PARTS), "int64")
-    factors = PARTS / np.maximum(highest - lowest, 1e-30)
-    for values in outputs():
-        for index, each in enumerate(values):
-            each = each[:: each.size // _OBSERVED | 1]
-            each = each[each != 0.0]
-            places = ((each - lowest[index]) * factors[index]).astype("int64")
-            counts[index] += np.bincount(np.minimum(places, PARTS - 1), minlength=PARTS)
-    return {"lowest": lowest, "highest": highest, "counts": counts}
+    def extremes(at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        lowest, highest = np.zeros((2, channels[-1].stop), "float32")
+        sums = np.zeros(elements[-1].stop)
+        for number, values in enumerate(outputs(at)):
+            for each, ends, place in zip(values, channels, elements, strict=True):
+                rows = each.reshape(-1, each.shape[-1])
+                np.minimum(lowest[ends], rows.min(0), out=lowest[ends])
+                np.maximum(highest[ends], rows.max(0), out=highest[ends])
+                if at + number * len(shares) < summed:
+                    sums[place] += each.ravel()
+        return lowest, highest, sums
+
+    def histograms(at: int) -> np.ndarray:
+        counts = np.zeros((len(targets), PARTS), "int64")
+        for values in outputs(at):
+            for index, each in enumerate(values):
+                each = each.ravel()
+                # A part is enough of a large tensor; an odd stride meets all channels. Zeros are exact in any range.
+                each = each[:: each.size // _OBSERVED | 1]
+                each = each[each != 0.0]
+                parts = ((each - low[index]) * factors[index]).astype("int64")
+                counts[index] += np.bincount(np.minimum(parts, PARTS - 1), minlength=PARTS)
+        return counts
+
+    with ThreadPoolExecutor(len(shares)) as pool:
+        found = list(pool.map(extremes, range(len(shares))))
+        lowest = np.min([each[0] for each in found], axis=0)
+        highest = np.max([each[1] for each in found], axis=0)
+        low, high = ([end(each[ends]) for ends in channels] for end, each in ((np.min, lowest), (np.max, highest)))
+        factors = PARTS / np.maximum(np.subtract(high, low, dtype="float64"), 1e-30)
+        counts = sum(pool.map(histograms, range(len(shares))))
+    return {"lowest": lowest, "highest": highest, "sums": sum(each[2] for each in found), "counts": counts}
+
+
+def _places(sizes: Iterable[int]) -> list[slice]:
+    """Return where parts of some sizes lie, one behind the other."""
+    ends = np.cumsum(list(sizes)).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends], ends)]
 
 
 def _begin(stage: str) -> None:
@@ -292,6 +323,7 @@ def _main() -> None:
     parser.add_argument("--stop_at_bad_scales", action="store_true")
     parser.add_argument("--arrays")
     parser.add_argument("--folder")
+    parser.add_argument("--summed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warm_up", type=int, default=5)
@@ -301,7 +333,9 @@ def _main() -> None:
     elif arguments.action == "measure_all":
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "observe":
-        found = observe(arguments.model, np.load(arguments.images, mmap_mode="r"), arguments.threads)
+        found = observe(
+            arguments.model, np.load(arguments.images, mmap_mode="r"), arguments.summed, arguments.threads
+        )
         np.savez(arguments.arrays, **found)
         result = {}
     else:

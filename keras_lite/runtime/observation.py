@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +16,29 @@ class ObservedOutput:
     """What was seen of one output.
 
     Args:
-        lowest: Its least value, 0 at most.
-        highest: Its largest value, 0 at least.
-        counts: How many values, zeros apart, lie in each of equal parts of the span between the two.
+        lowest: Least value of each channel (the last axis), 0 at most.
+        highest: Greatest value of each channel, 0 at least.
+        counts: How many values, zeros apart, lie in each of equal parts of the span between the extremes.
+        mean: The mean over the first images, of the output's shape without the batch.
     """
 
-    lowest: float
-    highest: float
+    lowest: np.ndarray
+    highest: np.ndarray
     counts: np.ndarray
+    mean: np.ndarray
 
 
-def observe_outputs(path: str | os.PathLike, images: np.ndarray, threads: int = 1) -> list[ObservedOutput]:
+def observe_outputs(
+    path: str | os.PathLike, images: np.ndarray, shapes: Sequence[tuple[int, ...]], averaged: int, threads: int = 1
+) -> list[ObservedOutput]:
     """Return what images give at each output of a float file, in the outputs' order.
 
     Args:
         path: The `.tflite` file, with one input and any number of outputs.
         images: float32 images, as the file takes them.
-        threads: Threads that LiteRT may use.
+        shapes: The outputs' shapes, with a batch of 1.
+        averaged: Of how many images, the first ones, there is to be a mean.
+        threads: Images that run side by side.
 
     Raises:
         InputError: If the file does not exist or is no TFLite file.
@@ -41,9 +48,13 @@ def observe_outputs(path: str | os.PathLike, images: np.ndarray, threads: int = 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "images.npy"), Path(folder, "observed.npz")
         np.save(source, np.asarray(images, "float32"))
-        call_worker("observe", path, images=source, arrays=target, threads=threads)
+        call_worker("observe", path, images=source, arrays=target, summed=averaged, threads=threads)
         with np.load(target) as found:
-            lowest, highest, counts = found["lowest"], found["highest"], found["counts"]
+            lowest, highest, sums, counts = (found[name] for name in ("lowest", "highest", "sums", "counts"))
+    channels = np.cumsum([shape[-1] for shape in shapes])[:-1]
+    elements = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
+    parts = (np.split(lowest, channels), np.split(highest, channels), counts, np.split(sums, elements), shapes)
     return [
-        ObservedOutput(float(low), float(high), count) for low, high, count in zip(lowest, highest, counts, strict=True)
+        ObservedOutput(low, high, count, (total / averaged).reshape(shape[1:]))
+        for low, high, count, total, shape in zip(*parts, strict=True)
     ]

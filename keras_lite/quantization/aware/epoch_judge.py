@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_lite.errors import import_extra
 from keras_lite.graph import output_of
-from keras_lite.quantization.calibration import check_images
+from keras_lite.quantization.aware.tf_mot.calibration import check_images
 from keras_lite.quantization.closeness import Closeness, as_quantized, closeness, divergences, is_closer
 
 _BATCH = 32

@@ -15,7 +15,7 @@ The result computes the same floats. What int8 needs besides is how some tensors
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -55,6 +55,18 @@ class Int8Form:
 
     graph: FloatGraph
     fixed: dict[Tensor, tuple[float, float]]
+
+    def with_constants(self, constants: Mapping[Tensor, Tensor]) -> "Int8Form":
+        """Return one with other constants in place of some; what it computes are the same tensors.
+
+        Args:
+            constants: The new constant for each that is replaced.
+        """
+        operators = [
+            Operator(each.kind, [constants.get(t, t) for t in each.inputs], each.outputs, each.options)
+            for each in self.graph.operators
+        ]
+        return Int8Form(FloatGraph(self.graph.name, self.graph.inputs, self.graph.outputs, operators), self.fixed)
 
 
 def for_int8(graph: FloatGraph) -> Int8Form:

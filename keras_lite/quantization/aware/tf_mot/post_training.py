@@ -9,9 +9,9 @@ from keras_lite.data import Preprocessing
 from keras_lite.data.model_info import OUTPUTS
 from keras_lite.errors import InputError
 from keras_lite.quantization.aware.quantize_aware import quantize_aware
-from keras_lite.quantization.calibration import check_images
+from keras_lite.quantization.aware.tf_mot.calibration import check_images
 from keras_lite.quantization.closeness import judged_as
-from keras_lite.quantization.input_range import set_input_range, widen_ranges
+from keras_lite.quantization.aware.tf_mot.input_range import set_input_range, widen_ranges
 from keras_lite.quantization.search import PostTraining, Search
 
 

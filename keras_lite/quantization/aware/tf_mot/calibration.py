@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_lite.errors import InputError, import_extra
+from keras_lite.errors import import_extra
+from keras_lite.quantization.images import check_images
 from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator, least_error_range
 
 # Set on a quantized model whose input has the range of some images: `keras_lite.quantization.input_range` mends it.
@@ -264,27 +265,6 @@ def batch_normalizations(quantized: Any) -> Iterator[Any]:
         layer = getattr(wrapper, "layer", wrapper)
         if type(layer).__name__ == "BatchNormalization":
             yield layer
-
-
-def check_images(model: Any, images: np.ndarray) -> np.ndarray:
-    """Return images as float32.
-
-    Raises:
-        InputError: If there are none, their shape is not that of the model's input, or they hold inf or nan.
-    """
-    images = np.asarray(images)
-    expected = tuple(model.inputs[0].shape[1:])
-    fits = images.ndim == len(expected) + 1 and all(
-        wanted in (None, size) for wanted, size in zip(expected, images.shape[1:], strict=True)
-    )
-    if not fits or not len(images) or images.dtype.kind != "f":
-        raise InputError(
-            f"Expected preprocessed float images of shape (count, {', '.join(map(str, expected))}), "
-            f"received {images.dtype} of shape {images.shape}."
-        )
-    if not np.isfinite(images).all():
-        raise InputError("Expected images of finite numbers, received inf or nan.")
-    return images.astype("float32", copy=False)
 
 
 def _short_name(variable: Any) -> str:

@@ -1,0 +1,46 @@
+"""A float graph with the ranges of its tensors: what an int8 graph is made of, and what training starts from."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_lite.litert import QuantizedGraph, Tensor
+from keras_lite.quantization.lower import Int8Form
+from keras_lite.quantization.observe import Ranges
+from keras_lite.quantization.quantized_graph import quantize
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibratedGraph:
+    """A float graph whose operators have int8 ones, and the ranges of its tensors.
+
+    Args:
+        form: What `keras_lite.quantization.lower.for_int8` returned.
+        ranges: The range of its input and of each tensor that needs one, lowest and highest value.
+        one_range: Whether all that is concatenated, and what hands it on, has one range; else only what is used nowhere
+            else.
+        scales: Of kernels that are rounded already: the scales of their output channels.
+
+    Example:
+
+    ```python
+    calibrated, report = post_training(model, images)
+    calibrated.graph.summary()
+    ```
+    """
+
+    form: Int8Form
+    ranges: Ranges
+    one_range: bool = False
+    scales: Mapping[Tensor, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def graph(self) -> QuantizedGraph:
+        """The int8 graph.
+
+        Raises:
+            InputError: If a bias needs more than 32 bits.
+        """
+        return quantize(self.form, self.ranges, self.one_range, self.scales)
