@@ -1,11 +1,9 @@
 """Writing a model as a TFLite file whose outputs are verified against the model's."""
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +19,7 @@ from keras_lite.export.verification import (
     THRESHOLDS,
     Thresholds,
     Verification,
-    VerificationError,
-    compare,
-    exactness,
+    verify,
 )
 from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import (
@@ -31,18 +27,15 @@ from keras_lite.graph import (
     check_output,
     count,
     in_float32,
-    output_of,
-    outputs_for,
 )
-from keras_lite.litert import Graph, IntegerModel, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
+from keras_lite.litert import Graph, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
 from keras_lite.quantization import int8_graph, is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.quantization.calibration import check_images
-from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
 from keras_lite.quantization.input_range import know_input_range
 from keras_lite.quantization.lower import lower
-from keras_lite.runtime.inspection import Inspection, examine
+from keras_lite.runtime.inspection import Inspection
 
 _CALIBRATED = ("int16", "int8")
 _PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
@@ -157,8 +150,15 @@ def to_tflite(
         thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        inspection, verification = _verify(
-            temporary, path.name, graph or model, reference=reference, samples=samples, info=info, thresholds=thresholds
+        inspection, verification = verify(
+            temporary,
+            path.name,
+            graph or model,
+            ends=ends,
+            reference=reference,
+            samples=samples,
+            info=info,
+            thresholds=thresholds,
         )
     made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
     if isinstance(model, QuantizedGraph):
@@ -276,52 +276,6 @@ def check_classes(model: Any, info: ModelInfo | None) -> None:
         task_of(info, shape[1])
         if isinstance(model, keras.Model) and len(model.outputs) == 1:
             check_output(model, info.output)
-
-
-def _verify(
-    file: Path,
-    name: str,
-    model: Any,
-    *,
-    reference: keras.Model | None,
-    samples: np.ndarray,
-    info: ModelInfo | None,
-    thresholds: Thresholds,
-) -> tuple[Inspection, Verification]:
-    """Compare a file with the model that was converted, and with the float model behind a quantized one."""
-    quantized = isinstance(model, QuantizedGraph)
-    with ThreadPoolExecutor(1) as pool:
-        # The file is run in another process, the model meanwhile in this one.
-        running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
-        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
-        examined = running.result()
-    inspection, received = examined.inspection, examined.outputs
-    if scales := inspection.bad_scales:
-        shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
-        raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
-    known = None if info is None else info.output
-    if quantized:
-        # The float model decides what its output is; but one number is never a choice between classes.
-        output = known or ("regression" if received.shape[1] == 1 else "logits")
-        verification = compare(expected, received, output)
-        exact = exactness(expected, received, model.outputs[0].quantization.scale)
-        verification = dataclasses.replace(verification, exactness=exact)
-    else:
-        verification = compare(expected, received, judged_as(model, known))
-    if reference is not None:
-        output = judged_as(reference, known)
-        wanted = as_quantized(output_of(reference), outputs_for(reference, samples))
-        found = closeness(output, wanted, received)
-        verification = dataclasses.replace(
-            verification, output=output, float_closeness=found, agreement=found.agreement
-        )
-    missed = verification.shortcomings(thresholds)
-    if missed:
-        raise VerificationError(
-            f"{name} was not written: on {verification.images} images it differs from its model: {', '.join(missed)} "
-            f"(mean difference {verification.mean_difference:.2g}, largest output {verification.largest_output:.2g})."
-        )
-    return inspection, verification
 
 
 def _write_beside(path: Path, info: ModelInfo | None, inspection: Inspection, entries: dict[str, Any]) -> None:

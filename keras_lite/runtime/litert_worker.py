@@ -254,22 +254,14 @@ def observe(path: str, images: np.ndarray, threads: int = 1) -> dict[str, np.nda
     The histograms have `PARTS` equal parts from the least to the largest value; zeros are not counted.
     """
     interpreter = open_interpreter(path, threads)
-    [source] = interpreter.get_input_details()
-    targets = [target["index"] for target in interpreter.get_output_details()]
-
-    def outputs() -> Iterable[list[np.ndarray]]:
-        for image in images:
-            interpreter.set_tensor(source["index"], image[None])
-            interpreter.invoke()
-            yield [interpreter.get_tensor(index).ravel() for index in targets]
-
+    targets = interpreter.get_output_details()
     lowest, highest = np.zeros(len(targets)), np.zeros(len(targets))
-    for values in outputs():
+    for values in _outputs(interpreter, images):
         lowest = np.minimum(lowest, [each.min() for each in values])
         highest = np.maximum(highest, [each.max() for each in values])
     counts = np.zeros((len(targets), PARTS), "int64")
     factors = PARTS / np.maximum(highest - lowest, 1e-30)
-    for values in outputs():
+    for values in _outputs(interpreter, images):
         for index, each in enumerate(values):
             each = each[:: each.size // _OBSERVED | 1]
             each = each[each != 0.0]
@@ -278,13 +270,29 @@ def observe(path: str, images: np.ndarray, threads: int = 1) -> dict[str, np.nda
     return {"lowest": lowest, "highest": highest, "counts": counts}
 
 
+def outputs(path: str, images: np.ndarray, threads: int = 1) -> dict[str, np.ndarray]:
+    """Return what each output of a file holds, in its own type: `output0` and so on, of shape `(count, values)`."""
+    rows = list(_outputs(open_interpreter(path, threads), images))
+    return {f"output{at}": np.stack(values) for at, values in enumerate(zip(*rows, strict=True))}
+
+
+def _outputs(interpreter: Any, images: Iterable[np.ndarray]) -> Iterable[list[np.ndarray]]:
+    """Yield the values of all outputs, image by image."""
+    [source] = interpreter.get_input_details()
+    targets = [target["index"] for target in interpreter.get_output_details()]
+    for image in images:
+        interpreter.set_tensor(source["index"], to_model_type(image[None], source))
+        interpreter.invoke()
+        yield [interpreter.get_tensor(index).ravel() for index in targets]
+
+
 def _begin(stage: str) -> None:
     print(f"{STAGE}{stage}", flush=True)
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("examine", "measure", "measure_all", "observe"))
+    parser.add_argument("action", choices=("examine", "measure", "measure_all", "observe", "outputs"))
     parser.add_argument("model")
     parser.add_argument("--delegates", action="store_true")
     parser.add_argument("--images")
@@ -300,8 +308,9 @@ def _main() -> None:
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "measure_all":
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
-    elif arguments.action == "observe":
-        found = observe(arguments.model, np.load(arguments.images, mmap_mode="r"), arguments.threads)
+    elif arguments.action in ("observe", "outputs"):
+        action = observe if arguments.action == "observe" else outputs
+        found = action(arguments.model, np.load(arguments.images, mmap_mode="r"), arguments.threads)
         np.savez(arguments.arrays, **found)
         result = {}
     else:
