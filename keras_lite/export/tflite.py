@@ -100,7 +100,8 @@ def to_tflite(
     Raises:
         InputError: If an argument is wrong or the model can't be converted.
         VerificationError: If the file falls short of a threshold, can't be run, or holds scales that XNNPACK can't
-            run; the message gives the figures or names the tensors.
+            run; the message gives the figures or names the tensors, and of an int8 file that is not equal to its
+            quantized model the first operator that departs, see `keras_lite.export.first_departure`.
         MissingExtraError: If the extra `litert`, or for int16 and `stock` the extra `quantization`, is not installed.
 
     Example:
