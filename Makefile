@@ -5,8 +5,8 @@
 # make arm64     get QEMU and a Python for ARM64 (Debian and Ubuntu; 110 MB)
 # make verify-arm64  int8 files on emulated ARM64 processors against this machine, with what `make arm64` got
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
-# make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes on every
-#                backend (hours; resumable)
+# make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes of float32
+#                and int8 files on every backend (hours; resumable)
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError
+from keras_lite.export import first_departure
 from keras_lite.export.verification import allowed_steps, compare, exactness
 from keras_lite.litert import IntegerModel, write
 from keras_lite.quantization import calibrate, quantize_aware
@@ -66,6 +67,7 @@ class Figures:
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
         inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
+        departure: The first operator that departs from the quantized model, where all must be equal and are not.
     """
 
     network: str
@@ -83,6 +85,7 @@ class Figures:
     seconds: float
     float32: FloatFigures | None = None
     inexact: list[str] = dataclasses.field(default_factory=list)
+    departure: str | None = None
 
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> "Figures":
@@ -111,7 +114,8 @@ class Figures:
     def _departure(self) -> str:
         if self.inexact:
             return f"{1 - self.within_one:.2%} more than a step from the quantized model"
-        return f"{1 - self.equal:.2%} unequal to the quantized model"
+        text = f"{1 - self.equal:.2%} unequal to the quantized model"
+        return f"{text}: {self.departure}" if self.departure else text
 
     def shared_with_control(self) -> list[str]:
         """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
@@ -160,7 +164,8 @@ def convert_and_measure(
     expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
     seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
     fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
-    exact = IntegerModel(graph).predict(others)
+    whole = IntegerModel(graph)
+    exact = whole.predict(others)
     figures = measure(
         network,
         found,
@@ -172,7 +177,8 @@ def convert_and_measure(
         seconds=time.monotonic() - start,
     )
     inexact = exactness(exact, received, found.output["scale"]).inexact
-    return dataclasses.replace(figures, inexact=inexact)
+    departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
+    return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
 
 
 def made_with() -> str:

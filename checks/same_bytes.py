@@ -1,9 +1,10 @@
-"""Write one network of each family as a float32 file on TensorFlow, JAX and PyTorch, and compare the bytes.
+"""Write one network of each family as a float32 and an int8 file on TensorFlow, JAX and PyTorch; compare the bytes.
 
     python -m checks.same_bytes [FAMILY ...] [--backends tensorflow,jax,torch]
 
 The weights are random ones of a seed, saved once; each backend loads them in a process of its own, lowers the network
-and writes it. One line a family with the SHA-256 of its file; another one on another backend is an error.
+and writes it. For int8 each takes the ranges from the same images, by itself. One line a file with its SHA-256; another
+one on another backend is an error.
 """
 
 import hashlib
@@ -14,19 +15,23 @@ import tempfile
 from pathlib import Path
 
 import keras
+import numpy as np
 from absl import flags
 
 from keras_lite import applications
 from keras_lite.checkpoints import load_model, registry
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError, some
-from keras_lite.litert.writer import write
+from keras_lite.litert import Graph, write
+from keras_lite.quantization import post_training
 from keras_lite.quantization.lower import lower
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_list("backends", ["tensorflow", "jax", "torch"], "Backends of Keras.", flag_values=FLAGS)
 
+PRECISIONS = ("float32", "int8")
 _SEED = 0
+_IMAGES = 16
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -39,14 +44,15 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             save(families[name], Path(folder, f"{name}.keras"))
         hashes = {backend: on_backend(backend, folder) for backend in values.backends}
     differing = []
-    for name in positional or families:
-        found = {backend: of_family[name] for backend, of_family in hashes.items()}
+    names = [f"{name} {precision}" for name in positional or families for precision in PRECISIONS]
+    for name in names:
+        found = {backend: of_files[name] for backend, of_files in hashes.items()}
         same = len(set(found.values())) == 1
         print(f"{name}: {next(iter(found.values())) if same else found}", flush=True)
         differing += [] if same else [name]
     if differing:
         raise InputError(f"Expected the same bytes on {', '.join(hashes)}, received others of {some(differing)}.")
-    print(f"{len(positional or families)} networks: the same bytes on {', '.join(hashes)}.")
+    print(f"{len(names)} files of {len(names) // len(PRECISIONS)} networks: the same bytes on {', '.join(hashes)}.")
 
 
 def save(family: registry.Family, path: Path) -> None:
@@ -63,7 +69,10 @@ def save(family: registry.Family, path: Path) -> None:
 
 
 def on_backend(backend: str, folder: str) -> dict[str, str]:
-    """Return the SHA-256 of each `.keras` file of a folder as a float32 file, from a process on a backend.
+    """Return the SHA-256 of the files that a process on a backend writes of each `.keras` file of a folder.
+
+    Returns:
+        The hashes by name and precision: `{"carnet int8": "0c1b...", ...}`.
 
     Raises:
         InputError: If that process fails; the message has the last line of its error.
@@ -73,15 +82,22 @@ def on_backend(backend: str, folder: str) -> dict[str, str]:
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
         lines = [line for line in ended.stderr.splitlines() if line.strip()]
-        raise InputError(f"Expected float32 files on {backend}, received: {lines[-1] if lines else ended.returncode}")
-    return dict(line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("sha256 "))
+        raise InputError(f"Expected files from {backend}, received: {lines[-1] if lines else ended.returncode}")
+    found = (line.split() for line in ended.stdout.splitlines() if line.startswith("sha256 "))
+    return {f"{name} {precision}": digest for _, name, precision, digest in found}
 
 
 def print_hashes(folder: str) -> None:
-    """Print the name and SHA-256 of each `.keras` file of a folder as a float32 file, written by this process."""
+    """Print name, precision and SHA-256 of the files that this process writes of each `.keras` file of a folder."""
     for path in sorted(Path(folder).glob("*.keras")):
-        content = write(lower(load_model(path)))
-        print("sha256", path.stem, hashlib.sha256(content).hexdigest(), flush=True)
+        for precision, graph in graphs(load_model(path)).items():
+            print("sha256", path.stem, precision, hashlib.sha256(write(graph)).hexdigest(), flush=True)
+
+
+def graphs(model: keras.Model) -> dict[str, Graph]:
+    """Return what the files of a model compute, by `PRECISIONS`; int8 is quantized with random images of a seed."""
+    images = np.random.default_rng(_SEED).normal(size=(_IMAGES, *model.inputs[0].shape[1:])).astype("float32")
+    return dict(zip(PRECISIONS, (lower(model), post_training(model, images)[0].graph), strict=True))
 
 
 if __name__ == "__main__":

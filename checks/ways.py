@@ -40,6 +40,7 @@ from keras_lite.inference.samples import sample
 from keras_lite.pipelines.quantize import QuantizationOptions
 from keras_lite.profiling import profile
 from keras_lite.quantization import finetune, post_training, quantize_aware
+from keras_lite.quantization.aware.tf_mot.start import trainable_start
 from keras_lite.runtime import run_in_subprocess
 from keras_lite.training.splits import divide, with_validation
 
@@ -218,11 +219,13 @@ def measure_stock(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
-    """Quantize without training, and keep the quantized model's weights for the curve."""
+    """Quantize without training, and keep for the curve what fine-tuning starts from."""
     _, calibration = subject.split()
-    quantized, report = post_training(subject.logits_model(), calibration, preprocessing=subject.info.preprocessing)
+    model, preprocessing = subject.logits_model(), subject.info.preprocessing
+    quantized, report = post_training(model, calibration, preprocessing=preprocessing)
+    start = trainable_start(model, calibration, report.chosen, preprocessing)
     with atomic_path(subject.folder / "start.npz") as temporary:
-        np.savez(temporary, *quantized.get_weights())
+        np.savez(temporary, *start.get_weights())
     return _outputs_of_file(subject, POST_TRAINING, quantized), {"post_training": report.to_dict()}
 
 

@@ -17,7 +17,7 @@ from keras_lite.errors import InputError, import_extra
 from keras_lite.export import Thresholds, to_tflite
 from keras_lite.files import write_json
 from keras_lite.quantization import quantize_aware
-from keras_lite.quantization.calibration import calibrate
+from keras_lite.quantization.aware.tf_mot.calibration import calibrate
 from keras_lite.runtime.benchmark import benchmark_files, thread_count
 from keras_lite.tables import text_table
 from keras_lite.training.environment import environment

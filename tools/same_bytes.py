@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare the float32 files that TensorFlow, JAX and PyTorch write."""
+"""Compare the float32 and int8 files that TensorFlow, JAX and PyTorch write."""
 
 from _repository import run
 

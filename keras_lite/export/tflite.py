@@ -1,11 +1,9 @@
 """Writing a model as a TFLite file whose outputs are verified against the model's."""
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +12,14 @@ import numpy as np
 
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.data.outputs import task_of
-from keras_lite.errors import InputError, MissingExtraError, import_extra, warn
+from keras_lite.errors import InputError, import_extra, warn
 from keras_lite.export.conversion import PRECISIONS, convert
 from keras_lite.export.model_card import labels_path, write_model_card
 from keras_lite.export.verification import (
     THRESHOLDS,
     Thresholds,
     Verification,
-    VerificationError,
-    compare,
-    exactness,
+    verify,
 )
 from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import (
@@ -31,18 +27,16 @@ from keras_lite.graph import (
     check_output,
     count,
     in_float32,
-    output_of,
-    outputs_for,
 )
-from keras_lite.litert import Graph, IntegerModel, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
-from keras_lite.quantization import int8_graph, is_quantized, post_training, to_tf_keras
+from keras_lite.litert import Graph, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
+from keras_lite.quantization import CalibratedGraph, is_quantized, post_training, to_tf_keras
 from keras_lite.quantization.aware.quantize_aware import is_finetuned
 from keras_lite.quantization.aware.tf_mot import read_quantized
+from keras_lite.quantization.aware.tf_mot.input_range import know_input_range
 from keras_lite.quantization.images import check_images
-from keras_lite.quantization.closeness import as_quantized, closeness, judged_as
-from keras_lite.quantization.input_range import know_input_range
+from keras_lite.quantization.input_range import with_known_input
 from keras_lite.quantization.lower import lower
-from keras_lite.runtime.inspection import Inspection, examine
+from keras_lite.runtime.inspection import Inspection
 
 _CALIBRATED = ("int16", "int8")
 _PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
@@ -76,15 +70,14 @@ def to_tflite(
     name a line) and `x.md`, the same as a card to read.
 
     Args:
-        model: A functional or Sequential Keras 3 model of any backend, a quantized model from
-            `keras_lite.quantization.post_training` or `quantize_aware`, or a `keras_lite.litert.QuantizedGraph`. One of
-            mixed precision is taken as float32.
+        model: A functional or Sequential Keras 3 model of any backend, what `keras_lite.quantization.post_training` or
+            `quantize_aware` returned, or a `keras_lite.litert.QuantizedGraph`. One of mixed precision is taken as
+            float32.
         path: The file to write, `*.tflite`. Its batch is 1, see `open_batch`.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
-            `"int8"`: 8 bits throughout. A plain model is quantized first, a softmax at its end left out: where the
-            extra `quantization` is installed, by `keras_lite.quantization.post_training`, which tries several ways;
-            else by `keras_lite.quantization.int8_graph`. A quantized model can only be `"int8"`.
+            `"int8"`: 8 bits throughout. A plain model is quantized first, a softmax at its end left out, by
+            `keras_lite.quantization.post_training`, which tries several ways. A quantized model can only be `"int8"`.
         calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They quantize a plain
             model for `"int8"` and `"int16"` (512 are enough).
         samples: Real images, preprocessed, to compare the outputs on. Defaults to `calibration`.
@@ -107,7 +100,8 @@ def to_tflite(
     Raises:
         InputError: If an argument is wrong or the model can't be converted.
         VerificationError: If the file falls short of a threshold, can't be run, or holds scales that XNNPACK can't
-            run; the message gives the figures or names the tensors.
+            run; the message gives the figures or names the tensors, and of an int8 file that is not equal to its
+            quantized model the first operator that departs, see `keras_lite.export.first_departure`.
         MissingExtraError: If the extra `litert`, or for int16 and `stock` the extra `quantization`, is not installed.
 
     Example:
@@ -118,7 +112,7 @@ def to_tflite(
     ```
     """
     path = Path(path)
-    quantized = is_quantized(model) or isinstance(model, QuantizedGraph)
+    quantized = is_quantized(model) or isinstance(model, QuantizedGraph | CalibratedGraph)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     if open_batch and (stock or precision in _CALIBRATED):
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
@@ -131,17 +125,20 @@ def to_tflite(
         model = in_float32(model)
         if precision == "int8" and not stock:
             quantized, reference = True, model
-            model = _quantized(reference, calibration, info, verbose)
+            known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
+            model, _ = post_training(reference, calibration, **known, verbose=verbose)
     samples = check_images(model, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()
         if is_quantized(model):
             know_input_range(model, samples, info.preprocessing, verbose)
+        elif isinstance(model, CalibratedGraph):
+            model = with_known_input(model, samples, info.preprocessing, verbose)
     if calibration is not None:
         calibration = check_images(model, calibration)
     graph = None
     if quantized:
-        graph = model if isinstance(model, QuantizedGraph) else read_quantized(model)
+        graph = model if isinstance(model, QuantizedGraph) else int8_graph(model)
         shipped = with_ends(graph, ends)
         if ends == "uint8" and info is not None and not takes_pixels(shipped.inputs[0], info.preprocessing):
             warn(
@@ -157,12 +154,19 @@ def to_tflite(
         thresholds = THRESHOLDS["stock int8" if stock and precision == "int8" else precision]
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-        inspection, verification = _verify(
-            temporary, path.name, graph or model, reference=reference, samples=samples, info=info, thresholds=thresholds
+        inspection, verification = verify(
+            temporary,
+            path.name,
+            graph or model,
+            ends=ends,
+            reference=reference,
+            samples=samples,
+            info=info,
+            thresholds=thresholds,
         )
     made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
     if isinstance(model, QuantizedGraph):
-        made = "int8 graph"  # ranges that were given, or of least error
+        made = "int8 graph"  # with ranges that were given
     _write_beside(path, info, inspection, {
         "precision": precision,
         "quantization": made if precision in _CALIBRATED else None,
@@ -195,7 +199,7 @@ def check_installed(precision: str, stock: bool = False) -> None:
 
 
 def check_tf_mot() -> None:
-    """Check that TF-MOT is installed, which `post_training` and fine-tuning need, and TensorFlow's converter with it.
+    """Check that TF-MOT is installed, which fine-tuning needs, and TensorFlow's converter with it.
 
     Raises:
         MissingExtraError: If not; the message names the extra.
@@ -204,18 +208,9 @@ def check_tf_mot() -> None:
         import_extra(module, "quantization")
 
 
-def _quantized(model: keras.Model, images: np.ndarray, info: ModelInfo | None, verbose: int) -> Any:
-    """Return a plain model quantized, by what is installed."""
-    images = check_images(model, images)
-    try:
-        check_tf_mot()
-    except MissingExtraError:
-        if verbose:
-            print("the extra quantization is not installed: ranges of least squared error, nothing else is tried")
-        return int8_graph(model, images, None if info is None else info.preprocessing)
-    known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
-    quantized, _ = post_training(model, images, **known, verbose=verbose)
-    return quantized
+def int8_graph(quantized: Any) -> QuantizedGraph:
+    """Return the int8 graph of what `post_training` or `quantize_aware` returned."""
+    return quantized.graph if isinstance(quantized, CalibratedGraph) else read_quantized(quantized)
 
 
 def _written(graph: Graph, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
@@ -276,52 +271,6 @@ def check_classes(model: Any, info: ModelInfo | None) -> None:
         task_of(info, shape[1])
         if isinstance(model, keras.Model) and len(model.outputs) == 1:
             check_output(model, info.output)
-
-
-def _verify(
-    file: Path,
-    name: str,
-    model: Any,
-    *,
-    reference: keras.Model | None,
-    samples: np.ndarray,
-    info: ModelInfo | None,
-    thresholds: Thresholds,
-) -> tuple[Inspection, Verification]:
-    """Compare a file with the model that was converted, and with the float model behind a quantized one."""
-    quantized = isinstance(model, QuantizedGraph)
-    with ThreadPoolExecutor(1) as pool:
-        # The file is run in another process, the model meanwhile in this one.
-        running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
-        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
-        examined = running.result()
-    inspection, received = examined.inspection, examined.outputs
-    if scales := inspection.bad_scales:
-        shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
-        raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
-    known = None if info is None else info.output
-    if quantized:
-        # The float model decides what its output is; but one number is never a choice between classes.
-        output = known or ("regression" if received.shape[1] == 1 else "logits")
-        verification = compare(expected, received, output)
-        exact = exactness(expected, received, model.outputs[0].quantization.scale)
-        verification = dataclasses.replace(verification, exactness=exact)
-    else:
-        verification = compare(expected, received, judged_as(model, known))
-    if reference is not None:
-        output = judged_as(reference, known)
-        wanted = as_quantized(output_of(reference), outputs_for(reference, samples))
-        found = closeness(output, wanted, received)
-        verification = dataclasses.replace(
-            verification, output=output, float_closeness=found, agreement=found.agreement
-        )
-    missed = verification.shortcomings(thresholds)
-    if missed:
-        raise VerificationError(
-            f"{name} was not written: on {verification.images} images it differs from its model: {', '.join(missed)} "
-            f"(mean difference {verification.mean_difference:.2g}, largest output {verification.largest_output:.2g})."
-        )
-    return inspection, verification
 
 
 def _write_beside(path: Path, info: ModelInfo | None, inspection: Inspection, entries: dict[str, Any]) -> None:

@@ -2,12 +2,29 @@
 
 import dataclasses
 import platform
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from keras_lite.data.model_info import ModelInfo
 from keras_lite.errors import InputError
-from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement, correlation, format_agreement
+from keras_lite.export.departure import first_departure
+from keras_lite.graph import output_of, outputs_for
+from keras_lite.litert import IntegerModel, QuantizedGraph, with_ends
+from keras_lite.quantization.closeness import (
+    AGREEMENT,
+    Closeness,
+    agreement,
+    as_quantized,
+    closeness,
+    correlation,
+    format_agreement,
+    judged_as,
+)
+from keras_lite.runtime.inspection import Inspection, examine
 
 _ROUNDING = 1e-5
 _X86 = ("x86_64", "amd64", "i386", "i686")
@@ -203,3 +220,74 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
 def steps_text(count: int) -> str:
     """Return a number of steps as text."""
     return f"{count} step{'' if count == 1 else 's'}"
+
+
+def verify(
+    file: Path,
+    name: str,
+    model: Any,
+    *,
+    ends: str = "int8",
+    reference: keras.Model | None,
+    samples: np.ndarray,
+    info: ModelInfo | None,
+    thresholds: Thresholds,
+) -> tuple[Inspection, Verification]:
+    """Compare a file with the model that was converted, and with the float model behind a quantized one.
+
+    Args:
+        file: The `.tflite` file.
+        name: What it will be called.
+        model: The model that was converted, or the int8 graph that was written.
+        ends: Of an int8 graph's file, as `keras_lite.litert.with_ends` has them.
+        reference: The float model behind an int8 graph.
+        samples: Preprocessed float images.
+        info: What the model outputs, if that is known.
+        thresholds: What the file must reach.
+
+    Returns:
+        What is in the file, and the figures of the comparison.
+
+    Raises:
+        VerificationError: If the file falls short of a threshold, or holds scales that XNNPACK can't run. Where an int8
+            file is not equal to its graph, the message names the first operator that departs.
+        LiteRTError: If LiteRT can't run the file.
+    """
+    quantized = isinstance(model, QuantizedGraph)
+    with ThreadPoolExecutor(1) as pool:
+        # The file is run in another process, the model meanwhile in this one.
+        running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
+        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
+        examined = running.result()
+    inspection, received = examined.inspection, examined.outputs
+    if scales := inspection.bad_scales:
+        shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
+        raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
+    known = None if info is None else info.output
+    if quantized:
+        # The float model decides what its output is; but one number is never a choice between classes.
+        output = known or ("regression" if received.shape[1] == 1 else "logits")
+        verification = compare(expected, received, output)
+        exact = exactness(expected, received, model.outputs[0].quantization.scale)
+        verification = dataclasses.replace(verification, exactness=exact)
+    else:
+        verification = compare(expected, received, judged_as(model, known))
+    if reference is not None:
+        output = judged_as(reference, known)
+        wanted = as_quantized(output_of(reference), outputs_for(reference, samples))
+        found = closeness(output, wanted, received)
+        verification = dataclasses.replace(
+            verification, output=output, float_closeness=found, agreement=found.agreement
+        )
+    missed = verification.shortcomings(thresholds)
+    if missed:
+        text = (
+            f"{name} was not written: on {verification.images} images it differs from its model: {', '.join(missed)} "
+            f"(mean difference {verification.mean_difference:.2g}, largest output {verification.largest_output:.2g})."
+        )
+        if quantized and exact.equal < 1.0 and not exact.inexact:
+            graph = with_ends(model, ends)
+            found = first_departure(graph, IntegerModel(graph), samples)
+            text += f" {found or 'Another time its outputs were equal: LiteRT does not answer the same each time.'}"
+        raise VerificationError(text)
+    return inspection, verification

@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,17 +13,21 @@ import numpy as np
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_tf_mot, check_writable, to_tflite
+from keras_lite.export.tflite import check_tf_mot, check_writable, int8_graph, to_tflite
 from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
-from keras_lite.graph import in_float32
+from keras_lite.graph import in_float32, output_of, outputs_for
 from keras_lite.inference.report import Report, report
 from keras_lite.inference.samples import outputs_of, sample
-from keras_lite.quantization import post_training
+from keras_lite.litert import write
+from keras_lite.quantization import CalibratedGraph, post_training
 from keras_lite.quantization.aware.epoch_judge import Epochs
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
+from keras_lite.quantization.aware.tf_mot.start import trainable_start
+from keras_lite.quantization.closeness import as_quantized, divergences, is_closer, judged_as
 from keras_lite.quantization.search import PostTraining
+from keras_lite.runtime.inspection import examine
 from keras_lite.training import RunFolder
 from keras_lite.training.splits import divide, first_shuffled, with_validation
 
@@ -68,6 +74,8 @@ class QuantizationResult(Record):
         options: How it was quantized.
         post_training: What post-training quantization chose.
         finetuning: What each epoch of the fine-tuning gave and which was kept; `None` without one.
+        kept: What the int8 file is of: `"post_training"` or `"finetuning"`, whichever is closer to the float model on
+            photos that are held out.
         verification: How each file compares with its model, by precision.
         seconds: What it took, without the measuring.
 
@@ -85,6 +93,7 @@ class QuantizationResult(Record):
     options: QuantizationOptions
     post_training: PostTraining
     finetuning: Epochs | None
+    kept: str
     verification: dict[str, Verification]
     seconds: float
 
@@ -208,8 +217,9 @@ def quantize_run(
     print(format_report(result.report))
     ```
     """
-    check_tf_mot()
     options = options or QuantizationOptions()
+    if options.epochs:
+        check_tf_mot()
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}
@@ -230,7 +240,7 @@ def quantize_run(
         model, calibration, preprocessing=info.preprocessing, output=info.output, verbose=verbose
     )
     state = folder / "finetune.npz"
-    finetuning = None
+    finetuning, tuned = None, None
     if options.epochs and held_out < _LEAST_JUDGES:
         if verbose:
             print(
@@ -243,16 +253,23 @@ def quantize_run(
             train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
             shuffle=True, seed=options.seed, drop_remainder=True,
         )  # fmt: skip
+        tuned = trainable_start(model, calibration, chosen.chosen, info.preprocessing)
+        images = info.preprocessing(judges.images(np.arange(held_out)))
         finetuning = finetune_apart(
-            quantized, model, batches, info.preprocessing(judges.images(np.arange(held_out))), state_path=state,
+            tuned, model, batches, images, state_path=state,
             epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
             freeze_batch_norm=options.freeze_batch_norm, output=info.output, verbose=verbose,
         )  # fmt: skip
+        if not (finetuning.kept and _closer(tuned, quantized, model, images, info.output)):
+            tuned = None
+            if verbose:
+                print("kept: post-training quantization; fine-tuning gives no file that is closer", flush=True)
+    quantized = quantized if tuned is None else tuned
     verification[INT8] = to_tflite(
         quantized, files[INT8], "int8", samples=samples, info=info, reference=model, verbose=verbose
     )
     seconds = time.monotonic() - start
-    figures = report(model, files, data[test], info, quantized=quantized, verbose=verbose)
+    figures = report(model, files, data[test], info, quantized=tuned, verbose=verbose)
     accuracy = figures.accuracy_entry(test)
     for file in files.values():
         write_model_card(file, parameters=figures.parameters, macs=figures.macs, row=row, accuracy=accuracy)
@@ -263,12 +280,27 @@ def quantize_run(
         options=options,
         post_training=chosen,
         finetuning=finetuning,
+        kept="post_training" if tuned is None else "finetuning",
         verification=verification,
         seconds=round(seconds, 1),
     )
     result.write(folder / "result.json")
     state.unlink(missing_ok=True)
     return result
+
+
+def _closer(tuned: Any, calibrated: CalibratedGraph, model: keras.Model, images: np.ndarray, output: str) -> bool:
+    """Return whether the file of a tuned model is closer to the float model than that of a calibrated graph."""
+    expected = outputs_for(model, images)
+    output = judged_as(model, output)
+    expected = as_quantized(output_of(model), expected)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for graph in (calibrated.graph, int8_graph(tuned)):
+            path = Path(folder, "int8.tflite")
+            path.write_bytes(write(graph))
+            found.append(divergences(output, expected, examine(path, delegates=False, images=images).outputs))
+    return is_closer(found[1], found[0])
 
 
 def _splits(

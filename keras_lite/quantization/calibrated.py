@@ -22,6 +22,7 @@ class CalibratedGraph:
         one_range: Whether all that is concatenated, and what hands it on, has one range; else only what is used nowhere
             else.
         scales: Of kernels that are rounded already: the scales of their output channels.
+        input_known: Whether the input's range is what pixels can be; else it is that of some images.
 
     Example:
 
@@ -35,6 +36,17 @@ class CalibratedGraph:
     ranges: Ranges
     one_range: bool = False
     scales: Mapping[Tensor, np.ndarray] = dataclasses.field(default_factory=dict)
+    input_known: bool = False
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """What it takes."""
+        return self.form.graph.inputs
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """What it makes."""
+        return self.form.graph.outputs
 
     @functools.cached_property
     def graph(self) -> QuantizedGraph:

@@ -1,11 +1,14 @@
 """The range of a quantized model's input: what pixels can be, not what some photos happened to hold."""
 
+import dataclasses
+
 import numpy as np
 
 from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
+from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.lower import Int8Form
-from keras_lite.quantization.observe import Ranges, observe
+from keras_lite.quantization.observe import Ranges, observe, opened
 
 # Images may lie this much outside, as a share of the range: the rounding of their own arithmetic.
 _ROUNDING = 1e-4
@@ -33,7 +36,7 @@ def input_range(images: np.ndarray, preprocessing: Preprocessing | None, verbose
                 "and what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
                 flush=True,
             )
-        return min(lowest, 0.0), max(highest, 0.0)
+        return opened(min(lowest, 0.0), max(highest, 0.0))
     lows, highs = preprocessing.limits()
     low, high = float(lows.min()), float(highs.max())
     slack = _ROUNDING * (high - low)
@@ -44,6 +47,28 @@ def input_range(images: np.ndarray, preprocessing: Preprocessing | None, verbose
             "made the images."
         )
     return min(low, 0.0), max(high, 0.0)
+
+
+def with_known_input(
+    calibrated: CalibratedGraph, images: np.ndarray, preprocessing: Preprocessing, verbose: int = 0
+) -> CalibratedGraph:
+    """Return a graph whose input's range is what pixels can be, where it was only that of some images.
+
+    Args:
+        calibrated: What `post_training` returned.
+        images: Preprocessed images, for `widened`.
+        preprocessing: What made them of pixels.
+        verbose: As for `widened`.
+
+    Raises:
+        InputError: If the images hold what `preprocessing` can't give.
+    """
+    if calibrated.input_known:
+        return calibrated
+    form = calibrated.form
+    ranges = {**calibrated.ranges, form.graph.inputs[0]: input_range(images, preprocessing)}
+    ranges = widened(form, ranges, images, preprocessing, verbose)
+    return dataclasses.replace(calibrated, ranges=ranges, input_known=True)
 
 
 def widened(

@@ -1,7 +1,5 @@
 """Post-training quantization: the int8 model closest to the float model, without training and without labels."""
 
-import dataclasses
-
 import keras
 import numpy as np
 
@@ -11,7 +9,7 @@ from keras_lite.errors import InputError
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.closeness import judged_as
 from keras_lite.quantization.images import check_images
-from keras_lite.quantization.input_range import input_range, widened
+from keras_lite.quantization.input_range import input_range, with_known_input
 from keras_lite.quantization.lower import for_int8, lower
 from keras_lite.quantization.search import PostTraining, Search
 
@@ -72,8 +70,7 @@ def post_training(
     calibrated = search.run()
     report = search.report(calibrated)
     if preprocessing is not None:
-        wider = widened(calibrated.form, calibrated.ranges, images, preprocessing, verbose)
-        calibrated = dataclasses.replace(calibrated, ranges=wider)
+        calibrated = with_known_input(calibrated, images, preprocessing, verbose)
     if verbose:
         print(report, flush=True)
     return calibrated, report

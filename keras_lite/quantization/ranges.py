@@ -82,7 +82,9 @@ def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: 
     return low, high
 
 
-def rounding_loss(counts: np.ndarray, lowest: float, highest: float, ends: tuple[float, float], steps: int = 255) -> float:
+def rounding_loss(
+    counts: np.ndarray, lowest: float, highest: float, ends: tuple[float, float], steps: int = 255
+) -> float:
     """Return the ratio of values to the errors of rounding them in a range, in decibels of their squares.
 
     Args:
@@ -93,5 +95,7 @@ def rounding_loss(counts: np.ndarray, lowest: float, highest: float, ends: tuple
         steps: Number of steps in the range.
     """
     values = lowest + (np.arange(len(counts)) + 0.5) * (highest - lowest) / len(counts)
-    error = counts @ np.square(values - np.clip(values, *ends)) + counts.sum() * ((ends[1] - ends[0]) / steps) ** 2 / 12.0
+    error = (
+        counts @ np.square(values - np.clip(values, *ends)) + counts.sum() * ((ends[1] - ends[0]) / steps) ** 2 / 12.0
+    )
     return float(10.0 * np.log10(max(counts @ np.square(values), 1e-30) / max(error, 1e-30)))

@@ -64,9 +64,7 @@ def _patches(
     )
     padded = windows.padded(integers, zero)
     (down, right), (below, beside) = windows.strides, windows.dilations
-    parts = [
-        padded[image, row * down + y * below, column * right + x * beside] for y, x in np.ndindex(*windows.size)
-    ]
+    parts = [padded[image, row * down + y * below, column * right + x * beside] for y, x in np.ndindex(*windows.size)]
     return np.stack(parts, axis=1).astype("float32") - zero
 
 

@@ -59,14 +59,9 @@ def to_float(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 def predict(interpreter: Any, images: Iterable[np.ndarray]) -> np.ndarray:
     """Run a model of batch 1 on each image and return its outputs as float32, of shape `(count, ...)`."""
-    [source] = interpreter.get_input_details()
     [target] = interpreter.get_output_details()
-    outputs = []
-    for image in images:
-        interpreter.set_tensor(source["index"], to_model_type(image[None], source))
-        interpreter.invoke()
-        outputs.append(to_float(interpreter.get_tensor(target["index"])[0], target))
-    return np.stack(outputs)
+    found = np.stack([values for [values] in _outputs(interpreter, images)])
+    return to_float(found, target).reshape(-1, *target["shape"][1:])
 
 
 def examine(
@@ -249,7 +244,7 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
     return problems
 
 
-def observe(path: str, images: np.ndarray, summed: int, threads: int = 1) -> dict[str, np.ndarray]:
+def observe(path: str, images: np.ndarray, threads: int, summed: int) -> dict[str, np.ndarray]:
     """Return what images give at each output of a float file: extremes of channels, sums of the first, histograms.
 
     Extremes include zero. Histograms have `PARTS` equal parts from the least to the largest value, and leave zeros out.
@@ -260,32 +255,22 @@ def observe(path: str, images: np.ndarray, summed: int, threads: int = 1) -> dic
     sizes = [(target["shape"][-1], np.prod(target["shape"])) for target in targets]
     channels, elements = (_places(each) for each in zip(*sizes, strict=True))
 
-    def outputs(at: int) -> Iterable[list[np.ndarray]]:
-        interpreter = interpreters[at]
-        [source] = interpreter.get_input_details()
-        indices = [target["index"] for target in interpreter.get_output_details()]
-        for image in shares[at]:
-            interpreter.set_tensor(source["index"], image[None])
-            interpreter.invoke()
-            yield [interpreter.get_tensor(index) for index in indices]
-
     def extremes(at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         lowest, highest = np.zeros((2, channels[-1].stop), "float32")
         sums = np.zeros(elements[-1].stop)
-        for number, values in enumerate(outputs(at)):
+        for number, values in enumerate(_outputs(interpreters[at], shares[at])):
             for each, ends, place in zip(values, channels, elements, strict=True):
-                rows = each.reshape(-1, each.shape[-1])
+                rows = each.reshape(-1, ends.stop - ends.start)
                 np.minimum(lowest[ends], rows.min(0), out=lowest[ends])
                 np.maximum(highest[ends], rows.max(0), out=highest[ends])
                 if at + number * len(shares) < summed:
-                    sums[place] += each.ravel()
+                    sums[place] += each
         return lowest, highest, sums
 
     def histograms(at: int) -> np.ndarray:
         counts = np.zeros((len(targets), PARTS), "int64")
-        for values in outputs(at):
+        for values in _outputs(interpreters[at], shares[at]):
             for index, each in enumerate(values):
-                each = each.ravel()
                 # A part is enough of a large tensor; an odd stride meets all channels. Zeros are exact in any range.
                 each = each[:: each.size // _OBSERVED | 1]
                 each = each[each != 0.0]
@@ -295,9 +280,8 @@ def observe(path: str, images: np.ndarray, summed: int, threads: int = 1) -> dic
 
     with ThreadPoolExecutor(len(shares)) as pool:
         found = list(pool.map(extremes, range(len(shares))))
-        lowest = np.min([each[0] for each in found], axis=0)
-        highest = np.max([each[1] for each in found], axis=0)
-        low, high = ([end(each[ends]) for ends in channels] for end, each in ((np.min, lowest), (np.max, highest)))
+        lowest, highest = (end([each[at] for each in found], axis=0) for at, end in enumerate((np.min, np.max)))
+        low, high = [lowest[ends].min() for ends in channels], [highest[ends].max() for ends in channels]
         factors = PARTS / np.maximum(np.subtract(high, low, dtype="float64"), 1e-30)
         counts = sum(pool.map(histograms, range(len(shares))))
     return {"lowest": lowest, "highest": highest, "sums": sum(each[2] for each in found), "counts": counts}
@@ -305,8 +289,23 @@ def observe(path: str, images: np.ndarray, summed: int, threads: int = 1) -> dic
 
 def _places(sizes: Iterable[int]) -> list[slice]:
     """Return where parts of some sizes lie, one behind the other."""
-    ends = np.cumsum(list(sizes)).tolist()
-    return [slice(start, end) for start, end in zip([0, *ends], ends)]
+    return [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
+
+
+def outputs(path: str, images: np.ndarray, threads: int, _: int) -> dict[str, np.ndarray]:
+    """Return what each output of a file holds, in its own type: `output0` and so on, of shape `(count, values)`."""
+    rows = list(_outputs(open_interpreter(path, threads), images))
+    return {f"output{at}": np.stack(values) for at, values in enumerate(zip(*rows, strict=True))}
+
+
+def _outputs(interpreter: Any, images: Iterable[np.ndarray]) -> Iterable[list[np.ndarray]]:
+    """Yield the values of all outputs, image by image."""
+    [source] = interpreter.get_input_details()
+    targets = [target["index"] for target in interpreter.get_output_details()]
+    for image in images:
+        interpreter.set_tensor(source["index"], to_model_type(image[None], source))
+        interpreter.invoke()
+        yield [interpreter.get_tensor(index).ravel() for index in targets]
 
 
 def _begin(stage: str) -> None:
@@ -315,29 +314,23 @@ def _begin(stage: str) -> None:
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("examine", "measure", "measure_all", "observe"))
+    parser.add_argument("action", choices=("examine", "measure", "measure_all", "observe", "outputs"))
     parser.add_argument("model")
-    parser.add_argument("--delegates", action="store_true")
-    parser.add_argument("--images")
-    parser.add_argument("--with_kernels", action="store_true")
-    parser.add_argument("--stop_at_bad_scales", action="store_true")
-    parser.add_argument("--arrays")
-    parser.add_argument("--folder")
-    parser.add_argument("--summed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--warm_up", type=int, default=5)
+    for name in ("delegates", "with_kernels", "stop_at_bad_scales"):
+        parser.add_argument(f"--{name}", action="store_true")
+    for name in ("images", "arrays", "folder"):
+        parser.add_argument(f"--{name}")
+    for name, default in (("summed", 0), ("threads", 1), ("runs", 50), ("warm_up", 5)):
+        parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     if arguments.action == "measure":
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "measure_all":
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
-    elif arguments.action == "observe":
-        found = observe(
-            arguments.model, np.load(arguments.images, mmap_mode="r"), arguments.summed, arguments.threads
-        )
-        np.savez(arguments.arrays, **found)
-        result = {}
+    elif arguments.action in ("observe", "outputs"):
+        images, result = np.load(arguments.images, mmap_mode="r"), {}
+        action = {"observe": observe, "outputs": outputs}[arguments.action]
+        np.savez(arguments.arrays, **action(arguments.model, images, arguments.threads, arguments.summed))
     else:
         result, arrays = examine(
             arguments.model,

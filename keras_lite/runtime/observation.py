@@ -1,4 +1,4 @@
-"""What the outputs of a float file are over many images, from a process of its own."""
+"""What images give at every output of a file, from a process of its own."""
 
 import dataclasses
 import os
@@ -45,16 +45,39 @@ def observe_outputs(
         LiteRTError: If LiteRT refused the file, or its process died.
         MissingExtraError: If LiteRT is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "images.npy"), Path(folder, "observed.npz")
-        np.save(source, np.asarray(images, "float32"))
-        call_worker("observe", path, images=source, arrays=target, summed=averaged, threads=threads)
-        with np.load(target) as found:
-            lowest, highest, sums, counts = (found[name] for name in ("lowest", "highest", "sums", "counts"))
+    found = _from_worker("observe", path, images, threads, summed=averaged)
     channels = np.cumsum([shape[-1] for shape in shapes])[:-1]
     elements = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
-    parts = (np.split(lowest, channels), np.split(highest, channels), counts, np.split(sums, elements), shapes)
+    parts = (np.split(found["lowest"], channels), np.split(found["highest"], channels), found["counts"])
     return [
         ObservedOutput(low, high, count, (total / averaged).reshape(shape[1:]))
-        for low, high, count, total, shape in zip(*parts, strict=True)
+        for low, high, count, total, shape in zip(*parts, np.split(found["sums"], elements), shapes, strict=True)
     ]
+
+
+def every_output(path: str | os.PathLike, images: np.ndarray, threads: int = 1) -> list[np.ndarray]:
+    """Return what each output of a file holds for each image, in its own type, of shape `(count, values)`.
+
+    Args:
+        path: The `.tflite` file, with one input and any number of outputs.
+        images: float32 images; an int8 file turns them to int8 by the scale and zero point of its input.
+        threads: Threads that LiteRT may use.
+
+    Raises:
+        InputError: If the file does not exist or is no TFLite file.
+        LiteRTError: If LiteRT refused the file, or its process died.
+        MissingExtraError: If LiteRT is not installed.
+    """
+    found = _from_worker("outputs", path, images, threads)
+    return [found[f"output{at}"] for at in range(len(found))]
+
+
+def _from_worker(
+    action: str, path: str | os.PathLike, images: np.ndarray, threads: int, **flags: int
+) -> dict[str, np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "images.npy"), Path(folder, "arrays.npz")
+        np.save(source, np.asarray(images, "float32"))
+        call_worker(action, path, images=source, arrays=target, threads=threads, **flags)
+        with np.load(target) as found:
+            return dict(found)

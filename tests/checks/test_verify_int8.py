@@ -11,7 +11,7 @@ from read_golden import draw, read
 from small_classifier import color_images
 
 from checks import keras_applications, verify_int8
-from checks.int8_figures import Figures, FloatFigures, measure
+from checks.int8_figures import Figures, FloatFigures, convert_and_measure, measure
 from checks.known_weights import draw_weights, set_known_weights
 from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
@@ -19,6 +19,7 @@ from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
 from keras_lite.export.conversion import convert
 from keras_lite.litert import IntegerModel
+from keras_lite.litert.integer import model as integer_model
 from keras_lite.quantization import calibrate, quantize_aware
 from keras_lite.quantization.aware.tf_mot import read_quantized
 from keras_lite.runtime import Inspection, inspect, run_in_subprocess
@@ -145,6 +146,25 @@ def test_a_step_is_allowed_where_a_rule_is_missing_and_no_more(inexact):
     assert figures.shortcomings() == ["0.10% more than a step from the quantized model"]
     assert figures.shared_with_control() == []
     assert Figures.from_dict(json.loads(json.dumps(dataclasses.asdict(figures)))) == figures
+
+
+def test_first_operator_that_departs_is_told(tmp_path, monkeypatch):
+    def wrong(operator):
+        compute = dense(operator)
+        return lambda *values: np.minimum(compute(*values), 126) + np.int8(1)
+
+    dense = integer_model.KINDS["FULLY_CONNECTED"]
+    monkeypatch.setitem(integer_model.KINDS, "FULLY_CONNECTED", wrong)
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    outputs = keras.layers.Conv2D(4, 3, name="stem")(inputs)
+    outputs = keras.layers.Dense(5, name="classes")(keras.layers.GlobalAveragePooling2D()(outputs))
+    images = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")
+    figures = convert_and_measure(
+        "small", keras.Model(inputs, outputs), images, others=images[:4], path=tmp_path / "small.tflite", start=0.0
+    )
+    told = [text for text in figures.shortcomings() if "unequal to the quantized model: The first operator" in text]
+    assert len(told) == 1 and "classes (FULLY_CONNECTED), number 3 of 3: on image 1, " in told[0]
 
 
 def test_finished_networks_are_not_converted_again(run_tool, tmp_path, monkeypatch, assert_one_line_error):

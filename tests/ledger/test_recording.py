@@ -89,7 +89,7 @@ def test_quantized_figures_come_with_a_second_recording(run_files, tmp_path):
     folder = run_files.write()
     first = record(folder, tmp_path / "results", "said once")
     closeness = Closeness(0.01, 0.001, 0.97)
-    chosen = Candidate("99.99 %", True, False, closeness, True)
+    chosen = Candidate("99.99 %", True, closeness=closeness, within_noise=True)
     rows = (
         ReportRow("keras", "Keras float32", 0.2612, drop=0.0, agreement=1.0, agreement_fake_quantized=0.98, file=None),
         ReportRow(
@@ -107,8 +107,9 @@ def test_quantized_figures_come_with_a_second_recording(run_files, tmp_path):
         split="test",
         report=Report(10000, 282138, 37093552, threads=1, output="logits", rows=rows),
         options=QuantizationOptions(epochs=4),
-        post_training=PostTraining("logits", chosen, [chosen], images=256, judges=256),
+        post_training=PostTraining("logits", chosen, [chosen], images=256, judges=256, weakest={}),
         finetuning=None,
+        kept="post_training",
         verification={},
         seconds=60.0,
     ).write(folder / "quantized" / "result.json")

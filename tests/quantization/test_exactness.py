@@ -21,7 +21,7 @@ from keras_lite.layers import (
     PositionEmbedding,
 )
 from keras_lite.quantization import quantize_aware
-from keras_lite.quantization.calibration import unrounded
+from keras_lite.quantization.aware.tf_mot.calibration import unrounded
 
 pytestmark = pytest.mark.tensorflow_only
 layers, ops = keras.layers, keras.ops

@@ -12,9 +12,9 @@ from keras_lite.data import ModelInfo, Preprocessing
 from keras_lite.errors import InputError, InputWarning
 from keras_lite.export import to_tflite
 from keras_lite.litert import write
-from keras_lite.quantization import int8_graph
+from keras_lite.quantization import post_training
 from keras_lite.quantization.lower import for_int8, lower
-from keras_lite.quantization.observe import ranges_from
+from keras_lite.quantization.observe import observe, ranges_from
 from keras_lite.quantization.quantized_graph import quantize
 from keras_lite.quantization.ranges import whole_range
 from keras_lite.runtime.litert_worker import delegation, predict
@@ -25,7 +25,7 @@ layers = keras.layers
 
 def int8_file(model, images):
     form = for_int8(lower(model))
-    graph = quantize(form, ranges_from(form, images, whole_range))
+    graph = quantize(form, ranges_from(form, observe(form, images), whole_range))
     opened = interpreter.Interpreter(model_content=write(graph))
     opened.allocate_tensors()
     return graph, opened
@@ -120,7 +120,7 @@ def test_a_graph_becomes_a_file_that_is_equal_to_the_bit(ends, tmp_path):
     model = chain(layers.Conv2D(6, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(3))
     images = images_of((7, 6, 4))
     path = tmp_path / "model.tflite"
-    found = to_tflite(int8_graph(model, images), path, "int8", samples=images, reference=model, ends=ends)
+    found = to_tflite(post_training(model, images)[0].graph, path, "int8", samples=images, reference=model, ends=ends)
     assert (found.exactness.equal, found.images) == (1.0, 3)
     opened = interpreter.Interpreter(str(path))
     details = [*opened.get_input_details(), *opened.get_output_details()]
@@ -138,7 +138,7 @@ def test_channels_next_to_nothing_keep_their_bias():
 def test_black_images_set_no_empty_range(tmp_path):
     model = chain(layers.Conv2D(3, 3), layers.GlobalAveragePooling2D())
     images = np.zeros((2, 7, 6, 4), "float32")
-    graph = int8_graph(model, images)
+    graph = post_training(model, images)[0].graph
     assert graph.inputs[0].quantization.scale > 1e-3
     assert to_tflite(graph, tmp_path / "model.tflite", "int8", samples=images).exactness.equal == 1.0
 
@@ -153,7 +153,7 @@ def test_uint8_ends_that_take_no_pixels_are_told(tmp_path):
         images = preprocessing(np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), "uint8"))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", InputWarning)
-            graph = int8_graph(model, images, preprocessing)
+            graph = post_training(model, images, preprocessing)[0].graph
             to_tflite(graph, tmp_path / "model.tflite", "int8", samples=images, info=info, ends="uint8")
         texts = [str(each.message) for each in caught if each.category is InputWarning]
         assert len(texts) == len(warned) and all(text in found for text, found in zip(warned, texts, strict=True))

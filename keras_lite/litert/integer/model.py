@@ -153,7 +153,9 @@ class IntegerModel:
         for at, operator in enumerate(self.graph.operators):
             changed = change(operator, held[id(operator.inputs[0])])
             compute = KINDS[changed.kind](changed)
-            inputs = [(each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs]
+            inputs = [
+                (each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs
+            ]
 
             def part(some: slice, compute: Compute = compute, inputs: list[tuple] = inputs) -> np.ndarray:
                 return compute(*(each if is_constant else each[some] for each, is_constant in inputs))

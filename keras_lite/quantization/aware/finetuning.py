@@ -17,8 +17,8 @@ from keras_lite.files import atomic_path
 from keras_lite.graph import output_of
 from keras_lite.quantization.aware.epoch_judge import Epochs, Judge
 from keras_lite.quantization.aware.quantize_aware import mark_finetuned
-from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
 from keras_lite.quantization.aware.tf_mot.calibration import frozen_batch_norm, open_empty_ranges
+from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
 from keras_lite.quantization.closeness import judged_as
 from keras_lite.training.epochs import EpochBatches
 

@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_lite.quantization import calibrate, quantize_aware
+from keras_lite.quantization.aware.tf_mot.bias_correction import correct_biases
+from keras_lite.quantization.aware.tf_mot.calibration import batches_of, measure, set_ranges, unrounded
+from keras_lite.quantization.aware.tf_mot.equalization import equalize
+from keras_lite.quantization.aware.tf_mot.start import trainable_start
+from keras_lite.quantization.ranges import least_error_range
+from keras_lite.quantization.search import Steps
+
+pytestmark = pytest.mark.tensorflow_only
+layers = keras.layers
+SIZE = 8
+
+
+def network(largest=1.0):
+    """Convolution, residual unit with grouped and depthwise convolutions, gate, classifier.
+
+    The channels of the residual stream grow from 1 to `largest`, and count for as much less in the classifier.
+    """
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(name="stem_norm")(x))
+    y = layers.Conv2D(8, 3, padding="same", groups=2, activation="relu", name="grouped")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(y)
+    y = layers.BatchNormalization(name="depthwise_norm")(y)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(y)
+    y = layers.Multiply()([y, layers.Conv2D(8, 1, activation="sigmoid", name="gate")(gate)])
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(4, name="predictions")(x))
+    rng = np.random.default_rng(0)
+    for name in ("stem_norm", "depthwise_norm"):
+        model.get_layer(name).gamma.assign(np.geomspace(1.0, largest, 8))
+        model.get_layer(name).beta.assign(rng.normal(size=8))
+    kernel = rng.normal(size=(8, 4)) / np.geomspace(1.0, largest, 8)[:, None]
+    model.get_layer("predictions").set_weights([kernel, np.zeros(4)])
+    return model
+
+
+def noise(count, seed):
+    return np.random.default_rng(seed).normal(size=(count, SIZE, SIZE, 3)).astype("float32")
+
+
+def test_biases_take_out_the_mean_error():
+    model, images = network(), noise(64, 1)
+    expected = model.predict(images, verbose=0)
+    quantized = quantize_aware(model)
+    measured = measure(quantized, images)
+    set_ranges(quantized, measured, least_error_range)
+    # Planted: the stem's output is cut off at a quarter, so that everything behind it is too small.
+    stem = next(tensor for tensor in measured if tensor.counts.sum() and tensor.lowest.min() == 0.0)
+    stem.variables["max_var"].assign(0.25 * stem.highest.max())
+    wrong = quantized.predict(images, verbose=0)
+
+    assert correct_biases(quantized, images, batch_size=64) == 5  # two batch norms, "grouped", "gate", "predictions"
+
+    right = quantized.predict(images, verbose=0)
+    before, after = (np.abs(outputs.mean(0) - expected.mean(0)).max() for outputs in (wrong, right))
+    step = np.ptp(expected) / 255
+    assert before > 10 * step
+    assert after < step
+
+
+def test_equalized_channels_output_the_same_in_more_steps():
+    # The small channels, which count most, have few steps of the common range.
+    model, images = network(largest=100.0), noise(64, 1)
+    expected = model.predict(images, verbose=0)
+    quantized = quantize_aware(model)
+    calibrate(quantized, images)
+    plain = np.abs(quantized.predict(images, verbose=0) - expected).mean()
+    with unrounded(quantized, weights=True):
+        before = quantized(images).numpy()
+
+    scaled = equalize(quantized, measure(quantized, images))
+
+    # What writes to the residual stream, and what only the next layer reads; gate and classes keep their scale.
+    assert set(scaled) == {"quant_stem_norm", "quant_grouped", "quant_depthwise_norm"}
+    with unrounded(quantized, weights=True):
+        np.testing.assert_allclose(quantized(images).numpy(), before, atol=1e-4 * np.abs(expected).max())
+    calibrate(quantized, images)
+    assert np.abs(quantized.predict(images, verbose=0) - expected).mean() < 0.5 * plain
+
+
+def test_the_start_is_what_was_chosen():
+    model, images = network(largest=100.0), noise(64, 1)
+    expected = model.predict(images, verbose=0)
+    errors = {}
+    for equalization in (False, True):
+        start = trainable_start(model, images, Steps("minimum and maximum", equalization=equalization))
+        errors[equalization] = np.abs(start.predict(images, verbose=0) - expected).mean()
+    assert errors[True] < 0.5 * errors[False]
+    start = trainable_start(model, images, Steps("minimum and maximum", bias_correction=True))
+    assert np.abs(start.predict(images, verbose=0).mean(0) - expected.mean(0)).max() < np.ptp(expected) / 255
+
+
+@pytest.mark.parametrize(("size", "counts"), [(32, [32, 32]), (96, [16] * 4), (244, [2] * 35), (500, [1] * 70)])
+def test_large_images_come_in_small_batches(size, counts):
+    images = np.broadcast_to(np.float32(0), (70, size, size, 3))
+    assert [len(batch) for batch in batches_of(images)] == counts
