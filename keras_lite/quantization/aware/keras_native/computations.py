@@ -1,0 +1,242 @@
+"""What int8 operators compute, in whole numbers of steps from zero held in float32, one function a kind.
+
+Each takes the options and the shape of the output (without batch), a `Steps` for each input that is no list of
+integers, those lists, and the scale and zero point of the output.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from keras_lite.litert.integer.resizing import nearest_places, places_between
+from keras_lite.quantization.aware.keras_native.rounding import limits, one_of, rounded
+
+
+class Steps(NamedTuple):
+    """Numbers as steps from zero: integers of int8 less their zero point.
+
+    Args:
+        steps: The numbers divided by the scale, whole, held in float32.
+        scale: A tensor of one number.
+        zero_point: A tensor of one number.
+    """
+
+    steps: Any
+    scale: Any
+    zero_point: Any
+
+
+class Call(NamedTuple):
+    """What an operator is computed with.
+
+    Args:
+        options: The operator's options.
+        shape: Of its output, without the batch.
+        integers: Its constants of int32, as arrays.
+        scale: Of its output; None if it has that of its input.
+        zero_point: The same.
+        number: The place of the input that is constant; None if none is.
+    """
+
+    options: dict[str, Any]
+    shape: tuple[int, ...]
+    integers: list[np.ndarray]
+    scale: Any
+    zero_point: Any
+    number: int | None
+
+    def rounded(self, steps):
+        """Return steps rounded to the output's, cut off by its range and activation."""
+        activation = self.options.get("fused_activation_function", "NONE")
+        return rounded(steps, *limits(activation, self.scale, self.zero_point))
+
+    def rounded_with_zero_point(self, integers):
+        """Return the output's steps from integers that hold its zero point and are not yet rounded."""
+        activation = self.options.get("fused_activation_function", "NONE")
+        ends = (end + self.zero_point for end in limits(activation, self.scale, self.zero_point))
+        return rounded(integers, *ends) - self.zero_point
+
+
+# XNNPACK adds by factors of so many bits, which depend on the largest: a number from 2^-20 to 2^8.
+_SUM_BITS = 20
+_POWERS = 2.0 ** np.arange(-20, 8)
+
+
+def _sum(sign: int) -> Callable:
+    def compute(call: Call, first: Steps, second: Steps):
+        factors = [each.scale / call.scale for each in (first, second)]
+        count = ops.sum(ops.cast(ops.maximum(*factors) >= _POWERS.astype("float32"), "int32"))
+        # 2^shift is what brings the larger factor to 21 bits, where 32 bits hold the sums.
+        shift = ops.minimum(2 * _SUM_BITS + 1 - count, 30)
+        unit = ops.take(2.0 ** np.arange(31, dtype="float32"), shift)
+        half = ops.left_shift(ops.ones_like(shift), shift - 1)
+        whole = [ops.cast(ops.round(factor * unit), "int32") for factor in factors]
+        ends = limits(call.options.get("fused_activation_function", "NONE"), call.scale, call.zero_point)
+        one, other = first.steps, second.steps
+        if call.number is None and one.shape[1:] != other.shape[1:]:
+            one, other = one + ops.zeros_like(other), other + ops.zeros_like(one)
+
+        @ops.custom_gradient
+        def total(one, other):
+            exact = whole[0] * ops.cast(one, "int32") + sign * whole[1] * ops.cast(other, "int32")
+            exact = ops.cast(ops.right_shift(exact + half, shift), "float32")
+            cut = ops.minimum(ops.maximum(exact, ends[0]), ends[1])
+            kept = ops.equal(exact, cut)
+
+            def gradient(*arguments, upstream=None):
+                upstream = arguments[0] if upstream is None else upstream
+                through = ops.where(kept, upstream, ops.zeros_like(upstream))
+                gradients = [through * factors[0], sign * through * factors[1]]
+                if call.number is not None:
+                    gradients[call.number] = ops.zeros_like((one, other)[call.number])
+                return tuple(gradients)
+
+            return cut, gradient
+
+        return total(one, other)
+
+    return compute
+
+
+def _product(call: Call, first: Steps, second: Steps):
+    return call.rounded(first.steps * second.steps * (first.scale * second.scale / call.scale))
+
+
+def _matrix_product(call: Call, first: Steps, second: Steps):
+    turned = (call.options.get("adj_x", False), call.options.get("adj_y", False))
+    one, other = (
+        ops.swapaxes(each.steps, -1, -2) if turn else each.steps
+        for each, turn in zip((first, second), turned, strict=True)
+    )
+    return call.rounded(ops.matmul(one, other) * (first.scale * second.scale / call.scale))
+
+
+def _mean(call: Call, source: Steps):
+    rank = len(source.steps.shape)
+    axes = tuple(sorted({int(axis) % rank for axis in call.integers[0].ravel()}))
+    count = math.prod(source.steps.shape[axis] for axis in axes)
+    factor = source.scale / call.scale * float(np.float32(1.0) / np.float32(count))
+    # As XNNPACK sums: the integers themselves, whose zero point is taken away afterwards.
+    offset = call.zero_point - source.zero_point * float(count) * factor
+    sums = ops.sum(source.steps, axes) + source.zero_point * float(count)
+    return ops.reshape(call.rounded_with_zero_point(sums * factor + offset), (-1, *call.shape))
+
+
+def _requantized(call: Call, source: Steps):
+    factor = source.scale / call.scale
+    return _halves_up(call, source.steps * ops.where(_fits_parts(factor), _in_parts(factor), factor))
+
+
+def _leaky_relu(call: Call, source: Steps):
+    above = source.scale / call.scale
+    below = above * float(np.float32(call.options.get("alpha", 0.0)))
+    fit = ops.logical_and(_fits_parts(above), _fits_parts(ops.abs(below)))
+    below, above = (ops.where(fit, _in_parts(factor), factor) for factor in (below, above))
+    return _halves_up(call, source.steps * ops.where(source.steps < 0.0, below, above))
+
+
+def _fits_parts(factor):
+    """Return whether XNNPACK brings numbers to another scale by a factor; beyond, LiteRT's own kernels do."""
+    return ops.logical_and(factor >= 2.0**-8, factor <= 2.0**7)
+
+
+def _in_parts(factor):
+    """Return a factor in whole 256th parts, which XNNPACK multiplies by."""
+    return ops.round(factor * 256.0) / 256.0
+
+
+def _halves_up(call: Call, exact):
+    """Round to the output's steps; halves, of numbers in 256th parts, go up."""
+    return call.rounded(exact + 2.0**-10)
+
+
+def _function(function: Callable) -> Callable:
+    def compute(call: Call, source: Steps):
+        values = function(source.steps * source.scale, call.options)
+        return call.rounded_with_zero_point(values * (one_of(call.scale) / call.scale) + call.zero_point)
+
+    return compute
+
+
+def _concatenation(call: Call, *sources: Steps):
+    return ops.concatenate([each.steps for each in sources], call.options["axis"] % (len(call.shape) + 1))
+
+
+def _max_pool(call: Call, source: Steps):
+    options = call.options
+    steps = ops.max_pool(
+        source.steps,
+        (options.get("filter_height", 1), options.get("filter_width", 1)),
+        (options.get("stride_h", 1), options.get("stride_w", 1)),
+        options.get("padding", "SAME").lower(),
+        data_format="channels_last",
+    )
+    if options.get("fused_activation_function", "NONE") == "NONE":
+        return steps
+    return call._replace(scale=source.scale, zero_point=source.zero_point).rounded(steps)
+
+
+def _pad(call: Call, source: Steps):
+    return ops.pad(source.steps, call.integers[0].tolist())
+
+
+def _reshape(call: Call, source: Steps):
+    return ops.reshape(source.steps, (-1, *call.shape))
+
+
+def _slice(call: Call, source: Steps):
+    begins = call.integers[0].tolist()[1:]
+    places = (slice(begin, begin + size) for begin, size in zip(begins, call.shape, strict=True))
+    return source.steps[(slice(None), *places)]
+
+
+def _transpose(call: Call, source: Steps):
+    return ops.transpose(source.steps, call.integers[0].tolist())
+
+
+def _nearest(call: Call, source: Steps):
+    corners, centers = (call.options.get(name, False) for name in ("align_corners", "half_pixel_centers"))
+    steps = source.steps
+    for axis in (1, 2):
+        places = nearest_places(source.steps.shape[axis], call.shape[axis - 1], corners, centers)
+        steps = ops.take(steps, places.astype("int32"), axis)
+    return steps
+
+
+def _bilinear(call: Call, source: Steps):
+    corners, centers = (call.options.get(name, False) for name in ("align_corners", "half_pixel_centers"))
+    steps = source.steps
+    for axis in (2, 1):
+        first, second, parts = places_between(source.steps.shape[axis], call.shape[axis - 1], corners, centers)
+        share = (parts.astype("float32") / 2.0**11).reshape(-1, *[1] * (3 - axis))
+        one, other = (ops.take(steps, places.astype("int32"), axis) for places in (first, second))
+        steps = one + (other - one) * share
+    own = call._replace(scale=source.scale, zero_point=source.zero_point)
+    # Halves go up; what lies next to a half may be a step off.
+    return own.rounded(steps + 2.0**-16)
+
+
+COMPUTATIONS: dict[str, Callable] = {
+    "ADD": _sum(1),
+    "BATCH_MATMUL": _matrix_product,
+    "CONCATENATION": _concatenation,
+    "GELU": _function(lambda values, options: ops.gelu(values, approximate=bool(options.get("approximate", False)))),
+    "LEAKY_RELU": _leaky_relu,
+    "LOGISTIC": _function(lambda values, _: ops.sigmoid(values)),
+    "MAX_POOL_2D": _max_pool,
+    "MEAN": _mean,
+    "MUL": _product,
+    "PAD": _pad,
+    "QUANTIZE": _requantized,
+    "RESHAPE": _reshape,
+    "RESIZE_BILINEAR": _bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": _nearest,
+    "SLICE": _slice,
+    "SOFTMAX": _function(lambda values, options: ops.softmax(values * options.get("beta", 1.0), -1)),
+    "SUB": _sum(-1),
+    "TANH": _function(lambda values, _: ops.tanh(values)),
+    "TRANSPOSE": _transpose,
+}
