@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_lite.litert.integer.resizing import nearest_places, places_between
-from keras_lite.quantization.aware.keras_native.rounding import limits, one_of, rounded
+from keras_lite.quantization.aware.keras_native.rounding import limits, one_of, rounded, rounded_up
 
 
 class Steps(NamedTuple):
@@ -60,20 +60,30 @@ class Call(NamedTuple):
         return rounded(integers, *ends) - self.zero_point
 
 
-# XNNPACK adds by factors of so many bits, which depend on the largest: a number from 2^-20 to 2^8.
+# XNNPACK adds by factors of so many bits.
 _SUM_BITS = 20
-_POWERS = 2.0 ** np.arange(-20, 8)
+# Factors are between 2 to the first and to the last of these.
+_EXPONENTS = np.arange(-20, 12)
+
+
+def _exponent(factor):
+    """Return the largest power of two that a factor reaches, as int32: 3 of 8.0 to 15.9."""
+    reached = ops.greater_equal(factor, ops.convert_to_tensor(2.0**_EXPONENTS, "float32"))
+    return ops.sum(ops.cast(reached, "int32")) + int(_EXPONENTS[0] - 1)
+
+
+def _power(exponent):
+    """Return 2.0 to an exponent from -31 to 31."""
+    return ops.take(ops.convert_to_tensor(2.0 ** np.arange(-31, 32), "float32"), exponent + 31)
 
 
 def _sum(sign: int) -> Callable:
     def compute(call: Call, first: Steps, second: Steps):
         factors = [each.scale / call.scale for each in (first, second)]
-        count = ops.sum(ops.cast(ops.maximum(*factors) >= _POWERS.astype("float32"), "int32"))
         # 2^shift is what brings the larger factor to 21 bits, where 32 bits hold the sums.
-        shift = ops.minimum(2 * _SUM_BITS + 1 - count, 30)
-        unit = ops.take(2.0 ** np.arange(31, dtype="float32"), shift)
+        shift = ops.minimum(_SUM_BITS - _exponent(ops.maximum(*factors)), 30)
+        whole = [ops.cast(ops.round(factor * _power(shift)), "int32") for factor in factors]
         half = ops.left_shift(ops.ones_like(shift), shift - 1)
-        whole = [ops.cast(ops.round(factor * unit), "int32") for factor in factors]
         ends = limits(call.options.get("fused_activation_function", "NONE"), call.scale, call.zero_point)
         one, other = first.steps, second.steps
         if call.number is None and one.shape[1:] != other.shape[1:]:
@@ -111,7 +121,14 @@ def _matrix_product(call: Call, first: Steps, second: Steps):
         ops.swapaxes(each.steps, -1, -2) if turn else each.steps
         for each, turn in zip((first, second), turned, strict=True)
     )
-    return call.rounded(ops.matmul(one, other) * (first.scale * second.scale / call.scale))
+    factor = first.scale * second.scale / call.scale
+    sums = ops.matmul(one, other)
+    # Where the second's zero point is not 0, LiteRT's own kernel rounds twice: first to some bits below a step.
+    bits = ops.maximum(-1 - _exponent(factor), 0)
+    part = _power(-bits)
+    twice = rounded_up(sums * (factor * _power(bits))) * part
+    twice = twice + ops.sign(twice) * (part * 0.5)  # halves go away from zero
+    return call.rounded(ops.where(ops.equal(second.zero_point, 0.0), sums * factor, twice))
 
 
 def _mean(call: Call, source: Steps):

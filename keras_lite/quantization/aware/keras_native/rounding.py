@@ -37,14 +37,23 @@ def rounded(values, low, high):
     return cut, gradient
 
 
-@ops.custom_gradient
-def rounded_away(values):
-    """Return values rounded to whole numbers, halves away from zero, with the gradient of the values themselves."""
+def _straight_through(function):
+    """Return a function of a tensor whose gradient is that of the tensor itself."""
 
-    def gradient(*arguments, upstream=None):
-        return arguments[0] if upstream is None else upstream
+    @ops.custom_gradient
+    def compute(values):
+        def gradient(*arguments, upstream=None):
+            return arguments[0] if upstream is None else upstream
 
-    return ops.sign(values) * ops.floor(ops.abs(values) + 0.5), gradient
+        return function(values), gradient
+
+    return compute
+
+
+# Whole numbers next to those of a tensor, halves away from zero, with the gradient of the tensor itself.
+rounded_away = _straight_through(lambda values: ops.sign(values) * ops.floor(ops.abs(values) + 0.5))
+# The same, halves up.
+rounded_up = _straight_through(lambda values: ops.floor(values + 0.5))
 
 
 def one_of(scale):
