@@ -71,7 +71,8 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
         made[operator.output] = layer([made[each] for each in operator.inputs if not each.is_constant])
         _set_weights(layer, operator, origin)
     outputs = [DequantizeOutput(name=names.legal(f"{each.name}_float"))(made[each]) for each in graph.outputs]
-    return keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0], name=names.legal(graph.name or "model"))
+    inputs, outputs = (each if len(each) > 1 else each[0] for each in (inputs, outputs))
+    return keras.Model(inputs, outputs, name=names.legal(graph.name or "model"))
 
 
 class _Names:

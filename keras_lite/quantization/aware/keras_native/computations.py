@@ -228,7 +228,7 @@ def _bilinear(call: Call, source: Steps):
     steps = source.steps
     for axis in (2, 1):
         first, second, parts = places_between(source.steps.shape[axis], call.shape[axis - 1], corners, centers)
-        share = (parts.astype("float32") / 2.0**11).reshape(-1, *[1] * (3 - axis))
+        share = ops.convert_to_tensor((parts / 2.0**11).reshape(-1, *[1] * (3 - axis)), "float32")
         one, other = (ops.take(steps, places.astype("int32"), axis) for places in (first, second))
         steps = one + (other - one) * share
     own = call._replace(scale=source.scale, zero_point=source.zero_point)
