@@ -12,7 +12,14 @@ import numpy as np
 from keras import ops
 
 from keras_lite.litert.integer.resizing import nearest_places, places_between
-from keras_lite.quantization.aware.keras_native.rounding import limits, one_of, rounded, rounded_up
+from keras_lite.quantization.aware.keras_native.rounding import (
+    in_one_pass,
+    limits,
+    one_of,
+    rounded,
+    rounded_up,
+    through,
+)
 
 
 class Steps(NamedTuple):
@@ -48,10 +55,10 @@ class Call(NamedTuple):
     zero_point: Any
     number: int | None
 
-    def rounded(self, steps):
-        """Return steps rounded to the output's, cut off by its range and activation."""
+    def rounded(self, steps, factor=1.0):
+        """Return steps times a factor, rounded to the output's, cut off by its range and activation."""
         activation = self.options.get("fused_activation_function", "NONE")
-        return rounded(steps, *limits(activation, self.scale, self.zero_point))
+        return rounded(steps, *limits(activation, self.scale, self.zero_point), factor)
 
     def rounded_with_zero_point(self, integers):
         """Return the output's steps from integers that hold its zero point and are not yet rounded."""
@@ -82,7 +89,7 @@ def _sum(sign: int) -> Callable:
         factors = [each.scale / call.scale for each in (first, second)]
         # 2^shift is what brings the larger factor to 21 bits, where 32 bits hold the sums.
         shift = ops.minimum(_SUM_BITS - _exponent(ops.maximum(*factors)), 30)
-        whole = [ops.cast(ops.round(factor * _power(shift)), "int32") for factor in factors]
+        whole = [ops.cast(ops.round(factor * _power(shift)), "int32") for factor in (factors[0], sign * factors[1])]
         half = ops.left_shift(ops.ones_like(shift), shift - 1)
         ends = limits(call.options.get("fused_activation_function", "NONE"), call.scale, call.zero_point)
         one, other = first.steps, second.steps
@@ -91,15 +98,11 @@ def _sum(sign: int) -> Callable:
 
         @ops.custom_gradient
         def total(one, other):
-            exact = whole[0] * ops.cast(one, "int32") + sign * whole[1] * ops.cast(other, "int32")
-            exact = ops.cast(ops.right_shift(exact + half, shift), "float32")
-            cut = ops.minimum(ops.maximum(exact, ends[0]), ends[1])
-            kept = ops.equal(exact, cut)
+            cut, kept = _whole_sum(one, other, *whole, half, shift, *ends)
 
             def gradient(*arguments, upstream=None):
                 upstream = arguments[0] if upstream is None else upstream
-                through = ops.where(kept, upstream, ops.zeros_like(upstream))
-                gradients = [through * factors[0], sign * through * factors[1]]
+                gradients = [through(kept, upstream, factor) for factor in (factors[0], sign * factors[1])]
                 if call.number is not None:
                     gradients[call.number] = ops.zeros_like((one, other)[call.number])
                 return tuple(gradients)
@@ -111,8 +114,16 @@ def _sum(sign: int) -> Callable:
     return compute
 
 
+@in_one_pass
+def _whole_sum(one, other, first, second, half, shift, low, high):
+    total = first * ops.cast(one, "int32") + second * ops.cast(other, "int32")
+    total = ops.cast(ops.right_shift(total + half, shift), "float32")
+    cut = ops.minimum(ops.maximum(total, low), high)
+    return cut, ops.equal(total, cut)
+
+
 def _product(call: Call, first: Steps, second: Steps):
-    return call.rounded(first.steps * second.steps * (first.scale * second.scale / call.scale))
+    return call.rounded(first.steps * second.steps, first.scale * second.scale / call.scale)
 
 
 def _matrix_product(call: Call, first: Steps, second: Steps):

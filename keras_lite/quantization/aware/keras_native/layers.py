@@ -219,7 +219,7 @@ class Int8Convolution(_Int8Layer):
         """
         summed = _SUMMED_AXES[self.kind]
         bias = ops.reshape(self.bias, self.kernel_shape[len(summed) :])
-        kernel, bias, scales = whole_weights(ops.convert_to_tensor(self.kernel), bias, source_scale, summed)
+        kernel, bias, scales = whole_weights(self.kernel, bias, source_scale, summed)
         return kernel, ops.reshape(bias, (-1,)), ops.reshape(scales, (-1,))
 
     def call(self, inputs):
@@ -236,7 +236,7 @@ class Int8Convolution(_Int8Layer):
             steps = ops.reshape(steps, (-1, self.kernel_shape[0]))
         sums = self._multiply(steps, kernel) + bias
         ends = limits(self.options.get("fused_activation_function", "NONE"), scale, zero_point)
-        steps = rounded(sums * (source.scale * scales / scale), *ends)
+        steps = rounded(sums, *ends, source.scale * scales / scale)
         return [ops.reshape(steps, (-1, *self.shape)), scale, zero_point]
 
     def get_config(self) -> dict[str, Any]:

@@ -4,9 +4,14 @@ Whole numbers are held in float32. What is divided by or divides a constant is w
 compilers turn `x / 127` and `1 / x` into products of rounded reciprocals, which is not what the file has.
 """
 
+import functools
+from collections.abc import Callable
+
+import keras
 import numpy as np
 from keras import ops
 
+from keras_lite.errors import import_extra
 from keras_lite.litert.scheme import HIGHEST, LOWEST
 
 # Between what numbers a fused activation cuts, None where it does not.
@@ -16,44 +21,87 @@ _BIAS_STEPS = 2.0**30
 _TINY = float(np.finfo("float32").tiny)
 
 
+def in_one_pass(function: Callable) -> Callable:
+    """Return a function of tensors that goes over memory once, and has no gradient.
+
+    TensorFlow computes operation by operation unless all is compiled, which does not pay for convolutions on a CPU. So
+    that function alone is compiled. JAX does so by itself.
+
+    Args:
+        function: Takes and returns tensors.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+    tf = import_extra("tensorflow", "tensorflow")
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def compute(*tensors):
+        # What is called once is not worth compiling.
+        return function(*tensors) if tf.executing_eagerly() else compiled(*map(tf.stop_gradient, tensors))
+
+    return compute
+
+
+@in_one_pass
+def _rounded(values, low, high, factor):
+    whole = ops.round(values * factor)
+    cut = ops.minimum(ops.maximum(whole, low), high)
+    # A tensor of its own: PyTorch never frees an output that its gradient holds.
+    return cut, ops.equal(whole, cut)
+
+
+@in_one_pass
+def through(kept, upstream, factor):
+    """Return the gradient of what was multiplied by a factor and rounded: zero where it was cut off.
+
+    Args:
+        kept: Where it was not.
+        upstream: The gradient of the outcome.
+        factor: One number, or one for each channel.
+    """
+    return ops.where(kept, upstream, ops.zeros_like(upstream)) * factor
+
+
 @ops.custom_gradient
-def rounded(values, low, high):
-    """Return values rounded to whole numbers, halves to even, and cut off; what was cut off has a gradient of zero.
+def _rounded_product(values, low, high, factor):
+    cut, kept = _rounded(values, low, high, factor)
+
+    def gradient(*arguments, upstream=None):
+        upstream = arguments[0] if upstream is None else upstream
+        return through(kept, upstream, factor), *(ops.zeros_like(each) for each in (low, high, factor))
+
+    return cut, gradient
+
+
+def rounded(values, low, high, factor=1.0):
+    """Return values times a factor, rounded to whole numbers, halves to even, and cut off.
+
+    Gradients go straight through, but what was cut off has a gradient of zero. The factor has none.
 
     Args:
         values: A tensor.
         low: The lowest whole number, a tensor of one number.
         high: The highest.
+        factor: One number, or one for each channel.
     """
-    whole = ops.round(values)
-    cut = ops.minimum(ops.maximum(whole, low), high)
-    # A tensor of its own: PyTorch never frees an output that its gradient holds.
-    kept = ops.equal(whole, cut)
+    return _rounded_product(values, low, high, ops.convert_to_tensor(factor))
+
+
+@ops.custom_gradient
+def _stand_in(values, whole, factor):
+    """Return whole numbers, with gradients as if they were values times a factor."""
 
     def gradient(*arguments, upstream=None):
         upstream = arguments[0] if upstream is None else upstream
-        return ops.where(kept, upstream, ops.zeros_like(upstream)), ops.zeros_like(low), ops.zeros_like(high)
+        return upstream * factor, ops.zeros_like(whole), ops.zeros_like(factor)
 
-    return cut, gradient
-
-
-def _straight_through(function):
-    """Return a function of a tensor whose gradient is that of the tensor itself."""
-
-    @ops.custom_gradient
-    def compute(values):
-        def gradient(*arguments, upstream=None):
-            return arguments[0] if upstream is None else upstream
-
-        return function(values), gradient
-
-    return compute
+    return whole + 0.0, gradient
 
 
-# Whole numbers next to those of a tensor, halves away from zero, with the gradient of the tensor itself.
-rounded_away = _straight_through(lambda values: ops.sign(values) * ops.floor(ops.abs(values) + 0.5))
-# The same, halves up.
-rounded_up = _straight_through(lambda values: ops.floor(values + 0.5))
+def rounded_up(values):
+    """Return values rounded to whole numbers, halves up, with the gradient of the values themselves."""
+    return _stand_in(values, ops.stop_gradient(ops.floor(values + 0.5)), ops.ones(()))
 
 
 def one_of(scale):
@@ -78,8 +126,11 @@ def limits(activation: str, scale, zero_point):
     return ends
 
 
-def kernel_scales(kernel, bias, source_scale, axes: tuple[int, ...]):
-    """Return the scale of each channel of a kernel, as `keras_lite.litert.quantize_weights` chooses it.
+def whole_weights(kernel, bias, source_scale, axes: tuple[int, ...]):
+    """Return a kernel and a bias as whole numbers, and the kernel's scales, as the file has them.
+
+    The whole numbers have the gradients of the numbers they stand for, the scales have none. See
+    `keras_lite.litert.quantize_weights` for the rule.
 
     Args:
         kernel: The kernel, with the output channels last.
@@ -87,24 +138,28 @@ def kernel_scales(kernel, bias, source_scale, axes: tuple[int, ...]):
         source_scale: The scale of what is multiplied with the kernel.
         axes: Those of the kernel that are no output channels.
     """
-    kernel, bias, source_scale = (ops.stop_gradient(each) for each in (kernel, bias, source_scale))
-    largest = ops.maximum(ops.max(kernel, axes), -ops.min(kernel, axes))
-    least = ops.abs(bias) / (source_scale * _BIAS_STEPS)
-    scales = ops.maximum(largest / (float(HIGHEST) * one_of(source_scale)), least)
-    return ops.where(scales < _TINY, ops.ones_like(scales), scales)
+    kernel, bias = ops.convert_to_tensor(kernel), ops.convert_to_tensor(bias)
+    values = [ops.stop_gradient(each) for each in (kernel, bias, source_scale)]
+    whole, whole_bias, scales, inverse, bias_inverse = _whole_weights(axes)(*values)
+    return _stand_in(kernel, whole, inverse), _stand_in(bias, whole_bias, bias_inverse), scales
 
 
-def whole_weights(kernel, bias, source_scale, axes: tuple[int, ...]):
-    """Return a kernel and a bias as whole numbers, and the scales of the kernel's channels.
+@functools.cache
+def _whole_weights(axes: tuple[int, ...]) -> Callable:
+    @in_one_pass
+    def compute(kernel, bias, source_scale):
+        one = one_of(source_scale)
+        largest = ops.maximum(ops.max(kernel, axes), -ops.min(kernel, axes))
+        # So wide that the bias fits in.
+        least = ops.abs(bias) / (source_scale * _BIAS_STEPS)
+        scales = ops.maximum(largest / (float(HIGHEST) * one), least)
+        scales = ops.where(scales < _TINY, ops.ones_like(scales), scales)
+        inverse, steps = one / scales, source_scale * scales
+        return _away(kernel * inverse), _away(bias / steps), scales, inverse, one / steps
 
-    The whole numbers have the gradients of the numbers they stand for, the scales have none.
+    return compute
 
-    Args:
-        kernel: As for `kernel_scales`.
-        bias: As for `kernel_scales`.
-        source_scale: As for `kernel_scales`.
-        axes: As for `kernel_scales`.
-    """
-    scales = kernel_scales(kernel, bias, source_scale, axes)
-    whole = rounded_away(kernel * (one_of(source_scale) / scales))
-    return whole, rounded_away(bias / (source_scale * scales)), scales
+
+def _away(values):
+    """Return values rounded to whole numbers, halves away from zero."""
+    return ops.sign(values) * ops.floor(ops.abs(values) + 0.5)
