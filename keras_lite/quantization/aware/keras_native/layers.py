@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_lite.layers import Conv2D, DepthwiseConv2D, GroupedConv2D
 from keras_lite.quantization.aware.keras_native.computations import COMPUTATIONS, Call, Steps
-from keras_lite.quantization.aware.keras_native.rounding import limits, rounded, whole_weights
+from keras_lite.quantization.aware.keras_native.rounding import limits, rounded, rounded_sums, whole_weights
 from keras_lite.quantization.quantized_graph import HANDING_ON
 
 _PACKAGE = "keras_lite"
@@ -234,9 +234,9 @@ class Int8Convolution(_Int8Layer):
         steps = source.steps
         if self.kind == "FULLY_CONNECTED" and len(steps.shape) != len(self.shape) + 1:
             steps = ops.reshape(steps, (-1, self.kernel_shape[0]))
-        sums = self._multiply(steps, kernel) + bias
+        sums = self._multiply(steps, kernel)
         ends = limits(self.options.get("fused_activation_function", "NONE"), scale, zero_point)
-        steps = rounded(sums, *ends, source.scale * scales / scale)
+        steps = rounded_sums(sums, bias, *ends, source.scale * scales / scale)
         return [ops.reshape(steps, (-1, *self.shape)), scale, zero_point]
 
     def get_config(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ compilers turn `x / 127` and `1 / x` into products of rounded reciprocals, which
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import keras
@@ -19,6 +20,8 @@ CUTS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1
 # A bias has at most 30 bits beside its sign, so that sums have the rest.
 _BIAS_STEPS = 2.0**30
 _TINY = float(np.finfo("float32").tiny)
+# Numbers of an image, or of a kernel, from which on it pays to start a compiled function.
+_LARGE = 1 << 14
 
 
 def in_one_pass(function: Callable) -> Callable:
@@ -37,8 +40,10 @@ def in_one_pass(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def compute(*tensors):
-        # What is called once is not worth compiling.
-        return function(*tensors) if tf.executing_eagerly() else compiled(*map(tf.stop_gradient, tensors))
+        size = math.prod(each for each in tensors[0].shape if each is not None)
+        if size < _LARGE or tf.executing_eagerly():  # what is called once is not worth compiling
+            return function(*tensors)
+        return compiled(*map(tf.stop_gradient, tensors))
 
     return compute
 
@@ -86,6 +91,35 @@ def rounded(values, low, high, factor=1.0):
         factor: One number, or one for each channel.
     """
     return _rounded_product(values, low, high, ops.convert_to_tensor(factor))
+
+
+@in_one_pass
+def _rounded_sums(sums, bias, low, high, factor):
+    whole = ops.round((sums + bias) * factor)
+    cut = ops.minimum(ops.maximum(whole, low), high)
+    return cut, ops.equal(whole, cut)
+
+
+@ops.custom_gradient
+def rounded_sums(sums, bias, low, high, factor):
+    """Return what `rounded` makes of the sum of a tensor and a bias.
+
+    Args:
+        sums: A tensor, channels last.
+        bias: A number for each channel.
+        low: As for `rounded`.
+        high: As for `rounded`.
+        factor: One number for each channel.
+    """
+    cut, kept = _rounded_sums(sums, bias, low, high, factor)
+
+    def gradient(*arguments, upstream=None):
+        upstream = arguments[0] if upstream is None else upstream
+        with_sums = through(kept, upstream, factor)
+        with_bias = ops.sum(with_sums, tuple(range(len(with_sums.shape) - 1)))
+        return with_sums, with_bias, *(ops.zeros_like(each) for each in (low, high, factor))
+
+    return cut, gradient
 
 
 @ops.custom_gradient
