@@ -70,7 +70,9 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
         layer = _layer(operator, names.legal(operator.name))
         made[operator.output] = layer([made[each] for each in operator.inputs if not each.is_constant])
         _set_weights(layer, operator, origin)
-    outputs = [DequantizeOutput(name=names.legal(f"{each.name}_float"))(made[each]) for each in graph.outputs]
+    outputs = [
+        DequantizeOutput(name=names.legal(f"{each.name}_float"), dtype="float32")(made[each]) for each in graph.outputs
+    ]
     inputs, outputs = (each if len(each) > 1 else each[0] for each in (inputs, outputs))
     return keras.Model(inputs, outputs, name=names.legal(graph.name or "model"))
 

@@ -1,7 +1,6 @@
 """What int8 operators compute, in whole numbers of steps from zero held in float32, one function a kind.
 
-Each takes the options and the shape of the output (without batch), a `Steps` for each input that is no list of
-integers, those lists, and the scale and zero point of the output.
+Each takes a `Call`, which says how, and a `Steps` for each input that is no list of integers.
 """
 
 import math
@@ -13,6 +12,7 @@ from keras import ops
 
 from keras_lite.litert.integer.resizing import nearest_places, places_between
 from keras_lite.quantization.aware.keras_native.rounding import (
+    cut_off,
     in_one_pass,
     limits,
     one_of,
@@ -43,8 +43,8 @@ class Call(NamedTuple):
         options: The operator's options.
         shape: Of its output, without the batch.
         integers: Its constants of int32, as arrays.
-        scale: Of its output; None if it has that of its input.
-        zero_point: The same.
+        scale: Of its output.
+        zero_point: Of its output.
         number: The place of the input that is constant; None if none is.
     """
 
@@ -117,9 +117,7 @@ def _sum(sign: int) -> Callable:
 @in_one_pass
 def _whole_sum(one, other, first, second, half, shift, low, high):
     total = first * ops.cast(one, "int32") + second * ops.cast(other, "int32")
-    total = ops.cast(ops.right_shift(total + half, shift), "float32")
-    cut = ops.minimum(ops.maximum(total, low), high)
-    return cut, ops.equal(total, cut)
+    return cut_off(ops.cast(ops.right_shift(total + half, shift), "float32"), low, high)
 
 
 def _product(call: Call, first: Steps, second: Steps):
@@ -204,7 +202,7 @@ def _max_pool(call: Call, source: Steps):
     )
     if options.get("fused_activation_function", "NONE") == "NONE":
         return steps
-    return call._replace(scale=source.scale, zero_point=source.zero_point).rounded(steps)
+    return call.rounded(steps)
 
 
 def _pad(call: Call, source: Steps):
@@ -242,9 +240,8 @@ def _bilinear(call: Call, source: Steps):
         share = ops.convert_to_tensor((parts / 2.0**11).reshape(-1, *[1] * (3 - axis)), "float32")
         one, other = (ops.take(steps, places.astype("int32"), axis) for places in (first, second))
         steps = one + (other - one) * share
-    own = call._replace(scale=source.scale, zero_point=source.zero_point)
     # Halves go up; what lies next to a half may be a step off.
-    return own.rounded(steps + 2.0**-16)
+    return call.rounded(steps + 2.0**-16)
 
 
 COMPUTATIONS: dict[str, Callable] = {

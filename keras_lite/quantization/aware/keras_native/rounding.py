@@ -48,12 +48,18 @@ def in_one_pass(function: Callable) -> Callable:
     return compute
 
 
+def cut_off(whole, low, high):
+    """Return numbers cut off at two ends, and where they were not.
+
+    The second is a tensor of its own for gradients to hold: PyTorch never frees an output that its gradient holds.
+    """
+    cut = ops.minimum(ops.maximum(whole, low), high)
+    return cut, ops.equal(whole, cut)
+
+
 @in_one_pass
 def _rounded(values, low, high, factor):
-    whole = ops.round(values * factor)
-    cut = ops.minimum(ops.maximum(whole, low), high)
-    # A tensor of its own: PyTorch never frees an output that its gradient holds.
-    return cut, ops.equal(whole, cut)
+    return cut_off(ops.round(values * factor), low, high)
 
 
 @in_one_pass
@@ -95,9 +101,7 @@ def rounded(values, low, high, factor=1.0):
 
 @in_one_pass
 def _rounded_sums(sums, bias, low, high, factor):
-    whole = ops.round((sums + bias) * factor)
-    cut = ops.minimum(ops.maximum(whole, low), high)
-    return cut, ops.equal(whole, cut)
+    return cut_off(ops.round((sums + bias) * factor), low, high)
 
 
 @ops.custom_gradient
