@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_lite.layers import Conv2D, DepthwiseConv2D, GroupedConv2D
 from keras_lite.quantization.aware.keras_native.computations import COMPUTATIONS, Call, Steps
-from keras_lite.quantization.aware.keras_native.rounding import limits, rounded, rounded_sums, whole_weights
+from keras_lite.quantization.aware.keras_native.rounding import divided, limits, rounded, rounded_sums, whole_weights
 from keras_lite.quantization.quantized_graph import HANDING_ON
 
 _PACKAGE = "keras_lite"
@@ -67,7 +67,7 @@ class QuantizeInput(_Int8Layer):
     def call(self, inputs):
         """Return images as steps, with their scale and zero point."""
         scale, zero_point = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.zero_point)
-        return [rounded(inputs / scale, *limits("NONE", scale, zero_point)), scale, zero_point]
+        return [rounded(divided(inputs, scale), *limits("NONE", scale, zero_point)), scale, zero_point]
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
@@ -236,7 +236,7 @@ class Int8Convolution(_Int8Layer):
             steps = ops.reshape(steps, (-1, self.kernel_shape[0]))
         sums = self._multiply(steps, kernel)
         ends = limits(self.options.get("fused_activation_function", "NONE"), scale, zero_point)
-        steps = rounded_sums(sums, bias, *ends, source.scale * scales / scale)
+        steps = rounded_sums(sums, bias, *ends, divided(source.scale * scales, scale))
         return [ops.reshape(steps, (-1, *self.shape)), scale, zero_point]
 
     def get_config(self) -> dict[str, Any]:

@@ -147,6 +147,11 @@ def one_of(scale):
     return ops.sign(scale)
 
 
+def divided(values, scale):
+    """Return values divided by one number. Unless that has their shape, XLA multiplies by its reciprocal instead."""
+    return values / (scale * ops.sign(ops.abs(values) + 1.0))
+
+
 def limits(activation: str, scale, zero_point):
     """Return the lowest and the highest number of steps from zero that int8 and an activation let through.
 
@@ -190,7 +195,7 @@ def _whole_weights(axes: tuple[int, ...]) -> Callable:
         largest = ops.maximum(ops.max(kernel, axes), -ops.min(kernel, axes))
         # So wide that the bias fits in.
         least = ops.abs(bias) / (source_scale * _BIAS_STEPS)
-        scales = ops.maximum(largest / (float(HIGHEST) * one), least)
+        scales = ops.maximum(divided(largest, float(HIGHEST) * one), least)
         scales = ops.where(scales < _TINY, ops.ones_like(scales), scales)
         inverse, steps = one / scales, source_scale * scales
         return _away(kernel * inverse), _away(bias / steps), scales, inverse, one / steps
