@@ -25,15 +25,21 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     def call(self, inputs):
         """Convolve each channel with its filter."""
-        padding = self._explicit_padding()
-        if padding is None:
+        if self._explicit_padding() is None:
             return super().call(inputs)
-        outputs = _convolution(
-            inputs, self.kernel, self.strides, padding=self.padding.upper(), explicit_padding=padding
-        )
+        outputs = self.convolution_op(inputs, self.kernel)
         if self.use_bias:
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
+
+    def convolution_op(self, inputs, kernel):
+        """Convolve each channel with its filter in a kernel."""
+        padding = self._explicit_padding()
+        if padding is not None:
+            return _convolution(inputs, kernel, self.strides, padding=self.padding.upper(), explicit_padding=padding)
+        return keras.ops.depthwise_conv(
+            inputs, kernel, self.strides, self.padding, data_format=self.data_format, dilation_rate=self.dilation_rate
+        )
 
     def _explicit_padding(self) -> list[list[int]] | None:
         """Return the padding in pixels, or `None` where the stock layer is to be used."""

@@ -16,7 +16,7 @@ from keras_lite.litert.scheme import CHANNEL_AXES, FIXED_PARAMETERS, HIGHEST
 from keras_lite.quantization.lower.for_int8 import Int8Form
 
 # Operators that hand on numbers of their input, whose scale their output has.
-_HANDING_ON = (
+HANDING_ON = (
     "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
 )  # fmt: skip
 # Those whose int8 operators have one scale for all models.
@@ -29,7 +29,7 @@ def needs_range(form: Int8Form) -> list[Tensor]:
     return [
         operator.output
         for operator in form.graph.operators
-        if operator.kind not in (*_HANDING_ON, *_OWN_PARAMETERS) and operator.output not in shared
+        if operator.kind not in (*HANDING_ON, *_OWN_PARAMETERS) and operator.output not in shared
     ]
 
 
@@ -63,7 +63,7 @@ def quantize(
     operators: list[Operator] = []
     for operator in form.graph.operators:
         inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
-        if operator.kind in _HANDING_ON:
+        if operator.kind in HANDING_ON:
             parameters = inputs[0].quantization
         elif operator.kind in _OWN_PARAMETERS:
             parameters = _OWN_PARAMETERS[operator.kind]
@@ -95,7 +95,7 @@ def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
     free = {
         operator.output
         for operator in form.graph.operators
-        if operator.kind not in (*_HANDING_ON, *_OWN_PARAMETERS) and operator.output not in form.fixed
+        if operator.kind not in (*HANDING_ON, *_OWN_PARAMETERS) and operator.output not in form.fixed
     } - set(form.graph.outputs)
     shared: dict[Tensor, Tensor] = {}
     for operator in reversed(form.graph.operators):

@@ -14,13 +14,13 @@ def resize_nearest_neighbor(operator: Operator) -> Compute:
     check_same_scheme(operator, operator.inputs[0])
     corners, centers = (operator.options.get(name, False) for name in ("align_corners", "half_pixel_centers"))
     rows, columns = (
-        _nearest(size, target, corners, centers)
+        nearest_places(size, target, corners, centers)
         for size, target in zip(operator.inputs[0].shape[1:3], operator.output.shape[1:3], strict=True)
     )
     return lambda images, *_: images[:, :, rows[:, None], columns]
 
 
-def _nearest(size: int, target: int, corners: bool, centers: bool) -> np.ndarray:
+def nearest_places(size: int, target: int, corners: bool, centers: bool) -> np.ndarray:
     """Return which row of so many each row of a target is taken from."""
     share = _share(size, target, corners)
     places = (np.arange(target, dtype="float32") + np.float32(0.5 if centers else 0.0)) * share
@@ -34,7 +34,7 @@ def resize_bilinear(operator: Operator) -> Compute:
     rounding = Rounding(operator)
     corners, centers = (operator.options.get(name, False) for name in ("align_corners", "half_pixel_centers"))
     rows, columns = (
-        _between(size, target, corners, centers)
+        places_between(size, target, corners, centers)
         for size, target in zip(operator.inputs[0].shape[1:3], operator.output.shape[1:3], strict=True)
     )
 
@@ -50,7 +50,7 @@ def resize_bilinear(operator: Operator) -> Compute:
     return compute
 
 
-def _between(size: int, target: int, corners: bool, centers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def places_between(size: int, target: int, corners: bool, centers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return between which rows each row of a target lies, and the second one's share in so many parts."""
     share = _share(size, target, corners)
     places = np.arange(target, dtype="float32") * share

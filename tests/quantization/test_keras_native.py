@@ -1,0 +1,185 @@
+"""Quantization-aware models in Keras against their files in LiteRT, and their gradients against NumPy."""
+
+import keras
+import numpy as np
+import pytest
+from test_lower import chain, images_of, scrambled
+
+import keras_lite
+from keras_lite.errors import InputError
+from keras_lite.litert import FloatGraph, IntegerModel, Operator, Tensor, write
+from keras_lite.quantization.aware.keras_native import read_trained, trainable
+from keras_lite.quantization.lower import Int8Form, for_int8, lower
+from keras_lite.quantization.observe import ranges_from
+from keras_lite.quantization.quantized_graph import quantize
+from keras_lite.quantization.ranges import whole_range
+from keras_lite.runtime.litert_worker import predict
+
+interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+layers = keras.layers
+
+
+def squeezed():
+    """A depthwise convolution with hard-swish, its channels weighed, and a sum."""
+    inputs = keras.Input((8, 8, 6))
+    x = layers.Conv2D(8, 1, use_bias=False)(inputs)
+    x = layers.Activation("hard_silu")(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(5, padding="same")(x)
+    weights = layers.Conv2D(4, 1, activation="relu")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    weights = layers.Activation("hard_sigmoid")(layers.Conv2D(8, 1)(weights))
+    x = layers.Conv2D(6, 1)(layers.Multiply()([x, weights]))
+    return scrambled(keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.Add()([x, inputs])))))
+
+
+def joined():
+    """Branches that are concatenated, one of them used elsewhere too, and shuffled channels."""
+    inputs = keras.Input((6, 6, 4))
+    wide = layers.Conv2D(4, 3, padding="same", activation="relu6")(inputs)
+    used_twice = layers.Conv2D(4, 1)(inputs)
+    x = layers.Concatenate()([wide, used_twice, layers.MaxPooling2D(3, 1, "same")(inputs)])
+    x = layers.Conv2D(4, 3, padding="same", groups=2)(keras_lite.layers.ChannelShuffle(3)(x))
+    x = layers.Subtract()([x, used_twice])
+    return scrambled(keras.Model(inputs, layers.UpSampling2D(2)(layers.LeakyReLU(0.1)(x))))
+
+
+MODELS = {
+    "plain": lambda: chain(
+        layers.Conv2D(5, 3, 2, "same", use_bias=False), layers.BatchNormalization(), layers.ReLU(),
+        layers.ZeroPadding2D(1), layers.Conv2D(6, 3, activation="relu"), layers.Flatten(), layers.Dense(7),
+    ),
+    "separable": lambda: chain(layers.SeparableConv2D(6, 3, padding="same", depth_multiplier=2, activation="silu")),
+    "squeezed": squeezed,
+    "joined": joined,
+    "attention": lambda: chain(keras_lite.layers.AttentionDownsampling(5, attention=True), shape=(8, 6, 8)),
+    "functions": lambda: chain(layers.Dense(6, activation="tanh"), layers.Conv2D(3, 1), layers.Softmax(),
+                               layers.Conv2D(4, 1), layers.UpSampling2D(2, interpolation="bilinear")),
+}  # fmt: skip
+
+
+def form_and_ranges(model, images):
+    form = for_int8(lower(model))
+    return form, ranges_from(form, images, whole_range)
+
+
+def images_for(model):
+    return np.concatenate([images_of(model.inputs[0].shape[1:]), 2.0 * images_of(model.inputs[0].shape[1:])[::-1]])
+
+
+def check_equal_to_the_file(aware, images):
+    graph = read_trained(aware)
+    found = aware.predict(images, verbose=0)
+    np.testing.assert_array_equal(found, IntegerModel(graph).predict(images))
+    opened = interpreter.Interpreter(model_content=write(graph))
+    opened.allocate_tensors()
+    np.testing.assert_array_equal(found, predict(opened, images))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_pass_and_file_are_equal(name):
+    model = MODELS[name]()
+    images = images_for(model)
+    form, ranges = form_and_ranges(model, images[:3])
+    aware = trainable(form, ranges)
+    check_equal_to_the_file(aware, images)
+    trained = {variable.path.split("/")[-1] for variable in aware.trainable_variables}
+    assert trained == {"kernel", "bias"}
+    # Before any training it is the file that is made without.
+    before = IntegerModel(quantize(form, ranges)).predict(images)
+    np.testing.assert_array_equal(aware.predict(images, verbose=0), before)
+
+
+def values_of(variables):
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+@pytest.mark.parametrize(
+    ("name", "jit"), [("squeezed", "auto"), pytest.param("plain", True, marks=pytest.mark.tensorflow_only)]
+)
+def test_trained_further_it_still_is_its_file(name, jit, tmp_path):
+    model = MODELS[name]()
+    images = images_for(model)
+    aware = trainable(*form_and_ranges(model, images))
+    start = values_of(aware.non_trainable_variables)
+    targets = model.predict(images, verbose=0)[:, ::-1].copy()
+    aware.compile(keras.optimizers.Adam(1e-3), "mse", jit_compile=jit)
+    losses = aware.fit(images, targets, batch_size=4, epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < 0.9 * losses[0]
+    for after, before in zip(values_of(aware.non_trainable_variables), start, strict=True):
+        np.testing.assert_array_equal(after, before)
+    check_equal_to_the_file(aware, images)
+
+    aware.save(tmp_path / "aware.keras")
+    loaded = keras.saving.load_model(tmp_path / "aware.keras")
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), aware.predict(images, verbose=0))
+    assert write(read_trained(loaded)) == write(read_trained(aware))
+
+
+def dense(kernel, bias, low, high, activation="NONE"):
+    """Return a trainable dense layer, whose input is between -1 and 1 and whose output lies in a range."""
+    x = Tensor("x", (1, len(kernel)))
+    y = Tensor("y", (1, len(bias)))
+    constants = [Tensor("y/kernel", kernel.T.shape, kernel.T.copy()), Tensor("y/bias", bias.shape, bias)]
+    options = {"fused_activation_function": activation, "keep_num_dims": False}
+    graph = FloatGraph("dense", [x], [y], [Operator("FULLY_CONNECTED", [x, *constants], [y], options)])
+    return trainable(Int8Form(graph, {}), {x: (-1.0, 1.0), y: (low, high)})
+
+
+def test_a_step_of_training_against_numpy():
+    rng = np.random.default_rng(3)
+    kernel, bias = rng.normal(0.0, 0.5, (8, 5)).astype("float32"), rng.normal(0.0, 0.1, 5).astype("float32")
+    images, targets = (rng.uniform(-1.0, 1.0, shape).astype("float32") for shape in ((16, 8), (16, 5)))
+    low, high = 0.0, 1.2
+    aware = dense(kernel, bias, low, high, "RELU")
+
+    # In numbers themselves, not in steps.
+    rounded_images = np.clip(np.rint(images / (2 / 255)), -128, 127) * (2 / 255)
+    scales = np.abs(kernel).max(0) / 127
+    sums = rounded_images @ (np.rint(kernel / scales) * scales) + bias
+    step = (high - low) / 255
+    outputs = np.clip(np.rint(sums / step), 0, 255) * step
+    through = (np.rint(sums / step) >= 0) & (np.rint(sums / step) <= 255)
+    assert 0.2 < through.mean() < 0.8
+    upstream = 2.0 * (outputs - targets) / targets.size * through
+
+    aware.compile(keras.optimizers.SGD(1.0), "mse")
+    loss = aware.train_on_batch(images, targets)
+    assert loss == pytest.approx(np.square(outputs - targets).mean(), rel=1e-5)
+    new_kernel, new_bias = values_of(aware.trainable_variables)
+    np.testing.assert_allclose(new_kernel, kernel - rounded_images.T @ upstream, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(new_bias, bias - upstream.sum(0), rtol=0, atol=1e-6)
+
+
+def test_what_is_cut_off_trains_nothing():
+    kernel, bias = np.eye(3, dtype="float32"), np.array([5.0, -5.0, 0.0], "float32")
+    aware = dense(kernel, bias, -2.0, 2.0)
+    aware.compile(keras.optimizers.SGD(0.1), "mse")
+    aware.train_on_batch(np.full((2, 3), 0.5, "float32"), np.zeros((2, 3), "float32"))
+    new_kernel, new_bias = values_of(aware.trainable_variables)
+    assert (new_bias != bias).tolist() == [False, False, True]
+    assert (new_kernel != kernel).any(0).tolist() == [False, False, True]
+
+
+def test_channels_next_to_nothing_keep_their_bias():
+    model = chain(layers.Conv2D(6, 3), layers.ReLU(), layers.Conv2D(4, 1))
+    kernel, bias = model.layers[1].get_weights()
+    kernel[..., :2], kernel[..., 2] = 0.0, 1e-20
+    model.layers[1].set_weights([kernel, bias])
+    images = images_for(model)
+    check_equal_to_the_file(trainable(*form_and_ranges(model, images)), images)
+
+
+@pytest.mark.tensorflow_only
+def test_what_it_does_not_take_is_named():
+    x, y = Tensor("x", (1, 2, 2, 3)), Tensor("y", (1, 2, 2, 3))
+    turned = Tensor("turned", (2, 1, 2, 3))
+    axes = Tensor("axes", (4,), np.array([1, 0, 2, 3], "int32"))
+    for operator, message in {
+        Operator("EXP", [x], [y]): "Expected y to be one of .*, received EXP",
+        Operator("TRANSPOSE", [x, axes], [turned]): r"batch as first axis of turned in turned, received \(2, 1, 2, 3\)",
+        Operator("ADD", [x, x], [y], {"fused_activation_function": "TANH"}): "activations .*, received TANH",
+    }.items():
+        form = Int8Form(FloatGraph("small", [x], operator.outputs, [operator]), {})
+        with pytest.raises(InputError, match=message):
+            trainable(form, {x: (-1.0, 1.0), operator.output: (-1.0, 1.0)})
+    with pytest.raises(InputError, match=r"received conv2d.* \(Conv2D\)"):
+        read_trained(chain(layers.Conv2D(2, 1)))
