@@ -59,7 +59,11 @@ def observe(form: Int8Form, images: np.ndarray) -> Observation:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{form.graph.name or 'model'}.tflite")
         path.write_bytes(write(float_graph(form, tensors)))
-        found = [] if not tensors else observe_outputs(path, images, [tensor.shape for tensor in tensors], averaged, os.cpu_count() or 1)
+        found = (
+            []
+            if not tensors
+            else observe_outputs(path, images, [tensor.shape for tensor in tensors], averaged, os.cpu_count() or 1)
+        )
     lowest, highest = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
     mean = images[:averaged].mean(0, dtype="float64")
     return Observation(dict(zip(tensors, found, strict=True)), averaged, lowest, highest, mean)

@@ -27,8 +27,7 @@ def post_training(
     float model's (see `keras_lite.quantization.closeness`); each candidate is written as a file and run in LiteRT.
     Tried are several estimators of the activation ranges; then, one after the other, each with what is best so far:
     corrected biases, weights rounded by their effect where weights matter, equalized channels. What is concatenated
-    gets one range, which saves operators, if that is not farther. The one that is kept is made anew from all images. No
-    labels and no TensorFlow are needed.
+    gets one range, which saves operators, if that is not farther. No labels and no TensorFlow are needed.
 
     Args:
         model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
@@ -68,7 +67,7 @@ def post_training(
     images = check_images(model, images)
     search = Search(form, output, input_range(images, preprocessing, verbose), images)
     calibrated = search.run()
-    report = search.report(calibrated)
+    report = search.report()
     if preprocessing is not None:
         calibrated = with_known_input(calibrated, images, preprocessing, verbose)
     if verbose:

@@ -124,7 +124,7 @@ def _united(
             continue
         members.append(operator.output)
         for tensor in operator.inputs:
-            while tensor in makers and makers[tensor].kind in _HANDING_ON:
+            while tensor in makers and makers[tensor].kind in HANDING_ON:
                 tensor = makers[tensor].inputs[0]
             if tensor in makers and makers[tensor].kind not in _OWN_PARAMETERS and tensor not in form.fixed:
                 members.append(tensor)

@@ -46,14 +46,17 @@ def percentile_range(counts: np.ndarray, lowest: float, highest: float, share: f
     return min(float(edges[first]), 0.0), max(float(edges[last + 1]), 0.0)
 
 
-def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: int = 255) -> tuple[float, float]:
-    """Return the range in which values are rounded with the least squared error.
+def least_error_range(
+    counts: np.ndarray, lowest: float, highest: float, steps: int = 255, power: float = 2.0
+) -> tuple[float, float]:
+    """Return the range in which values are rounded with the least error: the mean of the errors' powers.
 
     Args:
         counts: How many values lie in each of as many equal parts of the span from `lowest` to `highest`.
         lowest: Least value, 0 at most.
         highest: Greatest value, 0 at least.
         steps: Number of steps in the range.
+        power: 2 for squared errors. The higher, the more a few large errors count, and the fewer values are cut off.
 
     Returns:
         The ends of the range, at most as wide as the span, with zero in it.
@@ -72,8 +75,8 @@ def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: 
     total = counts.sum()
 
     def error(low: float, high: float) -> float:
-        cut = counts @ np.square(values - np.clip(values, low, high))
-        return cut + total * ((high - low) / steps) ** 2 / 12.0
+        cut = counts @ np.abs(values - np.clip(values, low, high)) ** power
+        return cut + total * (0.5 * (high - low) / steps) ** power / (power + 1.0)
 
     low, high = lowest, highest
     for _ in range(2):

@@ -30,8 +30,8 @@ from keras_lite.runtime.inspection import examine
 # How an activation's range is taken from its values; the first stays unless another is closer.
 ESTIMATORS: dict[str, Estimator] = {
     "least squared error": least_error_range,
+    "least cubed error": functools.partial(least_error_range, power=3.0),
     "99.999 %": functools.partial(percentile_range, share=1e-5),
-    "99.99 %": functools.partial(percentile_range, share=1e-4),
     "minimum and maximum": whole_range,
 }
 # By so many standard errors another estimator must be closer than the first, and equalized channels closer than those
@@ -95,7 +95,7 @@ class PostTraining:
         output: What the float model outputs, by which the candidates were judged.
         chosen: The candidate that was kept.
         tried: All candidates, in the order in which they were tried.
-        images: Number of images that set ranges and biases of the candidates; the result has them from all images.
+        images: Number of images that set ranges and biases.
         judges: Number of the other images, by which the candidates were judged.
         weakest: The tensors that lose most in their ranges: name, and signal to rounding error in decibels.
     """
@@ -119,8 +119,8 @@ class PostTraining:
             for candidate in self.tried
         ]
         head = (
-            f"post-training quantization, {self.images} images for ranges and biases, {self.judges} to judge by; "
-            "then all for the one that is kept:"
+            f"post-training quantization, {self.images} images for ranges and biases, {self.judges} others to judge "
+            "each file by:"
         )
         weakest = ", ".join(f"{name} ({value:.0f} dB)" for name, value in self.weakest.items())
         return "\n".join([head, *lines, f"tensors that lose most: {weakest}"])
@@ -133,14 +133,15 @@ class Search:
         form: What `for_int8` returned.
         output: What the float model outputs, as `keras_lite.data.ModelInfo.output` names it.
         ends: The range of the input.
-        images: Preprocessed images; half of them set ranges and biases, the others judge.
+        images: Preprocessed images; every second one judges, the others set ranges and biases.
     """
 
     def __init__(self, form: Int8Form, output: str, ends: tuple[float, float], images: np.ndarray) -> None:
-        self.form, self.output, self.ends, self.images = form, output, ends, images
-        self.judges = images[1::2]
+        self.form, self.output, self.ends = form, output, ends
+        self.images, self.judges = images[::2], images[1::2]
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
+        self.best: CalibratedGraph | None = None
         self.refused: InputError | None = None
         self.expected = self._outputs(float_graph(form, form.graph.outputs))
         self.answers = self._range_of_outputs()
@@ -151,66 +152,50 @@ class Search:
         Raises:
             InputError: If LiteRT runs none of them, or none has biases of 32 bits.
         """
-        maker = _Maker(self.form, self.images[::2], self.ends, self.answers)
+        maker = _Maker(self.form, self.images, self.ends, self.answers)
         # Ranges are judged with corrected biases: what a cut takes from the means is given back then.
         for ranges in ESTIMATORS:
-            steps = Steps(ranges, bias_correction=True)
-            self._judge(self._received(maker, steps), steps, _BEYOND)
-        if not self.tried:
+            self._try(maker, Steps(ranges, bias_correction=True), _BEYOND)
+        if self.best is None:
             raise self.refused
-        self._try(maker, bias_correction=False)
+        self._try(maker, self._with(bias_correction=False))
         if self._weights_matter():
-            self._try(maker, beyond=-_BEYOND, by_effect=True)
+            self._try(maker, self._with(bias_correction=True, by_effect=True), -_BEYOND)
         if maker.equalized is not None:
-            self._try(maker, beyond=_BEYOND, equalization=True)
-        if maker.saves_operators(self._steps):
-            # One range saves operators: it stays unless it is farther.
-            self._try(maker, beyond=-_BEYOND, one_range=True)
-        self.observed = maker.observed(False)
-        return _Maker(self.form, self.images, self.ends, self.answers).make(self._steps)
+            self._try(maker, self._with(equalization=True), _BEYOND)
+        if maker.saves_operators(self._with()):
+            self._try(maker, self._with(one_range=True), -_BEYOND)
+        self.observed = maker.observed(self._with().equalization)
+        return self.best
 
-    def report(self, calibrated: CalibratedGraph) -> PostTraining:
-        """Return what was chosen, and from what.
-
-        Args:
-            calibrated: What `run` returned.
-        """
+    def report(self) -> PostTraining:
+        """Return what was chosen, and from what."""
         _, best = self.tried[self.chosen]
         tried = [
             dataclasses.replace(candidate, within_noise=not is_closer(best, each) and not is_closer(each, best))
             for candidate, each in self.tried
         ]
         chosen = tried[self.chosen]
-        weakest = self._weakest(calibrated)
-        return PostTraining(self.output, chosen, tried, len(self.images[::2]), len(self.judges), weakest)
+        return PostTraining(self.output, chosen, tried, len(self.images), len(self.judges), self._weakest())
 
-    @property
-    def _steps(self) -> Steps:
+    def _with(self, **changes: bool) -> Steps:
+        """Return the chosen steps with others."""
         chosen = self.tried[self.chosen][0]
-        return Steps(**{each.name: getattr(chosen, each.name) for each in dataclasses.fields(Steps)})
+        return Steps(**{each.name: getattr(chosen, each.name) for each in dataclasses.fields(Steps)} | changes)
 
-    def _try(self, maker: "_Maker", beyond: float = 0.0, **changes: bool) -> None:
-        """Judge what is chosen with a further step."""
-        steps = dataclasses.replace(self._steps, **changes)
-        self._judge(self._received(maker, steps), steps, beyond)
-
-    def _judge(self, received: np.ndarray | None, steps: Steps, beyond: float) -> None:
+    def _try(self, maker: "_Maker", steps: Steps, beyond: float = 0.0) -> None:
         """Keep a candidate if it is closer than the chosen one by more than some standard errors."""
-        if received is None:
+        try:
+            calibrated = maker.make(steps)
+            received = self._outputs(calibrated.graph)
+        except InputError as error:
+            self.refused = error
             return
         each = divergences(self.output, self.expected, received)
         found = closeness(self.output, self.expected, received)
         self.tried.append((Candidate(**dataclasses.asdict(steps), closeness=found), each))
-        if len(self.tried) == 1 or is_closer(each, self.tried[self.chosen][1], beyond):
-            self.chosen = len(self.tried) - 1
-
-    def _received(self, maker: "_Maker", steps: Steps) -> np.ndarray | None:
-        """Return the outputs of a candidate's file; None, and why, where there is none that runs."""
-        try:
-            return self._outputs(maker.make(steps).graph)
-        except InputError as error:
-            self.refused = error
-            return None
+        if self.best is None or is_closer(each, self.tried[self.chosen][1], beyond):
+            self.chosen, self.best = len(self.tried) - 1, calibrated
 
     def _outputs(self, graph: Graph) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
@@ -253,11 +238,11 @@ class Search:
         alone = divergences(self.output, self.expected, received).mean()
         return float(alone) > _WORTH * self.tried[self.chosen][0].closeness.divergence
 
-    def _weakest(self, calibrated: CalibratedGraph) -> dict[str, float]:
+    def _weakest(self) -> dict[str, float]:
         losses = {
             tensor.name: rounding_loss(seen.counts, float(seen.lowest.min()), float(seen.highest.max()), ends)
             for tensor, seen in self.observed.tensors.items()
-            if (ends := calibrated.ranges.get(tensor)) is not None and tensor not in self.form.fixed
+            if (ends := self.best.ranges.get(tensor)) is not None and tensor not in self.form.fixed
         }
         return dict(sorted(losses.items(), key=lambda item: item[1])[:_WEAKEST])
 

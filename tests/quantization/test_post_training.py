@@ -167,7 +167,8 @@ def test_weights_rounded_by_their_effect_are_closer(layer):
     model = keras.Model(inputs, layer()(inputs))
     rng = np.random.default_rng(0)
     # Channels that are mixed of two, and pixels like those beside them.
-    large = rng.normal(size=(128, SIZE // 4, SIZE // 4, 2)).repeat(4, axis=1).repeat(4, axis=2) @ rng.normal(size=(2, 8))
+    large = rng.normal(size=(128, SIZE // 4, SIZE // 4, 2)).repeat(4, axis=1).repeat(4, axis=2)
+    large = large @ rng.normal(size=(2, 8))
     images = (large + 0.1 * rng.normal(size=large.shape)).astype("float32")
     # One large weight a channel: the steps of all others are wide.
     kernel, *rest = model.layers[1].get_weights()
