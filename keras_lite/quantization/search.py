@@ -13,7 +13,7 @@ from keras_lite.litert import Graph, QuantizationParameters, Tensor, quantize_ke
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibrated import CalibratedGraph
-from keras_lite.quantization.closeness import Closeness, closeness, divergences, is_closer
+from keras_lite.quantization.closeness import BELIEVED, Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.observe import Observation, float_graph, observe, opened, ranges_from
@@ -35,8 +35,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "minimum and maximum": whole_range,
 }
 # By so many standard errors another estimator must be closer than the first, and equalized channels closer than those
-# that are not. Weights rounded by their effect gave closer files on images of their own wherever they were tried, and
-# one range saves operators: both stay unless they are farther by so many.
+# that are not. One range saves operators, and stays unless it is farther by so many.
 _BEYOND = 1.0
 # Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
 _WORTH = 0.1
@@ -160,7 +159,8 @@ class Search:
             raise self.refused
         self._try(maker, self._with(bias_correction=False))
         if self._weights_matter():
-            self._try(maker, self._with(bias_correction=True, by_effect=True), -_BEYOND)
+            # On images of their own such files were closer wherever that was tried, whatever a few hundred judges said.
+            self._try(maker, self._with(bias_correction=True, by_effect=True), -BELIEVED)
         if maker.equalized is not None:
             self._try(maker, self._with(equalization=True), _BEYOND)
         if maker.saves_operators(self._with()):

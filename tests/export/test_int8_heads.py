@@ -11,7 +11,7 @@ from small_classifier import scramble
 from keras_lite.data import ArraySource, Batches, ModelInfo, Preprocessing, read_model_info
 from keras_lite.errors import InputError
 from keras_lite.export import to_tflite
-from keras_lite.quantization import finetune, post_training
+from keras_lite.quantization import finetune, post_training, trainable_start
 from keras_lite.quantization.closeness import judged_as
 from keras_lite.runtime import LiteRTModel
 
@@ -61,14 +61,14 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
     info = ModelInfo("small", names, PREPROCESSING, output)
     images, judges = PREPROCESSING(photos(64, 1)), PREPROCESSING(photos(32, 2))
 
-    quantized, report = post_training(model, images, preprocessing=PREPROCESSING, output=output)
+    calibrated, report = post_training(model, images, preprocessing=PREPROCESSING, output=output)
 
     assert report.output == output
     tried = [each.closeness.divergence for each in report.tried]
     assert min(tried) > 0
     assert len(set(tried)) > 1
     path = tmp_path / "model.tflite"
-    verification = to_tflite(quantized, path, "int8", samples=judges, info=info, reference=model)
+    verification = to_tflite(calibrated, path, "int8", samples=judges, info=info, reference=model)
     assert verification.exactness.equal == 1.0
     entries = json.loads(path.with_suffix(".json").read_text())
     assert entries["output"] == read_model_info(path).output == output
@@ -77,6 +77,9 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
     assert entries["verification"]["float_closeness"]["divergence"] == pytest.approx(found, rel=1e-3)
 
     # From a start that is bad: the classifier's signs are wrong.
+    with pytest.raises(InputError, match="trainable_start or quantize_aware returned, received CalibratedGraph"):
+        finetune(calibrated, None)
+    quantized = trainable_start(model, images, report.chosen, PREPROCESSING)
     for variable in quantized.trainable_variables:
         if "predictions" in variable.name:
             variable.assign(-variable)

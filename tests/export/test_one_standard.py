@@ -6,7 +6,7 @@ import keras
 import pytest
 from small_classifier import CLASSES, PREPROCESSING, SIZE, color_images, scramble
 
-import keras_lite.export.tflite
+import keras_lite.export.verification
 from keras_lite.data import ModelInfo
 from keras_lite.export import Thresholds, VerificationError, to_tflite
 from keras_lite.litert import IntegerModel
@@ -44,7 +44,7 @@ def move(monkeypatch):
                 outputs[5, 1] -= steps * self.graph.outputs[0].quantization.scale
                 return outputs
 
-        monkeypatch.setattr(keras_lite.export.tflite, "IntegerModel", Moved)
+        monkeypatch.setattr(keras_lite.export.verification, "IntegerModel", Moved)
 
     return by
 

@@ -68,7 +68,7 @@ def test_int8_is_quantized_in_the_way_that_keeps_the_outputs_best(model_file, ph
         return capsys.readouterr().out
 
     printed = export()
-    assert "3 images for ranges and biases, 3 to judge by" in printed
+    assert "3 images for ranges and biases, 3 others to judge each file by" in printed
     assert "* ranges: " in printed
     metadata = json.loads(model_file.with_name("model_int8.json").read_text())
     assert (metadata["precision"], metadata["quantization"]) == ("int8", "post-training")
@@ -78,7 +78,7 @@ def test_int8_is_quantized_in_the_way_that_keeps_the_outputs_best(model_file, ph
     received = LiteRTModel(model_file.with_name("model_int8.tflite")).predict(images).argmax(1)
     assert metadata["verification"]["agreement"] == (classes == received).mean()
 
-    assert "to judge by" not in export("--stock_converter")
+    assert "to judge each" not in export("--stock_converter")
 
 
 def test_keras_file_without_information_takes_flags(run_tool, tmp_path, photos, assert_one_line_error):

@@ -53,7 +53,9 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     stems = ("small_float32", "small_int8")
     assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "md", "tflite"))]
     rows = {row.precision: row for row in result.report.rows}
-    assert list(rows) == ["keras", "fake_quantized", "float32", "int8"]
+    # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
+    tuned = result.kept == "finetuning"
+    assert list(rows) == ["keras", *(["fake_quantized"] if tuned else []), "float32", "int8"]
     images = PREPROCESSING(data["test"].images(np.arange(90)))
     names = np.array(data["test"].class_names)[data["test"].labels]
     top1 = float((np.array(CLASSES)[model.predict(images, verbose=0).argmax(1)] == names).mean())
@@ -61,7 +63,7 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     assert rows["float32"].top1 == top1
     int8 = rows["int8"]
     assert abs(int8.top1 - top1) <= 0.03
-    assert int8.agreement_fake_quantized >= 0.97
+    assert int8.agreement_fake_quantized >= 0.97 if tuned else int8.agreement_fake_quantized is None
     assert int8.file.int8_only
     assert int8.file.partitions == 1
     assert int8.file.latency_ms > 0
@@ -75,10 +77,9 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     assert "On the 90 images of the test split" in card
     for row in rows.values():
         assert f"| {row.title} | {row.top1:.2%} | {row.agreement:.2%} |" in card
-    # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
-    tuned = result.finetuning
-    assert (tuned.judges, len(tuned.epochs), tuned.note) == (21, 1, "")  # a fifth of 108
-    assert f"| Precision | int8 ({'quantization-aware' if tuned.kept else 'post-training'}) |" in card
+    found = result.finetuning
+    assert (found.judges, len(found.epochs), found.note) == (21, 1, "")  # a fifth of 108
+    assert f"| Precision | int8 ({'quantization-aware' if tuned else 'post-training'}) |" in card
     assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
     assert result.verification["int8"].exactness == Exactness(1.0, 0, [])
     assert len(result.post_training.tried) >= 5

@@ -10,7 +10,7 @@ from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, IntegerModel, Operator, Tensor, write
 from keras_lite.quantization.aware.keras_native import read_trained, trainable
 from keras_lite.quantization.lower import Int8Form, for_int8, lower
-from keras_lite.quantization.observe import ranges_from
+from keras_lite.quantization.observe import observe, ranges_from
 from keras_lite.quantization.quantized_graph import quantize
 from keras_lite.quantization.ranges import whole_range
 from keras_lite.runtime.litert_worker import predict
@@ -58,7 +58,7 @@ MODELS = {
 
 def form_and_ranges(model, images):
     form = for_int8(lower(model))
-    return form, ranges_from(form, images, whole_range)
+    return form, ranges_from(form, observe(form, images), whole_range)
 
 
 def images_for(model):

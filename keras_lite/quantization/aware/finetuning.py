@@ -16,7 +16,7 @@ from keras_lite.errors import InputError, import_extra
 from keras_lite.files import atomic_path
 from keras_lite.graph import output_of
 from keras_lite.quantization.aware.epoch_judge import Epochs, Judge
-from keras_lite.quantization.aware.quantize_aware import mark_finetuned
+from keras_lite.quantization.aware.quantize_aware import is_quantized, mark_finetuned
 from keras_lite.quantization.aware.tf_mot.calibration import frozen_batch_norm, open_empty_ranges
 from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
 from keras_lite.quantization.closeness import judged_as
@@ -51,7 +51,7 @@ def finetune(
     Source of the distillation: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531).
 
     Args:
-        quantized: What `quantize_aware` returned, after `calibrate`; or what `post_training` returned.
+        quantized: What `trainable_start` returned; or what `quantize_aware` returned, after `calibrate`.
         batches: Training images and labels.
         teacher: The float model, to distill. None: labels alone.
         epochs: Passes over the images.
@@ -71,17 +71,22 @@ def finetune(
         What each epoch gave, and which was kept.
 
     Raises:
-        InputError: If an argument is out of range, or there are judges and no teacher.
+        InputError: If `quantized` is not of TF-MOT, an argument is out of range, or there are judges and no teacher.
         MissingExtraError: If the quantization extra is not installed.
 
     Example:
 
     ```python
-    quantized, _ = post_training(model, images, preprocessing=preprocessing)
+    _, report = post_training(model, images, preprocessing=preprocessing)
+    quantized = trainable_start(model, images, report.chosen, preprocessing)
     finetune(quantized, batches, teacher=model, epochs=2, judges=held_out)
     ```
     """
     _check(epochs, learning_rate, distill, freeze_batch_norm)
+    if not is_quantized(quantized):
+        raise InputError(
+            f"Expected what trainable_start or quantize_aware returned, received {type(quantized).__name__}."
+        )
     if judges is not None and teacher is None:
         raise InputError("Expected a teacher to judge by, received judges alone.")
     output = (output or "logits") if teacher is None else judged_as(teacher, output)
