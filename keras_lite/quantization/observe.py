@@ -1,5 +1,6 @@
 """What images give at the tensors of a graph, seen in its float file."""
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor, write
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.lower import Int8Form
@@ -17,7 +19,9 @@ from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator
 from keras_lite.runtime.observation import ObservedOutput, observe_outputs
 
 # Images that go through an int8 graph at once, each tensor of all of them in memory; integers of the largest tensor.
-_MOST_AVERAGED, _MOST_HELD = 256, 1 << 26
+_MOST_AVERAGED, _MOST_HELD = 128, 1 << 26
+# Images that go through the float file at a time, and elements of the largest tensor of them.
+_BATCHES, _MOST_TOGETHER = (16, 8, 4, 2), 1 << 20
 
 Ranges = dict[Tensor, tuple[float, float]]
 
@@ -56,17 +60,25 @@ def observe(form: Int8Form, images: np.ndarray) -> Observation:
     tensors = list(dict.fromkeys([*needs_range(form), *_multiplied(form)]))
     largest = max(tensor.size for operator in form.graph.operators for tensor in operator.outputs)
     averaged = max(1, min(len(images), _MOST_AVERAGED, _MOST_HELD // largest))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"{form.graph.name or 'model'}.tflite")
-        path.write_bytes(write(float_graph(form, tensors)))
-        found = (
-            []
-            if not tensors
-            else observe_outputs(path, images, [tensor.shape for tensor in tensors], averaged, os.cpu_count() or 1)
-        )
+    found: list[ObservedOutput] = []
+    if tensors:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"{form.graph.name or 'model'}.tflite")
+            path.write_bytes(_written(float_graph(form, tensors), len(images), largest))
+            shapes = [tensor.shape for tensor in tensors]
+            found = observe_outputs(path, images, shapes, averaged, os.cpu_count() or 1)
     lowest, highest = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
     mean = images[:averaged].mean(0, dtype="float64")
     return Observation(dict(zip(tensors, found, strict=True)), averaged, lowest, highest, mean)
+
+
+def _written(graph: FloatGraph, images: int, largest: int) -> bytes:
+    """Return a file that takes several images at a time, if the graph can and their number is a multiple."""
+    for batch in _BATCHES:
+        if images % batch == 0 and batch * largest <= _MOST_TOGETHER:
+            with contextlib.suppress(InputError):  # an operator that holds for one image alone
+                return write(graph, batch=batch)
+    return write(graph)
 
 
 def ranges_from(form: Int8Form, observed: Observation, estimator: Estimator) -> Ranges:

@@ -60,8 +60,8 @@ def to_float(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 def predict(interpreter: Any, images: Iterable[np.ndarray]) -> np.ndarray:
     """Run a model of batch 1 on each image and return its outputs as float32, of shape `(count, ...)`."""
     [target] = interpreter.get_output_details()
-    found = np.stack([values for [values] in _outputs(interpreter, images)])
-    return to_float(found, target).reshape(-1, *target["shape"][1:])
+    found = [values for [values] in _outputs(interpreter, images)]
+    return to_float(np.stack(found), target).reshape(-1, *target["shape"][1:])
 
 
 def examine(
@@ -249,10 +249,10 @@ def observe(path: str, images: np.ndarray, threads: int, summed: int) -> dict[st
 
     Extremes include zero. Histograms have `PARTS` equal parts from the least to the largest value, and leave zeros out.
     """
-    shares = [images[at::threads] for at in range(min(threads, len(images)))]
-    interpreters = [open_interpreter(path, 1) for _ in shares]
-    targets = interpreters[0].get_output_details()
-    sizes = [(target["shape"][-1], np.prod(target["shape"])) for target in targets]
+    interpreters = [open_interpreter(path, 1) for _ in range(threads)]
+    batch, targets = interpreters[0].get_input_details()[0]["shape"][0], interpreters[0].get_output_details()
+    shares = [images.reshape(-1, batch, *images.shape[1:])[at::threads] for at in range(threads)]
+    sizes = [(target["shape"][-1], np.prod(target["shape"][1:])) for target in targets]
     channels, elements = (_places(each) for each in zip(*sizes, strict=True))
 
     def extremes(at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -263,8 +263,8 @@ def observe(path: str, images: np.ndarray, threads: int, summed: int) -> dict[st
                 rows = each.reshape(-1, ends.stop - ends.start)
                 np.minimum(lowest[ends], rows.min(0), out=lowest[ends])
                 np.maximum(highest[ends], rows.max(0), out=highest[ends])
-                if at + number * len(shares) < summed:
-                    sums[place] += each
+                wanted = np.clip(summed - batch * (at + number * threads), 0, batch)
+                sums[place] += each.reshape(batch, -1)[:wanted].sum(0)
         return lowest, highest, sums
 
     def histograms(at: int) -> np.ndarray:
@@ -272,7 +272,7 @@ def observe(path: str, images: np.ndarray, threads: int, summed: int) -> dict[st
         for values in _outputs(interpreters[at], shares[at]):
             for index, each in enumerate(values):
                 # A part is enough of a large tensor; an odd stride meets all channels. Zeros are exact in any range.
-                each = each[:: each.size // _OBSERVED | 1]
+                each = each[:: each.size // batch // _OBSERVED | 1]
                 each = each[each != 0.0]
                 parts = ((each - low[index]) * factors[index]).astype("int64")
                 counts[index] += np.bincount(np.minimum(parts, PARTS - 1), minlength=PARTS)
@@ -303,7 +303,8 @@ def _outputs(interpreter: Any, images: Iterable[np.ndarray]) -> Iterable[list[np
     [source] = interpreter.get_input_details()
     targets = [target["index"] for target in interpreter.get_output_details()]
     for image in images:
-        interpreter.set_tensor(source["index"], to_model_type(image[None], source))
+        images_of_batch = image if image.ndim == len(source["shape"]) else image[None]
+        interpreter.set_tensor(source["index"], to_model_type(images_of_batch, source))
         interpreter.invoke()
         yield [interpreter.get_tensor(index).ravel() for index in targets]
 

@@ -110,8 +110,8 @@ def test_what_images_give_at_a_tensor():
     assert abs(seen.counts.sum() - (values != 0).sum()) <= 1e-4 * values.size
     wanted = np.histogram(values[values != 0], len(seen.counts), (0.0, float(values.max())))[0]
     assert np.abs(np.cumsum(seen.counts) - np.cumsum(wanted)).max() <= 1e-3 * wanted.sum()
-    assert observed.averaged == 256
-    np.testing.assert_allclose(seen.mean, values[:256].mean(0), rtol=1e-4, atol=1e-4)
+    assert observed.averaged == 128
+    np.testing.assert_allclose(seen.mean, values[:128].mean(0), rtol=1e-4, atol=1e-4)
 
 
 def test_biases_take_out_the_mean_error():
