@@ -43,15 +43,9 @@ def equalize(form: Int8Form, observed: Observation) -> Int8Form | None:
         extremes = [_extremes_of(observed, tensor) for tensor in members if tensor in observed.tensors]
         if not extremes:
             continue
-        values = np.max([_relative(each) for each in extremes], axis=0)
-        weights = np.max([_relative(_extremes_of_inputs(reader)) for reader in readers], axis=0)
-        alive = (values > _LEAST_SHARE) & (weights > _LEAST_SHARE)
-        if not alive.any():
+        factors = channel_factors(extremes, [_extremes_of_inputs(reader) for reader in readers])
+        if factors is None:
             continue
-        factors = np.ones(len(values))
-        factors[alive] = np.sqrt(values[alive] / weights[alive])
-        factors[alive] /= np.exp(np.log(factors[alive]).mean())
-        factors = np.clip(factors, 1.0 / _LARGEST_FACTOR, _LARGEST_FACTOR)
         for writer in writers:
             _, kernel, bias = writer.inputs
             along = [-1 if axis == CHANNEL_AXES[writer.kind] else 1 for axis in range(len(kernel.shape))]
@@ -66,6 +60,23 @@ def equalize(form: Int8Form, observed: Observation) -> Int8Form | None:
     return form.with_constants(
         {each: Tensor(each.name, each.shape, data.astype("float32")) for each, data in changed.items()}
     )
+
+
+def channel_factors(extremes: list[np.ndarray], weights: list[np.ndarray]) -> np.ndarray | None:
+    """Return what the channels of tensors are divided by, and weights behind them multiplied by; None for dead ones.
+
+    Args:
+        extremes: Of each tensor the largest value of each channel.
+        weights: Of each layer that takes one the largest weight that each channel is multiplied by.
+    """
+    values, others = (np.max([_relative(each) for each in found], axis=0) for found in (extremes, weights))
+    alive = (values > _LEAST_SHARE) & (others > _LEAST_SHARE)
+    if not alive.any():
+        return None
+    factors = np.ones(len(values))
+    factors[alive] = np.sqrt(values[alive] / others[alive])
+    factors[alive] /= np.exp(np.log(factors[alive]).mean())
+    return np.clip(factors, 1.0 / _LARGEST_FACTOR, _LARGEST_FACTOR)
 
 
 class _Groups:

@@ -86,11 +86,31 @@ def widened(
         preprocessing: What made them of pixels.
         verbose: 1 prints a line where they are widened.
     """
+    copies = stretched_copies(images, preprocessing, verbose)
+    if copies is None:
+        return ranges
+    observed = observe(form, copies)
+    wider = dict(ranges)
+    for tensor, seen in observed.tensors.items():
+        if tensor in ranges and tensor not in form.fixed:
+            low, high = ranges[tensor]
+            wider[tensor] = min(low, float(seen.lowest.min())), max(high, float(seen.highest.max()))
+    return wider
+
+
+def stretched_copies(images: np.ndarray, preprocessing: Preprocessing, verbose: int = 0) -> np.ndarray | None:
+    """Return copies of images, as dark and bright as can be and stretched; None if they hold nearly all levels.
+
+    Args:
+        images: Preprocessed images.
+        preprocessing: What made them of pixels.
+        verbose: 1 prints a line where there are copies.
+    """
     lows, highs = preprocessing.limits()
     lowest, highest = images.min((0, 1, 2)), images.max((0, 1, 2))
     share = (highest - lowest) / (highs - lows)
     if (share >= _WHOLE).any():
-        return ranges
+        return None
     if verbose:
         print(
             f"the images hold {share.max():.0%} of the levels that pixels can have: ranges are widened for darker, "
@@ -100,10 +120,4 @@ def widened(
     some = images[:_COPIED]
     stretched = (some - lowest) * ((highs - lows) / np.maximum(highest - lowest, 1e-6)) + lows
     copies = np.concatenate([some + (lows - lowest), some + (highs - highest), stretched])
-    observed = observe(form, np.clip(copies, lows, highs).astype("float32"))
-    wider = dict(ranges)
-    for tensor, seen in observed.tensors.items():
-        if tensor in ranges and tensor not in form.fixed:
-            low, high = ranges[tensor]
-            wider[tensor] = min(low, float(seen.lowest.min())), max(high, float(seen.highest.max()))
-    return wider
+    return np.clip(copies, lows, highs).astype("float32")

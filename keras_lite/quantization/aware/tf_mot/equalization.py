@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_lite.graph.view import WEIGHTED, is_plain_relu
 from keras_lite.quantization.aware.tf_mot.calibration import MeasuredTensor
+from keras_lite.quantization.equalization import channel_factors
 
 # Layers that hand each channel on by itself, and scaled input as scaled output.
 _HOMOGENEOUS = (
@@ -18,8 +19,6 @@ _HOMOGENEOUS = (
     "UpSampling2D",
     "ZeroPadding2D",
 )
-# A channel's factor lies within this of the mean one.
-_LARGEST_FACTOR = 32.0
 
 
 def equalize(quantized: Any, measured: list[MeasuredTensor]) -> list[str]:
@@ -44,19 +43,14 @@ def equalize(quantized: Any, measured: list[MeasuredTensor]) -> list[str]:
     groups = _Groups(quantized)
     scaled = []
     for root, (writers, readers) in groups.scalable().items():
-        extremes = [_relative(np.maximum(-tensor.lowest, tensor.highest)) for tensor in measured
-                    if groups.root(tensor.wrapper) == root]  # fmt: skip
+        extremes = [
+            np.maximum(-tensor.lowest, tensor.highest) for tensor in measured if groups.root(tensor.wrapper) == root
+        ]
         if not extremes:
             continue
-        values = np.max(extremes, axis=0)
-        weights = np.max([_relative(_extremes_of_inputs(reader)) for reader in readers], axis=0)
-        alive = (values > 1e-4) & (weights > 1e-4)
-        if not alive.any():
+        factors = channel_factors(extremes, [_extremes_of_inputs(reader) for reader in readers])
+        if factors is None:
             continue
-        factors = np.ones(len(values))
-        factors[alive] = np.sqrt(values[alive] / weights[alive])
-        factors[alive] /= np.exp(np.log(factors[alive]).mean())
-        factors = np.clip(factors, 1.0 / _LARGEST_FACTOR, _LARGEST_FACTOR)
         for writer in writers:
             _divide_outputs(writer, factors)
             scaled.append(writer.name)
@@ -129,10 +123,6 @@ class _Groups:
 
     def _join(self, first: str, second: str) -> None:
         self.parents[self.root(first)] = self.root(second)
-
-
-def _relative(values: np.ndarray) -> np.ndarray:
-    return values / max(float(values.max()), 1e-30)
 
 
 def _activation_name(layer: Any) -> str:

@@ -5,14 +5,8 @@ from typing import Any
 import numpy as np
 
 from keras_lite.data import Preprocessing
-from keras_lite.errors import InputError
 from keras_lite.quantization.aware.tf_mot.calibration import INPUT_UNKNOWN, measure
-
-# Images may lie this much outside, as a share of the range: the rounding of their own arithmetic.
-_ROUNDING = 1e-4
-# Images that hold less than this share of the range, in each channel, are all dim, or bright, or pale.
-_WHOLE = 0.9
-_COPIED = 64
+from keras_lite.quantization.input_range import input_range, stretched_copies
 
 
 def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preprocessing | None, verbose: int = 0) -> None:
@@ -27,25 +21,9 @@ def set_input_range(quantized: Any, images: np.ndarray, preprocessing: Preproces
     Raises:
         InputError: If the images hold what `preprocessing` can't give.
     """
-    lowest, highest = float(images.min()), float(images.max())
+    lowest, highest = input_range(images, preprocessing, verbose)
     if preprocessing is None:
-        if verbose:
-            print(
-                f"input range: {min(lowest, 0.0):.4g} to {max(highest, 0.0):.4g}, that of the {len(images)} images, "
-                "and what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
-                flush=True,
-            )
         setattr(quantized, INPUT_UNKNOWN, True)
-    else:
-        low, high = (float(ends) for ends in _ends(preprocessing))
-        slack = _ROUNDING * (high - low)
-        if lowest < low - slack or highest > high + slack:
-            raise InputError(
-                f"Expected images from {low:.4g} to {high:.4g}, which is what pixels from 0 to 255 become by the "
-                f"preprocessing, received values from {lowest:.4g} to {highest:.4g}; give the preprocessing that "
-                "made the images."
-            )
-        lowest, highest = low, high
     _assign(quantized, lowest, highest)
 
 
@@ -79,33 +57,16 @@ def widen_ranges(quantized: Any, images: np.ndarray, preprocessing: Preprocessin
         preprocessing: What made them of pixels.
         verbose: 1 prints a line where they are widened, and shows progress.
     """
-    lows, highs = preprocessing.limits()
-    lowest, highest = images.min((0, 1, 2)), images.max((0, 1, 2))
-    share = (highest - lowest) / (highs - lows)
-    if (share >= _WHOLE).any():
+    copies = stretched_copies(images, preprocessing, verbose)
+    if copies is None:
         return
-    if verbose:
-        print(
-            f"the images hold {share.max():.0%} of the levels that pixels can have: ranges are widened for darker, "
-            "brighter and stronger copies of them; photos of all kinds serve better",
-            flush=True,
-        )
-    some = images[:_COPIED]
-    stretched = (some - lowest) * ((highs - lows) / np.maximum(highest - lowest, 1e-6)) + lows
-    copies = np.concatenate([some + (lows - lowest), some + (highs - highest), stretched])
-    for tensor in measure(quantized, np.clip(copies, lows, highs).astype("float32"), verbose=verbose):
+    for tensor in measure(quantized, copies, verbose=verbose):
         least, greatest = tensor.variables["min_var"], tensor.variables["max_var"]
         least.assign(min(float(least.numpy()), float(tensor.lowest.min())))
         greatest.assign(max(float(greatest.numpy()), float(tensor.highest.max())))
 
 
-def _ends(preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
-    lows, highs = preprocessing.limits()
-    return lows.min(), highs.max()
-
-
 def _assign(quantized: Any, lowest: float, highest: float) -> None:
     [layer] = [layer for layer in quantized.layers if type(layer).__name__ == "QuantizeLayer"]
-    # Zero is in every range: padding needs it without error.
-    layer.quantizer_vars["min_var"].assign(min(lowest, 0.0))
-    layer.quantizer_vars["max_var"].assign(max(highest, 0.0))
+    layer.quantizer_vars["min_var"].assign(lowest)
+    layer.quantizer_vars["max_var"].assign(highest)
