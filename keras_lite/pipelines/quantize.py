@@ -321,7 +321,7 @@ def _splits(
         title="labels: the model's",
         verbose=verbose,
     )
-    if task_of(info, found.shape[1]) in ("classes", "labels"):
+    if task_of(info, found.shape[1]) in ("multiclass", "multilabel"):
         photos = photos.with_labels(interpret(found, info).argmax(1))
     if labeled:
         return labeled | {"train": photos}, test

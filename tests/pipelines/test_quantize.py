@@ -5,10 +5,11 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
-from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, color_source, train
+from small_classifier import CLASSES, PREPROCESSING, SIZE, carnet_like, color_source, scramble, train
 
 from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
+from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import InputError
 from keras_lite.export.verification import Exactness
 from keras_lite.inference.report import format_report
@@ -174,3 +175,17 @@ def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line
     check(path, "--unlabeled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
     check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
     check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])
+
+
+def test_photos_without_classes_have_the_models_own(tmp_path):
+    model, info = scramble(carnet_like()), ModelInfo("small", CLASSES, PREPROCESSING, "logits")
+    write_photos(tmp_path, 20)
+    photos = open_unlabeled(tmp_path, PREPROCESSING.image_size, CLASSES)
+    data, test = quantize._splits(model, info, {"unlabeled": photos}, seed=0, verbose=0)
+    assert (test, sum(len(data[split]) for split in ("train", "valid"))) == ("unlabeled", 20)
+    found = []
+    for split in ("train", "valid"):
+        images = PREPROCESSING(data[split].images(np.arange(len(data[split]))))
+        np.testing.assert_array_equal(data[split].labels, model.predict(images, verbose=0).argmax(1))
+        found += data[split].labels.tolist()
+    assert len(set(found)) > 1
