@@ -61,11 +61,11 @@ class Epochs:
         elif self.epochs:
             best = min(each.divergence for each in self.epochs)
             verdict = (
-                "kept: the start, as post-training quantization left it: no epoch is closer by more than two standard "
+                "kept: the start: no epoch is closer by more than two standard "
                 f"errors (the best: {best:.5f}, the start: {self.start.divergence:.5f})"
             )
         else:
-            verdict = "kept: the start, as post-training quantization left it"
+            verdict = "kept: the start"
         head = f"fine-tuning, judged on {self.judges} images that did not train:"
         return "\n".join([head, *lines, *([self.note] if self.note else []), verdict])
 

@@ -132,7 +132,7 @@ def test_two_deaths_leave_the_model_as_it_was(once, start, replace_worker, capfd
         f"fine-tuning ended without a message ({name}): the model stays as it was",
     ]
     assert (found.kept, found.epochs, found.note) == (0, [], lines[1])
-    assert str(found).splitlines()[1:] == [lines[1], "kept: the start, as post-training quantization left it"]
+    assert str(found).splitlines()[1:] == [lines[1], "kept: the start"]
     assert_as_it_was(once)
 
 
