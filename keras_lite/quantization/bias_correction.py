@@ -4,24 +4,24 @@ import dataclasses
 
 import numpy as np
 
-from keras_lite.litert import IntegerModel, Operator, Tensor
-from keras_lite.litert.integer.windows import Windows
+from keras_lite.litert import FloatGraph, Operator, QuantizedGraph, Tensor, write
+from keras_lite.litert.batch import for_any_batch
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.calibrated import CalibratedGraph
-from keras_lite.quantization.observe import Observation
-from keras_lite.quantization.quantized_graph import with_weights
-from keras_lite.quantization.rounding import round_by_effect
+from keras_lite.quantization.lower.builder import Builder, constant, integers
+from keras_lite.quantization.observe import Observation, running
+from keras_lite.runtime.session import LiteRTSession
 
 
 def correct_biases(
-    calibrated: CalibratedGraph, observed: Observation, images: np.ndarray, by_effect: bool = False
+    calibrated: CalibratedGraph, observed: Observation, images: np.ndarray, session: LiteRTSession | None = None
 ) -> CalibratedGraph:
     """Return a graph whose biases are such that the mean of each channel of each layer is that of the float model.
 
     Rounding weights and cutting off activations moves the means, and the next layers add that up. From the input to
     the output, the mean difference of each channel over the images goes into the bias; what comes behind is computed
-    with the layers before it corrected already. As a convolution is linear, its mean output is that of the means of
-    what lies under its windows.
+    with the layers before it corrected already. One file does all of that: it takes the images at once, computes the
+    layers with weights in floats, on rounded inputs with rounded kernels, and moves their means itself.
 
     Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019
     (arXiv:1906.04721), the empirical form.
@@ -30,47 +30,78 @@ def correct_biases(
         calibrated: A graph with ranges.
         observed: What `observe` returned for its float graph.
         images: The preprocessed images that were observed, float32. As many are used as there are means of.
-        by_effect: Whether the weights are rounded by `keras_lite.quantization.rounding.round_by_effect` before.
+        session: What runs the file. None: a session of its own.
     """
-    form, graph = calibrated.form, calibrated.graph
-    changed: dict[Tensor, Tensor] = {}
-    scales = dict(calibrated.scales)
-    floats = iter(operator for operator in form.graph.operators if operator.kind in CHANNEL_AXES)
+    layers = [operator for operator in calibrated.form.graph.operators if operator.kind in CHANNEL_AXES]
+    if not layers:
+        return calibrated
+    wanted = [observed.mean_outputs[operator.output] for operator in layers]
+    content = write(_correcting(calibrated.graph, wanted, observed.averaged))
+    with running(session) as session:
+        means = session.run(content, images)
+    changed = {}
+    for operator, aim, mean in zip(layers, wanted, means, strict=True):
+        bias = operator.inputs[2]
+        changed[bias] = Tensor(bias.name, bias.shape, (aim - mean.reshape(-1)).astype("float32"))
+    return dataclasses.replace(calibrated, form=calibrated.form.with_constants(changed))
 
-    def correct(operator: Operator, taken: np.ndarray) -> Operator:
-        """Return an operator with its bias corrected, and note the bias."""
+
+def _correcting(graph: QuantizedGraph, wanted: list[np.ndarray], count: int) -> FloatGraph:
+    """Return a graph that takes some images at once and brings the means of its layers to those that are wanted.
+
+    Args:
+        graph: The int8 graph.
+        wanted: For each layer with weights the mean of each channel of its output, its activation left out.
+        count: How many images.
+
+    Returns:
+        The graph, whose outputs are the means that the layers have without a bias.
+    """
+    graph = for_any_batch(graph)
+    made: dict[Tensor, Tensor] = {}
+
+    def of_all(tensor: Tensor) -> Tensor:
+        if tensor.is_constant:
+            return tensor
+        if tensor not in made:
+            shape = (count, *tensor.shape[1:])
+            made[tensor] = Tensor(tensor.name, shape, dtype=tensor.dtype, quantization=tensor.quantization)
+        return made[tensor]
+
+    [source] = graph.inputs
+    images = Tensor("images", (count, *source.shape[1:]))
+    build, means, aims = Builder(), [], iter(wanted)
+    build.operators.append(Operator("QUANTIZE", [images], [of_all(source)]))
+    for operator in graph.operators:
+        inputs, outputs = ([of_all(tensor) for tensor in some] for some in (operator.inputs, operator.outputs))
         if operator.kind not in CHANNEL_AXES:
-            return operator
-        wanted, axis = next(floats), CHANNEL_AXES[operator.kind]
-        source, kernel, bias = wanted.inputs
-        means = _mean_outputs(wanted, kernel.data, observed.mean_of(source)) + bias.data
-        if by_effect:
-            rounded = round_by_effect(operator, kernel.data, taken)
-            changed[kernel] = Tensor(kernel.name, kernel.shape, rounded.astype("float32"))
-            kernel = changed[kernel]
-            scales[kernel] = operator.inputs[1].quantization.exact_scales
-        weights = with_weights([operator.inputs[0], kernel, bias], axis, scales.get(kernel))
-        inputs = taken.reshape(-1, *taken.shape[2:]).mean(0, dtype="float64") - weights[0].quantization.zero_point
-        steps = weights[1].quantization.exact_scales * weights[0].quantization.exact_scales
-        received = (_mean_outputs(operator, weights[1].data, inputs) + weights[2].data) * steps
-        changed[bias] = Tensor(bias.name, bias.shape, (bias.data + means - received).astype("float32"))
-        inputs = with_weights([operator.inputs[0], kernel, changed[bias]], axis, scales.get(kernel))
-        return Operator(operator.kind, inputs, operator.outputs, operator.options)
-
-    IntegerModel(graph).run_changed(images[: observed.averaged], correct)
-    return dataclasses.replace(calibrated, form=form.with_constants(changed), scales=scales)
+            build.operators.append(Operator(operator.kind, inputs, outputs, operator.options))
+            continue
+        means.append(_corrected(build, operator, inputs[0], outputs[0], next(aims)))
+    return FloatGraph(graph.name, [images], means, build.operators)
 
 
-def _mean_outputs(operator: Operator, kernel: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the mean of each output channel, without the bias, from the mean of the input over the images."""
-    if operator.kind == "FULLY_CONNECTED":
-        return kernel.astype("float64") @ mean.reshape(-1, mean.shape[-1]).mean(0)
-    windows = Windows(operator, kernel.shape[1:3])
-    padded = windows.padded(mean[None], 0)
-    under = np.stack([part.mean((0, 1, 2)) for part in windows.parts(padded)])  # places of the kernel, channels
-    if operator.kind == "DEPTHWISE_CONV_2D":
-        under = np.repeat(under, kernel.shape[3] // under.shape[1], axis=1)
-        return (kernel.reshape(under.shape) * under).sum(0)
-    groups = under.shape[1] // kernel.shape[3]
-    outputs = kernel.reshape(groups, len(kernel) // groups, len(under), -1)
-    return np.einsum("goks,kgs->go", outputs, under.reshape(len(under), groups, -1)).reshape(-1)
+def _corrected(build: Builder, operator: Operator, source: Tensor, output: Tensor, wanted: np.ndarray) -> Tensor:
+    """Add a layer in floats, whose mean is moved to the one that is wanted; return the mean that it has by itself."""
+    name, kernel = operator.name, operator.inputs[1]
+    along = [-1 if axis == CHANNEL_AXES[operator.kind] else 1 for axis in range(len(kernel.shape))]
+    weights = constant(kernel.name, kernel.data * kernel.quantization.scales.reshape(along))
+    nothing = constant(f"{name}/no_bias", np.zeros(len(wanted)))
+    floats = build.add("DEQUANTIZE", [source], source.shape, f"{name}/taken")
+    options = {**operator.options, "fused_activation_function": "NONE"}
+    plain = build.add(operator.kind, [floats, weights, nothing], output.shape, f"{name}/plain", **options)
+    # The mean over the places of each image, then over the images, which stand in a row for it.
+    mean, count, channels = plain, output.shape[0], output.shape[-1]
+    if len(output.shape) == 4 and output.shape[1:3] != (1, 1):
+        axes = integers(f"{name}/places", (1, 2))
+        mean = build.add("MEAN", [plain, axes], (count, 1, 1, channels), f"{name}/means", keep_dims=True)
+    row = build.reshape(mean, (1, mean.size // channels, 1, channels), f"{name}/row")
+    axes = integers(f"{name}/images", (1, 2))
+    mean = build.add("MEAN", [row, axes], (1, 1, 1, channels), f"{name}/mean", keep_dims=True)
+    aim = constant(f"{name}/wanted", wanted.reshape(mean.shape))
+    bias = build.arithmetic("SUB", aim, mean, f"{name}/difference")
+    bias = build.reshape(bias, [1] * (len(output.shape) - 1) + [channels], f"{name}/bias")
+    fused = operator.options.get("fused_activation_function", "NONE")
+    moved = build.add("ADD", [plain, bias], output.shape, f"{name}/moved", fused_activation_function=fused)
+    build.operators.append(Operator("QUANTIZE", [moved], [output]))
+    return mean

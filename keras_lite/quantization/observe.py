@@ -3,27 +3,42 @@
 import contextlib
 import dataclasses
 import os
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert import FloatGraph, Operator, Tensor, write
+from keras_lite.litert import FloatGraph, Graph, Operator, Tensor, write
+from keras_lite.litert.integer.windows import Windows
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.lower.builder import constant
 from keras_lite.quantization.quantized_graph import needs_range
 from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator
-from keras_lite.runtime.observation import ObservedOutput, observe_outputs
+from keras_lite.runtime.session import LiteRTSession
 
 # Images that go through an int8 graph at once, each tensor of all of them in memory; integers of the largest tensor.
 _MOST_AVERAGED, _MOST_HELD = 128, 1 << 26
-# Images that go through the float file at a time, and elements of the largest tensor of them.
-_BATCHES, _MOST_TOGETHER = (16, 8, 4, 2), 1 << 20
+# Images that go through a file at a time, and elements of all tensors of them that are in memory.
+_BATCHES, _MOST_TOGETHER = (32, 16, 8, 4, 2), 1 << 22
 
 Ranges = dict[Tensor, tuple[float, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservedTensor:
+    """What was seen of one tensor.
+
+    Args:
+        lowest: Least value of each channel (the last axis), 0 at most.
+        highest: Greatest value of each channel, 0 at least.
+        counts: How many values, zeros apart, lie in each of equal parts of the span between the extremes. None of a
+            tensor that needs no range.
+    """
+
+    lowest: np.ndarray
+    highest: np.ndarray
+    counts: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,51 +46,72 @@ class Observation:
     """What images give at the tensors of a graph.
 
     Args:
-        tensors: Of each tensor that needs a range, and of what weights multiply: extremes of the channels, histogram,
-            mean over some images.
+        tensors: Of each tensor that needs a range, and of what weights multiply.
+        mean_outputs: Of each layer with weights, by its output: the mean over some images of each channel that it
+            makes, its activation left out.
         averaged: How many images those are, the first ones: as many as go through the graph for bias correction.
         lowest: Least value of the images, 0 at most.
         highest: Their greatest, 0 at least.
-        mean: The mean of some.
     """
 
-    tensors: dict[Tensor, ObservedOutput]
+    tensors: dict[Tensor, ObservedTensor]
+    mean_outputs: dict[Tensor, np.ndarray]
     averaged: int
     lowest: float
     highest: float
-    mean: np.ndarray
-
-    def mean_of(self, tensor: Tensor) -> np.ndarray:
-        """Return the mean over some images of a tensor that weights multiply, the images themselves included."""
-        return self.tensors[tensor].mean if tensor in self.tensors else self.mean
 
 
-def observe(form: Int8Form, images: np.ndarray) -> Observation:
+@contextlib.contextmanager
+def running(session: LiteRTSession | None = None) -> Iterator[LiteRTSession]:
+    """Give a session that runs already, or one that ends here, with a thread for each processor."""
+    if session is not None:
+        yield session
+        return
+    with LiteRTSession(os.cpu_count() or 1) as session:
+        yield session
+
+
+def observe(form: Int8Form, images: np.ndarray, session: LiteRTSession | None = None) -> Observation:
     """Return what images give at the tensors of a graph.
 
     Args:
         form: What `for_int8` returned.
         images: Preprocessed images, float32.
+        session: What runs the float file. None: a session of its own.
     """
-    tensors = list(dict.fromkeys([*needs_range(form), *_multiplied(form)]))
+    ranged, multiplied = set(needs_range(form)), set(_multiplied(form))
+    tensors = [each for operator in form.graph.operators for each in operator.outputs if each in ranged | multiplied]
     largest = max(tensor.size for operator in form.graph.operators for tensor in operator.outputs)
     averaged = max(1, min(len(images), _MOST_AVERAGED, _MOST_HELD // largest))
-    found: list[ObservedOutput] = []
+    found: dict[Tensor, ObservedTensor] = {}
+    means = {form.graph.inputs[0]: images[:averaged].mean(0, dtype="float64")}
     if tensors:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"{form.graph.name or 'model'}.tflite")
-            path.write_bytes(_written(float_graph(form, tensors), len(images), largest))
-            shapes = [tensor.shape for tensor in tensors]
-            found = observe_outputs(path, images, shapes, averaged, os.cpu_count() or 1)
+        content = written(float_graph(form, tensors), sum(tensor.size for tensor in tensors))
+        counted, summed = ([tensor in some for tensor in tensors] for some in (ranged, multiplied))
+        with running(session) as session:
+            seen = session.observe(content, images, counted, summed, averaged)
+        for tensor, each in zip(tensors, seen, strict=True):
+            found[tensor] = ObservedTensor(each["lowest"], each["highest"], each.get("counts"))
+            if "sum" in each:
+                means[tensor] = each["sum"] / averaged
+    mean_outputs = {
+        operator.output: _mean_outputs(operator, means[operator.inputs[0]])
+        for operator in form.graph.operators
+        if operator.kind in CHANNEL_AXES
+    }
     lowest, highest = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
-    mean = images[:averaged].mean(0, dtype="float64")
-    return Observation(dict(zip(tensors, found, strict=True)), averaged, lowest, highest, mean)
+    return Observation(found, mean_outputs, averaged, lowest, highest)
 
 
-def _written(graph: FloatGraph, images: int, largest: int) -> bytes:
-    """Return a file that takes several images at a time, if the graph can and their number is a multiple."""
+def written(graph: Graph, elements: int) -> bytes:
+    """Return a file that takes several images at a time, if the graph can.
+
+    Args:
+        graph: The graph.
+        elements: Of all tensors of an image that are in memory at a time.
+    """
     for batch in _BATCHES:
-        if images % batch == 0 and batch * largest <= _MOST_TOGETHER:
+        if batch * elements <= _MOST_TOGETHER:
             with contextlib.suppress(InputError):  # an operator that holds for one image alone
                 return write(graph, batch=batch)
     return write(graph)
@@ -137,3 +173,22 @@ def _multiplied(form: Int8Form) -> list[Tensor]:
     """Return what convolutions and dense layers take, the graph's inputs apart."""
     found = [operator.inputs[0] for operator in form.graph.operators if operator.kind in CHANNEL_AXES]
     return [tensor for tensor in found if tensor not in form.graph.inputs]
+
+
+def _mean_outputs(operator: Operator, mean: np.ndarray) -> np.ndarray:
+    """Return the mean of each output channel of a layer from the mean of its input over the images.
+
+    As a convolution is linear, its mean output is that of the means of what lies under its windows.
+    """
+    kernel, bias = (tensor.data for tensor in operator.inputs[1:])
+    if operator.kind == "FULLY_CONNECTED":
+        return kernel.astype("float64") @ mean.reshape(-1, mean.shape[-1]).mean(0) + bias
+    windows = Windows(operator, kernel.shape[1:3])
+    padded = windows.padded(mean[None], 0)
+    under = np.stack([part.mean((0, 1, 2)) for part in windows.parts(padded)])  # places of the kernel, channels
+    if operator.kind == "DEPTHWISE_CONV_2D":
+        under = np.repeat(under, kernel.shape[3] // under.shape[1], axis=1)
+        return (kernel.reshape(under.shape) * under).sum(0) + bias
+    groups = under.shape[1] // kernel.shape[3]
+    outputs = kernel.reshape(groups, len(kernel) // groups, len(under), -1)
+    return np.einsum("goks,kgs->go", outputs, under.reshape(len(under), groups, -1)).reshape(-1) + bias

@@ -6,11 +6,13 @@ import numpy as np
 from keras_lite.data import Preprocessing
 from keras_lite.data.model_info import OUTPUTS
 from keras_lite.errors import InputError
+from keras_lite.litert.integer.threads import one_blas_thread
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.closeness import judged_as
 from keras_lite.quantization.images import check_images
 from keras_lite.quantization.input_range import input_range, with_known_input
 from keras_lite.quantization.lower import for_int8, lower
+from keras_lite.quantization.observe import running
 from keras_lite.quantization.search import PostTraining, Search
 
 
@@ -65,8 +67,10 @@ def post_training(
     output = judged_as(model, output)
     form = for_int8(lower(model))
     images = check_images(model, images)
-    search = Search(form, output, input_range(images, preprocessing, verbose), images)
-    calibrated = search.run()
+    # Its products of matrices are small: threads would wait for each other.
+    with one_blas_thread(), running() as session:
+        search = Search(form, output, input_range(images, preprocessing, verbose), images, session)
+        calibrated = search.run()
     report = search.report()
     if preprocessing is not None:
         calibrated = with_known_input(calibrated, images, preprocessing, verbose)

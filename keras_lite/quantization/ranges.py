@@ -72,17 +72,14 @@ def least_error_range(
         return lowest, highest
     values = lowest + (np.arange(len(counts)) + 0.5) * (highest - lowest) / len(counts)
     shares = np.geomspace(1.0, 1.0 / 32.0, 64)
-    total = counts.sum()
-
-    def error(low: float, high: float) -> float:
-        cut = counts @ np.abs(values - np.clip(values, low, high)) ** power
-        return cut + total * (0.5 * (high - low) / steps) ** power / (power + 1.0)
-
-    low, high = lowest, highest
-    for _ in range(2):
-        high = min((highest * share for share in shares), key=lambda end: error(low, end))
-        low = min((lowest * share for share in shares), key=lambda end: error(end, high))
-    return low, high
+    lows, highs = lowest * shares, highest * shares
+    # What is cut off below, for each of the lower ends, and above.
+    below, above = (
+        (np.maximum(sign * (values - ends[:, None]), 0.0) ** power) @ counts for sign, ends in ((-1, lows), (1, highs))
+    )
+    rounding = counts.sum() * (0.5 * (highs - lows[:, None]) / steps) ** power / (power + 1.0)
+    low, high = np.unravel_index((below[:, None] + above + rounding).argmin(), rounding.shape)
+    return float(lows[low]), float(highs[high])
 
 
 def rounding_loss(

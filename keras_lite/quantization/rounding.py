@@ -1,21 +1,31 @@
 """Rounding weights by their effect: what one weight is rounded by, those behind it make up for."""
 
+import dataclasses
+from collections.abc import Iterator
+
 import numpy as np
 
-from keras_lite.litert import Operator
+from keras_lite.litert import Operator, QuantizedGraph, Tensor
 from keras_lite.litert.integer.windows import Windows
 from keras_lite.litert.scheme import CHANNEL_AXES, HIGHEST
+from keras_lite.quantization.calibrated import CalibratedGraph
+from keras_lite.quantization.observe import running, written
+from keras_lite.runtime.session import LiteRTSession
 
-# Rows of inputs that tell how weights work together.
-_ROWS = 8192
+# Rows of inputs that tell how weights work together; so many times as many are to choose from, out of some images.
+_ROWS, _TIMES, _LEAST_IMAGES, _MOST_IMAGES = 8192, 4, 16, 128
+# Integers of them that are in memory at a time.
+_MOST_HELD = 1 << 25
 # Of the mean square of the inputs: what is added to all, so that inputs that never vary don't count for nothing.
 _DAMPING = 0.01
 # Weights of an output that are rounded before those behind them hear of it.
 _BLOCK = 64
 
 
-def round_by_effect(operator: Operator, kernel: np.ndarray, taken: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return a kernel of floats rounded to the steps of the operator's, by its effect on the outputs.
+def round_by_effect(
+    calibrated: CalibratedGraph, images: np.ndarray, session: LiteRTSession | None = None
+) -> CalibratedGraph:
+    """Return a graph whose kernels are rounded by their effect on the outputs.
 
     The weights of an output are rounded one after the other, those of the strongest inputs first; what each is moved by
     is made up for by the ones that are left, as far as their inputs go along with its own.
@@ -24,22 +34,68 @@ def round_by_effect(operator: Operator, kernel: np.ndarray, taken: np.ndarray, s
     ICLR 2023 (arXiv:2210.17323).
 
     Args:
+        calibrated: A graph with ranges.
+        images: The preprocessed images that set them, float32. Some are used.
+        session: What runs the int8 file. None: a session of its own.
+    """
+    graph, form = calibrated.graph, calibrated.form
+    floats, layers = (
+        [operator for operator in some.operators if operator.kind in CHANNEL_AXES] for some in (form.graph, graph)
+    )
+    changed, scales = {}, dict(calibrated.scales)
+    with running(session) as session:
+        for operator, made, taken in zip(floats, layers, _taken(graph, layers, images, session), strict=True):
+            kernel, steps = operator.inputs[1], made.inputs[1].quantization
+            values = rounded_kernel(made, kernel.data, taken)
+            changed[kernel] = Tensor(kernel.name, kernel.shape, values.astype("float32"))
+            scales[changed[kernel]] = steps.exact_scales
+    return dataclasses.replace(calibrated, form=form.with_constants(changed), scales=scales)
+
+
+def _taken(
+    graph: QuantizedGraph, layers: list[Operator], images: np.ndarray, session: LiteRTSession
+) -> Iterator[np.ndarray]:
+    """Yield for each layer the integers that it takes, for some images: more where they are small."""
+    [image] = graph.inputs
+    counts = []
+    for layer in layers:
+        places = layer.output.size // layer.output.shape[-1]
+        counts.append(min(len(images), _MOST_IMAGES, max(_LEAST_IMAGES, -(-_TIMES * _ROWS // places))))
+    at = 0
+    while at < len(layers):
+        # As many layers at a time as there is memory for.
+        held = np.cumsum([count * each.inputs[0].size for each, count in zip(layers[at:], counts[at:], strict=True)])
+        end = at + max(1, int(np.searchsorted(held, _MOST_HELD, side="right")))
+        some = {layer.inputs[0]: count for layer, count in zip(layers[at:end], counts[at:end], strict=True)}
+        inner = [tensor for tensor in some if tensor is not image]
+        found = {}
+        if inner:
+            content = written(dataclasses.replace(graph, outputs=inner), sum(tensor.size for tensor in inner))
+            found = dict(zip(inner, session.values(content, images, [some[each] for each in inner]), strict=True))
+        for layer in layers[at:end]:
+            taken = layer.inputs[0]
+            yield found[taken] if taken in found else image.quantization.quantize(images[: some[image]])
+        at = end
+
+
+def rounded_kernel(operator: Operator, kernel: np.ndarray, taken: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return a kernel of floats rounded to the steps of the operator's, by its effect on the outputs.
+
+    Args:
         operator: An int8 convolution or dense layer.
         kernel: Its kernel in floats.
-        taken: The integers that it takes, of shape `(images, 1, ...)`.
+        taken: The integers that it takes, of shape `(images, ...)`.
         seed: Of the places that are looked at, where there are more than needed.
     """
     axis = CHANNEL_AXES[operator.kind]
     steps = operator.inputs[1].quantization.scales.reshape([-1 if each == axis else 1 for each in range(kernel.ndim)])
+    zero = operator.inputs[0].quantization.zero_point
     weights = kernel.astype("float64") / steps
-    source = operator.inputs[0].quantization
     rng = np.random.default_rng(seed)
-    integers = taken.reshape(len(taken), *taken.shape[2:])
     if operator.kind == "FULLY_CONNECTED":
-        rows = integers.reshape(-1, kernel.shape[1])
-        rows = _some(rows, rng).astype("float32") - source.zero_point
+        rows = _some(taken.reshape(-1, kernel.shape[1]), rng).astype("float32") - zero
         return _round(weights[None], (rows.T @ rows)[None])[0] * steps
-    rows = _patches(operator, kernel.shape[1:3], integers, source.zero_point, rng)  # rows, places, channels
+    rows = _patches(operator, kernel.shape[1:3], taken, zero, rng)  # rows, places, channels
     if operator.kind == "DEPTHWISE_CONV_2D":
         rows = np.repeat(rows, kernel.shape[3] // rows.shape[2], axis=2).transpose(2, 1, 0)
         found = _round(weights.reshape(-1, kernel.shape[3]).T[:, None], rows @ rows.swapaxes(1, 2))
@@ -51,18 +107,18 @@ def round_by_effect(operator: Operator, kernel: np.ndarray, taken: np.ndarray, s
 
 
 def _patches(
-    operator: Operator, size: tuple[int, int], integers: np.ndarray, zero: int, rng: np.random.Generator
+    operator: Operator, size: tuple[int, int], taken: np.ndarray, zero: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Return what lies under some windows, zero point taken away: of shape (windows, places, channels)."""
     windows = Windows(operator, size)
     rows, columns = windows.outputs
-    count = min(_ROWS, len(integers) * rows * columns)
+    count = min(_ROWS, len(taken) * rows * columns)
     image, row, column = (
-        np.sort(rng.choice(len(integers) * rows * columns, count, replace=False)).astype("int64")
+        np.sort(rng.choice(len(taken) * rows * columns, count, replace=False)).astype("int64")
         // np.array([[rows * columns], [columns], [1]])
-        % np.array([[len(integers)], [rows], [columns]])
+        % np.array([[len(taken)], [rows], [columns]])
     )
-    padded = windows.padded(integers, zero)
+    padded = windows.padded(taken, zero)
     (down, right), (below, beside) = windows.strides, windows.dilations
     parts = [padded[image, row * down + y * below, column * right + x * beside] for y, x in np.ndindex(*windows.size)]
     return np.stack(parts, axis=1).astype("float32") - zero
@@ -76,21 +132,24 @@ def _round(weights: np.ndarray, products: np.ndarray) -> np.ndarray:
     """Return weights as whole numbers, of shape (groups, outputs, inputs); products of the inputs with each other."""
     products = products.astype("float64")
     diagonal = np.einsum("gii->gi", products)
-    strength = np.argsort(-diagonal, axis=1)
+    # They are rounded from the last to the first: the strongest is last.
+    strength = np.argsort(diagonal, axis=1)
     each = np.arange(len(products))[:, None]
     weights = weights[each, :, strength].swapaxes(1, 2).copy()
     products = products[each[:, :, None], strength[:, :, None], strength[:, None]]
     size = products.shape[1]
-    products += np.maximum(_DAMPING * diagonal.mean(1), 1e-6)[:, None, None] * np.eye(size)
-    factors = np.linalg.cholesky(np.linalg.inv(products)).swapaxes(1, 2)
-    whole, errors = np.empty_like(weights), np.empty_like(weights)
-    for start in range(0, size, _BLOCK):
-        end = min(start + _BLOCK, size)
-        for at in range(start, end):
+    products += np.maximum(_DAMPING * diagonal.mean(1), 1e-12)[:, None, None] * np.eye(size)
+    factors = np.linalg.cholesky(products)
+    # By how much those before it make up for a weight that is too small by one.
+    factors /= np.einsum("gii->gi", factors)[:, None]
+    wanted, whole, errors = weights.copy(), np.empty_like(weights), np.empty_like(weights)
+    for end in range(size, 0, -_BLOCK):
+        start = max(end - _BLOCK, 0)
+        for at in range(end - 1, start - 1, -1):
             whole[:, :, at] = np.clip(np.rint(weights[:, :, at]), -HIGHEST, HIGHEST)
-            errors[:, :, at] = (weights[:, :, at] - whole[:, :, at]) / factors[:, at, at, None]
-            weights[:, :, at + 1 : end] -= errors[:, :, at, None] * factors[:, None, at, at + 1 : end]
-        weights[:, :, end:] -= errors[:, :, start:end] @ factors[:, start:end, end:]
+            errors[:, :, at] = wanted[:, :, at] - whole[:, :, at]
+            weights[:, :, start:at] += errors[:, :, at, None] * factors[:, None, at, start:at]
+        weights[:, :, :start] += errors[:, :, start:end] @ factors[:, start:end, :start]
     result = np.empty_like(whole)
     result[each, :, strength] = whole.swapaxes(1, 2)
     return result

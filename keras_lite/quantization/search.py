@@ -2,21 +2,20 @@
 
 import dataclasses
 import functools
-import tempfile
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert import Graph, QuantizationParameters, Tensor, quantize_kernel, write
+from keras_lite.litert import Graph, QuantizationParameters, Tensor, quantize_kernel
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.closeness import BELIEVED, Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.lower import Int8Form
-from keras_lite.quantization.observe import Observation, float_graph, observe, opened, ranges_from
+from keras_lite.quantization.observe import Observation, float_graph, observe, opened, ranges_from, written
 from keras_lite.quantization.ranges import (
     EMPTY,
     Estimator,
@@ -25,7 +24,8 @@ from keras_lite.quantization.ranges import (
     rounding_loss,
     whole_range,
 )
-from keras_lite.runtime.inspection import examine
+from keras_lite.quantization.rounding import round_by_effect
+from keras_lite.runtime.session import LiteRTSession
 
 # How an activation's range is taken from its values; the first stays unless another is closer.
 ESTIMATORS: dict[str, Estimator] = {
@@ -135,8 +135,10 @@ class Search:
         images: Preprocessed images; every second one judges, the others set ranges and biases.
     """
 
-    def __init__(self, form: Int8Form, output: str, ends: tuple[float, float], images: np.ndarray) -> None:
-        self.form, self.output, self.ends = form, output, ends
+    def __init__(
+        self, form: Int8Form, output: str, ends: tuple[float, float], images: np.ndarray, session: LiteRTSession
+    ) -> None:
+        self.form, self.output, self.ends, self.session = form, output, ends, session
         self.images, self.judges = images[::2], images[1::2]
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
@@ -151,7 +153,7 @@ class Search:
         Raises:
             InputError: If LiteRT runs none of them, or none has biases of 32 bits.
         """
-        maker = _Maker(self.form, self.images, self.ends, self.answers)
+        maker = _Maker(self.form, self.images, self.ends, self.answers, self.session)
         # Ranges are judged with corrected biases: what a cut takes from the means is given back then.
         for ranges in ESTIMATORS:
             self._try(maker, Steps(ranges, bias_correction=True), _BEYOND)
@@ -199,15 +201,10 @@ class Search:
             self.chosen, self.best = len(self.tried) - 1, calibrated
 
     def _outputs(self, graph: Graph) -> np.ndarray:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"{graph.name or 'model'}.tflite")
-            path.write_bytes(write(graph))
-            examined = examine(path, delegates=False, images=self.judges, stop_at_bad_scales=True)
-        if scales := examined.inspection.bad_scales:
-            raise InputError(f"Expected scales that XNNPACK can run, received {scales[0]}.")
-        if not np.isfinite(examined.outputs).all():
+        found = self.session.outputs(written(graph, sum(tensor.size for tensor in graph.outputs)), self.judges)
+        if not np.isfinite(found).all():
             raise InputError("Expected a model with finite outputs, received inf or nan.")
-        return examined.outputs
+        return found
 
     def _range_of_outputs(self) -> tuple[float, float]:
         """Return the range in which the float model's outputs are rounded with the least divergence."""
@@ -251,14 +248,24 @@ class Search:
 class _Maker:
     """Makes candidates from some images; what several need is seen once."""
 
-    def __init__(self, form: Int8Form, images: np.ndarray, ends: tuple[float, float], answers: tuple[float, float]):
-        self.form, self.images, self.ends, self.answers = form, images, ends, answers
+    def __init__(
+        self,
+        form: Int8Form,
+        images: np.ndarray,
+        ends: tuple[float, float],
+        answers: tuple[float, float],
+        session: LiteRTSession,
+    ):
+        self.form, self.images, self.ends, self.answers, self.session = form, images, ends, answers, session
         self._observed: dict[bool, Observation] = {}
+        self._kernels: dict[bool, tuple[Int8Form, Mapping[Tensor, np.ndarray]]] = {}
 
     def observed(self, equalization: bool) -> Observation:
         """Return what the images give, with equalized channels or without."""
         if equalization not in self._observed:
-            self._observed[equalization] = observe(self.equalized if equalization else self.form, self.images)
+            self._observed[equalization] = observe(
+                self.equalized if equalization else self.form, self.images, self.session
+            )
         return self._observed[equalization]
 
     @functools.cached_property
@@ -276,6 +283,16 @@ class _Maker:
         if answer in ranges and answer not in form.fixed:
             ranges[answer] = self.answers
         calibrated = CalibratedGraph(form, ranges, steps.one_range)
+        if steps.by_effect:
+            calibrated = self._rounded(calibrated, steps.equalization)
         if not steps.bias_correction:
             return calibrated
-        return correct_biases(calibrated, observed, self.images, steps.by_effect)
+        return correct_biases(calibrated, observed, self.images, self.session)
+
+    def _rounded(self, calibrated: CalibratedGraph, equalization: bool) -> CalibratedGraph:
+        """Return a candidate with weights rounded by their effect; which ranges it has makes no difference to them."""
+        if equalization not in self._kernels:
+            found = round_by_effect(calibrated, self.images, self.session)
+            self._kernels[equalization] = found.form, found.scales
+        form, scales = self._kernels[equalization]
+        return dataclasses.replace(calibrated, form=form, scales=scales)

@@ -9,7 +9,6 @@ import argparse
 import json
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,20 @@ LARGEST_SCALE_RATIO = 256.0
 # What a line begins with that names a stage as it begins.
 STAGE = "stage: "
 _TURNS = 5
-# Parts of a histogram, and how many values of an image's tensor are counted, roughly.
-PARTS, _OBSERVED = 2048, 20_000
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _SUMS = ("ADD", "SUB")
 
 
-def open_interpreter(path: str, threads: int = 1, delegates: bool = True) -> Any:
-    """Return a LiteRT interpreter with its tensors allocated; without `delegates` on the built-in kernels only."""
+def open_interpreter(file: str | bytes, threads: int = 1, delegates: bool = True) -> Any:
+    """Return a LiteRT interpreter with its tensors allocated, of a file or its content.
+
+    Without `delegates` it is on the built-in kernels only.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kind = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=kind)
+    source = {"model_content": file} if isinstance(file, bytes) else {"model_path": file}
+    interpreter = Interpreter(**source, num_threads=threads, experimental_op_resolver_type=kind)
     interpreter.allocate_tensors()
     return interpreter
 
@@ -244,55 +245,7 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
     return problems
 
 
-def observe(path: str, images: np.ndarray, threads: int, summed: int) -> dict[str, np.ndarray]:
-    """Return what images give at each output of a float file: extremes of channels, sums of the first, histograms.
-
-    Extremes include zero. Histograms have `PARTS` equal parts from the least to the largest value, and leave zeros out.
-    """
-    interpreters = [open_interpreter(path, 1) for _ in range(threads)]
-    batch, targets = interpreters[0].get_input_details()[0]["shape"][0], interpreters[0].get_output_details()
-    shares = [images.reshape(-1, batch, *images.shape[1:])[at::threads] for at in range(threads)]
-    sizes = [(target["shape"][-1], np.prod(target["shape"][1:])) for target in targets]
-    channels, elements = (_places(each) for each in zip(*sizes, strict=True))
-
-    def extremes(at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        lowest, highest = np.zeros((2, channels[-1].stop), "float32")
-        sums = np.zeros(elements[-1].stop)
-        for number, values in enumerate(_outputs(interpreters[at], shares[at])):
-            for each, ends, place in zip(values, channels, elements, strict=True):
-                rows = each.reshape(-1, ends.stop - ends.start)
-                np.minimum(lowest[ends], rows.min(0), out=lowest[ends])
-                np.maximum(highest[ends], rows.max(0), out=highest[ends])
-                wanted = np.clip(summed - batch * (at + number * threads), 0, batch)
-                sums[place] += each.reshape(batch, -1)[:wanted].sum(0)
-        return lowest, highest, sums
-
-    def histograms(at: int) -> np.ndarray:
-        counts = np.zeros((len(targets), PARTS), "int64")
-        for values in _outputs(interpreters[at], shares[at]):
-            for index, each in enumerate(values):
-                # A part is enough of a large tensor; an odd stride meets all channels. Zeros are exact in any range.
-                each = each[:: each.size // batch // _OBSERVED | 1]
-                each = each[each != 0.0]
-                parts = ((each - low[index]) * factors[index]).astype("int64")
-                counts[index] += np.bincount(np.minimum(parts, PARTS - 1), minlength=PARTS)
-        return counts
-
-    with ThreadPoolExecutor(len(shares)) as pool:
-        found = list(pool.map(extremes, range(len(shares))))
-        lowest, highest = (end([each[at] for each in found], axis=0) for at, end in enumerate((np.min, np.max)))
-        low, high = [lowest[ends].min() for ends in channels], [highest[ends].max() for ends in channels]
-        factors = PARTS / np.maximum(np.subtract(high, low, dtype="float64"), 1e-30)
-        counts = sum(pool.map(histograms, range(len(shares))))
-    return {"lowest": lowest, "highest": highest, "sums": sum(each[2] for each in found), "counts": counts}
-
-
-def _places(sizes: Iterable[int]) -> list[slice]:
-    """Return where parts of some sizes lie, one behind the other."""
-    return [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
-
-
-def outputs(path: str, images: np.ndarray, threads: int, _: int) -> dict[str, np.ndarray]:
+def outputs(path: str, images: np.ndarray, threads: int) -> dict[str, np.ndarray]:
     """Return what each output of a file holds, in its own type: `output0` and so on, of shape `(count, values)`."""
     rows = list(_outputs(open_interpreter(path, threads), images))
     return {f"output{at}": np.stack(values) for at, values in enumerate(zip(*rows, strict=True))}
@@ -315,23 +268,22 @@ def _begin(stage: str) -> None:
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=("examine", "measure", "measure_all", "observe", "outputs"))
+    parser.add_argument("action", choices=("examine", "measure", "measure_all", "outputs"))
     parser.add_argument("model")
     for name in ("delegates", "with_kernels", "stop_at_bad_scales"):
         parser.add_argument(f"--{name}", action="store_true")
     for name in ("images", "arrays", "folder"):
         parser.add_argument(f"--{name}")
-    for name, default in (("summed", 0), ("threads", 1), ("runs", 50), ("warm_up", 5)):
+    for name, default in (("threads", 1), ("runs", 50), ("warm_up", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     if arguments.action == "measure":
         result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "measure_all":
         result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
-    elif arguments.action in ("observe", "outputs"):
+    elif arguments.action == "outputs":
         images, result = np.load(arguments.images, mmap_mode="r"), {}
-        action = {"observe": observe, "outputs": outputs}[arguments.action]
-        np.savez(arguments.arrays, **action(arguments.model, images, arguments.threads, arguments.summed))
+        np.savez(arguments.arrays, **outputs(arguments.model, images, arguments.threads))
     else:
         result, arrays = examine(
             arguments.model,

@@ -21,12 +21,12 @@ def side_by_side(function: Callable[[Any], Any], batches: list[Any]) -> list[Any
     threads of its own as well, and wait for the last of them: where other programs compute too, ten times as long as
     it works. So it has one thread meanwhile.
     """
-    with _one_blas_thread(), ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as threads:
+    with one_blas_thread(), ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as threads:
         return list(threads.map(function, batches))
 
 
 @contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """Let OpenBLAS have one thread; another library as many as it has."""
     found = _blas()
     if found is None:

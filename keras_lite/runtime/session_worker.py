@@ -1,0 +1,194 @@
+"""The process of a `LiteRTSession`: it holds images, and runs one file after the other."""
+
+import functools
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from keras_lite.runtime.histogram import Histogram
+from keras_lite.runtime.litert_worker import STAGE, open_interpreter, to_float, to_model_type
+
+# How many values of an image's tensor are counted, roughly.
+_COUNTED = 4096
+
+
+class Worker:
+    """What the process can do; each public method is one request.
+
+    Args:
+        threads: Images that run side by side.
+    """
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        self.images: dict[int, np.memmap] = {}
+
+    def open_images(self, key: int, path: str) -> None:
+        """Open a file of images, which later requests name by a key."""
+        self.images[key] = np.load(path, mmap_mode="r")
+
+    def outputs(self, content: bytes, key: int) -> np.ndarray:
+        """Return the one output of a file for all images, as float32."""
+        images = self.images[key]
+        interpreters = self._start(content, self.threads)
+        [target] = interpreters[0].get_output_details()
+        found = np.empty((len(images), *target["shape"][1:]), "float32")
+
+        def use(_: int, some: slice, outputs: list[np.ndarray]) -> None:
+            found[some] = to_float(outputs[0], target)
+
+        self._run(interpreters, images, use)
+        return found
+
+    def observe(
+        self, content: bytes, key: int, counted: list[bool], summed: list[bool], averaged: int
+    ) -> list[dict[str, np.ndarray]]:
+        """Return what images give at each output of a float file: extremes of the channels, histogram, sum of some.
+
+        Args:
+            content: The file.
+            key: The images'.
+            counted: Of which outputs there is to be a histogram.
+            summed: Of which there is to be a sum.
+            averaged: Over how many of the images, the first ones.
+        """
+        images = self.images[key]
+        interpreters = self._start(content, self.threads)
+        shapes = [tuple(target["shape"][1:]) for target in interpreters[0].get_output_details()]
+        seen = [[_Seen(*each) for each in zip(shapes, counted, summed, strict=True)] for _ in interpreters]
+
+        def use(at: int, some: slice, outputs: list[np.ndarray]) -> None:
+            for each, values in zip(seen[at], outputs, strict=True):
+                each.add(values, max(averaged - some.start, 0))
+
+        self._run(interpreters, images, use)
+        return [functools.reduce(_Seen.merge, each).result() for each in zip(*seen, strict=True)]
+
+    def run(self, content: bytes, key: int) -> list[np.ndarray]:
+        """Return all outputs of a file for the first images, as many as it takes at once."""
+        [interpreter] = self._start(content, 1, self.threads)
+        [source] = interpreter.get_input_details()
+        interpreter.set_tensor(source["index"], to_model_type(self.images[key][: source["shape"][0]], source))
+        interpreter.invoke()
+        return [interpreter.get_tensor(target["index"]) for target in interpreter.get_output_details()]
+
+    def values(self, content: bytes, key: int, counts: list[int]) -> list[np.ndarray]:
+        """Return what each output of a file holds for the first images, in its own type: for so many as are wanted."""
+        interpreters = self._start(content, self.threads)
+        targets = interpreters[0].get_output_details()
+        found = [np.empty((n, *each["shape"][1:]), each["dtype"]) for n, each in zip(counts, targets, strict=True)]
+
+        def use(_: int, some: slice, outputs: list[np.ndarray]) -> None:
+            for kept, values in zip(found, outputs, strict=True):
+                kept[some] = values[: max(len(kept) - some.start, 0)]
+
+        self._run(interpreters, self.images[key][: max(counts)], use)
+        return found
+
+    def _start(self, content: bytes, count: int, threads: int = 1) -> list[Any]:
+        _begin("XNNPACK started")
+        interpreters = [open_interpreter(content, threads) for _ in range(count)]
+        _begin("it ran the images")
+        return interpreters
+
+    def _run(
+        self, interpreters: list[Any], images: np.ndarray, use: Callable[[int, slice, list[np.ndarray]], None]
+    ) -> None:
+        """Run images side by side; `use` gets the number of the thread, which images they are, and their outputs.
+
+        These are views of LiteRT's own memory, which it runs nothing in while somebody has one.
+        """
+
+        def share(at: int) -> None:
+            [source] = interpreters[at].get_input_details()
+            targets = [target["index"] for target in interpreters[at].get_output_details()]
+            batch = source["shape"][0]
+            for some in _slices(len(images), batch)[at :: self.threads]:
+                interpreters[at].set_tensor(source["index"], _filled(to_model_type(images[some], source), batch))
+                interpreters[at].invoke()
+                use(at, some, [interpreters[at].tensor(index)()[: some.stop - some.start] for index in targets])
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(share, range(self.threads)))
+
+
+class _Seen:
+    """What was seen of one tensor, of so many images as came."""
+
+    def __init__(self, shape: tuple[int, ...], counted: bool, summed: bool):
+        self.lowest, self.highest = np.zeros((2, *shape), "float32")
+        self.histogram = Histogram() if counted else None
+        self.sum = np.zeros(shape) if summed else None
+
+    def add(self, values: np.ndarray, averaged: int) -> None:
+        """Take in a batch of values, of which the first few are summed."""
+        np.minimum(self.lowest, values.min(0), out=self.lowest)
+        np.maximum(self.highest, values.max(0), out=self.highest)
+        if self.sum is not None and averaged:
+            self.sum += values[:averaged].sum(0)
+        if self.histogram is not None:
+            # A part is enough of a large tensor; an odd stride meets all channels.
+            self.histogram.add(values.reshape(-1)[:: values.size // len(values) // _COUNTED | 1])
+
+    def merge(self, other: "_Seen") -> "_Seen":
+        """Take in what another has seen."""
+        np.minimum(self.lowest, other.lowest, out=self.lowest)
+        np.maximum(self.highest, other.highest, out=self.highest)
+        if self.sum is not None:
+            self.sum += other.sum
+        if self.histogram is not None:
+            self.histogram.merge(other.histogram)
+        return self
+
+    def result(self) -> dict[str, np.ndarray]:
+        """Return the extremes of the channels, zero included, the counts of the histogram, and the sum."""
+        channels = self.lowest.shape[-1] if self.lowest.ndim else 1
+        lowest, highest = self.lowest.reshape(-1, channels).min(0), self.highest.reshape(-1, channels).max(0)
+        found = {"lowest": lowest, "highest": highest}
+        if self.histogram is not None:
+            found["counts"] = self.histogram.between(float(lowest.min()), float(highest.max()))
+        if self.sum is not None:
+            found["sum"] = self.sum
+        return found
+
+
+def _slices(count: int, batch: int) -> list[slice]:
+    return [slice(at, min(at + batch, count)) for at in range(0, count, batch)]
+
+
+def _filled(values: np.ndarray, batch: int) -> np.ndarray:
+    """Return values of a whole batch: where some are missing, the last one stands in for them."""
+    missing = batch - len(values)
+    return values if not missing else np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+
+
+def _begin(stage: str) -> None:
+    print(f"{STAGE}{stage}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Answer requests from the standard input, until it ends."""
+    # What LiteRT prints must not come between the answers.
+    answers: BinaryIO = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    worker = None
+    while True:
+        try:
+            name, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            if worker is None:
+                worker, answer = Worker(*arguments), None
+            else:
+                answer = getattr(worker, name)(*arguments)
+            found = (True, answer)
+        except (RuntimeError, ValueError) as error:
+            found = (False, str(error))
+        pickle.dump(found, answers, protocol=5)
+        answers.flush()
