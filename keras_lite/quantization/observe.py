@@ -20,7 +20,7 @@ from keras_lite.runtime.session import LiteRTSession
 # Images that go through an int8 graph at once, each tensor of all of them in memory; integers of the largest tensor.
 _MOST_AVERAGED, _MOST_HELD = 128, 1 << 26
 # Images that go through a file at a time, and elements of all tensors of them that are in memory.
-_BATCHES, _MOST_TOGETHER = (32, 16, 8, 4, 2), 1 << 22
+_MOST_IMAGES, _MOST_TOGETHER = 32, 12_000_000
 
 Ranges = dict[Tensor, tuple[float, float]]
 
@@ -110,10 +110,8 @@ def written(graph: Graph, elements: int) -> bytes:
         graph: The graph.
         elements: Of all tensors of an image that are in memory at a time.
     """
-    for batch in _BATCHES:
-        if batch * elements <= _MOST_TOGETHER:
-            with contextlib.suppress(InputError):  # an operator that holds for one image alone
-                return write(graph, batch=batch)
+    with contextlib.suppress(InputError):  # an operator that holds for one image alone
+        return write(graph, batch=max(1, min(_MOST_IMAGES, _MOST_TOGETHER // elements)))
     return write(graph)
 
 

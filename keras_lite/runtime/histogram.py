@@ -3,7 +3,7 @@
 import numpy as np
 
 # Parts on each side of zero, and parts that are returned.
-_SIDE, PARTS = 8192, 2048
+_SIDE, PARTS = 4096, 2048
 
 
 class Histogram:

@@ -14,7 +14,7 @@ from keras_lite.runtime.histogram import Histogram
 from keras_lite.runtime.litert_worker import STAGE, open_interpreter, to_float, to_model_type
 
 # How many values of an image's tensor are counted, roughly.
-_COUNTED = 4096
+_COUNTED = 2048
 
 
 class Worker:
