@@ -17,8 +17,8 @@ from keras_lite.quantization.quantized_graph import needs_range
 from keras_lite.quantization.ranges import EMPTY, OPENED, Estimator
 from keras_lite.runtime.session import LiteRTSession
 
-# Images that go through an int8 graph at once, each tensor of all of them in memory; integers of the largest tensor.
-_MOST_AVERAGED, _MOST_HELD = 128, 1 << 26
+# Images that bias correction takes at once, and floats of the largest tensor of them.
+_MOST_AVERAGED, _MOST_HELD = 64, 1 << 24
 # Images that go through a file at a time, and elements of all tensors of them that are in memory.
 _MOST_IMAGES, _MOST_TOGETHER = 32, 12_000_000
 

@@ -72,7 +72,7 @@ def least_error_range(
         return lowest, highest
     values = lowest + (np.arange(len(counts)) + 0.5) * (highest - lowest) / len(counts)
     shares = np.geomspace(1.0, 1.0 / 32.0, 64)
-    lows, highs = lowest * shares, highest * shares
+    lows, highs = (end * shares if end else np.zeros(1) for end in (lowest, highest))
     # What is cut off below, for each of the lower ends, and above.
     below, above = (
         (np.maximum(sign * (values - ends[:, None]), 0.0) ** power) @ counts for sign, ends in ((-1, lows), (1, highs))

@@ -15,7 +15,7 @@ from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.closeness import BELIEVED, Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.lower import Int8Form
-from keras_lite.quantization.observe import Observation, float_graph, observe, opened, ranges_from, written
+from keras_lite.quantization.observe import Observation, Ranges, float_graph, observe, opened, ranges_from, written
 from keras_lite.quantization.ranges import (
     EMPTY,
     Estimator,
@@ -39,7 +39,11 @@ ESTIMATORS: dict[str, Estimator] = {
 _BEYOND = 1.0
 # Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
 _WORTH = 0.1
+# One range is tried where it saves this share of the operators: less is not worth the wider steps.
+_SAVED = 0.05
 _WEAKEST = 3
+# Tensors as large as the largest that are in memory at a time, roughly.
+_AT_A_TIME = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,19 +158,20 @@ class Search:
             InputError: If LiteRT runs none of them, or none has biases of 32 bits.
         """
         maker = _Maker(self.form, self.images, self.ends, self.answers, self.session)
-        # Ranges are judged with corrected biases: what a cut takes from the means is given back then.
         for ranges in ESTIMATORS:
-            self._try(maker, Steps(ranges, bias_correction=True), _BEYOND)
+            self._try(maker, Steps(ranges), _BEYOND)
         if self.best is None:
             raise self.refused
-        self._try(maker, self._with(bias_correction=False))
+        # The first estimator again: what its cuts take from the means, corrected biases give back.
+        for ranges in dict.fromkeys([next(iter(ESTIMATORS)), self._with().ranges]):
+            self._try(maker, Steps(ranges, bias_correction=True), _BEYOND)
         if self._weights_matter():
             # ResNet-20's files were closer for it on 2,500 other images, each time, whatever a few hundred judges said.
             self._try(maker, self._with(bias_correction=True, by_effect=True), -BELIEVED)
         if maker.equalized is not None:
             self._try(maker, self._with(equalization=True), _BEYOND)
         united = dataclasses.replace(self.best, one_range=True)
-        if len(united.graph.operators) < len(self.best.graph.operators):
+        if len(united.graph.operators) <= (1.0 - _SAVED) * len(self.best.graph.operators):
             self._try(maker, self._with(one_range=True), -_BEYOND)
         self.observed = maker.observed(self._with().equalization)
         return self.best
@@ -201,7 +206,8 @@ class Search:
             self.chosen, self.best = len(self.tried) - 1, calibrated
 
     def _outputs(self, graph: Graph) -> np.ndarray:
-        found = self.session.outputs(written(graph, sum(tensor.size for tensor in graph.outputs)), self.judges)
+        largest = max(tensor.size for operator in graph.operators for tensor in operator.outputs)
+        found = self.session.outputs(written(graph, _AT_A_TIME * largest), self.judges)
         if not np.isfinite(found).all():
             raise InputError("Expected a model with finite outputs, received inf or nan.")
         return found
@@ -277,7 +283,7 @@ class _Maker:
         """Return a candidate."""
         observed = self.observed(steps.equalization)
         form = self.equalized if steps.equalization else self.form
-        ranges = ranges_from(form, observed, ESTIMATORS[steps.ranges])
+        ranges = dict(self._ranges(steps.ranges, steps.equalization))
         ranges[form.graph.inputs[0]] = self.ends
         [answer] = form.graph.outputs
         if answer in ranges and answer not in form.fixed:
@@ -288,6 +294,11 @@ class _Maker:
         if not steps.bias_correction:
             return calibrated
         return correct_biases(calibrated, observed, self.images, self.session)
+
+    @functools.cache  # noqa: B019 (the search ends with it)
+    def _ranges(self, estimator: str, equalization: bool) -> Ranges:
+        form = self.equalized if equalization else self.form
+        return ranges_from(form, self.observed(equalization), ESTIMATORS[estimator])
 
     def _rounded(self, calibrated: CalibratedGraph, equalization: bool) -> CalibratedGraph:
         """Return a candidate with weights rounded by their effect; which ranges it has makes no difference to them."""
