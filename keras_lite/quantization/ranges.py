@@ -46,17 +46,14 @@ def percentile_range(counts: np.ndarray, lowest: float, highest: float, share: f
     return min(float(edges[first]), 0.0), max(float(edges[last + 1]), 0.0)
 
 
-def least_error_range(
-    counts: np.ndarray, lowest: float, highest: float, steps: int = 255, power: float = 2.0
-) -> tuple[float, float]:
-    """Return the range in which values are rounded with the least error: the mean of the errors' powers.
+def least_error_range(counts: np.ndarray, lowest: float, highest: float, steps: int = 255) -> tuple[float, float]:
+    """Return the range in which values are rounded with the least squared error.
 
     Args:
         counts: How many values lie in each of as many equal parts of the span from `lowest` to `highest`.
         lowest: Least value, 0 at most.
         highest: Greatest value, 0 at least.
         steps: Number of steps in the range.
-        power: 2 for squared errors. The higher, the more a few large errors count, and the fewer values are cut off.
 
     Returns:
         The ends of the range, at most as wide as the span, with zero in it.
@@ -75,9 +72,9 @@ def least_error_range(
     lows, highs = (end * shares if end else np.zeros(1) for end in (lowest, highest))
     # What is cut off below, for each of the lower ends, and above.
     below, above = (
-        (np.maximum(sign * (values - ends[:, None]), 0.0) ** power) @ counts for sign, ends in ((-1, lows), (1, highs))
+        np.square(np.maximum(sign * (values - ends[:, None]), 0.0)) @ counts for sign, ends in ((-1, lows), (1, highs))
     )
-    rounding = counts.sum() * (0.5 * (highs - lows[:, None]) / steps) ** power / (power + 1.0)
+    rounding = counts.sum() * np.square((highs - lows[:, None]) / steps) / 12.0
     low, high = np.unravel_index((below[:, None] + above + rounding).argmin(), rounding.shape)
     return float(lows[low]), float(highs[high])
 

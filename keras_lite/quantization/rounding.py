@@ -13,7 +13,7 @@ from keras_lite.quantization.observe import running, written
 from keras_lite.runtime.session import LiteRTSession
 
 # Rows of inputs that tell how weights work together; so many times as many are to choose from, out of some images.
-_ROWS, _TIMES, _LEAST_IMAGES, _MOST_IMAGES = 8192, 4, 16, 128
+_ROWS, _TIMES, _LEAST_IMAGES, _MOST_IMAGES = 4096, 4, 16, 128
 # Integers of them that are in memory at a time.
 _MOST_HELD = 1 << 25
 # Of the mean square of the inputs: what is added to all, so that inputs that never vary don't count for nothing.

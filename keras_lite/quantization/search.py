@@ -30,7 +30,6 @@ from keras_lite.runtime.session import LiteRTSession
 # How an activation's range is taken from its values; the first stays unless another is closer.
 ESTIMATORS: dict[str, Estimator] = {
     "least squared error": least_error_range,
-    "least cubed error": functools.partial(least_error_range, power=3.0),
     "99.999 %": functools.partial(percentile_range, share=1e-5),
     "minimum and maximum": whole_range,
 }
@@ -39,6 +38,8 @@ ESTIMATORS: dict[str, Estimator] = {
 _BEYOND = 1.0
 # Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
 _WORTH = 0.1
+# Judges that are enough to tell that.
+_FEW = 64
 # One range is tried where it saves this share of the operators: less is not worth the wider steps.
 _SAVED = 0.05
 _WEAKEST = 3
@@ -144,6 +145,7 @@ class Search:
     ) -> None:
         self.form, self.output, self.ends, self.session = form, output, ends, session
         self.images, self.judges = images[::2], images[1::2]
+        self.few = self.judges[:_FEW]
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
         self.best: CalibratedGraph | None = None
@@ -165,11 +167,11 @@ class Search:
         # The first estimator again: what its cuts take from the means, corrected biases give back.
         for ranges in dict.fromkeys([next(iter(ESTIMATORS)), self._with().ranges]):
             self._try(maker, Steps(ranges, bias_correction=True), _BEYOND)
+        if maker.equalized is not None:
+            self._try(maker, self._with(equalization=True), _BEYOND)
         if self._weights_matter():
             # ResNet-20's files were closer for it on 2,500 other images, each time, whatever a few hundred judges said.
             self._try(maker, self._with(bias_correction=True, by_effect=True), -BELIEVED)
-        if maker.equalized is not None:
-            self._try(maker, self._with(equalization=True), _BEYOND)
         united = dataclasses.replace(self.best, one_range=True)
         if len(united.graph.operators) <= (1.0 - _SAVED) * len(self.best.graph.operators):
             self._try(maker, self._with(one_range=True), -_BEYOND)
@@ -205,9 +207,9 @@ class Search:
         if self.best is None or is_closer(each, self.tried[self.chosen][1], beyond):
             self.chosen, self.best = len(self.tried) - 1, calibrated
 
-    def _outputs(self, graph: Graph) -> np.ndarray:
+    def _outputs(self, graph: Graph, images: np.ndarray | None = None) -> np.ndarray:
         largest = max(tensor.size for operator in graph.operators for tensor in operator.outputs)
-        found = self.session.outputs(written(graph, _AT_A_TIME * largest), self.judges)
+        found = self.session.outputs(written(graph, _AT_A_TIME * largest), self.judges if images is None else images)
         if not np.isfinite(found).all():
             raise InputError("Expected a model with finite outputs, received inf or nan.")
         return found
@@ -238,8 +240,8 @@ class Search:
                 along = [-1 if each == axis else 1 for each in range(whole.ndim)]
                 rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * quantization.scales.reshape(along))
         form = self.form.with_constants(rounded)
-        received = self._outputs(float_graph(form, form.graph.outputs))
-        alone = divergences(self.output, self.expected, received).mean()
+        received = self._outputs(float_graph(form, form.graph.outputs), self.few)
+        alone = divergences(self.output, self.expected[: len(received)], received).mean()
         return float(alone) > _WORTH * self.tried[self.chosen][0].closeness.divergence
 
     def _weakest(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """A process in which LiteRT runs one file after the other, on images that it holds."""
 
+import contextlib
 import json
 import pickle
 import signal
@@ -16,9 +17,10 @@ from keras_lite.errors import import_extra
 from keras_lite.runtime.litert_worker import STAGE
 from keras_lite.runtime.worker_process import LiteRTError
 
+# The process finds modules where this one does.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from keras_lite.runtime.session_worker import main; main()"
+    "from keras_lite.runtime.session_worker import main; main(int(sys.argv[2]))"
 )
 
 
@@ -137,17 +139,15 @@ class LiteRTSession:
     def _begin(self) -> None:
         self._errors = Path(self._folder.name, "errors").open("w+")  # noqa: SIM115 (closed when the process ends)
         self._known.clear()
-        command = [sys.executable, "-c", _START, json.dumps(sys.path)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=-1
-        )
-        self.request("__init__", self.threads)
+        command = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(self.threads)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
 
     def _end(self) -> str:
         """End the process; return how it ended, if it did so by itself."""
         if self._process is None:
             return ""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # where it ended before it had read all
+            self._process.stdin.close()
         self._process.stdout.close()
         code = self._process.wait()
         self._process = None

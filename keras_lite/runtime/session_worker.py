@@ -171,24 +171,27 @@ def _begin(stage: str) -> None:
     print(f"{STAGE}{stage}", file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    """Answer requests from the standard input, until it ends."""
+def main(threads: int) -> None:
+    """Answer requests from the standard input until it ends.
+
+    A request is the name of a method of `Worker` and its arguments, pickled; an answer whether that went well, and what
+    it returned or the error's text.
+
+    Args:
+        threads: Images that run side by side.
+    """
     # What LiteRT prints must not come between the answers.
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    worker = None
+    worker = Worker(threads)
     while True:
         try:
             name, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         try:
-            if worker is None:
-                worker, answer = Worker(*arguments), None
-            else:
-                answer = getattr(worker, name)(*arguments)
-            found = (True, answer)
+            found = True, getattr(worker, name)(*arguments)
         except (RuntimeError, ValueError) as error:
-            found = (False, str(error))
+            found = False, str(error)
         pickle.dump(found, answers, protocol=5)
         answers.flush()

@@ -135,36 +135,6 @@ class IntegerModel:
         parts = side_by_side(lambda batch: self._part(batch, tensors), batches)
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
-    def run_changed(self, images: np.ndarray, change: Callable[[Operator, np.ndarray], Operator]) -> None:
-        """Compute all images operator by operator, each of which may be another than the graph's.
-
-        All that is computed for later operators is held in memory, for all images.
-
-        Args:
-            images: As for `predict`.
-            change: Returns the operator to compute in place of one of the graph; it is given that operator and what it
-                takes first, of shape `(images, 1, ...)`.
-        """
-        [values] = self._checked(images)
-        [source] = self.graph.inputs
-        held = {id(source): source.quantization.quantize(values)[:, None]}
-        slices = [slice(at, at + self._batch) for at in range(0, len(images), self._batch)]
-        last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
-        for at, operator in enumerate(self.graph.operators):
-            changed = change(operator, held[id(operator.inputs[0])])
-            compute = KINDS[changed.kind](changed)
-            inputs = [
-                (each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs
-            ]
-
-            def part(some: slice, compute: Compute = compute, inputs: list[tuple] = inputs) -> np.ndarray:
-                return compute(*(each if is_constant else each[some] for each, is_constant in inputs))
-
-            held[id(operator.output)] = np.concatenate(side_by_side(part, slices))
-            for tensor in operator.inputs:
-                if last[id(tensor)] <= at:
-                    held.pop(id(tensor), None)
-
     def _checked(self, images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
         inputs = [np.asarray(each) for each in (images if isinstance(images, list | tuple) else [images])]
         if len(inputs) != len(self.graph.inputs):
