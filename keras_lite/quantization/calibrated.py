@@ -19,8 +19,8 @@ class CalibratedGraph:
     Args:
         form: What `keras_lite.quantization.lower.for_int8` returned.
         ranges: The range of its input and of each tensor that needs one, lowest and highest value.
-        one_range: Whether all that is concatenated, and what hands it on, has one range; else only what is used nowhere
-            else.
+        one_range: Whether all that is concatenated, and what hands it on, has one range, where these are much alike;
+            else only what is used nowhere else.
         scales: Of kernels that are rounded already: the scales of their output channels.
         input_known: Whether the input's range is what pixels can be; else it is that of some images.
 

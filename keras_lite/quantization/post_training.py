@@ -28,8 +28,8 @@ def post_training(
     One half of the images sets ranges and biases, the other half judges, by how far a candidate's outputs are from the
     float model's (see `keras_lite.quantization.closeness`); each candidate is written as a file and run in LiteRT.
     Tried are several estimators of the activation ranges; then, one after the other, each with what is best so far:
-    corrected biases, weights rounded by their effect where weights matter, equalized channels. What is concatenated
-    gets one range, which saves operators, if that is not farther. No labels and no TensorFlow are needed.
+    corrected biases, equalized channels, weights rounded by their effect where weights matter. What is concatenated
+    gets one range, where that saves operators and is not farther. No labels and no TensorFlow are needed.
 
     Args:
         model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not

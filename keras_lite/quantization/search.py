@@ -56,7 +56,7 @@ class Steps:
         bias_correction: Whether biases are corrected (see `keras_lite.quantization.bias_correction`).
         by_effect: Whether weights are rounded by their effect (see `keras_lite.quantization.rounding`).
         equalization: Whether channels are equalized (see `keras_lite.quantization.equalization`).
-        one_range: Whether all that is concatenated has one range (see `keras_lite.quantization.calibrated`).
+        one_range: Whether what is concatenated has one range, where these are alike (see `keras_lite.quantization.calibrated`).
     """
 
     ranges: str
@@ -138,6 +138,7 @@ class Search:
         output: What the float model outputs, as `keras_lite.data.ModelInfo.output` names it.
         ends: The range of the input.
         images: Preprocessed images; every second one judges, the others set ranges and biases.
+        session: What runs the files.
     """
 
     def __init__(
