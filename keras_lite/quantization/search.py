@@ -56,7 +56,8 @@ class Steps:
         bias_correction: Whether biases are corrected (see `keras_lite.quantization.bias_correction`).
         by_effect: Whether weights are rounded by their effect (see `keras_lite.quantization.rounding`).
         equalization: Whether channels are equalized (see `keras_lite.quantization.equalization`).
-        one_range: Whether what is concatenated has one range, where these are alike (see `keras_lite.quantization.calibrated`).
+        one_range: Whether what is concatenated has one range, where these are much alike (see
+            `keras_lite.quantization.calibrated`).
     """
 
     ranges: str
@@ -165,8 +166,8 @@ class Search:
             self._try(maker, Steps(ranges), _BEYOND)
         if self.best is None:
             raise self.refused
-        # The first estimator again: what its cuts take from the means, corrected biases give back.
-        for ranges in dict.fromkeys([next(iter(ESTIMATORS)), self._with().ranges]):
+        # What cuts take from the means, corrected biases give back: that may turn what is within noise.
+        for ranges in self._best_ranges():
             self._try(maker, Steps(ranges, bias_correction=True), _BEYOND)
         if maker.equalized is not None:
             self._try(maker, self._with(equalization=True), _BEYOND)
@@ -188,6 +189,14 @@ class Search:
         ]
         chosen = tried[self.chosen]
         return PostTraining(self.output, chosen, tried, len(self.images), len(self.judges), self._weakest())
+
+    def _best_ranges(self) -> list[str]:
+        """Return the first estimator, and the best of the others unless the judges tell it to be farther."""
+        (first, alone), *others = self.tried
+        if not others:
+            return [first.ranges]
+        best, each = min(others, key=lambda other: other[0].closeness.divergence)
+        return [first.ranges] if is_closer(alone, each) else [first.ranges, best.ranges]
 
     def _with(self, **changes: bool) -> Steps:
         """Return the chosen steps with others."""
