@@ -195,7 +195,7 @@ class Search:
         (first, alone), *others = self.tried
         if not others:
             return [first.ranges]
-        best, each = min(others, key=lambda other: other[0].closeness.divergence)
+        best, each = min(others, key=lambda other: float(other[1].mean()))
         return [first.ranges] if is_closer(alone, each) else [first.ranges, best.ranges]
 
     def _with(self, **changes: bool) -> Steps:
