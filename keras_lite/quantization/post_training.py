@@ -65,10 +65,10 @@ def post_training(
     if output is not None and output not in OUTPUTS:
         raise InputError(f"Expected output to be one of {OUTPUTS}, received {output!r}.")
     output = judged_as(model, output)
-    form = for_int8(lower(model))
     images = check_images(model, images)
     # Its products of matrices are small: threads would wait for each other.
     with one_blas_thread(), running() as session:
+        form = for_int8(lower(model))
         search = Search(form, output, input_range(images, preprocessing, verbose), images, session)
         calibrated = search.run()
     report = search.report()

@@ -54,6 +54,7 @@ class LiteRTSession:
         self._known: dict[int, np.ndarray] = {}
 
     def __enter__(self) -> "LiteRTSession":
+        self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:

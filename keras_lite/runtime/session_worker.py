@@ -1,6 +1,7 @@
 """The process of a `LiteRTSession`: it holds images, and runs one file after the other."""
 
 import functools
+import importlib
 import os
 import pickle
 import sys
@@ -180,6 +181,8 @@ def main(threads: int) -> None:
     Args:
         threads: Images that run side by side.
     """
+    # Now, while the other process still prepares its first request.
+    importlib.import_module("ai_edge_litert.interpreter")
     # What LiteRT prints must not come between the answers.
     answers: BinaryIO = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
