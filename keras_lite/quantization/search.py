@@ -33,8 +33,8 @@ ESTIMATORS: dict[str, Estimator] = {
     "99.999 %": functools.partial(percentile_range, share=1e-5),
     "minimum and maximum": whole_range,
 }
-# By so many standard errors another estimator must be closer than the first. Corrected biases, and one range, which saves
-# operators, stay unless they are farther by so many.
+# By so many standard errors another estimator must be closer than the first. Corrected biases stay unless they are
+# farther by so many, and so does one range, which saves operators.
 _BEYOND = 1.0
 # Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
 _WORTH = 0.1
