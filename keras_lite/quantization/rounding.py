@@ -14,8 +14,8 @@ from keras_lite.runtime.session import LiteRTSession
 
 # Rows of inputs that tell how weights work together; so many times as many are to choose from, out of some images.
 _ROWS, _TIMES, _LEAST_IMAGES, _MOST_IMAGES = 4096, 4, 16, 128
-# Integers of them that are in memory at a time.
-_MOST_HELD = 1 << 25
+# Integers of the images, and floats of the rows, that are in memory at a time.
+_MOST_HELD, _MOST_VALUES = 1 << 25, 1 << 24
 # Of the mean square of the inputs: what is added to all, so that inputs that never vary don't count for nothing.
 _DAMPING = 0.01
 # Weights of an output that are rounded before those behind them hear of it.
@@ -112,7 +112,8 @@ def _patches(
     """Return what lies under some windows, zero point taken away: of shape (windows, places, channels)."""
     windows = Windows(operator, size)
     rows, columns = windows.outputs
-    count = min(_ROWS, len(taken) * rows * columns)
+    each = windows.size[0] * windows.size[1] * taken.shape[3]
+    count = min(_ROWS, max(1, _MOST_VALUES // each), len(taken) * rows * columns)
     image, row, column = (
         np.sort(rng.choice(len(taken) * rows * columns, count, replace=False)).astype("int64")
         // np.array([[rows * columns], [columns], [1]])
@@ -121,7 +122,9 @@ def _patches(
     padded = windows.padded(taken, zero)
     (down, right), (below, beside) = windows.strides, windows.dilations
     parts = [padded[image, row * down + y * below, column * right + x * beside] for y, x in np.ndindex(*windows.size)]
-    return np.stack(parts, axis=1).astype("float32") - zero
+    found = np.stack(parts, axis=1).astype("float32")
+    found -= zero
+    return found
 
 
 def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
