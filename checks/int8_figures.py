@@ -153,7 +153,7 @@ def convert_and_measure(
         InputError: If it can't be converted or run.
         MissingExtraError: If the quantization extra is not installed.
     """
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
     graph = read_quantized(quantized)
     path.write_bytes(write(graph))

@@ -233,7 +233,7 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
     """Fine-tune what `measure_post_training` left, and take the last epoch unjudged."""
     train, _ = subject.split()
     model = subject.logits_model()
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     with np.load(subject.folder / "start.npz") as start:
         quantized.set_weights([start[name] for name in start.files])
     batches = Batches(train, 32, subject.info.preprocessing, shuffle=True, seed=SEED, drop_remainder=True)

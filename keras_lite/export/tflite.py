@@ -29,10 +29,11 @@ from keras_lite.graph import (
     in_float32,
 )
 from keras_lite.litert import Graph, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
-from keras_lite.quantization import CalibratedGraph, is_quantized, post_training, to_tf_keras
-from keras_lite.quantization.aware.quantize_aware import is_finetuned
-from keras_lite.quantization.aware.tf_mot import read_quantized
+from keras_lite.quantization import CalibratedGraph, post_training, to_tf_keras
+from keras_lite.quantization.aware.keras_native import is_trainable, read_trained
+from keras_lite.quantization.aware.quantize_aware import int8_graph
 from keras_lite.quantization.aware.tf_mot.input_range import know_input_range
+from keras_lite.quantization.aware.tf_mot.wrapping import is_finetuned, is_wrapped
 from keras_lite.quantization.images import check_images
 from keras_lite.quantization.input_range import with_known_input
 from keras_lite.quantization.lower import lower
@@ -112,7 +113,10 @@ def to_tflite(
     ```
     """
     path = Path(path)
-    quantized = is_quantized(model) or isinstance(model, QuantizedGraph | CalibratedGraph)
+    aware = is_trainable(model) or is_finetuned(model)
+    if is_trainable(model):
+        model = read_trained(model)
+    quantized = is_wrapped(model) or isinstance(model, QuantizedGraph | CalibratedGraph)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     if open_batch and (stock or precision in _CALIBRATED):
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
@@ -130,7 +134,7 @@ def to_tflite(
     samples = check_images(model, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()
-        if is_quantized(model):
+        if is_wrapped(model):
             know_input_range(model, samples, info.preprocessing, verbose)
         elif isinstance(model, CalibratedGraph):
             model = with_known_input(model, samples, info.preprocessing, verbose)
@@ -164,8 +168,8 @@ def to_tflite(
             info=info,
             thresholds=thresholds,
         )
-    made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
-    if isinstance(model, QuantizedGraph):
+    made = "quantization-aware" if aware else "stock post-training" if stock else "post-training"
+    if isinstance(model, QuantizedGraph) and not aware:
         made = "int8 graph"  # with ranges that were given
     _write_beside(path, info, inspection, {
         "precision": precision,
@@ -199,18 +203,13 @@ def check_installed(precision: str, stock: bool = False) -> None:
 
 
 def check_tf_mot() -> None:
-    """Check that TF-MOT is installed, which fine-tuning needs, and TensorFlow's converter with it.
+    """Check that TF-MOT is installed, and TensorFlow's converter with it.
 
     Raises:
         MissingExtraError: If not; the message names the extra.
     """
     for module in ("tf_keras", "tensorflow_model_optimization"):
         import_extra(module, "quantization")
-
-
-def int8_graph(quantized: Any) -> QuantizedGraph:
-    """Return the int8 graph of what `post_training` or `quantize_aware` returned."""
-    return quantized.graph if isinstance(quantized, CalibratedGraph) else read_quantized(quantized)
 
 
 def _written(graph: Graph, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:

@@ -25,7 +25,6 @@ from keras_lite.data import (
 from keras_lite.data.scaling import Interpolation
 from keras_lite.errors import InputError
 from keras_lite.export.model_card import labels_path
-from keras_lite.export.tflite import check_tf_mot
 from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate, format_evaluation
@@ -70,6 +69,7 @@ class FinetuneOptions:
         skip_broken: Whether unreadable photos are left out; else they are an error.
         quantize: Whether to go on to an int8 file and an app's assets.
         quantize_epochs: Passes over the photos for the int8 file.
+        quantize_engine: What trains there: `"keras"` or `"tf_mot"`.
         max_minutes: Minutes after which training stops; the same call continues it.
         save_every_steps: Steps after which the state is saved within an epoch.
         workers: Threads that prepare batches.
@@ -97,6 +97,7 @@ class FinetuneOptions:
     skip_broken: bool = False
     quantize: bool = False
     quantize_epochs: int = 2
+    quantize_engine: str = "keras"
     max_minutes: float | None = None
     save_every_steps: int = 500
     workers: int = 2
@@ -116,7 +117,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
 
     Raises:
         InputError: If there is no such network, weights or photos, or the folder holds another run.
-        MissingExtraError: If it is to be quantized and the quantization extra is not installed.
+        MissingExtraError: If it is to be quantized and an extra is not installed that this needs.
 
     Example:
 
@@ -126,7 +127,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     ```
     """
     if options.quantize:
-        check_tf_mot()
+        _quantization_of(options).check()
     say = print if verbose else _silent
     recipe = recipe_of(options)
     run = _run_options(recipe, options)
@@ -299,6 +300,12 @@ def _evaluate(folder: RunFolder, data: dict[str, Source], verbose: int) -> None:
     write_evaluation(result, data[split], folder.evaluation)
 
 
+def _quantization_of(options: FinetuneOptions) -> QuantizationOptions:
+    return QuantizationOptions(
+        epochs=options.quantize_epochs, engine=options.quantize_engine, seed=options.seed
+    )  # fmt: skip
+
+
 def _quantize(
     folder: RunFolder,
     data: dict[str, Source],
@@ -307,9 +314,6 @@ def _quantize(
     *,
     verbose: int,
 ) -> None:
-    quantization = QuantizationOptions(
-        epochs=options.quantize_epochs, batch_size=min(32, len(data["train"])), seed=options.seed
-    )
     if verbose:
         print("\nquantizing")
     result = quantize_run(
@@ -317,7 +321,7 @@ def _quantize(
         folder.info,
         data,
         folder.quantized,
-        options=quantization,
+        options=_quantization_of(options),
         augmentation=augmentation,
         verbose=verbose,
     )

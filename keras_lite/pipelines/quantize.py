@@ -12,8 +12,9 @@ import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
+from keras_lite.errors import InputError
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_tf_mot, check_writable, int8_graph, to_tflite
+from keras_lite.export.tflite import check_installed, check_tf_mot, check_writable, to_tflite
 from keras_lite.export.trained_model import open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
@@ -21,9 +22,11 @@ from keras_lite.graph import in_float32, output_of, outputs_for
 from keras_lite.inference.report import Report, report
 from keras_lite.inference.samples import outputs_of, sample
 from keras_lite.litert import write
-from keras_lite.quantization import CalibratedGraph, post_training
+from keras_lite.quantization import CalibratedGraph, post_training, quantize_aware
 from keras_lite.quantization.aware.epoch_judge import Epochs
+from keras_lite.quantization.aware.finetuning import LEARNING_RATE, forget
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
+from keras_lite.quantization.aware.quantize_aware import ENGINES, int8_graph
 from keras_lite.quantization.aware.tf_mot.start import trainable_start
 from keras_lite.quantization.closeness import as_quantized, divergences, is_closer, judged_as
 from keras_lite.quantization.search import PostTraining
@@ -45,7 +48,9 @@ class QuantizationOptions:
         learning_rate: Initial learning rate.
         batch_size: Images in a step.
         distill: Share of the float model's outputs in the target, the labels having the rest.
-        freeze_batch_norm: Share of the epochs after which batch normalization's statistics are frozen.
+        engine: What trains: `"keras"`, on any backend, or `"tf_mot"`.
+        scales: Of the engine `"keras"`: what becomes of scales in training, see
+            `keras_lite.quantization.quantize_aware`.
         image_limit: At most so many training images; None: all.
         judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
         calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
@@ -53,14 +58,28 @@ class QuantizationOptions:
     """
 
     epochs: int = 2
-    learning_rate: float = 5e-6
+    learning_rate: float = LEARNING_RATE
     batch_size: int = 32
-    distill: float = 0.9
-    freeze_batch_norm: float = 0.0
+    distill: float = 1.0
+    engine: str = "keras"
+    scales: str = "kept"
     image_limit: int | None = None
     judge_images: int = 512
     calibration_images: int = 512
     seed: int = 0
+
+    def check(self) -> None:
+        """Check that there is such an engine, and that what it takes is installed.
+
+        Raises:
+            InputError: If there is none.
+            MissingExtraError: If an extra is missing; the message names it.
+        """
+        if self.engine not in ENGINES:
+            raise InputError(f"Expected engine to be one of {ENGINES}, received {self.engine!r}.")
+        check_installed("int8")
+        if self.engine == "tf_mot" and self.epochs:
+            check_tf_mot()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +160,7 @@ def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, Qu
     folder, result = quantize_model(QuantizeOptions("model.keras", unlabeled_dir="photos"))
     ```
     """
-    check_tf_mot()
+    options.quantization.check()
     path, model, info = open_trained_model(options.model, verbose=verbose)
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
@@ -186,8 +205,8 @@ def quantize_run(
     It runs in a process of its own, so that a crash there does not end this one.
 
     Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
-    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: if it was
-    killed, the same call continues from there.
+    model card (`.md`), and `result.json`. While it trains, `finetune.npz` holds the state, and `finetune.json` what it
+    is of: if it was killed, the same call continues from there and ends with the same files.
 
     Args:
         model: A trained Keras 3 model of any backend.
@@ -208,7 +227,7 @@ def quantize_run(
     Raises:
         InputError: If the model can't be quantized, the data has a class that it doesn't know, or an option is wrong.
         VerificationError: If a file's outputs are too far from its model's.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the extra `litert`, or for TF-MOT the extra `quantization`, is not installed.
 
     Example:
 
@@ -218,8 +237,7 @@ def quantize_run(
     ```
     """
     options = options or QuantizationOptions()
-    if options.epochs:
-        check_tf_mot()
+    options.check()
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}
@@ -253,12 +271,15 @@ def quantize_run(
             train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
             shuffle=True, seed=options.seed, drop_remainder=True,
         )  # fmt: skip
-        tuned = trainable_start(model, calibration, chosen.chosen, info.preprocessing)
+        if options.engine == "tf_mot":
+            tuned = trainable_start(model, calibration, chosen.chosen, info.preprocessing)
+        else:
+            tuned = quantize_aware(quantized, scales=options.scales)
         images = info.preprocessing(judges.images(np.arange(held_out)))
         finetuning = finetune_apart(
             tuned, model, batches, images, state_path=state,
             epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
-            freeze_batch_norm=options.freeze_batch_norm, output=info.output, verbose=verbose,
+            output=info.output, verbose=verbose,
         )  # fmt: skip
         if not (finetuning.kept and _closer(tuned, quantized, model, images, info.output)):
             tuned = None
@@ -285,7 +306,7 @@ def quantize_run(
         seconds=round(seconds, 1),
     )
     result.write(folder / "result.json")
-    state.unlink(missing_ok=True)
+    forget(state)
     return result
 
 
@@ -296,7 +317,7 @@ def _closer(tuned: Any, calibrated: CalibratedGraph, model: keras.Model, images:
     expected = as_quantized(output_of(model), expected)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        for graph in (calibrated.graph, int8_graph(tuned)):
+        for graph in (int8_graph(calibrated), int8_graph(tuned)):
             path = Path(folder, "int8.tflite")
             path.write_bytes(write(graph))
             found.append(divergences(output, expected, examine(path, delegates=False, images=images).outputs))

@@ -20,7 +20,7 @@ HANDING_ON = (
     "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
 )  # fmt: skip
 # Those whose int8 operators have one scale for all models.
-_OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
+OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
 
 
 def needs_range(form: Int8Form) -> list[Tensor]:
@@ -29,7 +29,7 @@ def needs_range(form: Int8Form) -> list[Tensor]:
     return [
         operator.output
         for operator in form.graph.operators
-        if operator.kind not in (*HANDING_ON, *_OWN_PARAMETERS) and operator.output not in shared
+        if operator.kind not in (*HANDING_ON, *OWN_PARAMETERS) and operator.output not in shared
     ]
 
 
@@ -65,8 +65,8 @@ def quantize(
         inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
         if operator.kind in HANDING_ON:
             parameters = inputs[0].quantization
-        elif operator.kind in _OWN_PARAMETERS:
-            parameters = _OWN_PARAMETERS[operator.kind]
+        elif operator.kind in OWN_PARAMETERS:
+            parameters = OWN_PARAMETERS[operator.kind]
         else:
             parameters = QuantizationParameters.between(*ranges[shared.get(operator.output, operator.output)])
         output = _int8(operator.output, parameters)
@@ -95,7 +95,7 @@ def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
     free = {
         operator.output
         for operator in form.graph.operators
-        if operator.kind not in (*HANDING_ON, *_OWN_PARAMETERS) and operator.output not in form.fixed
+        if operator.kind not in (*HANDING_ON, *OWN_PARAMETERS) and operator.output not in form.fixed
     } - set(form.graph.outputs)
     shared: dict[Tensor, Tensor] = {}
     for operator in reversed(form.graph.operators):
@@ -126,7 +126,7 @@ def _united(
         for tensor in operator.inputs:
             while tensor in makers and makers[tensor].kind in HANDING_ON:
                 tensor = makers[tensor].inputs[0]
-            if tensor in makers and makers[tensor].kind not in _OWN_PARAMETERS and tensor not in form.fixed:
+            if tensor in makers and makers[tensor].kind not in OWN_PARAMETERS and tensor not in form.fixed:
                 members.append(tensor)
                 if root(tensor) is not root(operator.output):
                     parents[root(tensor)] = root(operator.output)

@@ -62,7 +62,7 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
         additions = [layer.name for layer in whole(network).layers if type(layer).__name__ == "Add"]
         last = additions[1]
     model, prepare = part(network, first, last)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, prepare(color_images(64, seed=1)[0]))
     path = tmp_path / "part.tflite"
     path.write_bytes(convert(quantized, "int8"))

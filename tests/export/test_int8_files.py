@@ -113,7 +113,7 @@ def test_outputs_are_the_files(build, operators, tmp_path):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((24, 24, 3))
     model = keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(build(inputs))))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, IMAGES)
     path = tmp_path / "net.tflite"
     path.write_bytes(convert(quantized, "int8"))

@@ -23,7 +23,7 @@ def build(activation):
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.Activation(activation)(layers.Conv2D(6, 3, strides=2)(inputs))
     model = scramble(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, IMAGES)
     return model, quantized
 

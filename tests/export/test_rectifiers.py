@@ -97,7 +97,7 @@ def test_int8_file(build, operators, tmp_path):
     x = build(inputs)
     x = layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
     model = scramble(keras.Model(inputs, layers.Dense(5)(x)))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, IMAGES)
     path = tmp_path / "net.tflite"
     path.write_bytes(convert(quantized, "int8"))
@@ -120,4 +120,4 @@ def test_a_rectifier_that_jumps_is_refused():
     inputs = keras.Input((8, 8, 3))
     for relu in (layers.ReLU(threshold=0.5, name="jump"), layers.ReLU(0.0, name="jump")):
         with pytest.raises(InputError, match="received layer jump with threshold"):
-            quantize_aware(keras.Model(inputs, relu(layers.Conv2D(2, 1)(inputs))))
+            quantize_aware(keras.Model(inputs, relu(layers.Conv2D(2, 1)(inputs))), engine="tf_mot")

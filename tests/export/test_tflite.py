@@ -30,7 +30,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def quantized(trained):
-    model = quantize_aware(trained)
+    model = quantize_aware(trained, engine="tf_mot")
     calibrate(model, color_images(120, seed=1)[0])
     return model
 

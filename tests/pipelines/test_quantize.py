@@ -20,8 +20,8 @@ from keras_lite.runtime import benchmark, inspect
 
 pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")
-CHANGES = {"epochs": 7, "learning_rate": 0.25, "batch_size": 9, "freeze_batch_norm": 0.75, "image_limit": 44,
-           "calibration_images": 55, "seed": 66}  # fmt: skip
+CHANGES = {"epochs": 7, "learning_rate": 0.25, "batch_size": 9, "engine": "tf_mot", "scales": "learned",
+           "image_limit": 44, "calibration_images": 55, "seed": 66}  # fmt: skip
 OTHERS = [text for name, value in CHANGES.items() for text in (f"--{name}", str(value))]
 
 
@@ -32,12 +32,13 @@ def in_order(source, numbers):
     return ArraySource(source.images(chosen), labels, [source.class_names[number] for number in numbers])
 
 
-def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("engine", ["keras", pytest.param("tf_mot", marks=pytest.mark.slow)])
+def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like(activation="softmax"))
     # Data of the model's classes in another order, and of only two of them to measure on.
     data = {"train": in_order(color_source(120, 1), [2, 0, 1]), "test": in_order(color_source(135, 3), [2, 1])}
-    options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
+    options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48, engine=engine)
 
     result = quantize_run(
         model,

@@ -143,7 +143,7 @@ def test_int8_file_in_one_partition(build, tmp_path):
     model = classifier(build, seed=1)
     images = pixels(48)
     same_outputs(model, to_tf_keras(model), 1e-5)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images[:32])
     path = tmp_path / "model.tflite"
     path.write_bytes(convert(quantized, "int8"))

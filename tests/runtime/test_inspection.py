@@ -30,7 +30,7 @@ def small():
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """An int8 file."""
-    quantized = quantize_aware(small())
+    quantized = quantize_aware(small(), engine="tf_mot")
     calibrate(quantized, IMAGES)
     path = tmp_path_factory.mktemp("files") / "small.tflite"
     path.write_bytes(convert(quantized, "int8"))

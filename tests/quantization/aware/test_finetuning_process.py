@@ -14,7 +14,7 @@ from keras_lite.errors import InputError
 from keras_lite.quantization import calibrate, finetune, quantize_aware
 from keras_lite.quantization.aware import finetuning_worker
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
-from keras_lite.quantization.aware.quantize_aware import is_finetuned
+from keras_lite.quantization.aware.tf_mot.wrapping import is_finetuned
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -50,7 +50,7 @@ def once():
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, use_bias=False)(inputs)))
     outputs = layers.Dense(3, name="predictions")(layers.GlobalAveragePooling2D()(x))
     model = scramble(keras.Model(inputs, outputs))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, JUDGES)
     # A start that is bad, so that an epoch is kept: the classifier knows nothing.
     for variable in quantized.trainable_variables:
@@ -114,7 +114,7 @@ def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, 
 
     assert (tmp_path / "tries.txt").read_text().split()[-1] == "0"
     assert len((tmp_path / "tries.txt").read_text().split()) == 2
-    line = "fine-tuning ended without a message (SIGABRT): it goes on after the last whole epoch, without oneDNN"
+    line = "fine-tuning ended without a message (SIGABRT): it goes on after what was saved, without oneDNN"
     assert capfd.readouterr().out.splitlines().count(line) == 1
     assert (found.kept > 0, len(found.epochs), found.note) == (True, 2, line)
     assert line in str(found)
@@ -128,7 +128,7 @@ def test_two_deaths_leave_the_model_as_it_was(once, start, replace_worker, capfd
 
     lines = [line for line in capfd.readouterr().out.splitlines() if "without a message" in line]
     assert lines == [
-        f"fine-tuning ended without a message ({name}): it goes on after the last whole epoch, without oneDNN",
+        f"fine-tuning ended without a message ({name}): it goes on after what was saved, without oneDNN",
         f"fine-tuning ended without a message ({name}): the model stays as it was",
     ]
     assert (found.kept, found.epochs, found.note) == (0, [], lines[1])

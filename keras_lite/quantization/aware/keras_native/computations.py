@@ -14,6 +14,7 @@ from keras_lite.litert.integer.resizing import nearest_places, places_between
 from keras_lite.quantization.aware.keras_native.rounding import (
     cut_off,
     in_one_pass,
+    in_place_of,
     limits,
     one_of,
     rounded,
@@ -46,6 +47,7 @@ class Call(NamedTuple):
         scale: Of its output.
         zero_point: Of its output.
         number: The place of the input that is constant; None if none is.
+        learned: Whether scales have gradients.
     """
 
     options: dict[str, Any]
@@ -54,17 +56,21 @@ class Call(NamedTuple):
     scale: Any
     zero_point: Any
     number: int | None
+    learned: bool = False
+
+    def limits(self):
+        """Return the lowest and the highest number of steps that the output's range and activation let through."""
+        activation = self.options.get("fused_activation_function", "NONE")
+        return limits(activation, self.scale, self.zero_point, self.learned)
 
     def rounded(self, steps, factor=1.0):
         """Return steps times a factor, rounded to the output's, cut off by its range and activation."""
-        activation = self.options.get("fused_activation_function", "NONE")
-        return rounded(steps, *limits(activation, self.scale, self.zero_point), factor)
+        return rounded(steps, *self.limits(), factor, self.learned)
 
     def rounded_with_zero_point(self, integers):
         """Return the output's steps from integers that hold its zero point and are not yet rounded."""
-        activation = self.options.get("fused_activation_function", "NONE")
-        ends = (end + self.zero_point for end in limits(activation, self.scale, self.zero_point))
-        return rounded(integers, *ends) - self.zero_point
+        ends = (end + self.zero_point for end in self.limits())
+        return rounded(integers, *ends, learned=self.learned) - self.zero_point
 
 
 # XNNPACK adds by factors of so many bits.
@@ -91,10 +97,14 @@ def _sum(sign: int) -> Callable:
         shift = ops.minimum(_SUM_BITS - _exponent(ops.maximum(*factors)), 30)
         whole = [ops.cast(ops.round(factor * _power(shift)), "int32") for factor in (factors[0], sign * factors[1])]
         half = ops.left_shift(ops.ones_like(shift), shift - 1)
-        ends = limits(call.options.get("fused_activation_function", "NONE"), call.scale, call.zero_point)
+        ends = call.limits()
         one, other = first.steps, second.steps
         if call.number is None and one.shape[1:] != other.shape[1:]:
             one, other = one + ops.zeros_like(other), other + ops.zeros_like(one)
+        if call.learned:
+            cut, _ = _whole_sum(*map(ops.stop_gradient, (one, other, *whole, half, shift, *ends)))
+            exact = one * factors[0] + sign * (other * factors[1])
+            return in_place_of(ops.minimum(ops.maximum(exact, ends[0]), ends[1]), cut)
 
         @ops.custom_gradient
         def total(one, other):
@@ -171,7 +181,7 @@ def _fits_parts(factor):
 
 def _in_parts(factor):
     """Return a factor in whole 256th parts, which XNNPACK multiplies by."""
-    return ops.round(factor * 256.0) / 256.0
+    return in_place_of(factor, ops.stop_gradient(ops.round(factor * 256.0) / 256.0))
 
 
 def _halves_up(call: Call, exact):
