@@ -43,20 +43,27 @@ def batches(kind=ArraySource):
 JUDGES = PREPROCESSING(photos(32, 2))
 
 
-@pytest.fixture(scope="module")
-def once():
+def network():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, use_bias=False)(inputs)))
     outputs = layers.Dense(3, name="predictions")(layers.GlobalAveragePooling2D()(x))
-    model = scramble(keras.Model(inputs, outputs))
-    quantized = quantize_aware(model, engine="tf_mot")
-    calibrate(quantized, JUDGES)
-    # A start that is bad, so that an epoch is kept: the classifier knows nothing.
+    return scramble(keras.Model(inputs, outputs))
+
+
+def blank(quantized):
+    """Make a start that is bad, so that an epoch is kept: the classifier knows nothing."""
     for variable in quantized.trainable_variables:
-        if "predictions" in variable.name:
+        if "predictions" in getattr(variable, "path", variable.name):
             variable.assign(np.zeros(variable.shape))
-    return model, quantized, quantized.get_weights()
+    return quantized.get_weights()
+
+
+@pytest.fixture(scope="module")
+def once():
+    model = network()
+    quantized = quantize_aware(model, JUDGES, preprocessing=PREPROCESSING)
+    return model, quantized, blank(quantized)
 
 
 @pytest.fixture
@@ -84,18 +91,23 @@ def replace_worker(tmp_path, monkeypatch):
     return replace
 
 
-def test_the_result_is_that_of_this_process(once, start):
+@pytest.mark.parametrize("engine", ["keras", "tf_mot"])
+def test_the_result_is_that_of_this_process(start, engine):
     model, quantized = start
+    if engine == "tf_mot":
+        quantized = quantize_aware(model, engine="tf_mot")
+        calibrate(quantized, JUDGES)
+    weights = blank(quantized)
     wanted = finetune(quantized, batches(), model, judges=JUDGES, **ARGUMENTS)
-    weights = quantized.get_weights()
+    trained = quantized.get_weights()
     assert wanted.kept > 0
-    quantized.set_weights(once[2])
+    quantized.set_weights(weights)
 
     found = finetune_apart(quantized, model, batches(), JUDGES, **ARGUMENTS)
 
     assert found == wanted
-    assert all(np.array_equal(old, new) for old, new in zip(weights, quantized.get_weights(), strict=True))
-    assert is_finetuned(quantized)
+    assert all(np.array_equal(old, new) for old, new in zip(trained, quantized.get_weights(), strict=True))
+    assert is_finetuned(quantized) == (engine == "tf_mot")
 
 
 def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, tmp_path, capfd):
