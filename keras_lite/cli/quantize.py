@@ -36,14 +36,6 @@ flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: pos
 flags.DEFINE_string("unlabeled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
 flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)
-flags.DEFINE_float(
-    "distill",
-    _DEFAULTS.distill,
-    "Share of the float model's outputs in the target, the labels having the rest.",
-    0.0,
-    1.0,
-    flag_values=FLAGS,
-)
 flags.DEFINE_enum("engine", _DEFAULTS.engine, ENGINES, "What trains: Keras, or TF-MOT.", flag_values=FLAGS)
 flags.DEFINE_enum("scales", _DEFAULTS.scales, SCALES, "What becomes of scales in training by Keras.", flag_values=FLAGS)
 flags.DEFINE_integer("image_limit", None, "At most so many training images.", 1, flag_values=FLAGS)
@@ -73,7 +65,6 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             epochs=values.epochs,
             learning_rate=values.learning_rate,
             batch_size=values.batch_size,
-            distill=values.distill,
             engine=values.engine,
             scales=values.scales,
             image_limit=values.image_limit,

@@ -47,7 +47,6 @@ class QuantizationOptions:
         epochs: Passes over the training images; 0: post-training quantization only.
         learning_rate: Initial learning rate.
         batch_size: Images in a step.
-        distill: Share of the float model's outputs in the target, the labels having the rest.
         engine: What trains: `"keras"`, on any backend, or `"tf_mot"`.
         scales: Of the engine `"keras"`: what becomes of scales in training, see
             `keras_lite.quantization.quantize_aware`.
@@ -60,7 +59,6 @@ class QuantizationOptions:
     epochs: int = 2
     learning_rate: float = LEARNING_RATE
     batch_size: int = 32
-    distill: float = 1.0
     engine: str = "keras"
     scales: str = "kept"
     image_limit: int | None = None
@@ -278,7 +276,7 @@ def quantize_run(
         images = info.preprocessing(judges.images(np.arange(held_out)))
         finetuning = finetune_apart(
             tuned, model, batches, images, state_path=state,
-            epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
+            epochs=options.epochs, learning_rate=options.learning_rate,
             output=info.output, verbose=verbose,
         )  # fmt: skip
         if not (finetuning.kept and _closer(tuned, quantized, model, images, info.output)):

@@ -118,9 +118,9 @@ def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypat
     write_model_info(tmp_path / "model.keras", info)
     command = ["quantize", str(tmp_path / "model.keras"), "--unlabeled_dir", str(tmp_path / "photos")]
 
-    for flags, splits, distill in (
-        ([], {"unlabeled"}, 1.0),
-        (["--data_dir", "shapes", "--distill", "0.5", *OTHERS], {"train", "valid", "test", "unlabeled"}, 0.5),
+    for flags, splits in (
+        ([], {"unlabeled"}),
+        (["--data_dir", "shapes", *OTHERS], {"train", "valid", "test", "unlabeled"}),
     ):
         values = copy.deepcopy(tool.FLAGS)
         tool.main(values, values([*command, *flags])[1:])
@@ -128,7 +128,7 @@ def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypat
         assert set(data) == splits
         assert len(data["unlabeled"]) == 6
         assert data["unlabeled"].class_names == info.class_names
-        assert options == QuantizationOptions(distill=distill, **(CHANGES if "--seed" in flags else {}))
+        assert options == QuantizationOptions(**(CHANGES if "--seed" in flags else {}))
 
 
 @pytest.mark.slow
@@ -145,7 +145,6 @@ def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
     tool.main(values, positional[1:])
 
     result = QuantizationResult.read(tmp_path / "quantized" / "result.json")
-    assert result.options.distill == 1.0
     assert (result.split, result.report.images) == ("unlabeled", 8)
     # Without labels accuracy is agreement with the float model.
     assert result.report.rows[0].top1 == 1.0
@@ -175,7 +174,7 @@ def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line
     check(path, expected=["--data_dir"])
     check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
     check(path, "--unlabeled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
-    check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
+    check(path, "--data_dir", "shapes", "--engine", "torch", expected=["engine"])
     check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_lite.quantization.aware.teaching import Teacher
-from keras_lite.quantization.closeness import Closeness, as_quantized, closeness, divergences, is_closer
+from keras_lite.quantization.closeness import Closeness, closeness, divergences, is_closer
 from keras_lite.quantization.images import check_images
 
 _BATCH = 32
@@ -90,10 +90,7 @@ class Judge(keras.callbacks.Callback):
         self.kept = 0
         self.best: list[np.ndarray] = []
         if self.images is not None:
-            parts = [self.images[at : at + _BATCH] for at in range(0, len(self.images), _BATCH)]
-            answers = np.concatenate([teacher.answers(part) for part in parts])
-            kind = "probabilities" if self.output == "logits" else self.output
-            self.expected = as_quantized(kind, answers)
+            self.expected = teacher.answers_of_all(self.images)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judge the epoch."""

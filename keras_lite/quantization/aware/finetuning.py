@@ -14,8 +14,9 @@ import numpy as np
 from keras_lite.data import Batches
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import write_text
+from keras_lite.litert.scheme import HIGHEST, LOWEST
 from keras_lite.quantization.aware.epoch_judge import Epochs, Judge
-from keras_lite.quantization.aware.quantize_aware import is_quantized
+from keras_lite.quantization.aware.quantize_aware import int8_graph, is_quantized
 from keras_lite.quantization.aware.teaching import TaughtBatches, Teacher, loss_of
 from keras_lite.quantization.aware.tf_mot.calibration import frozen_batch_norm, open_empty_ranges
 from keras_lite.quantization.aware.tf_mot.wrapping import is_wrapped, mark_finetuned
@@ -35,7 +36,6 @@ def finetune(
     *,
     epochs: int = 1,
     learning_rate: float = LEARNING_RATE,
-    distill: float = 1.0,
     state_path: str | os.PathLike | None = None,
     judges: np.ndarray | None = None,
     output: str | None = None,
@@ -44,7 +44,8 @@ def finetune(
     """Train a quantization-aware model in place, with `model.fit`, on the float model's own answers.
 
     Close to a trained float model its answers teach more than the labels: accuracy can be kept while half of the
-    answers change. Where photos are not changed at random they are answered once, beforehand; labels are not needed.
+    answers change. Where photos are not changed at random they are answered once, beforehand. Of classes the logits are
+    learned, which have gradients where the float model is sure, too.
     The optimizer is Adam, with a learning rate that falls as a cosine. Batch normalization keeps its statistics, and
     layers that are not trainable stay as they are.
 
@@ -53,16 +54,14 @@ def finetune(
     closer by more than two standard errors of the differences, image by image: a step that is too large for a model
     that is next to its optimum makes it worse, and of the training images' loss one can't tell.
 
-    Source of the distillation: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531).
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531), section 2.1.
 
     Args:
         quantized: What `quantize_aware` returned; of TF-MOT with ranges.
-        batches: Training images, and labels.
+        batches: Training images; their labels are not looked at.
         teacher: The float model.
         epochs: Passes over the images.
         learning_rate: At the first step.
-        distill: Share of the teacher in what is learned, from 0 to 1. Of labels that a class folder can't give (many
-            labels, regression, embedding) nothing is used, whatever this is.
         state_path: A file, `*.npz`, that takes the state after each epoch, and of a Keras model also within. If it is
             there already and belongs to the same training, that training goes on exactly. None: nothing is kept.
         judges: Preprocessed float images that are neither in `batches` nor set ranges. None: the last epoch is kept.
@@ -86,7 +85,7 @@ def finetune(
     to_tflite(aware, "model.tflite", precision="int8", samples=images, reference=model)
     ```
     """
-    _check(epochs, learning_rate, distill)
+    _check(epochs, learning_rate)
     if not is_quantized(quantized):
         raise InputError(f"Expected what quantize_aware returned, received {type(quantized).__name__}.")
     output = judged_as(teacher, output)
@@ -101,10 +100,12 @@ def finetune(
         return judge.put_back(0)
     settings = {
         "epochs": epochs, "steps": batches.num_batches, "batch_size": batches.batch_size, "seed": batches.seed,
-        "learning_rate": learning_rate, "distill": distill, "judges": 0 if judges is None else len(judges),
+        "learning_rate": learning_rate, "judges": 0 if judges is None else len(judges),
         "start": _digest(quantized),
     }  # fmt: skip
-    taught = TaughtBatches(batches, answering, distill)
+    outputs = int8_graph(quantized).outputs[0].quantization
+    low, high = (float(end) for end in outputs.dequantize(np.array([LOWEST, HIGHEST], "int8")))
+    taught = TaughtBatches(batches, answering, (low, high))
     # Wrappers of TF-MOT would move the statistics of batch normalization.
     with frozen_batch_norm(quantized, frozen=is_wrapped(quantized)):
         _compile(quantized, output, learning_rate, epochs * batches.num_batches)
@@ -119,13 +120,11 @@ def finetune(
     return report
 
 
-def _check(epochs: int, learning_rate: float, distill: float) -> None:
+def _check(epochs: int, learning_rate: float) -> None:
     if epochs < 0:
         raise InputError(f"Expected epochs to be 0 or more, received {epochs}.")
     if not learning_rate > 0:
         raise InputError(f"Expected a positive learning_rate, received {learning_rate}.")
-    if not 0 <= distill <= 1:
-        raise InputError(f"Expected distill from 0 to 1, received {distill}.")
 
 
 def _digest(quantized: Any) -> str:

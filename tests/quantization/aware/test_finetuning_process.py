@@ -20,7 +20,7 @@ pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
 SIZE = 8
 PREPROCESSING = Preprocessing((SIZE, SIZE), (0.5,) * 3, (0.5,) * 3)
-ARGUMENTS = {"epochs": 2, "learning_rate": 2e-2, "distill": 1.0}
+ARGUMENTS = {"epochs": 2, "learning_rate": 2e-2}
 
 
 class Changed(ArraySource):
@@ -150,8 +150,8 @@ def test_two_deaths_leave_the_model_as_it_was(once, start, replace_worker, capfd
 
 def test_an_error_arrives_as_what_it_is(once, start):
     model, quantized = start
-    with pytest.raises(InputError, match=r"Expected distill from 0 to 1, received 2\.0"):
-        finetune_apart(quantized, model, batches(), JUDGES, epochs=1, distill=2.0)
+    with pytest.raises(InputError, match=r"Expected epochs to be 0 or more, received -1"):
+        finetune_apart(quantized, model, batches(), JUDGES, epochs=-1)
     assert_as_it_was(once)
 
 

@@ -134,7 +134,7 @@ def test_distillation_brings_back_the_teachers_outputs(trained, calibrated):
     source.labels = (source.labels + 1) % 3
 
     batches = Batches(source, 16, PREPROCESSING, shuffle=True)
-    finetune(calibrated, batches, trained, epochs=2, learning_rate=2e-3, distill=1.0)
+    finetune(calibrated, batches, trained, epochs=2, learning_rate=2e-3)
 
     assert (calibrated.predict(images, verbose=0).argmax(1) == labels).mean() > 0.9
 
@@ -160,7 +160,7 @@ def test_bad_arguments_are_refused(trained, calibrated):
     with pytest.raises(InputError, match="received uint8"):
         calibrate(quantized, np.zeros((2, 32, 32, 3), "uint8"))
     batches = Batches(color_source(32, seed=1), 16, PREPROCESSING)
-    for argument in ({"epochs": -1}, {"learning_rate": 0.0}, {"distill": 2.0}):
+    for argument in ({"epochs": -1}, {"learning_rate": 0.0}):
         with pytest.raises(InputError, match=next(iter(argument))):
             finetune(quantized, batches, trained, **argument)
 
