@@ -67,12 +67,7 @@ class QuantizationOptions:
     seed: int = 0
 
     def check(self) -> None:
-        """Check that there is such an engine, and that what it takes is installed.
-
-        Raises:
-            InputError: If there is none.
-            MissingExtraError: If an extra is missing; the message names it.
-        """
+        """Raise an `InputError` if there is no such engine, or what it takes is not installed."""
         if self.engine not in ENGINES:
             raise InputError(f"Expected engine to be one of {ENGINES}, received {self.engine!r}.")
         check_installed("int8")
@@ -275,9 +270,8 @@ def quantize_run(
             tuned = quantize_aware(quantized, scales=options.scales)
         images = info.preprocessing(judges.images(np.arange(held_out)))
         finetuning = finetune_apart(
-            tuned, model, batches, images, state_path=state,
-            epochs=options.epochs, learning_rate=options.learning_rate,
-            output=info.output, verbose=verbose,
+            tuned, model, batches, images, state_path=state, epochs=options.epochs,
+            learning_rate=options.learning_rate, output=info.output, verbose=verbose,
         )  # fmt: skip
         if not (finetuning.kept and _closer(tuned, quantized, model, images, info.output)):
             tuned = None
