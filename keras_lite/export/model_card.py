@@ -12,6 +12,7 @@ from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement_ti
 from keras_lite.tables import markdown_table
 
 _SHOWN_CLASSES = 10
+_PROCESSORS = {"arm64": "ARM64 processors", "x86": "x86 processors and in browsers (WebAssembly)"}
 _OUTPUTS_ARE = {
     "logits": "classes",
     "probabilities": "classes",
@@ -227,6 +228,8 @@ def _exactness(exact: dict[str, Any]) -> str:
         text += f", the others at most {steps_text(exact['steps'])} away"
     if exact["inexact"]:
         text += f"; a step is allowed, as there is no exact rule for {', '.join(exact['inexact'])}"
+    for target, count in exact["elsewhere"].items():
+        text += f". On {_PROCESSORS[target]} {'none' if count == 0 else f'{count:,}'} of them would be another"
     return f"{text}."
 
 

@@ -13,7 +13,7 @@ from keras_lite.data.model_info import ModelInfo
 from keras_lite.errors import InputError
 from keras_lite.export.departure import first_departure
 from keras_lite.graph import output_of, outputs_for
-from keras_lite.litert import IntegerModel, QuantizedGraph, with_ends
+from keras_lite.litert import IntegerModel, QuantizedGraph, target_of, with_ends
 from keras_lite.quantization.closeness import (
     AGREEMENT,
     Closeness,
@@ -27,7 +27,6 @@ from keras_lite.quantization.closeness import (
 from keras_lite.runtime.inspection import Inspection, examine
 
 _ROUNDING = 1e-5
-_X86 = ("x86_64", "amd64", "i386", "i686")
 
 
 class VerificationError(InputError):
@@ -72,13 +71,16 @@ class Exactness:
     Args:
         equal: Share of the outputs that are equal.
         steps: Largest difference, in steps of the output.
-        inexact: The processor, if it is none of x86: a difference of one step is allowed then. Empty: every output
-            must be equal.
+        inexact: The processor, if its rules are not known: a difference of one step is allowed then. Empty: every
+            output must be equal.
+        elsewhere: How many of the outputs are others on other processors, by their name as a target of
+            `keras_lite.litert.IntegerModel`.
     """
 
     equal: float
     steps: int
     inexact: list[str]
+    elsewhere: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def allowed(self) -> int:
@@ -97,7 +99,7 @@ def allowed_steps(inexact: list[str]) -> int:
     """Return by how many steps an int8 file may differ from its quantized model: none, or one where rules are missing.
 
     Args:
-        inexact: Name of a processor that is none of x86.
+        inexact: Name of a processor whose rules are not known.
     """
     return 1 if inexact else 0
 
@@ -112,7 +114,7 @@ def exactness(expected: np.ndarray, received: np.ndarray, step: float) -> Exactn
     """
     apart = np.abs(np.rint((received.astype("float64") - expected) / step))
     machine = platform.machine()
-    inexact = [] if machine.lower() in _X86 else [f"processor {machine}"]
+    inexact = [f"processor {machine}"] if target_of(machine) is None else []
     return Exactness(float((apart == 0).mean()), int(apart.max()), inexact)
 
 
@@ -257,7 +259,12 @@ def verify(
     with ThreadPoolExecutor(1) as pool:
         # The file is run in another process, the model meanwhile in this one.
         running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
-        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
+        if quantized:
+            here = target_of(platform.machine()) or "x86"
+            other = "x86" if here == "arm64" else "arm64"
+            expected, there = IntegerModel(model, here).predict_beside(samples, other)
+        else:
+            expected = outputs_for(model, samples)
         examined = running.result()
     inspection, received = examined.inspection, examined.outputs
     if scales := inspection.bad_scales:
@@ -269,6 +276,7 @@ def verify(
         output = known or ("regression" if received.shape[1] == 1 else "logits")
         verification = compare(expected, received, output)
         exact = exactness(expected, received, model.outputs[0].quantization.scale)
+        exact = dataclasses.replace(exact, elsewhere={other: int(np.count_nonzero(there != expected))})
         verification = dataclasses.replace(verification, exactness=exact)
     else:
         verification = compare(expected, received, judged_as(model, known))
@@ -287,7 +295,7 @@ def verify(
         )
         if quantized and exact.equal < 1.0 and not exact.inexact:
             graph = with_ends(model, ends)
-            found = first_departure(graph, IntegerModel(graph), samples)
+            found = first_departure(graph, IntegerModel(graph, here), samples)
             text += f" {found or 'Another time its outputs were equal: LiteRT does not answer the same each time.'}"
         raise VerificationError(text)
     return inspection, verification

@@ -51,8 +51,8 @@ def test_a_network():
 
 def test_what_is_refused():
     graph = network()
-    with pytest.raises(InputError, match="targets x86, received 'arm64'"):
-        IntegerModel(graph, target="arm64")
+    with pytest.raises(InputError, match="targets arm64, x86, received 'arm'"):
+        IntegerModel(graph, target="arm")
     model = IntegerModel(graph)
     with pytest.raises(InputError, match=r"photos of shape \(count, 8, 6, 3\), received \(2, 6, 8, 3\)"):
         model.predict(np.zeros((2, 6, 8, 3), "float32"))

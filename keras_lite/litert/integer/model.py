@@ -1,6 +1,8 @@
 """An int8 graph computed in whole numbers, rounded wherever and however LiteRT rounds with XNNPACK."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,27 +49,43 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "TANH": functions.tanh,
     "TRANSPOSE": movement.transpose,
 }
+# What other processors than x86 compute in another way.
+_OTHERWISE: dict[str, dict[str, Callable[[Operator], Compute]]] = {
+    "arm64": {
+        "ELU": functools.partial(functions.elu, fused=True),
+        "HARD_SWISH": functools.partial(functions.hard_swish, neon=True),
+        "LOGISTIC": functools.partial(functions.logistic, fused=True),
+        "MEAN": functools.partial(pooling.mean, fused=True),
+        "MUL": functools.partial(elementwise.mul, doubled=True),
+        "SOFTMAX": elementwise.softmax_arm64,
+        "TANH": functools.partial(functions.tanh, fused=True),
+    },
+    "x86": {},
+}
+_VARYING = {kind for kinds in _OTHERWISE.values() for kind in kinds}
+# How `platform.machine()` names the processors of a target, in small letters.
+_MACHINES = {"arm64": ("aarch64", "arm64"), "x86": ("amd64", "i386", "i686", "x86", "x86_64")}
 # Those that take numbers of any type.
 _ANY_TYPE = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE")
-_TARGETS = ("x86",)
 # What the largest tensor of the images that are computed together may have, in elements.
 _TOGETHER = 1 << 22
 _MOST = 32
 
 
 class IntegerModel:
-    """An int8 graph computed in whole numbers, to the bit as LiteRT computes its file with XNNPACK on x86 processors.
+    """An int8 graph computed in whole numbers, to the bit as LiteRT computes its file with XNNPACK.
 
     Convolutions and dense layers sum exactly and are rounded once; sums, products, means and what comes to another
     scale have XNNPACK's own factors; softmax, GELU, average pooling and what else XNNPACK leaves out those of LiteRT's
-    kernels. XNNPACK's kernels for other processors round a number here and there the other way.
+    kernels. Products, means, softmax
+    and some functions are rounded otherwise on ARM64; browsers (WebAssembly) compute as x86 does.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference", CVPR 2018 (arXiv:1712.05877), section 2; the factors are those of XNNPACK's kernels for x86.
+    Inference", CVPR 2018 (arXiv:1712.05877), section 2; the factors are those of XNNPACK's kernels.
 
     Args:
         graph: The int8 graph. It is not changed.
-        target: The processors whose rounding is computed: `"x86"`.
+        target: The processors whose rounding is computed: `"x86"` or `"arm64"`.
 
     Raises:
         InputError: If there is no such target, or no rule for a kind of operator, or LiteRT would refuse an operator.
@@ -84,8 +102,7 @@ class IntegerModel:
     """
 
     def __init__(self, graph: QuantizedGraph, target: str = "x86"):
-        if target not in _TARGETS:
-            raise InputError(f"Expected one of the targets {', '.join(_TARGETS)}, received {target!r}.")
+        self._kinds = _kinds(target)
         for operator in graph.operators:
             if operator.kind not in KINDS:
                 known = ", ".join(KINDS)
@@ -94,7 +111,7 @@ class IntegerModel:
                 if tensor.dtype == "uint8" and operator.kind not in _ANY_TYPE:
                     raise InputError(f"Expected int8 for {operator.kind}, received uint8 for {tensor.name}.")
         self.graph = graph
-        self._computations = [KINDS[operator.kind](operator) for operator in graph.operators]
+        self._computations = _computations(graph, target)
         sizes = [tensor.size for tensor in graph.inputs]
         sizes += [tensor.size for operator in graph.operators for tensor in operator.outputs]
         self._batch = int(np.clip(_TOGETHER // max(sizes), 1, _MOST))
@@ -109,11 +126,32 @@ class IntegerModel:
         Raises:
             InputError: If there are no images or their shape is not the graph's.
         """
-        outputs = [
+        return self._floats(self.outputs_of(images, self.graph.outputs))
+
+    def predict_beside(self, images: np.ndarray | Sequence[np.ndarray], target: str) -> tuple[Any, Any]:
+        """Return what `predict` returns, and the same for another target.
+
+        What comes out the same for both is computed once.
+
+        Args:
+            images: As for `predict`.
+            target: The other target, as for `IntegerModel`.
+
+        Raises:
+            InputError: As for `predict`.
+        """
+        other = _computations(self.graph, target)
+        inputs = self._checked(images)
+        parts = side_by_side(lambda batch: self._part(batch, self.graph.outputs, other), list(self._batches(inputs)))
+        here, there = ([np.concatenate(each) for each in zip(*side, strict=True)] for side in zip(*parts, strict=True))
+        return self._floats(here), self._floats(there)
+
+    def _floats(self, outputs: list[np.ndarray]) -> Any:
+        floats = [
             integers if tensor.quantization is None else tensor.quantization.dequantize(integers)
-            for tensor, integers in zip(self.graph.outputs, self.outputs_of(images, self.graph.outputs), strict=True)
+            for tensor, integers in zip(self.graph.outputs, outputs, strict=True)
         ]
-        return outputs[0] if len(outputs) == 1 else outputs
+        return floats[0] if len(floats) == 1 else floats
 
     def outputs_of(self, images: np.ndarray | Sequence[np.ndarray], tensors: Sequence[Tensor]) -> list[np.ndarray]:
         """Return what tensors of the graph hold, in their own integers, for each image.
@@ -131,8 +169,7 @@ class IntegerModel:
             if id(tensor) not in known:
                 raise InputError(f"Expected tensors that {self.graph.name} computes, received {tensor}.")
         inputs = self._checked(images)
-        batches = [[each[at : at + self._batch] for each in inputs] for at in range(0, len(inputs[0]), self._batch)]
-        parts = side_by_side(lambda batch: self._part(batch, tensors), batches)
+        parts = side_by_side(lambda batch: self._part(batch, tensors)[0], list(self._batches(inputs)))
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def run_changed(self, images: np.ndarray, change: Callable[[Operator, np.ndarray], Operator]) -> None:
@@ -152,7 +189,7 @@ class IntegerModel:
         last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
         for at, operator in enumerate(self.graph.operators):
             changed = change(operator, held[id(operator.inputs[0])])
-            compute = KINDS[changed.kind](changed)
+            compute = self._kinds[changed.kind](changed)
             inputs = [
                 (each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs
             ]
@@ -175,22 +212,62 @@ class IntegerModel:
                 raise InputError(f"Expected {tensor.name} of shape {expected}, received {values.shape}.")
         return inputs
 
-    def _part(self, inputs: list[np.ndarray], tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    def _batches(self, inputs: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        for at in range(0, len(inputs[0]), self._batch):
+            yield [each[at : at + self._batch] for each in inputs]
+
+    def _part(
+        self, inputs: list[np.ndarray], tensors: Sequence[Tensor], other: list[Compute] | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return what tensors hold; and what they hold by the computations of another target, where they are given."""
         held: dict[int, np.ndarray] = {}
         for tensor, values in zip(self.graph.inputs, inputs, strict=True):
             if tensor.quantization is not None and values.dtype != tensor.dtype:
                 values = tensor.quantization.quantize(values, tensor.dtype)
             # Each image has a graph's shape, batch of 1 included, behind an axis of images of their own.
             held[id(tensor)] = values.astype(tensor.dtype, copy=False)[:, None]
+        differing: dict[int, np.ndarray] = {}  # what the other target has otherwise
         kept = {id(tensor) for tensor in tensors}
         last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
         for at, (operator, compute) in enumerate(zip(self.graph.operators, self._computations, strict=True)):
-            taken = [each.data[None] if each.is_constant else held[id(each)] for each in operator.inputs]
-            made = compute(*taken)
-            del taken
-            for tensor, values in zip(operator.outputs, made if isinstance(made, tuple) else (made,), strict=True):
-                held[id(tensor)] = values
+            made = _outputs(operator, compute, held)
+            if other is not None and (
+                operator.kind in _VARYING or any(id(tensor) in differing for tensor in operator.inputs)
+            ):
+                there = _outputs(operator, other[at], held | differing)
+                differing |= {each: there[each] for each in made if not np.array_equal(made[each], there[each])}
+            held |= made
             for tensor in [*operator.inputs, *operator.outputs]:
                 if last.get(id(tensor), -1) <= at and id(tensor) not in kept:
                     held.pop(id(tensor), None)
-        return [held[id(tensor)].reshape(-1, *tensor.shape[1:]) for tensor in tensors]
+                    differing.pop(id(tensor), None)
+        there = held | differing
+        return tuple([each[id(tensor)].reshape(-1, *tensor.shape[1:]) for tensor in tensors] for each in (held, there))
+
+
+def target_of(machine: str) -> str | None:
+    """Return the target of a kind of processor, as `platform.machine()` names it; None if its rounding is not known.
+
+    Example:
+
+    >>> target_of("aarch64"), target_of("AMD64"), target_of("riscv64")
+    ('arm64', 'x86', None)
+    """
+    return next((target for target, machines in _MACHINES.items() if machine.lower() in machines), None)
+
+
+def _computations(graph: QuantizedGraph, target: str) -> list[Compute]:
+    kinds = _kinds(target)
+    return [kinds[operator.kind](operator) for operator in graph.operators]
+
+
+def _kinds(target: str) -> dict[str, Callable[[Operator], Compute]]:
+    if target not in _OTHERWISE:
+        raise InputError(f"Expected one of the targets {', '.join(_OTHERWISE)}, received {target!r}.")
+    return KINDS | _OTHERWISE[target]
+
+
+def _outputs(operator: Operator, compute: Compute, held: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    made = compute(*(each.data[None] if each.is_constant else held[id(each)] for each in operator.inputs))
+    made = made if isinstance(made, tuple) else (made,)
+    return {id(tensor): values for tensor, values in zip(operator.outputs, made, strict=True)}
