@@ -98,8 +98,8 @@ def _check(operator: Operator) -> None:
     if kind not in (*COMPUTATIONS, *_WEIGHTED):
         layer, its = operator.layer or (name, kind)
         raise InputError(
-            f"Expected layers that can be trained in int8, received layer {layer} of type {its}: its operator {kind} has "
-            "no trainable form; quantize it by post_training alone, or write another layer."
+            f"Expected layers that can be trained in int8, received layer {layer} of type {its}: its operator {kind} "
+            "has no trainable form; quantize it by post_training alone, or write another layer."
         )
     activation = operator.options.get("fused_activation_function", "NONE")
     if activation not in CUTS:
