@@ -17,7 +17,7 @@ from absl import flags
 
 from keras_lite import layers as own
 from keras_lite.cli import command_line
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, import_extra
 from keras_lite.files import write_text
 from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Graph, write
@@ -35,10 +35,13 @@ PATH = Path(__file__).resolve().parents[1] / "LAYERS.md"
 _HEAD = """# Layers in files
 
 Written by `python tools/layer_table.py`: each layer, activation and function of `keras.ops` below was put into a model
-of its own, which was lowered, written and opened in LiteRT with XNNPACK, on x86. "yes" in a column of operators means
-that nothing is left to compute. Operators in *italics* are not taken by XNNPACK: LiteRT's own kernels run them, and what
-is before and behind them are partitions of their own; the last column counts these. Whatever an int8 file holds,
-`keras_lite.litert.IntegerModel` computes to the bit. What is refused says why and what to write instead.
+of its own, which was lowered, written and opened in LiteRT with XNNPACK, on x86. XNNPACK does not take the operators in
+*italics*: LiteRT's own kernels run them, and what is before and behind them are partitions of their own, which the last
+column counts, for int8. Whatever an int8 file holds, `keras_lite.litert.IntegerModel` computes to the bit. What is
+refused says why and what to write instead.
+
+At the end of an int8 model a softmax, its logarithm and a normalization to length 1 are left out; here they stand
+inside, before a product.
 
 Numbers that multiply or add, and activations, go into the convolutions next to them, where there are any: a layer has
 fewer operators in a network than alone.
@@ -69,7 +72,8 @@ _CALLS: dict[str, _Build] = {
     "Clip": lambda x: ops.clip(x, -1, 1), "Concatenate": lambda x: ops.concatenate([x, x * 2.0], -1),
     "ConvertToTensor": lambda x: x, "DepthToSpace": lambda x: ops.nn.depth_to_space(x, 2),
     "Divide": lambda x: ops.divide(x, ops.exp(x)), "ExpandDims": lambda x: ops.expand_dims(x, 1),
-    "Flip": lambda x: ops.flip(x, 1), "Gelu": lambda x: ops.gelu(x, approximate=True), "GetItem": lambda x: x[:, 1:5, 2],
+    "Flip": lambda x: ops.flip(x, 1), "Gelu": lambda x: ops.gelu(x, approximate=True),
+    "GetItem": lambda x: x[:, 1:5, 2],
     "Matmul": lambda x: ops.matmul(x, np.ones((4, 3), "float32")), "Maximum": lambda x: ops.maximum(x, -1.0),
     "Minimum": lambda x: ops.minimum(x, 1.0), "Moveaxis": lambda x: ops.moveaxis(x, 1, -1),
     "Multiply": lambda x: x * np.ones((8, 4), "float32"), "Pad": lambda x: ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 2]]),
@@ -83,6 +87,7 @@ _CALLS: dict[str, _Build] = {
     "Transpose": lambda x: ops.transpose(x, (0, 3, 1, 2)), "TrueDivide": lambda x: x / ops.exp(x),
     "Unstack": lambda x: ops.unstack(x, axis=1)[0], "Copy": lambda x: ops.copy(x) * 2.0,
 }  # fmt: skip
+_LEFT_OUT_AT_END = ("LogSoftmax", "Softmax", "UnitNormalization", "log_softmax", "softmax")
 _REDUCING = ("Amax", "Amin", "Max", "Mean", "Min", "Prod", "Sum", "Var")
 
 
@@ -141,7 +146,8 @@ def _operations() -> Iterator[tuple[str, _Build, tuple[int, ...]]]:
 
 def _row(name: str, build: _Build, shape: tuple[int, ...]) -> tuple[str, str, str, str]:
     inputs = keras.Input(shape)
-    model = keras.Model(inputs, build(inputs))
+    outputs = build(inputs)
+    model = keras.Model(inputs, layers.Rescaling(2.0)(outputs) if name in _LEFT_OUT_AT_END else outputs)
     for variable in model.weights:
         if len(variable.shape) == 3 and "alpha" in variable.path:
             variable.assign(np.linspace(0.1, 0.5, int(np.prod(variable.shape))).reshape(variable.shape))
@@ -165,8 +171,8 @@ def _with_some_ranges(graph: FloatGraph) -> Graph:
 
 
 def _operators(graph: Graph) -> tuple[str, int]:
-    """Return a graph's operators as text, those in italics that XNNPACK leaves out, and the number of its partitions."""
-    interpreter = import_interpreter()(model_content=write(graph))
+    """Return a graph's operators as text, in italics what XNNPACK leaves out, and the number of its partitions."""
+    interpreter = import_extra("ai_edge_litert.interpreter", "litert").Interpreter(model_content=write(graph))
     interpreter.allocate_tensors()
     found = delegation(interpreter)
     left = Counter(found["not_delegated"])
@@ -176,13 +182,6 @@ def _operators(graph: Graph) -> tuple[str, int]:
         left[operator.kind] -= outside
         names.append(f"*{operator.kind}*" if outside else operator.kind)
     return ", ".join(names) or "yes", found["partitions"]
-
-
-def import_interpreter() -> type:
-    """Return LiteRT's interpreter."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    return Interpreter
 
 
 def _refusal(error: InputError) -> str:

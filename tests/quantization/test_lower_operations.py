@@ -1,4 +1,4 @@
-"""Functions of keras.ops in functional models, and layers that crop, resize and multiply, in both files against Keras."""
+"""Functions of keras.ops, and layers that crop, resize and multiply, in both files against Keras."""
 
 import keras
 import numpy as np
@@ -37,7 +37,9 @@ def model_of(build, shape=SHAPE):
         "repeats": (lambda x: ops.repeat(x, 2, axis=2), ["RESHAPE", "CONCATENATION", "RESHAPE"]),
         "rolled": (lambda x: ops.roll(x, -1, axis=1), ["SLICE", "SLICE", "CONCATENATION"]),
         "padded channels": (lambda x: ops.pad(x, [[0, 0], [0, 0], [1, 0], [0, 3]]), ["PAD"]),
-        "padded with 2": (lambda x: ops.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]], constant_values=2.0), ["ADD", "PAD", "ADD"]),
+        "padded with 2": (
+            lambda x: ops.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]], constant_values=2.0), ["ADD", "PAD", "ADD"],
+        ),
         "moved": (lambda x: ops.moveaxis(x, 1, -1), ["TRANSPOSE"]),
         "cut off": (lambda x: ops.clip(x, -1.0, 1.5), ["DEPTHWISE_CONV_2D"]),
         "size": (lambda x: ops.abs(x), ["MUL", "ADD"]),
@@ -97,10 +99,11 @@ def test_products_of_vectors():
     {
         "at the input": (lambda x: layers.Conv2D(4, 3)(x[..., ::-1]), ["CONV_2D"]),
         "scaled behind": (
-            lambda x: layers.Conv2D(4, 3)((x[..., ::-1] - np.float32([1, 2, 3])) * np.float32([0.5, 1, 2])), ["CONV_2D"],
+            lambda x: layers.Conv2D(4, 3)((x[..., ::-1] - np.float32([1, 2, 3])) * np.float32([0.5, 1, 2])),
+            ["CONV_2D"],
         ),
         "listed, two convolutions": (
-            lambda x: (lambda y: layers.Add()([layers.Conv2D(4, 1)(y), layers.Conv2D(4, 1)(y)]))(ops.take(x, [2, 1, 0], -1)),
+            lambda x: layers.Add()([layers.Conv2D(4, 1)(y) for y in 2 * [ops.take(x, [2, 1, 0], -1)]]),
             ["CONV_2D", "CONV_2D", "ADD"],
         ),
         "depthwise": (
