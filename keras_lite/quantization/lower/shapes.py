@@ -55,8 +55,7 @@ def resized_by(build: Builder, resizing: keras.Operation, x: Tensor, size: tuple
         if getattr(resizing, argument, False):
             why = f"no operator does what {argument}=True says; leave that out, or resize the images before the model"
             raise refused(*build.layer, why)
-    # The nearest pixel is another in PyTorch.
-    return resized(build, x, size, resizing.interpolation, centers=keras.backend.backend() != "torch")
+    return resized(build, x, size, resizing.interpolation, centers=True)
 
 
 def concatenate(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
