@@ -17,7 +17,8 @@ from keras_lite.quantization.lower.for_int8 import Int8Form
 
 # Operators that hand on numbers of their input, whose scale their output has.
 HANDING_ON = (
-    "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
+    "DEPTH_TO_SPACE", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE",
+    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "STRIDED_SLICE", "TRANSPOSE",
 )  # fmt: skip
 # Those whose int8 operators have one scale for all models.
 _OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
@@ -64,7 +65,7 @@ def quantize(
     for operator in form.graph.operators:
         inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
         if operator.kind in HANDING_ON:
-            parameters = inputs[0].quantization
+            parameters = made[operator.source].quantization
         elif operator.kind in _OWN_PARAMETERS:
             parameters = _OWN_PARAMETERS[operator.kind]
         else:
@@ -73,10 +74,13 @@ def quantize(
         if operator.kind == "CONCATENATION":
             inputs = [_brought_to(each, output, operators) for each in inputs]
         elif operator.kind in CHANNEL_AXES:
-            inputs = with_weights(inputs, CHANNEL_AXES[operator.kind], (scales or {}).get(operator.inputs[1]))
+            source = made[operator.source]
+            found = (scales or {}).get(operator.kernel)
+            weights = with_weights([source, operator.kernel, operator.bias], CHANNEL_AXES[operator.kind], found)
+            inputs = operator.weighted_inputs(*weights)
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
-        operators.append(Operator(operator.kind, inputs, [output], operator.options))
+        operators.append(Operator(operator.kind, inputs, [output], operator.options, operator.layer))
         made[operator.output] = output
     return QuantizedGraph(
         form.graph.name,
