@@ -92,30 +92,6 @@ def elu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: 
     return build.arithmetic("ADD", above, build.arithmetic("MUL", below, alpha, f"{name}/scaled"), name)
 
 
-def softmax(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Lower `Softmax`; TFLite's is along the last axis, so another one is brought there and back."""
-    [x] = inputs
-    if not isinstance(layer.axis, int):
-        raise InputError(f"Expected a Softmax along one axis, received {layer.axis} in layer {build.name}.")
-    axis = layer.axis % len(shape)
-    if axis == len(shape) - 1:
-        return _softmax(build, x, build.name)
-    axes = list(range(len(shape)))
-    axes[axis], axes[-1] = axes[-1], axes[axis]
-    turned = _softmax(build, build.transpose(x, axes, f"{build.name}/turned"), f"{build.name}/last_axis")
-    return build.transpose(turned, axes, build.name)
-
-
-def unit_normalization(
-    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
-) -> Tensor:
-    """Lower `UnitNormalization` along the channels."""
-    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
-        raise InputError(f"Expected UnitNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
-    return build.add("L2_NORMALIZATION", inputs, shape, build.name, fused_activation_function="NONE")
-
-
 def _plain(kind: str, **options) -> Callable[[Builder, Tensor, str], Tensor]:
     return lambda build, x, name: build.add(kind, [x], x.shape, name, **options)
 

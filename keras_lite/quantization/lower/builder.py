@@ -15,6 +15,7 @@ class Builder:
     Attributes:
         operators: The operators.
         name: Name of the layer that is being lowered, as in the flattened model.
+        arguments: What that layer is called with, positional and by name, with tensors of the graph in it.
 
     Example:
 
@@ -26,6 +27,7 @@ class Builder:
     def __init__(self) -> None:
         self.operators: list[Operator] = []
         self.name = ""
+        self.arguments: tuple[tuple, dict[str, Any]] = ((), {})
 
     def add(
         self,

@@ -8,7 +8,7 @@ from keras_lite.errors import InputError
 from keras_lite.graph.tracing import Trace, check_call
 from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Operator, Tensor
-from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, shapes
+from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, normalization, shapes
 from keras_lite.quantization.lower.builder import Builder
 from keras_lite.quantization.lower.simplify import simplify
 
@@ -18,9 +18,11 @@ _Lowering = Callable[[Builder, keras.layers.Layer, list[Tensor], tuple[int, ...]
 _LOWERINGS: dict[str, _Lowering] = {
     "Activation": activations.activation,
     "Add": arithmetic.merge,
+    "AdditiveAttention": attention.attention,
     "Average": arithmetic.merge,
+    "Attention": attention.attention,
     "AveragePooling2D": shapes.window_pooling,
-    "BatchNormalization": arithmetic.batch_normalization,
+    "BatchNormalization": normalization.batch_normalization,
     "Concatenate": shapes.concatenate,
     "Conv2D": convolutions.conv2d,
     "Cropping2D": shapes.cropping,
@@ -31,24 +33,30 @@ _LOWERINGS: dict[str, _Lowering] = {
     "Flatten": shapes.reshape,
     "GlobalAveragePooling2D": shapes.global_pooling,
     "GlobalMaxPooling2D": shapes.global_pooling,
+    "GroupNormalization": normalization.group_normalization,
+    "LayerNormalization": normalization.layer_normalization,
+    "LayerScale": arithmetic.layer_scale,
     "LeakyReLU": activations.leaky_relu,
     "MaxPooling2D": shapes.window_pooling,
     "Maximum": arithmetic.merge,
     "Minimum": arithmetic.merge,
+    "MultiHeadAttention": attention.multi_head_attention,
     "Multiply": arithmetic.merge,
     "Normalization": arithmetic.scaling,
     "PReLU": activations.prelu,
     "Permute": shapes.permute,
     "PositionEmbedding": arithmetic.position_embedding,
+    "RMSNormalization": normalization.rms_normalization,
     "ReLU": activations.relu,
     "Rescaling": arithmetic.scaling,
     "Reshape": shapes.reshape,
     "SeparableConv2D": convolutions.separable_conv2d,
-    "Softmax": activations.softmax,
+    "Softmax": attention.softmax,
     "SpatialDropout2D": shapes.same,
+    "StochasticDepth": shapes.same,
     "StridedAttention": attention.strided_attention,
     "Subtract": arithmetic.merge,
-    "UnitNormalization": activations.unit_normalization,
+    "UnitNormalization": normalization.unit_normalization,
     "UpSampling2D": shapes.up_sampling,
     "ZeroPadding2D": shapes.zero_padding,
     **dict.fromkeys(IDLE, shapes.same),
@@ -90,6 +98,8 @@ def lower(model: keras.Model) -> FloatGraph:
         check_call(call, _LOWERINGS)
         build.name = call.name
         values = [tensors[id(tensor)] for tensor in call.inputs]
+        known = {id(tensor): value for tensor, value in zip(call.inputs, values, strict=True)}
+        build.arguments = keras.tree.map_structure(lambda each, known=known: known.get(id(each), each), call.arguments)
         [output] = call.outputs
         tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
     result = tensors[id(target)]
