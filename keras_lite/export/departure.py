@@ -85,7 +85,7 @@ def first_departure(graph: QuantizedGraph, model: IntegerModel, images: np.ndarr
         The operator; None where the outputs of the graph's file are equal to the model's on all images.
 
     Raises:
-        InputError: If the model is one of other operators.
+        InputError: If the model is one of other operators, or some of them compute in floats.
         LiteRTError: If LiteRT can't run the graph's file.
         MissingExtraError: If LiteRT is not installed.
 
@@ -96,6 +96,9 @@ def first_departure(graph: QuantizedGraph, model: IntegerModel, images: np.ndarr
     print(first_departure(graph, IntegerModel(graph), images) or "equal to the bit")
     ```
     """
+    if graph.float_operators:
+        names = some([operator.name for operator in graph.float_operators])
+        raise InputError(f"Expected a graph of int8 operators alone, received {names} in floats.")
     twins = _twins(graph, model.graph)
     outputs = [tensor for tensor in dict.fromkeys(graph.outputs) if tensor in twins]
     received = _in_litert(graph, outputs, images)

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_lite.data import Preprocessing, model_info_path
 from keras_lite.data.scaling import IN_WORDS
-from keras_lite.export.verification import steps_text
+from keras_lite.export.mixed import steps_text
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement_title, format_agreement
 from keras_lite.tables import markdown_table
@@ -107,10 +107,20 @@ def _head(file: str, entries: dict[str, Any]) -> str:
         "Published row": f"`{entries['row']}`" if "row" in entries else None,
         "XNNPACK": f"{entries['partitions']} partition{'' if entries['partitions'] == 1 else 's'}"
         + (f", without {left}" if left else ""),
+        "In floats": _in_floats(entries["verification"].get("float_parts")),
         "SHA-256": f"`{entries['sha256']}`",
     }
     rows = [f"| {name} | {fact} |" for name, fact in facts.items() if fact is not None]
     return "\n".join([f"# {entries['name']}", "", "| | |", "| --- | --- |", *rows])
+
+
+def _in_floats(parts: dict[str, Any] | None) -> str | None:
+    """Return what of an int8 file computes in floats."""
+    if parts is None:
+        return None
+    kinds = ", ".join(f"{count} {kind}" for kind, count in parts["operators"].items())
+    layers = ", ".join(f"`{name}`" for name in parts["layers"])
+    return f"{kinds}, of {layers}: {parts['share']:.1%} of the multiply-accumulates"
 
 
 def _input(entries: dict[str, Any]) -> str:
@@ -221,6 +231,8 @@ def _verification(entries: dict[str, Any]) -> str:
 
 
 def _exactness(exact: dict[str, Any]) -> str:
+    if exact.get("parts") is not None:
+        return _parts(exact)
     equal = "All outputs are" if exact["equal"] == 1.0 else f"{exact['equal']:.2%} of the outputs are"
     text = f"{equal} equal to the quantized model's, computed in whole numbers"
     if exact["equal"] < 1.0:
@@ -228,6 +240,21 @@ def _exactness(exact: dict[str, Any]) -> str:
     if exact["inexact"]:
         text += f"; a step is allowed, as there is no exact rule for {', '.join(exact['inexact'])}"
     return f"{text}."
+
+
+def _parts(exact: dict[str, Any]) -> str:
+    """Return what was checked of a file with parts in floats."""
+    parts = exact["parts"]
+    whole = "all are equal to the bit" if parts["int8_equal"] == 1.0 else f"{parts['int8_equal']:.2%} are equal, the "
+    whole += "" if parts["int8_equal"] == 1.0 else f"others at most {steps_text(parts['int8_steps'])} away"
+    floats = "all are equal" if parts["float_equal"] == 1.0 else f"{parts['float_equal']:.2%} are equal, the others at "
+    floats += "" if parts["float_equal"] == 1.0 else f"most {steps_text(parts['float_steps'])} away"
+    return (
+        f"Parts of it compute in floats, so each part was compared by itself on {parts['images']:,} of them, from the "
+        f"integers that the file gave it. What the int8 parts give, with whole numbers: {whole}. What the parts in "
+        f"floats give as int8, with NumPy's float32: {floats}; one step is allowed. From input to output "
+        f"{exact['equal']:.2%} of the outputs are equal, and none is more than {steps_text(exact['steps'])} away."
+    )
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

@@ -54,6 +54,7 @@ def to_tflite(
     stock: bool = False,
     open_batch: bool = False,
     ends: Literal["int8", "uint8", "float32"] = "int8",
+    allow_float: bool = False,
     verbose: int = 0,
 ) -> Verification:
     """Write a model as a TFLite file, once its outputs are verified against the model's.
@@ -92,6 +93,11 @@ def to_tflite(
             of 1 it is as fast as another file, and its outputs are the same.
         ends: The type of an int8 file's input and output. MediaPipe and browsers take no `"int8"`. MediaPipe gives a
             `"uint8"` input the pixels as they are; where that is not what `info` says, there is an `InputWarning`.
+        allow_float: Whether layers that int8 has no operators for stay in floats in the int8 file of a plain model.
+            Without it such a layer is an error. Each part of the file is then compared by itself, from the integers
+            that the file gave it: int8 parts must be equal to the bit, and what a part in floats hands on may be a step
+            from float32 of NumPy. The result names the operators in floats and their share of the
+            multiply-accumulates.
         verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
@@ -118,6 +124,10 @@ def to_tflite(
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
     if ends != "int8" and (stock or precision != "int8"):
         raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
+    if allow_float and (stock or precision != "int8"):
+        raise InputError(
+            f"Expected allow_float=True with an int8 file, not stock, received {precision}, stock={stock}."
+        )
     check_installed(precision, stock)
     check_writable(path.parent)
     check_classes(model, info)
@@ -126,7 +136,7 @@ def to_tflite(
         if precision == "int8" and not stock:
             quantized, reference = True, model
             known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
-            model, _ = post_training(reference, calibration, **known, verbose=verbose)
+            model, _ = post_training(reference, calibration, **known, allow_float=allow_float, verbose=verbose)
     samples = check_images(model, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()

@@ -12,6 +12,7 @@ import numpy as np
 from keras_lite.data.model_info import ModelInfo
 from keras_lite.errors import InputError
 from keras_lite.export.departure import first_departure
+from keras_lite.export.mixed import FloatParts, PartsExactness, compare_parts, float_parts, steps_text
 from keras_lite.graph import output_of, outputs_for
 from keras_lite.litert import IntegerModel, QuantizedGraph, with_ends
 from keras_lite.quantization.closeness import (
@@ -44,7 +45,8 @@ class Thresholds:
             mean over the images: a file that outputs a constant has none.
         difference: Largest difference of an output, as a share of the model's largest; None for no limit.
         steps: Of the int8 file of a quantized model: largest difference of an output from that model's, computed in
-            whole numbers, in steps of the output. None: what `allowed_steps` says.
+            whole numbers, in steps of the output. None: what `allowed_steps` says; of a file with parts in floats only
+            the parts are judged then, each from what the file gave it.
     """
 
     agreement: float = 0.0
@@ -74,11 +76,14 @@ class Exactness:
         steps: Largest difference, in steps of the output.
         inexact: The processor, if it is none of x86: a difference of one step is allowed then. Empty: every output
             must be equal.
+        parts: Of a file with parts in floats, how each part compares with its model; then that is judged. None: all
+            is int8.
     """
 
     equal: float
     steps: int
     inexact: list[str]
+    parts: PartsExactness | None = None
 
     @property
     def allowed(self) -> int:
@@ -87,6 +92,8 @@ class Exactness:
 
     def __str__(self) -> str:
         """Return the comparison as the end of a sentence that begins with the file."""
+        if self.parts is not None:
+            return str(self.parts)
         if self.equal == 1.0:
             return "equals its quantized model to the bit"
         reason = f" ({', '.join(self.inexact)} without an exact rule)" if self.inexact else ""
@@ -132,6 +139,7 @@ class Verification:
         output: What the model outputs, which tells what agreement is.
         float_closeness: How far the outputs are from the float model's; None where that was not given.
         exactness: Of the int8 file of a quantized model: how it compares with that model in whole numbers.
+        float_parts: What of an int8 file computes in floats; None: nothing does.
     """
 
     images: int
@@ -143,6 +151,7 @@ class Verification:
     output: str = "logits"
     float_closeness: Closeness | None = None
     exactness: Exactness | None = None
+    float_parts: FloatParts | None = None
 
     def __str__(self) -> str:
         """Return the verdict: what the file is equal to, and what it keeps of the float model."""
@@ -152,6 +161,7 @@ class Verification:
             parts.append(f"with its model: {AGREEMENT[self.output]} {kept}")
         else:
             parts.append(f"with the float model: {self.float_closeness.text(self.output)}")
+        parts += [] if self.float_parts is None else [str(self.float_parts)]
         return f"on {self.images} images: {'; '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,8 +185,10 @@ class Verification:
         if limit is not None and not self.largest_difference <= limit:
             missed.append(f"largest difference {self.largest_difference:.2g} > {limit:.2g}")
         if self.exactness is not None:
+            judged = self.exactness.parts is None or thresholds.steps is not None
             steps = self.exactness.allowed if thresholds.steps is None else thresholds.steps
-            if self.exactness.steps > steps:
+            missed += [] if self.exactness.parts is None else self.exactness.parts.shortcomings(self.exactness.allowed)
+            if judged and self.exactness.steps > steps:
                 missed.append(
                     f"{steps_text(self.exactness.steps)} from the quantized model in whole numbers > {steps} "
                     f"({self.exactness.equal:.2%} of the outputs equal)"
@@ -217,11 +229,6 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
     )
 
 
-def steps_text(count: int) -> str:
-    """Return a number of steps as text."""
-    return f"{count} step{'' if count == 1 else 's'}"
-
-
 def verify(
     file: Path,
     name: str,
@@ -257,7 +264,8 @@ def verify(
     with ThreadPoolExecutor(1) as pool:
         # The file is run in another process, the model meanwhile in this one.
         running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
-        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
+        integer = IntegerModel(model) if quantized else None
+        expected = integer.predict(samples) if quantized else outputs_for(model, samples)
         examined = running.result()
     inspection, received = examined.inspection, examined.outputs
     if scales := inspection.bad_scales:
@@ -269,7 +277,10 @@ def verify(
         output = known or ("regression" if received.shape[1] == 1 else "logits")
         verification = compare(expected, received, output)
         exact = exactness(expected, received, model.outputs[0].quantization.scale)
-        verification = dataclasses.replace(verification, exactness=exact)
+        parts = float_parts(model)
+        if parts is not None:
+            exact = dataclasses.replace(exact, parts=compare_parts(model, integer, samples, received))
+        verification = dataclasses.replace(verification, exactness=exact, float_parts=parts)
     else:
         verification = compare(expected, received, judged_as(model, known))
     if reference is not None:
@@ -285,7 +296,7 @@ def verify(
             f"{name} was not written: on {verification.images} images it differs from its model: {', '.join(missed)} "
             f"(mean difference {verification.mean_difference:.2g}, largest output {verification.largest_output:.2g})."
         )
-        if quantized and exact.equal < 1.0 and not exact.inexact:
+        if quantized and exact.equal < 1.0 and not exact.inexact and exact.parts is None:
             graph = with_ends(model, ends)
             found = first_departure(graph, IntegerModel(graph), samples)
             text += f" {found or 'Another time its outputs were equal: LiteRT does not answer the same each time.'}"

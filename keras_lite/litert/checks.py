@@ -207,6 +207,8 @@ def _source(operator: Operator) -> Tensor:
 
 
 def _bias(operator: Operator) -> Tensor | None:
+    if operator.is_float:
+        return None
     place = 3 if operator.kind == "TRANSPOSE_CONV" else 2
     return operator.inputs[place] if operator.kind in CHANNEL_AXES and len(operator.inputs) > place else None
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,6 +95,12 @@ class Operator:
         return output
 
     @property
+    def is_float(self) -> bool:
+        """Whether it computes in floats: no tensor that it takes or makes is one of integers that stand for others."""
+        computed = [tensor for tensor in (*self.inputs, *self.outputs) if not tensor.is_constant]
+        return all(tensor.quantization is None for tensor in computed)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, of convolutions and products of matrices; 0 for what is neither."""
         if self.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
@@ -163,6 +169,11 @@ class Graph:
         """Multiply-accumulates of one image."""
         return sum(operator.macs for operator in self.operators)
 
+    @property
+    def float_operators(self) -> list[Operator]:
+        """Its operators that compute in floats."""
+        return [operator for operator in self.operators if operator.is_float]
+
     def summary(self) -> str:
         """Return the operators as a table: name, kind, shape of the output, parameters, multiply-accumulates."""
         rows = [("name", "operator", "output", "parameters", "multiply-accumulates")]
@@ -175,14 +186,40 @@ class Graph:
         return text_table([*rows, (*total, f"{self.parameters:,}", f"{self.macs:,}")])
 
 
+class Origin(NamedTuple):
+    """The layer that an operator was made of.
+
+    Attributes:
+        name: Its name in the flattened model.
+        kind: Its class: `"LayerNormalization"`.
+    """
+
+    name: str
+    kind: str
+
+
+@dataclasses.dataclass(eq=False)
 class FloatGraph(Graph):
-    """A model that computes in float32, as operators of TFLite."""
+    """A model that computes in float32, as operators of TFLite.
+
+    Args:
+        name: The model's.
+        inputs: What it takes.
+        outputs: What it makes.
+        operators: The operators; each comes after those that make what it takes.
+        origins: Of what the operators make, the layers that it was made of, where they are known.
+
+    Raises:
+        InputError: If an operator takes what nothing made before it.
+    """
+
+    origins: dict[Tensor, Origin] = dataclasses.field(default_factory=dict)
 
 
 class QuantizedGraph(Graph):
     """A model in int8 as operators of TFLite: each float tensor is an int8 one with a scale and a zero point.
 
-    Kernels and other constants are int8, biases int32.
+    Kernels and other constants are int8, biases int32. Parts may be in floats, between a DEQUANTIZE and a QUANTIZE.
 
     Args:
         name: The model's.

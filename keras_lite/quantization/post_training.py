@@ -19,6 +19,7 @@ def post_training(
     images: np.ndarray,
     preprocessing: Preprocessing | None = None,
     output: str | None = None,
+    allow_float: bool = False,
     verbose: int = 0,
 ) -> tuple[CalibratedGraph, PostTraining]:
     """Quantize a trained model without training, in the way that keeps its outputs best.
@@ -38,14 +39,16 @@ def post_training(
             `None`: it is the images' own, and what lies outside is cut off.
         output: What the model outputs, as `keras_lite.data.ModelInfo.output` names it. `None`: what its last layer
             tells (see `keras_lite.graph.output_of`).
+        allow_float: Whether layers that int8 has no operators for stay in floats (normalization by an image's own
+            statistics, attention, ...). What multiplies by weights is int8 in any case.
         verbose: 1 prints how ranges were set and what was chosen.
 
     Returns:
         The calibrated graph, which can be exported, or trained further. And what was chosen, to be printed or stored.
 
     Raises:
-        InputError: If int8 has no operators for a layer, there are fewer than two images, their shape is not the
-            model's, or they hold what `preprocessing` can't give.
+        InputError: If int8 has no operators for a layer and `allow_float` is False, there are fewer than two images,
+            their shape is not the model's, or they hold what `preprocessing` can't give.
         MissingExtraError: If the extra `litert` is not installed.
 
     Example:
@@ -63,7 +66,7 @@ def post_training(
     if output is not None and output not in OUTPUTS:
         raise InputError(f"Expected output to be one of {OUTPUTS}, received {output!r}.")
     output = judged_as(model, output)
-    form = for_int8(lower(model))
+    form = for_int8(lower(model), allow_float)
     images = check_images(model, images)
     search = Search(form, output, input_range(images, preprocessing, verbose), images)
     calibrated = search.run()

@@ -1,11 +1,11 @@
 """An int8 graph computed in whole numbers, rounded wherever and however LiteRT rounds with XNNPACK."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert.integer import convolution, elementwise, functions, movement, pooling, resizing
+from keras_lite.litert.integer import convolution, elementwise, floats, functions, movement, pooling, resizing
 from keras_lite.litert.integer.rounding import Compute
 from keras_lite.litert.integer.threads import side_by_side
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
@@ -55,12 +55,18 @@ _TOGETHER = 1 << 22
 _MOST = 32
 
 
+def kinds_for(operator: Operator) -> dict[str, Callable[[Operator], Compute]]:
+    """Return the kinds of operators that are computed: in whole numbers, or in floats as an operator is."""
+    return floats.KINDS if operator.is_float else KINDS
+
+
 class IntegerModel:
     """An int8 graph computed in whole numbers, to the bit as LiteRT computes its file with XNNPACK on x86 processors.
 
     Convolutions and dense layers sum exactly and are rounded once; sums, products, means and what comes to another
     scale have XNNPACK's own factors; softmax, GELU, average pooling and what else XNNPACK leaves out those of LiteRT's
-    kernels. XNNPACK's kernels for other processors round a number here and there the other way.
+    kernels. XNNPACK's kernels for other processors round a number here and there the other way. Operators that are in
+    floats are computed in float32, within rounding: what they hand on in int8 may be a step from LiteRT's.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", CVPR 2018 (arXiv:1712.05877), section 2; the factors are those of XNNPACK's kernels for x86.
@@ -87,14 +93,14 @@ class IntegerModel:
         if target not in _TARGETS:
             raise InputError(f"Expected one of the targets {', '.join(_TARGETS)}, received {target!r}.")
         for operator in graph.operators:
-            if operator.kind not in KINDS:
-                known = ", ".join(KINDS)
+            if operator.kind not in kinds_for(operator):
+                known = ", ".join(kinds_for(operator))
                 raise InputError(f"Expected {operator.name} to be one of {known}, received {operator.kind}.")
             for tensor in [*operator.inputs, *operator.outputs]:
                 if tensor.dtype == "uint8" and operator.kind not in _ANY_TYPE:
                     raise InputError(f"Expected int8 for {operator.kind}, received uint8 for {tensor.name}.")
         self.graph = graph
-        self._computations = [KINDS[operator.kind](operator) for operator in graph.operators]
+        self._computations = [kinds_for(operator)[operator.kind](operator) for operator in graph.operators]
         sizes = [tensor.size for tensor in graph.inputs]
         sizes += [tensor.size for operator in graph.operators for tensor in operator.outputs]
         self._batch = int(np.clip(_TOGETHER // max(sizes), 1, _MOST))
@@ -115,24 +121,35 @@ class IntegerModel:
         ]
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def outputs_of(self, images: np.ndarray | Sequence[np.ndarray], tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    def outputs_of(
+        self,
+        images: np.ndarray | Sequence[np.ndarray],
+        tensors: Sequence[Tensor],
+        known: Mapping[Tensor, np.ndarray] | None = None,
+    ) -> list[np.ndarray]:
         """Return what tensors of the graph hold, in their own integers, for each image.
 
         Args:
             images: As for `predict`.
             tensors: Tensors of the graph, none of them constant.
+            known: What some tensors hold for operators that take them, whatever those that make them give.
 
         Raises:
             InputError: If there are no images, their shape is not the graph's, or a tensor is none that it computes.
         """
-        known = {id(tensor) for tensor in self.graph.inputs}
-        known.update(id(tensor) for operator in self.graph.operators for tensor in operator.outputs)
-        for tensor in tensors:
-            if id(tensor) not in known:
+        computed = {id(tensor) for tensor in self.graph.inputs}
+        computed.update(id(tensor) for operator in self.graph.operators for tensor in operator.outputs)
+        known = known or {}
+        for tensor in (*tensors, *known):
+            if id(tensor) not in computed:
                 raise InputError(f"Expected tensors that {self.graph.name} computes, received {tensor}.")
         inputs = self._checked(images)
-        batches = [[each[at : at + self._batch] for each in inputs] for at in range(0, len(inputs[0]), self._batch)]
-        parts = side_by_side(lambda batch: self._part(batch, tensors), batches)
+        slices = [slice(at, at + self._batch) for at in range(0, len(inputs[0]), self._batch)]
+        batches = [
+            ([each[some] for each in inputs], {tensor: values[some] for tensor, values in known.items()})
+            for some in slices
+        ]
+        parts = side_by_side(lambda batch: self._part(*batch, tensors), batches)
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def run_changed(self, images: np.ndarray, change: Callable[[Operator, np.ndarray], Operator]) -> None:
@@ -152,7 +169,7 @@ class IntegerModel:
         last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
         for at, operator in enumerate(self.graph.operators):
             changed = change(operator, held[id(operator.inputs[0])])
-            compute = KINDS[changed.kind](changed)
+            compute = kinds_for(changed)[changed.kind](changed)
             inputs = [
                 (each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs
             ]
@@ -175,8 +192,11 @@ class IntegerModel:
                 raise InputError(f"Expected {tensor.name} of shape {expected}, received {values.shape}.")
         return inputs
 
-    def _part(self, inputs: list[np.ndarray], tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    def _part(
+        self, inputs: list[np.ndarray], known: Mapping[Tensor, np.ndarray], tensors: Sequence[Tensor]
+    ) -> list[np.ndarray]:
         held: dict[int, np.ndarray] = {}
+        made_anew: dict[int, np.ndarray] = {}
         for tensor, values in zip(self.graph.inputs, inputs, strict=True):
             if tensor.quantization is not None and values.dtype != tensor.dtype:
                 values = tensor.quantization.quantize(values, tensor.dtype)
@@ -189,8 +209,12 @@ class IntegerModel:
             made = compute(*taken)
             del taken
             for tensor, values in zip(operator.outputs, made if isinstance(made, tuple) else (made,), strict=True):
+                if tensor in known:
+                    made_anew[id(tensor)] = values
+                    values = known[tensor].reshape(values.shape)
                 held[id(tensor)] = values
             for tensor in [*operator.inputs, *operator.outputs]:
                 if last.get(id(tensor), -1) <= at and id(tensor) not in kept:
                     held.pop(id(tensor), None)
+        held |= made_anew
         return [held[id(tensor)].reshape(-1, *tensor.shape[1:]) for tensor in tensors]

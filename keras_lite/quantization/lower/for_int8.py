@@ -11,18 +11,21 @@ The result computes the same floats. What int8 needs besides is how some tensors
 - A pool of one pixel that strides is a depthwise convolution, and so is average pooling, mended at the edges by a
   product. A window that is the whole image is a mean; the maximum of an image is a pool with that window.
 - A softmax, or a normalization to length 1, at the end is left out: the answers are ordered the same without.
+- A layer that int8 has no operators for may stay as it is, in floats (see `keras_lite.quantization.lower.float_parts`).
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower.builder import Builder, constant
+from keras_lite.quantization.lower.channelwise import along_axis, channel_axis, channelwise, depthwise
 from keras_lite.quantization.lower.editor import Editor
+from keras_lite.quantization.lower.float_parts import is_opaque, needs_floats, opaque, part_of, plain, refusal
 from keras_lite.quantization.lower.folding import WEIGHTED, number_of
 from keras_lite.quantization.lower.lowering import in_float32
 from keras_lite.quantization.lower.simplify import FUSING, simplify
@@ -33,28 +36,26 @@ _KEPT = (
     *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "GELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "MUL", "PAD",
     "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE",
 )  # fmt: skip
-_INSTEAD = {
-    "ELU": "write ReLU, or Activation('hard_silu')",
-    "EXP": "write another activation",
-    "GREATER": "write ReLU() or ReLU(max_value), without a threshold",
-    "L2_NORMALIZATION": "leave it out, or put it at the model's end",
-    "MAXIMUM": "write Add, or Concatenate and a convolution",
-    "MINIMUM": "write Add, or Concatenate and a convolution",
-    "PRELU": "write ReLU or LeakyReLU",
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Int8Form:
-    """A float graph whose operators all have int8 ones.
+    """A float graph whose operators have int8 ones, but for those of layers that stay in floats.
 
     Args:
         graph: The graph.
         fixed: The ranges of tensors that are cut off there, lowest and highest value.
+        floats: What the operators make that stay in floats.
     """
 
     graph: FloatGraph
     fixed: dict[Tensor, tuple[float, float]]
+    floats: frozenset[Tensor] = frozenset()
+
+    @property
+    def whole(self) -> list[Operator]:
+        """The operators that have int8 ones."""
+        return [operator for operator in self.graph.operators if operator.output not in self.floats]
 
     def with_constants(self, constants: Mapping[Tensor, Tensor]) -> "Int8Form":
         """Return one with other constants in place of some; what it computes are the same tensors.
@@ -66,17 +67,20 @@ class Int8Form:
             Operator(each.kind, [constants.get(t, t) for t in each.inputs], each.outputs, each.options)
             for each in self.graph.operators
         ]
-        return Int8Form(FloatGraph(self.graph.name, self.graph.inputs, self.graph.outputs, operators), self.fixed)
+        return dataclasses.replace(self, graph=dataclasses.replace(self.graph, operators=operators))
 
 
-def for_int8(graph: FloatGraph) -> Int8Form:
+def for_int8(graph: FloatGraph, allow_float: bool = False) -> Int8Form:
     """Return a graph of the same outputs in operators that int8 has, but for a softmax at the end.
 
     Args:
         graph: What `lower` returned. It is not changed.
+        allow_float: Whether layers that int8 has no operators for stay as they are, in floats. What multiplies by
+            weights is int8 in any case.
 
     Raises:
-        InputError: If int8 has no operators for something; the message names it, and what to write instead.
+        InputError: If int8 has no operators for a layer, and `allow_float` is False; the message names the layer and
+            its type, and says why and what to write instead.
 
     Example:
 
@@ -85,56 +89,58 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     >>> form.graph.operators[-1].kind
     'FULLY_CONNECTED'
     """
-    state = _State(graph)
-    for operator in graph.operators:
-        inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
-        state.made[operator.output] = _LOWERINGS.get(operator.kind, _refuse)(state, operator, inputs)
+    floats: set[Tensor] = set()
+    while (state := _lowered(graph, floats)).refused:
+        if not allow_float:
+            raise InputError(refusal(graph, state.refused[0]))
+        floats = part_of(graph, state.refused, floats)
     outputs = [state.made[tensor] for tensor in graph.outputs]
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}
-    return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, operators), fixed)
+    kept = frozenset(operator.output for operator in operators if is_opaque(operator))
+    return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, list(map(plain, operators))), fixed, kept)
+
+
+def _lowered(graph: FloatGraph, floats: Collection[Tensor]) -> "_State":
+    """Return what becomes of a graph, of which a part stays in floats, and what was refused."""
+    state = _State(graph, floats)
+    for operator in state.operators:
+        inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
+        if is_opaque(operator):
+            lowering = _keep
+        elif needs_floats(graph, operator):
+            lowering = _refuse
+        else:
+            lowering = _LOWERINGS.get(operator.kind, _refuse)
+        state.made[operator.output] = lowering(state, operator, inputs)
+    return state
 
 
 class _State:
     """What is known while a graph is walked."""
 
-    def __init__(self, graph: FloatGraph) -> None:
+    def __init__(self, graph: FloatGraph, floats: Collection[Tensor]) -> None:
         self.build = Builder()
+        self.operators = [opaque(each) if each.output in floats else each for each in graph.operators]
+        self.refused: list[Operator] = []
         self.made: dict[Tensor, Tensor] = {}
         self.fixed: dict[Tensor, tuple[float, float]] = {}
-        self.view = Editor(graph.operators, graph.outputs)
+        self.view = Editor(self.operators, graph.outputs)
+        self.taken_in: set[Operator] = set()
 
     def copy(self, operator: Operator, inputs: list[Tensor], name: str | None = None, **changes) -> Tensor:
         """Add an operator of the same kind with other inputs or options."""
-        kind, options = operator.kind, {**operator.options, **changes}
-        return self.build.add(kind, inputs, operator.output.shape, name or operator.name, **options)
-
-    def channelwise(self, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
-        """Add a 1x1 depthwise convolution."""
-        channels = x.shape[-1]
-        kernel = np.broadcast_to(scale, channels).reshape(1, 1, 1, channels)
-        bias = np.broadcast_to(offset, channels)
-        return self.depthwise(x, kernel, bias, x.shape, name)
-
-    def depthwise(
-        self, x: Tensor, kernel: np.ndarray, bias: np.ndarray, shape: tuple[int, ...], name: str, **geometry
-    ) -> Tensor:
-        """Add a depthwise convolution."""
-        options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
-        options |= {"depth_multiplier": 1, "fused_activation_function": "NONE", **geometry}
-        inputs = [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)]
-        return self.build.add("DEPTHWISE_CONV_2D", inputs, shape, name, **options)
+        kind, options, output = operator.kind, {**operator.options, **changes}, operator.output
+        return self.build.add(kind, inputs, output.shape, name or operator.name, dtype=output.dtype, **options)
 
 
 _Lowering = Callable[[_State, Operator, list[Tensor]], Tensor]
 
 
 def _refuse(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    instead = _INSTEAD.get(operator.kind, "write it with layers that have an int8 operator")
-    raise InputError(
-        f"Expected operators that XNNPACK has in int8, received {operator.kind} for layer {operator.name}; {instead}."
-    )
+    state.refused.append(operator)
+    return state.copy(operator, inputs)
 
 
 def _keep(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
@@ -166,8 +172,15 @@ def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     if maker is not None and _is_gate(maker, operator) and state.view.only_consumer(maker.output) is operator:
         return x  # the convolution took it in
     if _by_channel(operator):
-        return _with_activation(state, operator, state.channelwise(x, other.data, np.zeros(1), _inner(operator)))
-    return state.copy(operator, inputs)
+        return _with_activation(state, operator, channelwise(state.build, x, other.data, np.zeros(1), _inner(operator)))
+    if channel_axis(operator) is None:
+        return state.copy(operator, inputs)
+    behind = state.view.only_consumer(operator.output)
+    fits = behind is not None and behind.kind == "ADD" and channel_axis(behind) == channel_axis(operator)
+    if not fits or operator.options["fused_activation_function"] != "NONE":
+        return along_axis(state.build, operator, x, other.data, np.zeros(1))
+    state.taken_in.add(behind)
+    return along_axis(state.build, behind, x, other.data, behind.inputs[1].data)
 
 
 def _sum(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
@@ -176,8 +189,12 @@ def _sum(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     after_product = maker is not None and maker.kind == "MUL" and _by_channel(maker)
     # Behind a product that becomes a convolution it goes into that one's bias.
     if _by_channel(operator) and not after_product:
-        return _with_activation(state, operator, state.channelwise(x, np.ones(1), other.data, _inner(operator)))
-    return state.copy(operator, inputs)
+        return _with_activation(state, operator, channelwise(state.build, x, np.ones(1), other.data, _inner(operator)))
+    if operator in state.taken_in:
+        return x
+    if channel_axis(operator) is None or _by_channel(operator):
+        return state.copy(operator, inputs)
+    return along_axis(state.build, operator, x, np.ones(1), other.data)
 
 
 def _by_channel(operator: Operator) -> bool:
@@ -208,7 +225,7 @@ def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tenso
     if taken and maker.kind in FUSING and state.view.only_consumer(maker.output) is operator:
         linear = x  # RELU_0_TO_1, which is a ReLU here
     elif len(x.shape) == 4:
-        linear = state.channelwise(x, np.ones(1), np.zeros(1), f"{operator.name}/linear")
+        linear = channelwise(state.build, x, np.ones(1), np.zeros(1), f"{operator.name}/linear")
     else:
         linear = state.build.arithmetic("ADD", x, 0.0, f"{operator.name}/linear")
     y = state.build.add(kind, [linear], x.shape, operator.name)
@@ -231,9 +248,9 @@ def _smaller(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
         return _refuse(state, operator, inputs)
     # m - relu(m - x) is the smaller of x and m.
     high = np.full(1, highest)
-    below = state.channelwise(x, -np.ones(1), high, f"{operator.name}/below")
+    below = channelwise(state.build, x, -np.ones(1), high, f"{operator.name}/below")
     below = state.build.add("RELU", [below], x.shape, f"{operator.name}/missing")
-    return state.channelwise(below, -np.ones(1), high, operator.name)
+    return channelwise(state.build, below, -np.ones(1), high, operator.name)
 
 
 def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
@@ -280,7 +297,7 @@ def _box_filter(state: _State, operator: Operator, x: Tensor, name: str) -> Tens
     kernel = np.full((1, *window, channels), 1.0 / math.prod(window))
     stride_h, stride_w = _strides(operator)
     geometry = {"padding": operator.options["padding"], "stride_h": stride_h, "stride_w": stride_w}
-    return state.depthwise(x, kernel, np.zeros(channels), operator.output.shape, name, **geometry)
+    return depthwise(state.build, x, kernel, np.zeros(channels), operator.output.shape, name, **geometry)
 
 
 def _window(operator: Operator) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import keras
 from keras_lite.errors import InputError
 from keras_lite.graph.tracing import Trace, check_call
 from keras_lite.graph.view import IDLE
-from keras_lite.litert import FloatGraph, Operator, Tensor
+from keras_lite.litert import FloatGraph, Operator, Origin, Tensor
 from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, normalization, shapes
 from keras_lite.quantization.lower.builder import Builder
 from keras_lite.quantization.lower.simplify import simplify
@@ -94,6 +94,7 @@ def lower(model: keras.Model) -> FloatGraph:
     build = Builder()
     image = Tensor(source.name, (1, *source.shape[1:]))
     tensors = {id(source): image}
+    origins: dict[Tensor, Origin] = {}
     for call in trace.calls:
         check_call(call, _LOWERINGS)
         build.name = call.name
@@ -101,12 +102,15 @@ def lower(model: keras.Model) -> FloatGraph:
         known = {id(tensor): value for tensor, value in zip(call.inputs, values, strict=True)}
         build.arguments = keras.tree.map_structure(lambda each, known=known: known.get(id(each), each), call.arguments)
         [output] = call.outputs
+        before = len(build.operators)
         tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
+        made = [tensor for operator in build.operators[before:] for tensor in operator.outputs]
+        origins |= dict.fromkeys(made, Origin(call.name, call.kind))
     result = tensors[id(target)]
     if result is image:
         raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
     operators = simplify(build.operators, [result])
-    return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators])
+    return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators], origins)
 
 
 def in_float32(operator: Operator) -> Operator:

@@ -1,0 +1,50 @@
+"""Numbers that multiply and add channel by channel, as depthwise convolutions: the most exact that int8 has."""
+
+import math
+
+import numpy as np
+
+from keras_lite.litert import Operator, Tensor
+from keras_lite.quantization.lower.builder import Builder, constant
+
+
+def channelwise(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
+    """Add a 1x1 depthwise convolution."""
+    channels = x.shape[-1]
+    kernel = np.broadcast_to(scale.reshape(-1), channels).reshape(1, 1, 1, channels)
+    return depthwise(build, x, kernel, np.broadcast_to(offset.reshape(-1), channels), x.shape, name)
+
+
+def depthwise(
+    build: Builder, x: Tensor, kernel: np.ndarray, bias: np.ndarray, shape: tuple[int, ...], name: str, **geometry
+) -> Tensor:
+    """Add a depthwise convolution."""
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+    options |= {"depth_multiplier": 1, "fused_activation_function": "NONE", **geometry}
+    inputs = [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)]
+    return build.add("DEPTHWISE_CONV_2D", inputs, shape, name, **options)
+
+
+def channel_axis(operator: Operator) -> int | None:
+    """Return the one axis along which an operator has a number for each index; None if there is none."""
+    x, other = operator.inputs
+    rank = len(operator.output.shape)
+    if not other.is_constant or x.shape != operator.output.shape or rank > 4:
+        return None
+    shape = (*[1] * (rank - len(other.shape)), *other.shape)
+    axes = [axis for axis, size in enumerate(shape) if size > 1]
+    return axes[0] if len(axes) == 1 and axes[0] else None
+
+
+def along_axis(build: Builder, operator: Operator, x: Tensor, scale: np.ndarray, offset: np.ndarray) -> Tensor:
+    """Add what multiplies and adds along the one axis of an operator: as an image whose channels are that axis."""
+    name, axis, rank = operator.name, channel_axis(operator), len(x.shape)
+    order = [*(each for each in range(rank) if each != axis), axis]
+    y = x if axis == rank - 1 else build.transpose(x, order, f"{name}/turned")
+    turned = y.shape
+    y = build.reshape(y, (1, math.prod(turned[1:-1]), 1, turned[-1]), f"{name}/image")
+    y = channelwise(build, y, scale, offset, f"{name}/channels")
+    kind = operator.options["fused_activation_function"]
+    y = y if kind == "NONE" else build.add(kind, [y], y.shape, f"{name}/activation")
+    y = build.reshape(y, turned, name if axis == rank - 1 else f"{name}/back")
+    return y if axis == rank - 1 else build.transpose(y, np.argsort(order), name)
