@@ -27,6 +27,9 @@ flags.DEFINE_boolean(
     "int8 as the stock converter does it: for layers that this package refuses.",
     flag_values=FLAGS,
 )
+flags.DEFINE_boolean(
+    "allow_float", False, "int8: leave layers that have no int8 operators in floats.", flag_values=FLAGS
+)
 flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
 flags.DEFINE_float(
     "min_agreement", None, "Least share of images with the same top-1 class.", 0.0, 1.0, flag_values=FLAGS
@@ -45,6 +48,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             data_dir=values.data_dir,
             images=values.images,
             stock_converter=values.stock_converter,
+            allow_float=values.allow_float,
             min_agreement=values.min_agreement,
             seed=values.seed,
             description=model_flags.description(values),

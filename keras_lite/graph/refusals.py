@@ -9,10 +9,12 @@ from keras_lite.errors import InputError
 _NO_COUNTERPART = "it has no counterpart in tf_keras; write it with layers of keras.layers for images"
 _ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"
 _SEQUENCE = "it reads sequences, which this package does not export; write convolutions"
+_PRODUCTS = "it multiplies activations with each other, for which XNNPACK has no int8 operator; write convolutions"
 _NORM = "it takes its mean and deviation from the image at hand, for which XNNPACK has no int8 operator; write {}"
 
 _REFUSALS = {
-    "Attention": _SEQUENCE,
+    "AdditiveAttention": _PRODUCTS,
+    "Attention": _PRODUCTS,
     "Average": "XNNPACK has no int8 operator for it; write Add, and Rescaling(0.5) behind it",
     "Conv1D": "only images are exported; write Conv2D with a kernel of (1, size)",
     "Dot": _ARITHMETIC,
@@ -26,7 +28,7 @@ _REFUSALS = {
     "LayerNormalization": _NORM.format("BatchNormalization"),
     "Maximum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
     "Minimum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
-    "MultiHeadAttention": _SEQUENCE,
+    "MultiHeadAttention": _PRODUCTS,
     "PReLU": "XNNPACK has no int8 operator for it; write ReLU or LeakyReLU",
     "RMSNormalization": _NORM.format("BatchNormalization"),
     "Resizing": "a file has one input size; resize the images before the model",

@@ -54,7 +54,7 @@ def refusal(graph: FloatGraph, operator: Operator) -> str:
     why, instead = FLOAT_LAYERS.get(kind, (f"XNNPACK has no int8 {operator.kind}", instead))
     return (
         f"Expected layers that XNNPACK computes in int8, received layer {name} of type {kind}: {why}; {instead}, or "
-        "give allow_float=True, which leaves this layer in floats."
+        "give allow_float=True (--allow_float), which leaves this layer in floats."
     )
 
 
