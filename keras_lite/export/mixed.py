@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ def float_parts(graph: QuantizedGraph) -> FloatParts | None:
 
 
 def compare_parts(
-    graph: QuantizedGraph, model: IntegerModel, images: np.ndarray, received: np.ndarray
+    graph: QuantizedGraph, model: IntegerModel, images: np.ndarray, received: Sequence[np.ndarray]
 ) -> PartsExactness:
     """Return how each part of an int8 file with parts in floats compares with its model.
 
@@ -110,7 +111,7 @@ def compare_parts(
         graph: The graph, with int8 ends.
         model: Its model.
         images: Preprocessed float images.
-        received: What the file outputs for them.
+        received: What the file outputs for them, an array for each output.
     """
     leaving = [
         each.output for each in graph.operators if each.kind == "QUANTIZE" and each.inputs[0].quantization is None
@@ -126,9 +127,9 @@ def compare_parts(
     whole, floats = _Differences(), _Differences()
     for tensor, values in zip(between, computed, strict=True):
         (floats if tensor in leaving else whole).add(tensor, values, given[tensor])
-    [output] = graph.outputs
-    # The file that outputs more must output the same.
-    whole.add(output, output.quantization.quantize(received[: len(images)]), given[output])
+    for output, values in zip(graph.outputs, received, strict=True):
+        # The file that outputs more must output the same.
+        whole.add(output, output.quantization.quantize(values[: len(images)]), given[output])
     farthest = max(whole, floats, key=lambda each: each.steps)
     return PartsExactness(len(images), whole.equal, whole.steps, floats.equal, floats.steps, farthest.where)
 

@@ -279,7 +279,7 @@ def verify(
         exact = exactness(expected, received, model.outputs[0].quantization.scale)
         parts = float_parts(model)
         if parts is not None:
-            exact = dataclasses.replace(exact, parts=compare_parts(model, integer, samples, received))
+            exact = dataclasses.replace(exact, parts=compare_parts(model, integer, samples, [received]))
         verification = dataclasses.replace(verification, exactness=exact, float_parts=parts)
     else:
         verification = compare(expected, received, judged_as(model, known))
