@@ -10,6 +10,9 @@ from keras_lite.errors import InputError
 from keras_lite.litert.scheme import QuantizationParameters
 from keras_lite.tables import text_table
 
+# The place of what a kind takes of other operators first, where that is not the first.
+_SOURCES = {"SPLIT": 1, "TRANSPOSE_CONV": 2}
+
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
@@ -95,6 +98,32 @@ class Operator:
         return output
 
     @property
+    def source(self) -> Tensor:
+        """What it takes of other operators first; before that, some kinds take a constant."""
+        return self.inputs[_SOURCES.get(self.kind, 0)]
+
+    @property
+    def kernel(self) -> Tensor:
+        """The kernel of a convolution or dense layer."""
+        return self.inputs[1]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias of a convolution or dense layer; None if it has none."""
+        place = max(2, _SOURCES.get(self.kind, 0) + 1)
+        return self.inputs[place] if len(self.inputs) > place else None
+
+    def weighted_inputs(self, source: Tensor, kernel: Tensor, bias: Tensor) -> list[Tensor]:
+        """Return inputs of a convolution or dense layer, in TFLite's order.
+
+        Args:
+            source: What the kernel is multiplied with.
+            kernel: The kernel.
+            bias: The bias.
+        """
+        return [*self.inputs[:1], kernel, source, bias] if self.kind == "TRANSPOSE_CONV" else [source, kernel, bias]
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, of convolutions and products of matrices; 0 for what is neither."""
         if self.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
@@ -102,7 +131,7 @@ class Operator:
             each = math.prod(kernel[1:3]) if self.kind == "DEPTHWISE_CONV_2D" else math.prod(kernel[1:])
             return self.output.size * each
         if self.kind == "TRANSPOSE_CONV":
-            return self.inputs[2].size * math.prod(self.inputs[1].shape[:3])
+            return self.source.size * math.prod(self.kernel.shape[:3])
         if self.kind == "BATCH_MATMUL":
             return self.output.size * self.inputs[0].shape[-2 if self.options.get("adj_x") else -1]
         return 0

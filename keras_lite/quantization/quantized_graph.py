@@ -64,7 +64,7 @@ def quantize(
     for operator in form.graph.operators:
         inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
         if operator.kind in HANDING_ON:
-            parameters = inputs[0].quantization
+            parameters = made[operator.source].quantization
         elif operator.kind in _OWN_PARAMETERS:
             parameters = _OWN_PARAMETERS[operator.kind]
         else:
@@ -73,7 +73,10 @@ def quantize(
         if operator.kind == "CONCATENATION":
             inputs = [_brought_to(each, output, operators) for each in inputs]
         elif operator.kind in CHANNEL_AXES:
-            inputs = with_weights(inputs, CHANNEL_AXES[operator.kind], (scales or {}).get(operator.inputs[1]))
+            source = made[operator.source]
+            found = (scales or {}).get(operator.kernel)
+            weights = with_weights([source, operator.kernel, operator.bias], CHANNEL_AXES[operator.kind], found)
+            inputs = operator.weighted_inputs(*weights)
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
         operators.append(Operator(operator.kind, inputs, [output], operator.options))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert.integer import convolution, elementwise, functions, movement, pooling, resizing
+from keras_lite.litert.integer import convolution, elementwise, functions, movement, pooling, resizing, transposed
 from keras_lite.litert.integer.rounding import Compute
 from keras_lite.litert.integer.threads import side_by_side
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
@@ -46,6 +46,7 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "SUB": elementwise.sub,
     "TANH": functions.tanh,
     "TRANSPOSE": movement.transpose,
+    "TRANSPOSE_CONV": transposed.transpose_conv,
 }
 # Those that take numbers of any type.
 _ANY_TYPE = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE")
@@ -151,7 +152,7 @@ class IntegerModel:
         slices = [slice(at, at + self._batch) for at in range(0, len(images), self._batch)]
         last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
         for at, operator in enumerate(self.graph.operators):
-            changed = change(operator, held[id(operator.inputs[0])])
+            changed = change(operator, held[id(operator.source)])
             compute = KINDS[changed.kind](changed)
             inputs = [
                 (each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs

@@ -146,9 +146,11 @@ def _weighted(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor
     behind = state.view.only_consumer(operator.output)
     if not _is_gate(operator, behind):
         return state.copy(operator, inputs)
-    x, kernel, bias = inputs
-    kernel, bias = (constant(each.name, each.data / 6.0) for each in (kernel, bias))
-    gate = state.copy(operator, [x, kernel, bias], behind.name, fused_activation_function="NONE")
+    kernel, bias = (constant(each.name, each.data / 6.0) for each in (operator.kernel, operator.bias))
+    x = state.made.get(operator.source, operator.source)
+    gate = state.copy(
+        operator, operator.weighted_inputs(x, kernel, bias), behind.name, fused_activation_function="NONE"
+    )
     state.fixed[gate] = (0.0, 1.0)
     return gate
 

@@ -23,6 +23,7 @@ _LOWERINGS: dict[str, _Lowering] = {
     "BatchNormalization": arithmetic.batch_normalization,
     "Concatenate": shapes.concatenate,
     "Conv2D": convolutions.conv2d,
+    "Conv2DTranspose": convolutions.conv2d_transpose,
     "Cropping2D": shapes.cropping,
     "Dense": convolutions.dense,
     "DepthwiseConv2D": convolutions.depthwise_conv2d,

@@ -11,7 +11,7 @@ from keras_lite.quantization.lower.editor import Editor
 from keras_lite.quantization.lower.folding import fold_numbers, number_of
 
 _FUSED = {"RELU": "RELU", "RELU6": "RELU6"}
-FUSING = ("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MUL", "SUB")
+FUSING = ("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MUL", "SUB", "TRANSPOSE_CONV")
 _REDUCING = ("MEAN", "REDUCE_MAX")
 _COMPARED = 4096  # constants with more values are equal only if they are one object
 
