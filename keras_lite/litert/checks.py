@@ -84,9 +84,7 @@ def check_quantized(graph: QuantizedGraph) -> None:
 def _numbers_of_scales(operator: Operator) -> None:
     for tensor in (*operator.inputs, *operator.outputs):
         parameters = tensor.quantization
-        if parameters is None and (
-            tensor.dtype in _INTEGERS or (_is_convolution(operator) and tensor is operator.bias)
-        ):
+        if parameters is None and (tensor.dtype in _INTEGERS or _is_bias(operator, tensor)):
             _refuse(operator, "a scale for each integer tensor", f"none for {tensor.name}", "give it its quantization")
         if parameters is not None and len(parameters.scales) > 1 and not _is_weight(operator, tensor):
             received = f"{len(parameters.scales)} for {tensor.name}"
@@ -200,8 +198,8 @@ def _is_weighted(operator: Operator) -> bool:
     return all(each.quantization is not None for each in (operator.source, operator.kernel, operator.output))
 
 
-def _is_convolution(operator: Operator) -> bool:
-    return operator.kind in CHANNEL_AXES
+def _is_bias(operator: Operator, tensor: Tensor) -> bool:
+    return operator.kind in CHANNEL_AXES and tensor is operator.bias
 
 
 def _is_weight(operator: Operator, tensor: Tensor) -> bool:

@@ -73,6 +73,7 @@ class Operator:
         outputs: What it makes.
         options: Its options, named as in TFLite's schema, `"SAME"` and `"RELU6"` as text:
             `{"padding": "SAME", "stride_w": 1, "stride_h": 1, "fused_activation_function": "RELU6"}`.
+        layer: The layer that it was made for: its name and type, where it is known.
 
     Example:
 
@@ -85,6 +86,7 @@ class Operator:
     inputs: list[Tensor]
     outputs: list[Tensor]
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layer: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:

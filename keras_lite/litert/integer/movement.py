@@ -51,6 +51,34 @@ def strided_slice(operator: Operator) -> Compute:
     return lambda integers, *_: np.ascontiguousarray(integers[tuple(places)])
 
 
+def depth_to_space(operator: Operator) -> Compute:
+    """Compute DEPTH_TO_SPACE: a square of pixels from the channels of each."""
+    check_same_scheme(operator, operator.inputs[0])
+    size = operator.options["block_size"]
+    _, height, width, channels = operator.inputs[0].shape
+    parts = (height, width, size, size, channels // size**2)
+
+    def compute(integers: np.ndarray) -> np.ndarray:
+        squares = integers.reshape(len(integers), *parts).transpose(0, 1, 3, 2, 4, 5)
+        return np.ascontiguousarray(squares).reshape(-1, *operator.output.shape)
+
+    return compute
+
+
+def space_to_depth(operator: Operator) -> Compute:
+    """Compute SPACE_TO_DEPTH: the pixels of a square as channels of one."""
+    check_same_scheme(operator, operator.inputs[0])
+    size = operator.options["block_size"]
+    _, height, width, channels = operator.inputs[0].shape
+    parts = (height // size, size, width // size, size, channels)
+
+    def compute(integers: np.ndarray) -> np.ndarray:
+        squares = integers.reshape(len(integers), *parts).transpose(0, 1, 3, 2, 4, 5)
+        return np.ascontiguousarray(squares).reshape(-1, *operator.output.shape)
+
+    return compute
+
+
 def split(operator: Operator) -> Compute:
     """Compute SPLIT."""
     axis, source = operator.inputs

@@ -15,6 +15,7 @@ class Builder:
     Attributes:
         operators: The operators.
         name: Name of the layer that is being lowered, as in the flattened model.
+        layer: That name and the layer's type.
 
     Example:
 
@@ -26,6 +27,7 @@ class Builder:
     def __init__(self) -> None:
         self.operators: list[Operator] = []
         self.name = ""
+        self.layer: tuple[str, str] | None = None
 
     def add(
         self,
@@ -48,7 +50,7 @@ class Builder:
             **options: Its options.
         """
         output = Tensor(name, tuple(shape), dtype=dtype)
-        self.operators.append(Operator(kind, list(inputs), [output], options))
+        self.operators.append(Operator(kind, list(inputs), [output], options, self.layer))
         return output
 
     def arithmetic(self, kind: str, first: Tensor, second: Tensor | float | np.ndarray, name: str) -> Tensor:

@@ -54,9 +54,7 @@ def transposed_convolution(
         kernel: Height, width, output channels, input channels.
         shape: Of the output.
     """
-    strides, dilation = (
-        ((1, *each) if len(each) == 1 else tuple(each)) for each in (layer.strides, layer.dilation_rate)
-    )
+    strides, dilation = ((1, *each)[-2:] for each in (layer.strides, layer.dilation_rate))
     size = [(count - 1) * step + 1 for count, step in zip(kernel.shape[:2], dilation, strict=True)]
     # What lies between the pixels of a dilated kernel is zero, and so is what lies up to the stride: XNNPACK takes no
     # smaller kernel.

@@ -19,30 +19,20 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
-from keras_lite.quantization.lower.builder import Builder, constant
-from keras_lite.quantization.lower.editor import Editor
+from keras_lite.quantization.lower.builder import constant
 from keras_lite.quantization.lower.folding import WEIGHTED, number_of
+from keras_lite.quantization.lower.int8_functions import FUNCTIONS, clipped
+from keras_lite.quantization.lower.int8_state import State
 from keras_lite.quantization.lower.lowering import in_float32
 from keras_lite.quantization.lower.simplify import FUSING, simplify
 
 _ROOT = math.sqrt(6.0)
-_DROPPED_AT_END = ("L2_NORMALIZATION", "SOFTMAX")
+_DROPPED_AT_END = ("L2_NORMALIZATION", "LOG_SOFTMAX", "SOFTMAX")
 _KEPT = (
-    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "GELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "MUL", "PAD",
-    "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE",
+    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "GELU", "LEAKY_RELU", "LOG", "LOGISTIC", "MEAN", "MUL", "PAD",
+    "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "SUB", "SUM", "TANH", "TRANSPOSE",
 )  # fmt: skip
-_INSTEAD = {
-    "ELU": "write ReLU, or Activation('hard_silu')",
-    "EXP": "write another activation",
-    "GREATER": "write ReLU() or ReLU(max_value), without a threshold",
-    "L2_NORMALIZATION": "leave it out, or put it at the model's end",
-    "MAXIMUM": "write Add, or Concatenate and a convolution",
-    "MINIMUM": "write Add, or Concatenate and a convolution",
-    "PRELU": "write ReLU or LeakyReLU",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Int8Form:
@@ -85,9 +75,10 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     >>> form.graph.operators[-1].kind
     'FULLY_CONNECTED'
     """
-    state = _State(graph)
+    state = State(graph)
     for operator in graph.operators:
         inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
+        state.build.layer = operator.layer
         state.made[operator.output] = _LOWERINGS.get(operator.kind, _refuse)(state, operator, inputs)
     outputs = [state.made[tensor] for tensor in graph.outputs]
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
@@ -96,52 +87,18 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, operators), fixed)
 
 
-class _State:
-    """What is known while a graph is walked."""
-
-    def __init__(self, graph: FloatGraph) -> None:
-        self.build = Builder()
-        self.made: dict[Tensor, Tensor] = {}
-        self.fixed: dict[Tensor, tuple[float, float]] = {}
-        self.view = Editor(graph.operators, graph.outputs)
-
-    def copy(self, operator: Operator, inputs: list[Tensor], name: str | None = None, **changes) -> Tensor:
-        """Add an operator of the same kind with other inputs or options."""
-        kind, options = operator.kind, {**operator.options, **changes}
-        return self.build.add(kind, inputs, operator.output.shape, name or operator.name, **options)
-
-    def channelwise(self, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
-        """Add a 1x1 depthwise convolution."""
-        channels = x.shape[-1]
-        kernel = np.broadcast_to(scale, channels).reshape(1, 1, 1, channels)
-        bias = np.broadcast_to(offset, channels)
-        return self.depthwise(x, kernel, bias, x.shape, name)
-
-    def depthwise(
-        self, x: Tensor, kernel: np.ndarray, bias: np.ndarray, shape: tuple[int, ...], name: str, **geometry
-    ) -> Tensor:
-        """Add a depthwise convolution."""
-        options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
-        options |= {"depth_multiplier": 1, "fused_activation_function": "NONE", **geometry}
-        inputs = [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)]
-        return self.build.add("DEPTHWISE_CONV_2D", inputs, shape, name, **options)
+_Lowering = Callable[[State, Operator, list[Tensor]], Tensor]
 
 
-_Lowering = Callable[[_State, Operator, list[Tensor]], Tensor]
+def _refuse(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    raise state.refusal(operator)
 
 
-def _refuse(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    instead = _INSTEAD.get(operator.kind, "write it with layers that have an int8 operator")
-    raise InputError(
-        f"Expected operators that XNNPACK has in int8, received {operator.kind} for layer {operator.name}; {instead}."
-    )
-
-
-def _keep(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _keep(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.copy(operator, inputs)
 
 
-def _weighted(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _weighted(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """Keep it; with the sixth of relu6 behind it, a gate, it takes that in and is cut off by its range."""
     behind = state.view.only_consumer(operator.output)
     if not _is_gate(operator, behind):
@@ -162,7 +119,7 @@ def _is_gate(operator: Operator, behind: Operator | None) -> bool:
     return operator.kind in WEIGHTED and cut and number is not None and abs(number - 1.0 / 6.0) < 1e-6
 
 
-def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _product(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
     maker = state.view.producer(operator.inputs[0])
     if maker is not None and _is_gate(maker, operator) and state.view.only_consumer(maker.output) is operator:
@@ -172,7 +129,7 @@ def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.copy(operator, inputs)
 
 
-def _sum(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _sum(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
     maker = state.view.producer(operator.inputs[0])
     after_product = maker is not None and maker.kind == "MUL" and _by_channel(maker)
@@ -195,13 +152,13 @@ def _inner(operator: Operator) -> str:
     return operator.name if plain else f"{operator.name}/linear"
 
 
-def _with_activation(state: _State, operator: Operator, x: Tensor) -> Tensor:
+def _with_activation(state: State, operator: Operator, x: Tensor) -> Tensor:
     """Add the activation that an operator had taken in, which `simplify` gives to the new one."""
     kind = operator.options["fused_activation_function"]
     return x if kind == "NONE" else state.build.add(kind, [x], x.shape, operator.name)
 
 
-def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _rectifier(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """A ReLU that no operator took in."""
     [x] = inputs
     kind = "RELU6" if operator.kind == "RELU6" else "RELU"
@@ -219,18 +176,18 @@ def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tenso
     return y
 
 
-def _smaller(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _smaller(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """The highest value of a ReLU is where its range ends."""
     highest, maker = number_of(operator), state.view.producer(operator.inputs[0])
     if highest is None or highest <= 0.0 or maker is None:
-        return _refuse(state, operator, inputs)
+        return FUNCTIONS["MINIMUM"](state, operator, inputs)
     x = inputs[0]
     rectified = maker.kind == "RELU" or maker.options.get("fused_activation_function") == "RELU"
     if rectified and state.view.only_consumer(maker.output) is operator:
         state.fixed[x] = (0.0, highest)
         return x
     if maker.kind != "LEAKY_RELU" or len(x.shape) != 4:
-        return _refuse(state, operator, inputs)
+        return FUNCTIONS["MINIMUM"](state, operator, inputs)
     # m - relu(m - x) is the smaller of x and m.
     high = np.full(1, highest)
     below = state.channelwise(x, -np.ones(1), high, f"{operator.name}/below")
@@ -238,7 +195,7 @@ def _smaller(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.channelwise(below, -np.ones(1), high, operator.name)
 
 
-def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _hard_swish(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     name = operator.name
     y = state.build.arithmetic("MUL", inputs[0], 1.0 / _ROOT, f"{name}/root")
     shifted = state.build.arithmetic("ADD", y, 3.0 / _ROOT, f"{name}/shifted")
@@ -248,7 +205,7 @@ def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tens
     return state.build.arithmetic("MUL", y, cut, name)
 
 
-def _largest(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _largest(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     _, height, width, channels = inputs[0].shape
     pooled = state.build.add(
         "MAX_POOL_2D", inputs[:1], (1, 1, 1, channels), f"{operator.name}/window", padding="VALID", stride_h=1,
@@ -257,13 +214,13 @@ def _largest(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.build.reshape(pooled, operator.output.shape, operator.name)
 
 
-def _max_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _max_pool(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     if _window(operator) != (1, 1) or _strides(operator) == (1, 1):
         return state.copy(operator, inputs)
     return _box_filter(state, operator, inputs[0], operator.name)
 
 
-def _average_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _average_pool(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     [x] = inputs
     size, window = x.shape[1:3], _window(operator)
     if operator.options["padding"] == "VALID" and window == size:
@@ -276,7 +233,7 @@ def _average_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Te
     return state.build.arithmetic("MUL", summed, share[None, :, :, None], operator.name)
 
 
-def _box_filter(state: _State, operator: Operator, x: Tensor, name: str) -> Tensor:
+def _box_filter(state: State, operator: Operator, x: Tensor, name: str) -> Tensor:
     """Add the mean over windows, zeros beyond the edge."""
     channels, window = x.shape[-1], _window(operator)
     kernel = np.full((1, *window, channels), 1.0 / math.prod(window))
@@ -304,7 +261,7 @@ def _pixels_in_windows(operator: Operator, size: tuple[int, int]) -> np.ndarray:
     return counts[0][:, None] * counts[1][None, :]
 
 
-def _at_end(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _at_end(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     if operator.kind in _DROPPED_AT_END and state.view.is_output(operator.output):
         return inputs[0]
     return _keep(state, operator, inputs) if operator.kind == "SOFTMAX" else _refuse(state, operator, inputs)
@@ -314,12 +271,14 @@ _LOWERINGS: dict[str, _Lowering] = {
     **dict.fromkeys(_KEPT, _keep),
     **dict.fromkeys(WEIGHTED, _weighted),
     **dict.fromkeys(_DROPPED_AT_END, _at_end),
+    **FUNCTIONS,
     "ADD": _sum,
     "AVERAGE_POOL_2D": _average_pool,
     "HARD_SWISH": _hard_swish,
     "MAX_POOL_2D": _max_pool,
     "MINIMUM": _smaller,
     "MUL": _product,
+    "RELU_N1_TO_1": clipped,
     "REDUCE_MAX": _largest,
     "RELU": _rectifier,
     "RELU6": _rectifier,

@@ -89,7 +89,7 @@ def lower(model: keras.Model) -> FloatGraph:
     tensors = {id(source): image}
     for call in trace.calls:
         check_call(call, _LOWERINGS)
-        build.name = call.name
+        build.name, build.layer = call.name, (call.name, call.kind)
         values = [tensors[id(tensor)] for tensor in call.inputs]
         [output] = call.outputs
         tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
@@ -106,4 +106,4 @@ def in_float32(operator: Operator) -> Operator:
         Tensor(each.name, each.shape, each.data.astype("float32")) if each.dtype == "float64" else each
         for each in operator.inputs
     ]
-    return Operator(operator.kind, inputs, operator.outputs, {**operator.options})
+    return Operator(operator.kind, inputs, operator.outputs, {**operator.options}, operator.layer)

@@ -1,0 +1,68 @@
+"""What is known while a float graph becomes one whose operators have int8 ones."""
+
+import numpy as np
+
+from keras_lite.errors import InputError
+from keras_lite.graph.refusals import refused
+from keras_lite.litert import FloatGraph, Operator, Tensor
+from keras_lite.quantization.lower.builder import Builder, constant
+from keras_lite.quantization.lower.editor import Editor
+from keras_lite.quantization.lower.folding import WEIGHTED
+
+_NONE = "int8 has no operator for it that XNNPACK or LiteRT rounds in a known way"
+_WHY = {
+    "CAST": "it jumps at its threshold, which no int8 operator does; write ReLU() or LeakyReLU(), without a threshold",
+    "DIV": f"{_NONE}; write Multiply, or Rescaling for a number",
+    "GREATER": "it jumps at its threshold, which no int8 operator does; write ReLU() or LeakyReLU(), without a threshold",
+    "L2_NORMALIZATION": f"{_NONE}; leave it out, or put it at the model's end",
+    "LOG_SOFTMAX": f"{_NONE}; leave it out, or put it at the model's end",
+}
+
+
+class State:
+    """What is known while a graph is walked.
+
+    Attributes:
+        build: Takes the new operators.
+        made: What stands for each tensor of the graph.
+        fixed: The ranges of tensors that are cut off there.
+        view: The graph's operators.
+    """
+
+    def __init__(self, graph: FloatGraph) -> None:
+        self.build = Builder()
+        self.made: dict[Tensor, Tensor] = {}
+        self.fixed: dict[Tensor, tuple[float, float]] = {}
+        self.view = Editor(graph.operators, graph.outputs)
+
+    def copy(self, operator: Operator, inputs: list[Tensor], name: str | None = None, **changes) -> Tensor:
+        """Add an operator of the same kind with other inputs or options."""
+        kind, options = operator.kind, {**operator.options, **changes}
+        return self.build.add(kind, inputs, operator.output.shape, name or operator.name, **options)
+
+    def refusal(self, operator: Operator) -> InputError:
+        """Return the error for an operator that int8 has no form of."""
+        name, kind = operator.layer or (operator.name, operator.kind)
+        return refused(name, kind, _WHY.get(operator.kind, f"{_NONE}; write another layer"), "int8")
+
+    def channelwise(self, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
+        """Add a 1x1 depthwise convolution."""
+        channels = x.shape[-1]
+        kernel = np.broadcast_to(scale, channels).reshape(1, 1, 1, channels)
+        bias = np.broadcast_to(offset, channels)
+        return self.depthwise(x, kernel, bias, x.shape, name)
+
+    def depthwise(
+        self, x: Tensor, kernel: np.ndarray, bias: np.ndarray, shape: tuple[int, ...], name: str, **geometry
+    ) -> Tensor:
+        """Add a depthwise convolution."""
+        options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
+        options |= {"depth_multiplier": 1, "fused_activation_function": "NONE", **geometry}
+        inputs = [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)]
+        return self.build.add("DEPTHWISE_CONV_2D", inputs, shape, name, **options)
+
+    def same(self, x: Tensor, name: str) -> Tensor:
+        """Add what changes nothing but the range: a sum with zero for a layer with weights to take in, if there is one."""
+        if len(x.shape) == 4 and not any(x in each.outputs for each in self.build.operators if each.kind in WEIGHTED):
+            return self.channelwise(x, np.ones(1), np.zeros(1), name)
+        return self.build.arithmetic("ADD", x, 0.0, name)
