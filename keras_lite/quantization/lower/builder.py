@@ -73,6 +73,11 @@ class Builder:
         shape = tuple(int(size) for size in shape)
         return self.add("RESHAPE", [tensor, integers(f"{name}/shape", shape)], shape, name)
 
+    def slice(self, tensor: Tensor, begin: Sequence[int], shape: Sequence[int], name: str) -> Tensor:
+        """Add a SLICE: what lies behind a first place, in a shape."""
+        places = [integers(f"{name}/begin", begin), integers(f"{name}/size", shape)]
+        return self.add("SLICE", [tensor, *places], shape, name)
+
     def transpose(self, tensor: Tensor, axes: Sequence[int], name: str) -> Tensor:
         """Add a TRANSPOSE."""
         shape = [tensor.shape[axis] for axis in axes]

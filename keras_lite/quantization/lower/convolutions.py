@@ -10,7 +10,7 @@ from keras_lite.quantization.lower.builder import Builder, constant, integers, v
 
 def conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Conv2D`, grouped too: TFLite knows groups by the number of the kernel's channels."""
-    kernel = constant(f"{build.name}/kernel", _outputs_first(values_of(layer.kernel)))
+    kernel = constant(f"{build.name}/kernel", _outputs_first(_of_image(values_of(layer.kernel))))
     y = _convolve(build, layer, inputs[0], kernel, shape, before_activation(build, layer))
     return activate(build, layer, y, build.name)
 
@@ -27,7 +27,7 @@ def separable_conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Ten
     between = (*shape[:3], depthwise.shape[3])
     bias = np.zeros(depthwise.shape[3], "float32")
     y = _convolve(build, layer, inputs[0], depthwise, between, f"{name}/depthwise", bias)
-    kernel = values_of(layer.pointwise_kernel)
+    kernel = _of_image(values_of(layer.pointwise_kernel))
     pointwise = constant(f"{name}/pointwise_kernel", _outputs_first(kernel))
     options = {"padding": "VALID", **_geometry((1, 1), (1, 1)), "fused_activation_function": "NONE"}
     y = build.add(
@@ -38,7 +38,7 @@ def separable_conv2d(build: Builder, layer: keras.layers.Layer, inputs: list[Ten
 
 def conv2d_transpose(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Conv2DTranspose`."""
-    y = transposed_convolution(build, layer, inputs[0], values_of(layer.kernel), shape)
+    y = transposed_convolution(build, layer, inputs[0], _of_image(values_of(layer.kernel)), shape)
     return activate(build, layer, y, build.name)
 
 
@@ -98,8 +98,7 @@ def transposed_convolution(
     )
     if found:
         return y
-    begin, size = integers(f"{name}/begin", (0, *cut, 0)), integers(f"{name}/size", (1, *shape[1:]))
-    return build.add("SLICE", [y, begin, size], shape, name)
+    return build.slice(y, (0, *cut, 0), shape, name)
 
 
 def dense(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -126,7 +125,8 @@ def _convolve(
     bias: np.ndarray | None = None,
 ) -> Tensor:
     depthwise = kernel.name.endswith("/depthwise_kernel")
-    options = {"padding": layer.padding.upper(), **_geometry(layer.strides, layer.dilation_rate)}
+    padding = "VALID" if layer.padding == "causal" else layer.padding.upper()  # a causal one is padded before
+    options = {"padding": padding, **_geometry(layer.strides, layer.dilation_rate)}
     options["fused_activation_function"] = "NONE"
     if depthwise:
         options["depth_multiplier"] = int(layer.depth_multiplier)
@@ -140,7 +140,13 @@ def _outputs_first(kernel: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(kernel.reshape(-1, outputs).T).reshape(outputs, *others)
 
 
-def _geometry(strides: tuple[int, int], dilation: tuple[int, int]) -> dict[str, int]:
+def _of_image(kernel: np.ndarray) -> np.ndarray:
+    """Return a kernel for images; one along one axis is that of a row."""
+    return kernel if kernel.ndim == 4 else kernel[None]
+
+
+def _geometry(strides: tuple[int, ...], dilation: tuple[int, ...]) -> dict[str, int]:
+    strides, dilation = ((1, *each)[-2:] for each in (strides, dilation))
     return {
         "stride_h": int(strides[0]),
         "stride_w": int(strides[1]),
@@ -152,7 +158,7 @@ def _geometry(strides: tuple[int, int], dilation: tuple[int, int]) -> dict[str, 
 def _depthwise_kernel(build: Builder, layer: keras.layers.Layer) -> Tensor:
     # A separable convolution's stands under its own name, a depthwise one's as the layer's kernel.
     variable = getattr(layer, "depthwise_kernel", None)
-    values = values_of(layer.kernel if variable is None else variable)
+    values = _of_image(values_of(layer.kernel if variable is None else variable))
     return constant(f"{build.name}/depthwise_kernel", values.reshape(1, *values.shape[:2], -1))
 
 

@@ -8,7 +8,7 @@ from keras_lite.errors import InputError
 from keras_lite.graph.tracing import Trace, check_call
 from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Operator, Tensor
-from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, shapes
+from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, sequences, shapes
 from keras_lite.quantization.lower.builder import Builder
 from keras_lite.quantization.lower.simplify import simplify
 
@@ -19,20 +19,29 @@ _LOWERINGS: dict[str, _Lowering] = {
     "Activation": activations.activation,
     "Add": arithmetic.merge,
     "Average": arithmetic.merge,
+    "AveragePooling1D": sequences.on_row(shapes.window_pooling),
     "AveragePooling2D": shapes.window_pooling,
     "BatchNormalization": arithmetic.batch_normalization,
+    "CenterCrop": shapes.center_crop,
     "Concatenate": shapes.concatenate,
+    "Conv1D": sequences.on_row(convolutions.conv2d),
+    "Conv1DTranspose": sequences.conv1d_transpose,
     "Conv2D": convolutions.conv2d,
     "Conv2DTranspose": convolutions.conv2d_transpose,
+    "Cropping1D": sequences.cropping,
     "Cropping2D": shapes.cropping,
     "Dense": convolutions.dense,
+    "DepthwiseConv1D": sequences.on_row(convolutions.depthwise_conv2d),
     "DepthwiseConv2D": convolutions.depthwise_conv2d,
     "Dropout": shapes.same,
     "ELU": activations.elu,
     "Flatten": shapes.reshape,
+    "GlobalAveragePooling1D": sequences.global_pooling,
     "GlobalAveragePooling2D": shapes.global_pooling,
+    "GlobalMaxPooling1D": sequences.global_pooling,
     "GlobalMaxPooling2D": shapes.global_pooling,
     "LeakyReLU": activations.leaky_relu,
+    "MaxPooling1D": sequences.on_row(shapes.window_pooling),
     "MaxPooling2D": shapes.window_pooling,
     "Maximum": arithmetic.merge,
     "Minimum": arithmetic.merge,
@@ -44,13 +53,17 @@ _LOWERINGS: dict[str, _Lowering] = {
     "ReLU": activations.relu,
     "Rescaling": arithmetic.scaling,
     "Reshape": shapes.reshape,
+    "Resizing": shapes.resizing,
+    "SeparableConv1D": sequences.on_row(convolutions.separable_conv2d),
     "SeparableConv2D": convolutions.separable_conv2d,
     "Softmax": activations.softmax,
     "SpatialDropout2D": shapes.same,
     "StridedAttention": attention.strided_attention,
     "Subtract": arithmetic.merge,
     "UnitNormalization": activations.unit_normalization,
+    "UpSampling1D": sequences.up_sampling,
     "UpSampling2D": shapes.up_sampling,
+    "ZeroPadding1D": sequences.zero_padding,
     "ZeroPadding2D": shapes.zero_padding,
     **dict.fromkeys(IDLE, shapes.same),
 }
@@ -96,7 +109,7 @@ def lower(model: keras.Model) -> FloatGraph:
     result = tensors[id(target)]
     if result is image:
         raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
-    operators = simplify(build.operators, [result])
+    operators = simplify(sequences.in_rows(build.operators, [image], [result]), [result])
     return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators])
 
 
