@@ -28,6 +28,28 @@ def pad(operator: Operator) -> Compute:
     return lambda integers, *_: np.pad(integers, amounts, constant_values=filling)
 
 
+def mirror_pad(operator: Operator) -> Compute:
+    """Compute MIRROR_PAD, which repeats the pixel at the edge if it is symmetric."""
+    check_same_scheme(operator, operator.inputs[0])
+    amounts, mode = [(0, 0), *operator.inputs[1].data.tolist()], operator.options["mode"].lower()
+    return lambda integers, *_: np.pad(integers, amounts, mode=mode)
+
+
+def reverse_v2(operator: Operator) -> Compute:
+    """Compute REVERSE_V2."""
+    check_same_scheme(operator, operator.inputs[0])
+    axes = tuple(int(axis) % len(operator.output.shape) + 1 for axis in operator.inputs[1].data.ravel())
+    return lambda integers, *_: np.ascontiguousarray(np.flip(integers, axes))
+
+
+def gather(operator: Operator) -> Compute:
+    """Compute GATHER of places that are constant."""
+    source, places = operator.inputs
+    check_same_scheme(operator, source)
+    axis = operator.options.get("axis", 0) % len(source.shape) + 1
+    return lambda integers, *_: np.take(integers, places.data, axis)
+
+
 def slice_(operator: Operator) -> Compute:
     """Compute SLICE."""
     check_same_scheme(operator, operator.inputs[0])

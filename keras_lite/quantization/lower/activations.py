@@ -26,7 +26,9 @@ def activate(build: Builder, layer: keras.layers.Layer, tensor: Tensor, name: st
     if kind == "linear":
         return tensor
     if not isinstance(kind, str) or kind not in ACTIVATIONS or keras.activations.get(kind) is not layer.activation:
-        given = kind if isinstance(kind, str) else getattr(layer.activation, "__name__", type(layer.activation).__name__)
+        given = (
+            kind if isinstance(kind, str) else getattr(layer.activation, "__name__", type(layer.activation).__name__)
+        )
         why = f"its activation {given!r} is none of those that have operators; write one of {', '.join(ACTIVATIONS)}"
         raise refused(build.name, type(layer).__name__, why)
     return ACTIVATIONS[kind](build, tensor, name)

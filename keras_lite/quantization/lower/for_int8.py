@@ -19,20 +19,24 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower.builder import constant
-from keras_lite.quantization.lower.folding import WEIGHTED, number_of
-from keras_lite.quantization.lower.int8_functions import FUNCTIONS, clipped
-from keras_lite.quantization.lower.int8_state import State
+from keras_lite.quantization.lower.int8.functions import FUNCTIONS, clipped
+from keras_lite.quantization.lower.int8.state import State
 from keras_lite.quantization.lower.lowering import in_float32
-from keras_lite.quantization.lower.simplify import FUSING, simplify
+from keras_lite.quantization.lower.simplifying.folding import WEIGHTED, number_of
+from keras_lite.quantization.lower.simplifying.simplify import FUSING, simplify
 
 _ROOT = math.sqrt(6.0)
 _DROPPED_AT_END = ("L2_NORMALIZATION", "LOG_SOFTMAX", "SOFTMAX")
 _KEPT = (
-    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "GELU", "LEAKY_RELU", "LOG", "LOGISTIC", "MEAN", "MUL", "PAD",
-    "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "SUB", "SUM", "TANH", "TRANSPOSE",
+    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "GATHER", "GELU", "LEAKY_RELU", "LOG",
+    "LOGISTIC", "MEAN", "MIRROR_PAD", "MUL", "PAD", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "STRIDED_SLICE", "SUB", "SUM",
+    "TANH", "TRANSPOSE",
 )  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Int8Form:
@@ -82,6 +86,11 @@ def for_int8(graph: FloatGraph) -> Int8Form:
         state.made[operator.output] = _LOWERINGS.get(operator.kind, _refuse)(state, operator, inputs)
     outputs = [state.made[tensor] for tensor in graph.outputs]
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
+    if not operators:
+        raise InputError(
+            f"Expected a model that computes more than a softmax in int8, received {graph.name}: a softmax at the end is "
+            "left out; write the layers before it into the model."
+        )
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}
     return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, operators), fixed)
@@ -206,6 +215,8 @@ def _hard_swish(state: State, operator: Operator, inputs: list[Tensor]) -> Tenso
 
 
 def _largest(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    if len(inputs[0].shape) != 4 or sorted(inputs[1].data.tolist()) != [1, 2]:
+        return state.copy(operator, inputs)
     _, height, width, channels = inputs[0].shape
     pooled = state.build.add(
         "MAX_POOL_2D", inputs[:1], (1, 1, 1, channels), f"{operator.name}/window", padding="VALID", stride_h=1,

@@ -23,6 +23,11 @@ def elu(build: Builder, x: Tensor, name: str, alpha: float = 1.0, scale: float =
     return build.arithmetic("ADD", above, build.arithmetic("MUL", below, scale * alpha, f"{name}/leak"), name)
 
 
+def celu(build: Builder, x: Tensor, name: str, alpha: float = 1.0) -> Tensor:
+    """Add x above zero, and alpha (exp(x / alpha) - 1) below."""
+    return elu(build, x, name, alpha, width=alpha)
+
+
 def softplus(build: Builder, x: Tensor, name: str) -> Tensor:
     """Add log(1 + exp(x)) as relu(x) + log(2 + elu(-|x|)), of which no part grows large."""
     size = build.add("ABS", [x], x.shape, f"{name}/size")
@@ -69,7 +74,9 @@ def tanh_shrink(build: Builder, x: Tensor, name: str) -> Tensor:
 def soft_shrink(build: Builder, x: Tensor, name: str, threshold: float = 0.5) -> Tensor:
     """Add what is left of a number that is brought nearer to zero by a threshold."""
     above = build.arithmetic("ADD", x, -threshold, f"{name}/less")
-    below = build.arithmetic("ADD", build.arithmetic("MUL", x, -1.0, f"{name}/turned"), -threshold, f"{name}/turned_less")
+    below = build.arithmetic(
+        "ADD", build.arithmetic("MUL", x, -1.0, f"{name}/turned"), -threshold, f"{name}/turned_less"
+    )
     above, below = (build.add("RELU", [each], x.shape, f"{each.name}_cut") for each in (above, below))
     return build.arithmetic("SUB", above, below, name)
 
@@ -101,7 +108,9 @@ def above_threshold(
 ) -> Tensor:
     """Add x where it, or its size if `both_sides`, is above a threshold, and another number elsewhere."""
     size = build.add("ABS", [x], x.shape, f"{name}/size") if both_sides else x
-    above = build.add("GREATER", [size, constant(f"{name}/threshold", threshold)], x.shape, f"{name}/is_above", dtype="bool")
+    above = build.add(
+        "GREATER", [size, constant(f"{name}/threshold", threshold)], x.shape, f"{name}/is_above", dtype="bool"
+    )
     kept = build.add("CAST", [above], x.shape, f"{name}/kept", in_data_type="BOOL", out_data_type="FLOAT32")
     if not default:
         return build.arithmetic("MUL", x, kept, name)
@@ -146,7 +155,7 @@ def selu(build: Builder, x: Tensor, name: str) -> Tensor:
 
 # By the names of Keras' activations, with the arguments those have by themselves.
 ACTIVATIONS: dict[str, Callable[[Builder, Tensor, str], Tensor]] = {
-    "celu": elu,
+    "celu": celu,
     "elu": elu,
     "exponential": _plain("EXP"),
     "gelu": gelu,

@@ -1,16 +1,19 @@
 """Walking a flat model and lowering each layer by its type."""
 
+import inspect
 from collections.abc import Callable
 
 import keras
 
 from keras_lite.errors import InputError
-from keras_lite.graph.tracing import Trace, check_call
+from keras_lite.graph.refusals import refusal, refused
+from keras_lite.graph.tracing import Trace, TracedCall, check_call
 from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, sequences, shapes
 from keras_lite.quantization.lower.builder import Builder
-from keras_lite.quantization.lower.simplify import simplify
+from keras_lite.quantization.lower.operations.computing import OPERATIONS, lower_operation
+from keras_lite.quantization.lower.simplifying.simplify import simplify
 
 # From the layer, its inputs and the shape of its output to that output.
 _Lowering = Callable[[Builder, keras.layers.Layer, list[Tensor], tuple[int, ...]], Tensor]
@@ -30,6 +33,7 @@ _LOWERINGS: dict[str, _Lowering] = {
     "Conv2DTranspose": convolutions.conv2d_transpose,
     "Cropping1D": sequences.cropping,
     "Cropping2D": shapes.cropping,
+    "Dot": arithmetic.dot,
     "Dense": convolutions.dense,
     "DepthwiseConv1D": sequences.on_row(convolutions.depthwise_conv2d),
     "DepthwiseConv2D": convolutions.depthwise_conv2d,
@@ -53,6 +57,7 @@ _LOWERINGS: dict[str, _Lowering] = {
     "ReLU": activations.relu,
     "Rescaling": arithmetic.scaling,
     "Reshape": shapes.reshape,
+    "RepeatVector": sequences.repeat_vector,
     "Resizing": shapes.resizing,
     "SeparableConv1D": sequences.on_row(convolutions.separable_conv2d),
     "SeparableConv2D": convolutions.separable_conv2d,
@@ -101,16 +106,32 @@ def lower(model: keras.Model) -> FloatGraph:
     image = Tensor(source.name, (1, *source.shape[1:]))
     tensors = {id(source): image}
     for call in trace.calls:
-        check_call(call, _LOWERINGS)
         build.name, build.layer = call.name, (call.name, call.kind)
-        values = [tensors[id(tensor)] for tensor in call.inputs]
-        [output] = call.outputs
-        tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
+        tensors.update(zip(map(id, call.outputs), _lowered(build, call, tensors), strict=True))
     result = tensors[id(target)]
     if result is image:
         raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
     operators = simplify(sequences.in_rows(build.operators, [image], [result]), [result])
     return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators])
+
+
+def _lowered(build: Builder, call: TracedCall, tensors: dict[int, Tensor]) -> list[Tensor]:
+    """Return the outputs of a call."""
+    if isinstance(call.operation, keras.layers.Layer):
+        check_call(call, _LOWERINGS)
+        values = [tensors[id(tensor)] for tensor in call.inputs]
+        [output] = call.outputs
+        return [_LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))]
+    shapes = [tuple(tensor.shape) for tensor in call.outputs]
+    if call.kind not in OPERATIONS or not type(call.operation).__module__.startswith("keras."):
+        raise refused(call.name, call.kind, refusal(call.kind, is_layer=False))
+    if any(shape[:1] not in ((None,), (1,)) or None in shape[1:] for shape in shapes):
+        raise refused(call.name, call.kind, "it takes the images of a batch together; give the axes behind the first")
+    arguments, named = keras.tree.map_structure(
+        lambda value: tensors[id(value)] if keras.backend.is_keras_tensor(value) else value, call.arguments
+    )
+    values = inspect.signature(call.operation.call).bind(*arguments, **named).arguments
+    return lower_operation(build, call.operation, list(values.values()), [(1, *shape[1:]) for shape in shapes])
 
 
 def in_float32(operator: Operator) -> Operator:

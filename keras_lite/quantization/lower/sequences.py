@@ -53,12 +53,20 @@ def zero_padding(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor]
 def cropping(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Cropping1D`."""
     begin = (0, 0, layer.cropping[0], 0)
-    return build.reshape(build.slice(_row_of(build, inputs[0]), begin, (1, 1, *shape[1:]), build.name), shape, build.name)
+    return build.reshape(
+        build.slice(_row_of(build, inputs[0]), begin, (1, 1, *shape[1:]), build.name), shape, build.name
+    )
 
 
 def up_sampling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `UpSampling1D`, which repeats each step."""
     return build.reshape(shapes.resized(build, _row_of(build, inputs[0]), (1, shape[1]), "nearest"), shape, build.name)
+
+
+def repeat_vector(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower `RepeatVector`."""
+    step = build.reshape(inputs[0], (1, 1, shape[2]), f"{build.name}/step")
+    return build.concatenate([step] * shape[1], 1, build.name)
 
 
 def global_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:

@@ -6,9 +6,6 @@ from keras_lite.graph.refusals import refused
 from keras_lite.litert import Tensor
 from keras_lite.quantization.lower.builder import Builder, integers
 
-# XNNPACK leaves concatenations of more tensors to the built-in kernels.
-_CONCATENATED_AT_ONCE = 4
-
 
 def same(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower a layer that does nothing when a model predicts."""
@@ -49,29 +46,21 @@ def center_crop(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor],
 
 def resizing(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Resizing`."""
+    return resized_by(build, layer, inputs[0], shape[1:3])
+
+
+def resized_by(build: Builder, resizing: keras.Operation, x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Add what `Resizing` or `keras.ops.image.resize` does."""
     for argument in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"):
-        if getattr(layer, argument, False):
+        if getattr(resizing, argument, False):
             why = f"no operator does what {argument}=True says; leave that out, or resize the images before the model"
-            raise refused(build.name, "Resizing", why)
-    return resized(build, inputs[0], shape[1:3], layer.interpolation, centers=True)
+            raise refused(*build.layer, why)
+    return resized(build, x, size, resizing.interpolation, centers=True)
 
 
 def concatenate(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Concatenate`; of many tensors fours are put together first, then what comes of them."""
-    axis, tensors, level = layer.axis % len(shape), list(inputs), 0
-
-    def joined(group: list[Tensor], name: str) -> Tensor:
-        if len(group) == 1:
-            return group[0]
-        size = sum(tensor.shape[axis] for tensor in group)
-        together = (*shape[:axis], size, *shape[axis + 1 :])
-        return build.add("CONCATENATION", group, together, name, axis=axis, fused_activation_function="NONE")
-
-    while len(tensors) > _CONCATENATED_AT_ONCE:
-        level += 1
-        groups = [tensors[at : at + _CONCATENATED_AT_ONCE] for at in range(0, len(tensors), _CONCATENATED_AT_ONCE)]
-        tensors = [joined(group, f"{build.name}/part{level}_{index}") for index, group in enumerate(groups)]
-    return joined(tensors, build.name)
+    return build.concatenate(inputs, layer.axis % len(shape), build.name)
 
 
 def window_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:

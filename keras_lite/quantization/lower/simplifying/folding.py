@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_lite.litert import Operator, Tensor
 from keras_lite.litert.scheme import CHANNEL_AXES
-from keras_lite.quantization.lower.editor import Editor
+from keras_lite.quantization.lower.simplifying.editor import Editor
 
 # Operators with weights that lowering makes: input, kernel, bias.
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")

@@ -6,8 +6,8 @@ from keras_lite.errors import InputError
 from keras_lite.graph.refusals import refused
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower.builder import Builder, constant
-from keras_lite.quantization.lower.editor import Editor
-from keras_lite.quantization.lower.folding import WEIGHTED
+from keras_lite.quantization.lower.simplifying.editor import Editor
+from keras_lite.quantization.lower.simplifying.folding import WEIGHTED
 
 _NONE = "int8 has no operator for it that XNNPACK or LiteRT rounds in a known way"
 _WHY = {

@@ -12,8 +12,8 @@ import numpy as np
 
 from keras_lite.litert import Operator, Tensor
 from keras_lite.quantization.lower.builder import constant
-from keras_lite.quantization.lower.folding import number_of
-from keras_lite.quantization.lower.int8_state import State
+from keras_lite.quantization.lower.int8.state import State
+from keras_lite.quantization.lower.simplifying.folding import number_of
 
 
 def clipped(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
@@ -113,6 +113,14 @@ def _quotient(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.build.arithmetic("MUL", inputs[0], state.build.add("EXP", [powers], shape, f"{name}/share"), name)
 
 
+def _padded(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    """Pad with another number than zero: shifted by it, with zeros."""
+    x, widths, number = inputs
+    shifted = state.build.arithmetic("ADD", x, -number.data, f"{operator.name}/less")
+    shifted = state.build.add("PAD", [shifted, widths], operator.output.shape, f"{operator.name}/padded")
+    return state.build.arithmetic("ADD", shifted, number, operator.name)
+
+
 FUNCTIONS: dict[str, Callable[[State, Operator, list[Tensor]], Tensor]] = {
     "ABS": _size,
     "DIV": _quotient,
@@ -120,6 +128,7 @@ FUNCTIONS: dict[str, Callable[[State, Operator, list[Tensor]], Tensor]] = {
     "MAXIMUM": _larger,
     "MINIMUM": _smaller,
     "NEG": _turned,
+    "PADV2": _padded,
     "PRELU": _prelu,
     "SQUARE": _square,
     "SQUARED_DIFFERENCE": _squared_difference,
