@@ -88,8 +88,8 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
     if not operators:
         raise InputError(
-            f"Expected a model that computes more than a softmax in int8, received {graph.name}: a softmax at the end is "
-            "left out; write the layers before it into the model."
+            f"Expected a model that computes more than a softmax in int8, received {graph.name}: a softmax at the "
+            "end is left out; write the layers before it into the model."
         )
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}

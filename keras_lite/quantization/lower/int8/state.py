@@ -11,9 +11,8 @@ from keras_lite.quantization.lower.simplifying.folding import WEIGHTED
 
 _NONE = "int8 has no operator for it that XNNPACK or LiteRT rounds in a known way"
 _WHY = {
-    "CAST": "it jumps at its threshold, which no int8 operator does; write ReLU() or LeakyReLU(), without a threshold",
     "DIV": f"{_NONE}; write Multiply, or Rescaling for a number",
-    "GREATER": "it jumps at its threshold, which no int8 operator does; write ReLU() or LeakyReLU(), without a threshold",
+    "GREATER": "it jumps at its threshold, as no int8 operator does; write ReLU() or LeakyReLU(), without a threshold",
     "L2_NORMALIZATION": f"{_NONE}; leave it out, or put it at the model's end",
     "LOG_SOFTMAX": f"{_NONE}; leave it out, or put it at the model's end",
 }
@@ -62,7 +61,7 @@ class State:
         return self.build.add("DEPTHWISE_CONV_2D", inputs, shape, name, **options)
 
     def same(self, x: Tensor, name: str) -> Tensor:
-        """Add what changes nothing but the range: a sum with zero for a layer with weights to take in, if there is one."""
+        """Add what changes nothing but the range: a sum with zero, where a layer with weights can take that in."""
         if len(x.shape) == 4 and not any(x in each.outputs for each in self.build.operators if each.kind in WEIGHTED):
             return self.channelwise(x, np.ones(1), np.zeros(1), name)
         return self.build.arithmetic("ADD", x, 0.0, name)

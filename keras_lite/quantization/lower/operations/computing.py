@@ -1,7 +1,7 @@
 """Functions of `keras.ops` that stand in a model and have no layer for a twin, as operators.
 
-Each rule takes the builder, the operation, the shapes of its outputs and what it is called with: tensors of the graph in
-the places of Keras' own.
+Each rule takes the builder, the operation, the shapes of its outputs and what it is called with: tensors of the graph
+in the places of Keras' own.
 """
 
 from collections.abc import Callable

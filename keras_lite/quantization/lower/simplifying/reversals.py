@@ -1,4 +1,4 @@
-"""Turned channels, as where colors are swapped: given to the kernel that takes them, or handed on until there is one."""
+"""Turned channels, as where colors are swapped: given to the kernel that takes them, or handed on to one."""
 
 import numpy as np
 
