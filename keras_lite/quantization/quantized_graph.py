@@ -80,7 +80,7 @@ def quantize(
             inputs = operator.weighted_inputs(*weights)
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
-        operators.append(Operator(operator.kind, inputs, [output], operator.options))
+        operators.append(Operator(operator.kind, inputs, [output], operator.options, operator.layer))
         made[operator.output] = output
     return QuantizedGraph(
         form.graph.name,
