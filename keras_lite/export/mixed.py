@@ -29,7 +29,7 @@ class FloatParts:
 
     Args:
         operators: How many operators of each kind do.
-        layers: The layers that they are of.
+        layers: The layers that they are of, with their types.
         share: Their share of the file's multiply-accumulates.
     """
 
@@ -94,9 +94,9 @@ def float_parts(graph: QuantizedGraph) -> FloatParts | None:
     if not found:
         return None
     kinds = collections.Counter(operator.kind for operator in found)
-    layers = list(dict.fromkeys(operator.name.partition("/")[0] for operator in found))
+    layers = dict.fromkeys("{} ({})".format(*operator.layer) if operator.layer else operator.name for operator in found)
     share = sum(operator.macs for operator in found) / max(graph.macs, 1)
-    return FloatParts(dict(kinds), layers, share)
+    return FloatParts(dict(kinds), list(layers), share)
 
 
 def compare_parts(

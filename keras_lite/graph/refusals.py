@@ -39,6 +39,19 @@ _REFUSALS = {
 }
 
 
+def refused(name: str, kind: str, why: str, precision: str = "") -> InputError:
+    """Return the error for a layer that can't be converted.
+
+    Args:
+        name: The layer's.
+        kind: Its type.
+        why: Why it can't, and what to write instead, with a semicolon between.
+        precision: Of the file, if the others hold it: `"int8"`.
+    """
+    file = f"{'an' if precision else 'a'} {precision}{' ' if precision else ''}file for the phone"
+    return InputError(f"Expected layers that {file} can hold, received layer {name} of type {kind}: {why}.")
+
+
 def refusal(kind: str, is_layer: bool = True) -> str:
     """Return why a layer, or an operation that is none, of a type can't be carried, and what to write instead."""
     return _REFUSALS.get(kind, _NO_COUNTERPART if is_layer else _ARITHMETIC)
@@ -63,8 +76,6 @@ def check_layer(
     # A user's own class may bear the name of a stock layer.
     if kind not in kinds or not stock_class.__module__.startswith(("keras.", "keras_lite.")):
         why = refusal(kind) if kind not in kinds else "it is another class of that name; write the stock one"
-        raise InputError(
-            f"Expected layers that a file for the phone can hold, received layer {name} of type {kind}: {why}."
-        )
+        raise refused(name, kind, why)
     if getattr(layer, "data_format", None) == "channels_first":
         raise InputError(f"Expected channels_last layers, received {name} ({kind}) with channels_first.")

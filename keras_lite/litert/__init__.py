@@ -4,7 +4,7 @@ from keras_lite.litert.checks import check_quantized
 from keras_lite.litert.ends import with_ends
 from keras_lite.litert.integer import IntegerModel
 from keras_lite.litert.metadata import ModelMetadata, model_metadata, takes_pixels
-from keras_lite.litert.operators import FloatGraph, Graph, Operator, Origin, QuantizedGraph, Tensor
+from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import (
     QuantizationParameters,
     quantize_bias,
@@ -21,7 +21,6 @@ __all__ = [
     "IntegerModel",
     "ModelMetadata",
     "Operator",
-    "Origin",
     "QuantizationParameters",
     "QuantizedGraph",
     "Tensor",

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert.scheme import QuantizationParameters
 from keras_lite.tables import text_table
+
+# The place of what a kind takes of other operators first, where that is not the first.
+_SOURCES = {"SPLIT": 1, "TRANSPOSE_CONV": 2}
 
 
 @dataclasses.dataclass(eq=False)
@@ -70,6 +73,7 @@ class Operator:
         outputs: What it makes.
         options: Its options, named as in TFLite's schema, `"SAME"` and `"RELU6"` as text:
             `{"padding": "SAME", "stride_w": 1, "stride_h": 1, "fused_activation_function": "RELU6"}`.
+        layer: The layer that it was made for: its name and type, where it is known.
 
     Example:
 
@@ -82,6 +86,7 @@ class Operator:
     inputs: list[Tensor]
     outputs: list[Tensor]
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layer: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -101,6 +106,32 @@ class Operator:
         return all(tensor.quantization is None for tensor in computed)
 
     @property
+    def source(self) -> Tensor:
+        """What it takes of other operators first; before that, some kinds take a constant."""
+        return self.inputs[_SOURCES.get(self.kind, 0)]
+
+    @property
+    def kernel(self) -> Tensor:
+        """The kernel of a convolution or dense layer."""
+        return self.inputs[1]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias of a convolution or dense layer; None if it has none."""
+        place = max(2, _SOURCES.get(self.kind, 0) + 1)
+        return self.inputs[place] if len(self.inputs) > place else None
+
+    def weighted_inputs(self, source: Tensor, kernel: Tensor, bias: Tensor) -> list[Tensor]:
+        """Return inputs of a convolution or dense layer, in TFLite's order.
+
+        Args:
+            source: What the kernel is multiplied with.
+            kernel: The kernel.
+            bias: The bias.
+        """
+        return [*self.inputs[:1], kernel, source, bias] if self.kind == "TRANSPOSE_CONV" else [source, kernel, bias]
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, of convolutions and products of matrices; 0 for what is neither."""
         if self.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
@@ -108,7 +139,7 @@ class Operator:
             each = math.prod(kernel[1:3]) if self.kind == "DEPTHWISE_CONV_2D" else math.prod(kernel[1:])
             return self.output.size * each
         if self.kind == "TRANSPOSE_CONV":
-            return self.inputs[2].size * math.prod(self.inputs[1].shape[:3])
+            return self.source.size * math.prod(self.kernel.shape[:3])
         if self.kind == "BATCH_MATMUL":
             return self.output.size * self.inputs[0].shape[-2 if self.options.get("adj_x") else -1]
         return 0
@@ -186,34 +217,8 @@ class Graph:
         return text_table([*rows, (*total, f"{self.parameters:,}", f"{self.macs:,}")])
 
 
-class Origin(NamedTuple):
-    """The layer that an operator was made of.
-
-    Attributes:
-        name: Its name in the flattened model.
-        kind: Its class: `"LayerNormalization"`.
-    """
-
-    name: str
-    kind: str
-
-
-@dataclasses.dataclass(eq=False)
 class FloatGraph(Graph):
-    """A model that computes in float32, as operators of TFLite.
-
-    Args:
-        name: The model's.
-        inputs: What it takes.
-        outputs: What it makes.
-        operators: The operators; each comes after those that make what it takes.
-        origins: Of what the operators make, the layers that it was made of, where they are known.
-
-    Raises:
-        InputError: If an operator takes what nothing made before it.
-    """
-
-    origins: dict[Tensor, Origin] = dataclasses.field(default_factory=dict)
+    """A model that computes in float32, as operators of TFLite."""
 
 
 class QuantizedGraph(Graph):

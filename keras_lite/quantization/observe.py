@@ -135,5 +135,5 @@ def float_graph(form: Int8Form, tensors: Sequence[Tensor]) -> FloatGraph:
 
 def _multiplied(form: Int8Form) -> list[Tensor]:
     """Return what convolutions and dense layers take, the graph's inputs apart."""
-    found = [operator.inputs[0] for operator in form.whole if operator.kind in CHANNEL_AXES]
+    found = [operator.source for operator in form.whole if operator.kind in CHANNEL_AXES]
     return [tensor for tensor in found if tensor not in form.graph.inputs]

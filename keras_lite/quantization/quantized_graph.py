@@ -17,7 +17,8 @@ from keras_lite.quantization.lower.for_int8 import Int8Form
 
 # Operators that hand on numbers of their input, whose scale their output has.
 HANDING_ON = (
-    "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
+    "DEPTH_TO_SPACE", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE",
+    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "STRIDED_SLICE", "TRANSPOSE",
 )  # fmt: skip
 # Those whose int8 operators have one scale for all models.
 _OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
@@ -76,7 +77,7 @@ def quantize(
             continue
         inputs = [ends.quantized(tensor, operator) for tensor in operator.inputs]
         if operator.kind in HANDING_ON:
-            parameters = inputs[0].quantization
+            parameters = ends.quantized(operator.source).quantization
         elif operator.kind in _OWN_PARAMETERS:
             parameters = _OWN_PARAMETERS[operator.kind]
         else:
@@ -85,10 +86,13 @@ def quantize(
         if operator.kind == "CONCATENATION":
             inputs = [_brought_to(each, output, ends.operators) for each in inputs]
         elif operator.kind in CHANNEL_AXES:
-            inputs = with_weights(inputs, CHANNEL_AXES[operator.kind], (scales or {}).get(operator.inputs[1]))
+            source = ends.quantized(operator.source)
+            found = (scales or {}).get(operator.kernel)
+            weights = with_weights([source, operator.kernel, operator.bias], CHANNEL_AXES[operator.kind], found)
+            inputs = operator.weighted_inputs(*weights)
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
-        ends.operators.append(Operator(operator.kind, inputs, [output], operator.options))
+        ends.operators.append(Operator(operator.kind, inputs, [output], operator.options, operator.layer))
         ends.whole[operator.output] = output
     outputs = [ends.quantized(tensor) for tensor in form.graph.outputs]
     return QuantizedGraph(form.graph.name, [ends.whole[each] for each in form.graph.inputs], outputs, ends.operators)
@@ -127,7 +131,9 @@ class _Ends:
                 self.operators.append(Operator("DEQUANTIZE", [self.whole[tensor]], [self._floats[tensor]]))
         inputs = [self._floats.get(tensor, tensor) for tensor in operator.inputs]
         self._floats[operator.output] = _in_floats(operator.output)
-        self.operators.append(Operator(operator.kind, inputs, [self._floats[operator.output]], operator.options))
+        self.operators.append(
+            Operator(operator.kind, inputs, [self._floats[operator.output]], operator.options, operator.layer)
+        )
 
 
 def _in_floats(tensor: Tensor) -> Tensor:

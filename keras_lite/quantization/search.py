@@ -230,7 +230,7 @@ class Search:
         rounded = {}
         for operator in self.form.graph.operators:
             if operator.kind in CHANNEL_AXES:
-                axis, kernel = CHANNEL_AXES[operator.kind], operator.inputs[1]
+                axis, kernel = CHANNEL_AXES[operator.kind], operator.kernel
                 whole, quantization = quantize_kernel(kernel.data, axis)
                 along = [-1 if each == axis else 1 for each in range(whole.ndim)]
                 rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * quantization.scales.reshape(along))

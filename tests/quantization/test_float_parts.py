@@ -38,7 +38,7 @@ def int8_graph(model, images):
     return quantize(form, ranges_from(form, observe(form, images), whole_range))
 
 
-def check(build, floats=(), whole=None, shape=SIZE, outside=()):
+def check(build, floats=(), whole=None, shape=SIZE):
     """Compare LiteRT with Keras by correlation and steps, and with the model; and operators with the expected."""
     model = model_of(build, shape)
     images = np.concatenate([images_of(shape)] * 2)
@@ -53,7 +53,7 @@ def check(build, floats=(), whole=None, shape=SIZE, outside=()):
     assert sorted(operator.kind for operator in graph.float_operators) == sorted(floats)
     int8 = [each.kind for each in graph.operators if not each.is_float]
     assert whole is None or int8 == whole
-    assert delegation(opened)["not_delegated"] == list(outside)
+    assert set(delegation(opened)["not_delegated"]) <= {"CAST", "GREATER"}
     return graph
 
 
@@ -95,9 +95,9 @@ CORE = ["BATCH_MATMUL", "SOFTMAX", "BATCH_MATMUL"]
             [*CORE, "ADD"],
             None,
         ),
-        "an activation of a convolution": (
-            lambda x: layers.Conv2D(4, 3)(layers.PReLU(shared_axes=(1, 2))(layers.Conv2D(8, 3)(x))),
-            ["PRELU"],
+        "a jump": (
+            lambda x: layers.Conv2D(4, 3)(layers.ReLU(threshold=0.3)(layers.Conv2D(8, 3)(x))),
+            ["GREATER", "CAST", "MUL"],
             ["CONV_2D", "DEQUANTIZE", "QUANTIZE", "CONV_2D"],
         ),
     }.values(),
@@ -182,7 +182,7 @@ def test_a_mixed_file_is_compared_part_by_part_and_says_so(tmp_path):
     inside = 2 * 9 * 9 * 12
     assert found.float_parts.share == pytest.approx(inside / (inside + 9 * 27 * 12 + 4 * 9 * 12 * 12 + 108 * 4))
     assert found.float_parts.operators["BATCH_MATMUL"] == 2
-    assert set(found.float_parts.layers) >= {"norm", "look"}
+    assert found.float_parts.layers == ["norm (LayerNormalization)", "look (MultiHeadAttention)"]
     card = path.with_suffix(".md").read_text()
     assert "| In floats | " in card and "one step is allowed" in card
     assert json.loads(path.with_suffix(".json").read_text())["verification"]["exactness"]["parts"]["int8_steps"] == 0
@@ -213,7 +213,7 @@ def test_every_step_of_the_search_takes_floats():
     }  # fmt: skip
     received, expected = IntegerModel(calibrated.graph).predict(images), model.predict(images, verbose=0)
     assert np.corrcoef(received.ravel(), expected.ravel())[0, 1] > 0.999
-    with pytest.raises(InputError, match=r"received norm, re_lu\w*, look in floats; take what"):
+    with pytest.raises(InputError, match=r"received norm, look in floats; take what"):
         trainable(calibrated.form, calibrated.ranges)
 
 

@@ -169,9 +169,8 @@ def test_a_softmax_at_the_end_is_left_out():
 @pytest.mark.tensorflow_only
 def test_what_has_no_int8_operator_is_named():
     for step, expected in {
-        layers.PReLU(name="slopes"): "layer slopes of type PReLU: XNNPACK has no int8 PRELU; write ReLU or LeakyReLU",
-        layers.ELU(name="elu"): "layer elu of type ELU: .*; write ReLU",
-        layers.ReLU(threshold=0.5, name="jump"): "layer jump of type ReLU: XNNPACK has no int8 GREATER; write ReLU",
+        layers.ReLU(threshold=0.5, name="jump"): "layer jump of type ReLU: it jumps at its threshold.*; write ReLU",
+        layers.Activation("squareplus", name="root"): "layer root of type Activation: int8 has no operator .*; write",
         layers.LayerNormalization(name="norm"): "norm of type LayerNormalization: its mean .*; write BatchNorm",
     }.items():
         with pytest.raises(InputError, match=f"{expected}.*, or give allow_float=True"):

@@ -71,6 +71,14 @@ def _softmax(operator: Operator) -> Compute:
     return compute
 
 
+def _log_softmax(operator: Operator) -> Compute:
+    def compute(x: np.ndarray) -> np.ndarray:
+        less = x - x.max(-1, keepdims=True)
+        return less - np.log(np.exp(less).sum(-1, keepdims=True))
+
+    return compute
+
+
 def _unit_length(operator: Operator) -> Compute:
     shortest = np.float32(1e-6)
     return lambda x: x / np.maximum(np.sqrt(np.square(x).sum(-1, keepdims=True)), shortest)
@@ -97,10 +105,13 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "ADD": _binary(np.add),
     "BATCH_MATMUL": _batch_matmul,
     "CAST": _cast,
+    "CEIL": _unary(np.ceil),
     "CONCATENATION": movement.concatenation,
+    "COS": _unary(np.cos),
     "DIV": _binary(np.divide),
     "ELU": _unary(lambda x: np.where(x < 0.0, np.expm1(np.minimum(x, 0.0)), x)),
     "EXP": _unary(np.exp),
+    "FLOOR": _unary(np.floor),
     "GELU": _gelu,
     "GREATER": _binary(np.greater),
     "HARD_SWISH": _unary(lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0),
@@ -108,6 +119,7 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "LEAKY_RELU": _leaky_relu,
     "LESS": _binary(np.less),
     "LOG": _unary(np.log),
+    "LOG_SOFTMAX": _log_softmax,
     "LOGISTIC": _unary(lambda x: 1.0 / (1.0 + np.exp(-x))),
     "MAXIMUM": _binary(np.maximum),
     "MEAN": _reduction(np.mean),
@@ -123,6 +135,7 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "RELU_0_TO_1": _unary(lambda x: np.clip(x, 0.0, 1.0)),
     "RESHAPE": movement.reshape,
     "RSQRT": _unary(lambda x: 1.0 / np.sqrt(x)),
+    "SIN": _unary(np.sin),
     "SLICE": movement.slice_,
     "SOFTMAX": _softmax,
     "SPLIT": movement.split,

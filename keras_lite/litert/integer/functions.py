@@ -86,6 +86,14 @@ def exp(operator: Operator) -> np.ndarray:
 
 
 @_table
+def log(operator: Operator) -> np.ndarray:
+    """Compute LOG; the answer for what is not above zero is the lowest."""
+    numbers = _numbers(operator.inputs[0])
+    answers = _own_rounded(operator, _single(math.log, np.where(numbers > 0.0, numbers, 1.0)))
+    return np.where(numbers > 0.0, answers, np.iinfo(answers.dtype).min).astype(answers.dtype)
+
+
+@_table
 def hard_swish(operator: Operator) -> np.ndarray:
     """Compute HARD_SWISH as LiteRT's own kernel does: in 16 bits, of which 32768 stand for 3 in what cuts."""
     [source], rounding = operator.inputs, Rounding(operator, delegated=False)

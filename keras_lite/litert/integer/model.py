@@ -5,7 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from keras_lite.errors import InputError
-from keras_lite.litert.integer import convolution, elementwise, floats, functions, movement, pooling, resizing
+from keras_lite.litert.integer import (
+    convolution,
+    elementwise,
+    floats,
+    functions,
+    movement,
+    pooling,
+    resizing,
+    transposed,
+)
 from keras_lite.litert.integer.rounding import Compute
 from keras_lite.litert.integer.threads import side_by_side
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
@@ -17,35 +26,44 @@ KINDS: dict[str, Callable[[Operator], Compute]] = {
     "CONCATENATION": movement.concatenation,
     "CONV_2D": convolution.conv_2d,
     "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
+    "DEPTH_TO_SPACE": movement.depth_to_space,
     "DEQUANTIZE": elementwise.dequantize,
     "ELU": functions.elu,
     "EXP": functions.exp,
     "FULLY_CONNECTED": convolution.fully_connected,
+    "GATHER": movement.gather,
     "GELU": functions.gelu,
     "HARD_SWISH": functions.hard_swish,
     "LEAKY_RELU": functions.leaky_relu,
+    "LOG": functions.log,
     "LOGISTIC": functions.logistic,
     "MAX_POOL_2D": pooling.max_pool_2d,
     "MAXIMUM": elementwise.maximum,
     "MEAN": pooling.mean,
     "MINIMUM": elementwise.minimum,
+    "MIRROR_PAD": movement.mirror_pad,
     "MUL": elementwise.mul,
     "PAD": movement.pad,
     "QUANTIZE": elementwise.quantize,
     "REDUCE_MAX": pooling.reduce_max,
+    "REDUCE_MIN": pooling.reduce_min,
     "RELU": functions.relu,
     "RELU6": functions.relu,
     "RELU_N1_TO_1": functions.relu,
     "RESHAPE": movement.reshape,
     "RESIZE_BILINEAR": resizing.resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resizing.resize_nearest_neighbor,
+    "REVERSE_V2": movement.reverse_v2,
     "SLICE": movement.slice_,
     "SOFTMAX": elementwise.softmax,
+    "SPACE_TO_DEPTH": movement.space_to_depth,
     "SPLIT": movement.split,
     "STRIDED_SLICE": movement.strided_slice,
     "SUB": elementwise.sub,
+    "SUM": pooling.sum_,
     "TANH": functions.tanh,
     "TRANSPOSE": movement.transpose,
+    "TRANSPOSE_CONV": transposed.transpose_conv,
 }
 # Those that take numbers of any type.
 _ANY_TYPE = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SLICE", "STRIDED_SLICE", "TRANSPOSE")
@@ -168,7 +186,7 @@ class IntegerModel:
         slices = [slice(at, at + self._batch) for at in range(0, len(images), self._batch)]
         last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
         for at, operator in enumerate(self.graph.operators):
-            changed = change(operator, held[id(operator.inputs[0])])
+            changed = change(operator, held[id(operator.source)])
             compute = kinds_for(changed)[changed.kind](changed)
             inputs = [
                 (each.data[None], True) if each.is_constant else (held[id(each)], False) for each in changed.inputs

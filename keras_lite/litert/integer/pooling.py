@@ -1,6 +1,7 @@
 """Means, pooling and products of matrices in whole numbers."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,12 +21,23 @@ from keras_lite.litert.operators import Operator
 
 def mean(operator: Operator) -> Compute:
     """Compute MEAN."""
+    return _total(operator, True)
+
+
+def sum_(operator: Operator) -> Compute:
+    """Compute SUM."""
+    return _total(operator, False)
+
+
+def _total(operator: Operator, divided: bool) -> Compute:
     source, axes = operator.inputs
     rounding, rank = Rounding(operator), len(source.shape)
     reduced = tuple(sorted({int(axis) % rank for axis in axes.data.ravel()}))
     count = np.float32(math.prod(source.shape[axis] for axis in reduced))
     # XNNPACK sums the integers themselves, and takes their zero point away in floats.
-    factor = scale_of(source) / rounding.scale * (np.float32(1.0) / count)
+    factor = scale_of(source) / rounding.scale
+    if divided:
+        factor *= np.float32(1.0) / count
     offset = np.float32(rounding.zero) - np.float32(zero_of(source)) * count * factor
 
     def compute(integers: np.ndarray, *_: np.ndarray) -> np.ndarray:
@@ -38,10 +50,19 @@ def mean(operator: Operator) -> Compute:
 
 def reduce_max(operator: Operator) -> Compute:
     """Compute REDUCE_MAX."""
+    return _extreme(operator, np.max)
+
+
+def reduce_min(operator: Operator) -> Compute:
+    """Compute REDUCE_MIN."""
+    return _extreme(operator, np.min)
+
+
+def _extreme(operator: Operator, function: Callable[..., np.ndarray]) -> Compute:
     source, axes = operator.inputs
     check_same_scheme(operator, source)
     places = tuple({int(axis) % len(source.shape) + 1 for axis in axes.data.ravel()})
-    return lambda integers, *_: integers.max(places).reshape(-1, *operator.output.shape)
+    return lambda integers, *_: function(integers, places).reshape(-1, *operator.output.shape)
 
 
 def max_pool_2d(operator: Operator) -> Compute:

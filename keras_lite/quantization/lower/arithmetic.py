@@ -6,8 +6,10 @@ import keras
 import numpy as np
 
 from keras_lite.graph.input_scaling import scale_and_offset
+from keras_lite.graph.refusals import refused
 from keras_lite.litert import Tensor
-from keras_lite.quantization.lower.builder import Builder, array_of, constant
+from keras_lite.quantization.lower.builder import Builder, array_of, constant, integers
+from keras_lite.quantization.lower.functions import along_last_axis
 
 _KINDS = {"Add": "ADD", "Average": "ADD", "Maximum": "MAXIMUM", "Minimum": "MINIMUM", "Multiply": "MUL"}
 _KINDS["Subtract"] = "SUB"
@@ -23,6 +25,29 @@ def merge(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape
     steps = zip(others, names, strict=True)
     y = functools.reduce(lambda x, step: build.arithmetic(_KINDS[kind], x, *step), steps, first)
     return build.arithmetic("MUL", y, 1.0 / len(tensors), name) if kind == "Average" else y
+
+
+def dot(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower `Dot`, of vectors or of sequences of them."""
+    axes, name = layer.axes, build.name
+    axes = [axes, axes] if isinstance(axes, int) else list(axes)
+    axes = [axis % len(tensor.shape) for axis, tensor in zip(axes, inputs, strict=True)]
+    ranks = [len(tensor.shape) for tensor in inputs]
+    if ranks not in ([2, 2], [3, 3]):
+        why = f"it takes tensors of {ranks[0]} and {ranks[1]} axes; write Reshape, so that both have two or both three"
+        raise refused(*build.layer, why)
+    if layer.normalize:
+        inputs = [
+            along_last_axis(
+                build, "L2_NORMALIZATION", x, f"{name}/unit{number}", axis, fused_activation_function="NONE"
+            )
+            for number, (x, axis) in enumerate(zip(inputs, axes, strict=True), 1)
+        ]
+    if ranks == [2, 2]:
+        products = build.arithmetic("MUL", *inputs, f"{name}/products")
+        return build.add("SUM", [products, integers(f"{name}/axes", (1,))], shape, name, keep_dims=True)
+    turned = {"adj_x": axes[0] == 1, "adj_y": axes[1] == 2, "asymmetric_quantize_inputs": False}
+    return build.add("BATCH_MATMUL", inputs, shape, name, **turned)
 
 
 def _with_axes(build: Builder, tensor: Tensor, rank: int, name: str) -> Tensor:

@@ -22,19 +22,22 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
-from keras_lite.quantization.lower.builder import Builder, constant
-from keras_lite.quantization.lower.channelwise import along_axis, channel_axis, channelwise, depthwise
-from keras_lite.quantization.lower.editor import Editor
-from keras_lite.quantization.lower.float_parts import is_opaque, needs_floats, opaque, part_of, plain, refusal
-from keras_lite.quantization.lower.folding import WEIGHTED, number_of
+from keras_lite.quantization.lower.builder import constant
+from keras_lite.quantization.lower.float_parts import is_opaque, opaque, part_of, plain
+from keras_lite.quantization.lower.int8.channelwise import along_axis, channel_axis
+from keras_lite.quantization.lower.int8.functions import FUNCTIONS, clipped
+from keras_lite.quantization.lower.int8.state import NotInInt8Error, State
 from keras_lite.quantization.lower.lowering import in_float32
-from keras_lite.quantization.lower.simplify import FUSING, simplify
+from keras_lite.quantization.lower.simplifying.folding import WEIGHTED, number_of
+from keras_lite.quantization.lower.simplifying.simplify import FUSING, simplify
 
 _ROOT = math.sqrt(6.0)
-_DROPPED_AT_END = ("L2_NORMALIZATION", "SOFTMAX")
+_DROPPED_AT_END = ("L2_NORMALIZATION", "LOG_SOFTMAX", "SOFTMAX")
 _KEPT = (
-    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "GELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "MUL", "PAD",
-    "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE",
+    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "GATHER", "GELU", "LEAKY_RELU", "LOG",
+    "LOGISTIC", "MEAN", "MIRROR_PAD", "MUL", "PAD", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "STRIDED_SLICE", "SUB", "SUM",
+    "TANH", "TRANSPOSE",
 )  # fmt: skip
 
 
@@ -64,7 +67,7 @@ class Int8Form:
             constants: The new constant for each that is replaced.
         """
         operators = [
-            Operator(each.kind, [constants.get(t, t) for t in each.inputs], each.outputs, each.options)
+            dataclasses.replace(each, inputs=[constants.get(tensor, tensor) for tensor in each.inputs])
             for each in self.graph.operators
         ]
         return dataclasses.replace(self, graph=dataclasses.replace(self.graph, operators=operators))
@@ -90,71 +93,62 @@ def for_int8(graph: FloatGraph, allow_float: bool = False) -> Int8Form:
     'FULLY_CONNECTED'
     """
     floats: set[Tensor] = set()
-    while (state := _lowered(graph, floats)).refused:
-        if not allow_float:
-            raise InputError(refusal(graph, state.refused[0]))
-        floats = part_of(graph, state.refused, floats)
+    while (lowered := _lowered(graph, floats, allow_float))[1]:
+        floats = part_of(graph, lowered[1], floats)
+    state, _ = lowered
     outputs = [state.made[tensor] for tensor in graph.outputs]
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
+    if not operators:
+        raise InputError(
+            f"Expected a model that computes more than a softmax in int8, received {graph.name}: a softmax at the "
+            "end is left out; write the layers before it into the model."
+        )
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}
     kept = frozenset(operator.output for operator in operators if is_opaque(operator))
     return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, list(map(plain, operators))), fixed, kept)
 
 
-def _lowered(graph: FloatGraph, floats: Collection[Tensor]) -> "_State":
-    """Return what becomes of a graph, of which a part stays in floats, and what was refused."""
-    state = _State(graph, floats)
-    for operator in state.operators:
+def _lowered(graph: FloatGraph, floats: Collection[Tensor], allow_float: bool) -> tuple[State, list[Operator]]:
+    """Return what becomes of a graph, of which a part stays in floats, and operators that int8 has not."""
+    operators = [opaque(each) if each.output in floats else each for each in graph.operators]
+    state, refused = State(dataclasses.replace(graph, operators=operators)), []
+    for operator in operators:
         inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
-        if is_opaque(operator):
-            lowering = _keep
-        elif needs_floats(graph, operator):
-            lowering = _refuse
-        else:
-            lowering = _LOWERINGS.get(operator.kind, _refuse)
-        state.made[operator.output] = lowering(state, operator, inputs)
-    return state
+        state.build.layer = operator.layer
+        lowering = _keep if is_opaque(operator) else _LOWERINGS.get(operator.kind, _refuse)
+        try:
+            state.check_layer(operator)
+            state.made[operator.output] = lowering(state, operator, inputs)
+        except NotInInt8Error:
+            if not allow_float:
+                raise
+            refused.append(operator)
+            state.made[operator.output] = state.copy(operator, inputs)
+    return state, refused
 
 
-class _State:
-    """What is known while a graph is walked."""
-
-    def __init__(self, graph: FloatGraph, floats: Collection[Tensor]) -> None:
-        self.build = Builder()
-        self.operators = [opaque(each) if each.output in floats else each for each in graph.operators]
-        self.refused: list[Operator] = []
-        self.made: dict[Tensor, Tensor] = {}
-        self.fixed: dict[Tensor, tuple[float, float]] = {}
-        self.view = Editor(self.operators, graph.outputs)
-        self.taken_in: set[Operator] = set()
-
-    def copy(self, operator: Operator, inputs: list[Tensor], name: str | None = None, **changes) -> Tensor:
-        """Add an operator of the same kind with other inputs or options."""
-        kind, options, output = operator.kind, {**operator.options, **changes}, operator.output
-        return self.build.add(kind, inputs, output.shape, name or operator.name, dtype=output.dtype, **options)
+_Lowering = Callable[[State, Operator, list[Tensor]], Tensor]
 
 
-_Lowering = Callable[[_State, Operator, list[Tensor]], Tensor]
+def _refuse(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    raise state.refusal(operator)
 
 
-def _refuse(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    state.refused.append(operator)
+def _keep(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.copy(operator, inputs)
 
 
-def _keep(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    return state.copy(operator, inputs)
-
-
-def _weighted(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _weighted(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """Keep it; with the sixth of relu6 behind it, a gate, it takes that in and is cut off by its range."""
     behind = state.view.only_consumer(operator.output)
     if not _is_gate(operator, behind):
         return state.copy(operator, inputs)
-    x, kernel, bias = inputs
-    kernel, bias = (constant(each.name, each.data / 6.0) for each in (kernel, bias))
-    gate = state.copy(operator, [x, kernel, bias], behind.name, fused_activation_function="NONE")
+    kernel, bias = (constant(each.name, each.data / 6.0) for each in (operator.kernel, operator.bias))
+    x = state.made.get(operator.source, operator.source)
+    gate = state.copy(
+        operator, operator.weighted_inputs(x, kernel, bias), behind.name, fused_activation_function="NONE"
+    )
     state.fixed[gate] = (0.0, 1.0)
     return gate
 
@@ -166,35 +160,35 @@ def _is_gate(operator: Operator, behind: Operator | None) -> bool:
     return operator.kind in WEIGHTED and cut and number is not None and abs(number - 1.0 / 6.0) < 1e-6
 
 
-def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _product(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
     maker = state.view.producer(operator.inputs[0])
     if maker is not None and _is_gate(maker, operator) and state.view.only_consumer(maker.output) is operator:
         return x  # the convolution took it in
     if _by_channel(operator):
-        return _with_activation(state, operator, channelwise(state.build, x, other.data, np.zeros(1), _inner(operator)))
+        return _with_activation(state, operator, state.channelwise(x, other.data, np.zeros(1), _inner(operator)))
     if channel_axis(operator) is None:
         return state.copy(operator, inputs)
     behind = state.view.only_consumer(operator.output)
     fits = behind is not None and behind.kind == "ADD" and channel_axis(behind) == channel_axis(operator)
     if not fits or operator.options["fused_activation_function"] != "NONE":
-        return along_axis(state.build, operator, x, other.data, np.zeros(1))
+        return along_axis(state, operator, x, other.data, np.zeros(1))
     state.taken_in.add(behind)
-    return along_axis(state.build, behind, x, other.data, behind.inputs[1].data)
+    return along_axis(state, behind, x, other.data, behind.inputs[1].data)
 
 
-def _sum(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _sum(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
     maker = state.view.producer(operator.inputs[0])
     after_product = maker is not None and maker.kind == "MUL" and _by_channel(maker)
     # Behind a product that becomes a convolution it goes into that one's bias.
     if _by_channel(operator) and not after_product:
-        return _with_activation(state, operator, channelwise(state.build, x, np.ones(1), other.data, _inner(operator)))
+        return _with_activation(state, operator, state.channelwise(x, np.ones(1), other.data, _inner(operator)))
     if operator in state.taken_in:
         return x
     if channel_axis(operator) is None or _by_channel(operator):
         return state.copy(operator, inputs)
-    return along_axis(state.build, operator, x, np.ones(1), other.data)
+    return along_axis(state, operator, x, np.ones(1), other.data)
 
 
 def _by_channel(operator: Operator) -> bool:
@@ -210,13 +204,13 @@ def _inner(operator: Operator) -> str:
     return operator.name if plain else f"{operator.name}/linear"
 
 
-def _with_activation(state: _State, operator: Operator, x: Tensor) -> Tensor:
+def _with_activation(state: State, operator: Operator, x: Tensor) -> Tensor:
     """Add the activation that an operator had taken in, which `simplify` gives to the new one."""
     kind = operator.options["fused_activation_function"]
     return x if kind == "NONE" else state.build.add(kind, [x], x.shape, operator.name)
 
 
-def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _rectifier(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """A ReLU that no operator took in."""
     [x] = inputs
     kind = "RELU6" if operator.kind == "RELU6" else "RELU"
@@ -225,7 +219,7 @@ def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tenso
     if taken and maker.kind in FUSING and state.view.only_consumer(maker.output) is operator:
         linear = x  # RELU_0_TO_1, which is a ReLU here
     elif len(x.shape) == 4:
-        linear = channelwise(state.build, x, np.ones(1), np.zeros(1), f"{operator.name}/linear")
+        linear = state.channelwise(x, np.ones(1), np.zeros(1), f"{operator.name}/linear")
     else:
         linear = state.build.arithmetic("ADD", x, 0.0, f"{operator.name}/linear")
     y = state.build.add(kind, [linear], x.shape, operator.name)
@@ -234,26 +228,26 @@ def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tenso
     return y
 
 
-def _smaller(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _smaller(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """The highest value of a ReLU is where its range ends."""
     highest, maker = number_of(operator), state.view.producer(operator.inputs[0])
     if highest is None or highest <= 0.0 or maker is None:
-        return _refuse(state, operator, inputs)
+        return FUNCTIONS["MINIMUM"](state, operator, inputs)
     x = inputs[0]
     rectified = maker.kind == "RELU" or maker.options.get("fused_activation_function") == "RELU"
     if rectified and state.view.only_consumer(maker.output) is operator:
         state.fixed[x] = (0.0, highest)
         return x
     if maker.kind != "LEAKY_RELU" or len(x.shape) != 4:
-        return _refuse(state, operator, inputs)
+        return FUNCTIONS["MINIMUM"](state, operator, inputs)
     # m - relu(m - x) is the smaller of x and m.
     high = np.full(1, highest)
-    below = channelwise(state.build, x, -np.ones(1), high, f"{operator.name}/below")
+    below = state.channelwise(x, -np.ones(1), high, f"{operator.name}/below")
     below = state.build.add("RELU", [below], x.shape, f"{operator.name}/missing")
-    return channelwise(state.build, below, -np.ones(1), high, operator.name)
+    return state.channelwise(below, -np.ones(1), high, operator.name)
 
 
-def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _hard_swish(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     name = operator.name
     y = state.build.arithmetic("MUL", inputs[0], 1.0 / _ROOT, f"{name}/root")
     shifted = state.build.arithmetic("ADD", y, 3.0 / _ROOT, f"{name}/shifted")
@@ -263,7 +257,9 @@ def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tens
     return state.build.arithmetic("MUL", y, cut, name)
 
 
-def _largest(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _largest(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    if len(inputs[0].shape) != 4 or sorted(inputs[1].data.tolist()) != [1, 2]:
+        return state.copy(operator, inputs)
     _, height, width, channels = inputs[0].shape
     pooled = state.build.add(
         "MAX_POOL_2D", inputs[:1], (1, 1, 1, channels), f"{operator.name}/window", padding="VALID", stride_h=1,
@@ -272,13 +268,13 @@ def _largest(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.build.reshape(pooled, operator.output.shape, operator.name)
 
 
-def _max_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _max_pool(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     if _window(operator) != (1, 1) or _strides(operator) == (1, 1):
         return state.copy(operator, inputs)
     return _box_filter(state, operator, inputs[0], operator.name)
 
 
-def _average_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _average_pool(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     [x] = inputs
     size, window = x.shape[1:3], _window(operator)
     if operator.options["padding"] == "VALID" and window == size:
@@ -291,13 +287,13 @@ def _average_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Te
     return state.build.arithmetic("MUL", summed, share[None, :, :, None], operator.name)
 
 
-def _box_filter(state: _State, operator: Operator, x: Tensor, name: str) -> Tensor:
+def _box_filter(state: State, operator: Operator, x: Tensor, name: str) -> Tensor:
     """Add the mean over windows, zeros beyond the edge."""
     channels, window = x.shape[-1], _window(operator)
     kernel = np.full((1, *window, channels), 1.0 / math.prod(window))
     stride_h, stride_w = _strides(operator)
     geometry = {"padding": operator.options["padding"], "stride_h": stride_h, "stride_w": stride_w}
-    return depthwise(state.build, x, kernel, np.zeros(channels), operator.output.shape, name, **geometry)
+    return state.depthwise(x, kernel, np.zeros(channels), operator.output.shape, name, **geometry)
 
 
 def _window(operator: Operator) -> tuple[int, int]:
@@ -319,7 +315,7 @@ def _pixels_in_windows(operator: Operator, size: tuple[int, int]) -> np.ndarray:
     return counts[0][:, None] * counts[1][None, :]
 
 
-def _at_end(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _at_end(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     if operator.kind in _DROPPED_AT_END and state.view.is_output(operator.output):
         return inputs[0]
     return _keep(state, operator, inputs) if operator.kind == "SOFTMAX" else _refuse(state, operator, inputs)
@@ -329,12 +325,14 @@ _LOWERINGS: dict[str, _Lowering] = {
     **dict.fromkeys(_KEPT, _keep),
     **dict.fromkeys(WEIGHTED, _weighted),
     **dict.fromkeys(_DROPPED_AT_END, _at_end),
+    **FUNCTIONS,
     "ADD": _sum,
     "AVERAGE_POOL_2D": _average_pool,
     "HARD_SWISH": _hard_swish,
     "MAX_POOL_2D": _max_pool,
     "MINIMUM": _smaller,
     "MUL": _product,
+    "RELU_N1_TO_1": clipped,
     "REDUCE_MAX": _largest,
     "RELU": _rectifier,
     "RELU6": _rectifier,

@@ -1,16 +1,27 @@
 """Walking a flat model and lowering each layer by its type."""
 
+import inspect
 from collections.abc import Callable
 
 import keras
 
 from keras_lite.errors import InputError
-from keras_lite.graph.tracing import Trace, check_call
+from keras_lite.graph.refusals import refusal, refused
+from keras_lite.graph.tracing import Trace, TracedCall, check_call
 from keras_lite.graph.view import IDLE
-from keras_lite.litert import FloatGraph, Operator, Origin, Tensor
-from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, normalization, shapes
+from keras_lite.litert import FloatGraph, Operator, Tensor
+from keras_lite.quantization.lower import (
+    activations,
+    arithmetic,
+    attention,
+    convolutions,
+    normalization,
+    sequences,
+    shapes,
+)
 from keras_lite.quantization.lower.builder import Builder
-from keras_lite.quantization.lower.simplify import simplify
+from keras_lite.quantization.lower.operations.computing import OPERATIONS, lower_operation
+from keras_lite.quantization.lower.simplifying.simplify import simplify
 
 # From the layer, its inputs and the shape of its output to that output.
 _Lowering = Callable[[Builder, keras.layers.Layer, list[Tensor], tuple[int, ...]], Tensor]
@@ -21,22 +32,33 @@ _LOWERINGS: dict[str, _Lowering] = {
     "AdditiveAttention": attention.attention,
     "Average": arithmetic.merge,
     "Attention": attention.attention,
+    "AveragePooling1D": sequences.on_row(shapes.window_pooling),
     "AveragePooling2D": shapes.window_pooling,
     "BatchNormalization": normalization.batch_normalization,
+    "CenterCrop": shapes.center_crop,
     "Concatenate": shapes.concatenate,
+    "Conv1D": sequences.on_row(convolutions.conv2d),
+    "Conv1DTranspose": sequences.conv1d_transpose,
     "Conv2D": convolutions.conv2d,
+    "Conv2DTranspose": convolutions.conv2d_transpose,
+    "Cropping1D": sequences.cropping,
     "Cropping2D": shapes.cropping,
+    "Dot": arithmetic.dot,
     "Dense": convolutions.dense,
+    "DepthwiseConv1D": sequences.on_row(convolutions.depthwise_conv2d),
     "DepthwiseConv2D": convolutions.depthwise_conv2d,
     "Dropout": shapes.same,
     "ELU": activations.elu,
     "Flatten": shapes.reshape,
+    "GlobalAveragePooling1D": sequences.global_pooling,
     "GlobalAveragePooling2D": shapes.global_pooling,
+    "GlobalMaxPooling1D": sequences.global_pooling,
     "GlobalMaxPooling2D": shapes.global_pooling,
     "GroupNormalization": normalization.group_normalization,
     "LayerNormalization": normalization.layer_normalization,
     "LayerScale": arithmetic.layer_scale,
     "LeakyReLU": activations.leaky_relu,
+    "MaxPooling1D": sequences.on_row(shapes.window_pooling),
     "MaxPooling2D": shapes.window_pooling,
     "Maximum": arithmetic.merge,
     "Minimum": arithmetic.merge,
@@ -50,6 +72,9 @@ _LOWERINGS: dict[str, _Lowering] = {
     "ReLU": activations.relu,
     "Rescaling": arithmetic.scaling,
     "Reshape": shapes.reshape,
+    "RepeatVector": sequences.repeat_vector,
+    "Resizing": shapes.resizing,
+    "SeparableConv1D": sequences.on_row(convolutions.separable_conv2d),
     "SeparableConv2D": convolutions.separable_conv2d,
     "Softmax": attention.softmax,
     "SpatialDropout2D": shapes.same,
@@ -57,7 +82,9 @@ _LOWERINGS: dict[str, _Lowering] = {
     "StridedAttention": attention.strided_attention,
     "Subtract": arithmetic.merge,
     "UnitNormalization": normalization.unit_normalization,
+    "UpSampling1D": sequences.up_sampling,
     "UpSampling2D": shapes.up_sampling,
+    "ZeroPadding1D": sequences.zero_padding,
     "ZeroPadding2D": shapes.zero_padding,
     **dict.fromkeys(IDLE, shapes.same),
 }
@@ -94,23 +121,39 @@ def lower(model: keras.Model) -> FloatGraph:
     build = Builder()
     image = Tensor(source.name, (1, *source.shape[1:]))
     tensors = {id(source): image}
-    origins: dict[Tensor, Origin] = {}
     for call in trace.calls:
-        check_call(call, _LOWERINGS)
-        build.name = call.name
-        values = [tensors[id(tensor)] for tensor in call.inputs]
-        known = {id(tensor): value for tensor, value in zip(call.inputs, values, strict=True)}
-        build.arguments = keras.tree.map_structure(lambda each, known=known: known.get(id(each), each), call.arguments)
-        [output] = call.outputs
-        before = len(build.operators)
-        tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
-        made = [tensor for operator in build.operators[before:] for tensor in operator.outputs]
-        origins |= dict.fromkeys(made, Origin(call.name, call.kind))
+        build.name, build.layer = call.name, (call.name, call.kind)
+        tensors.update(zip(map(id, call.outputs), _lowered(build, call, tensors), strict=True))
     result = tensors[id(target)]
     if result is image:
         raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
-    operators = simplify(build.operators, [result])
-    return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators], origins)
+    operators = simplify(sequences.in_rows(build.operators, [image], [result]), [result])
+    return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators])
+
+
+def _lowered(build: Builder, call: TracedCall, tensors: dict[int, Tensor]) -> list[Tensor]:
+    """Return the outputs of a call."""
+    if isinstance(call.operation, keras.layers.Layer):
+        check_call(call, _LOWERINGS)
+        values = [tensors[id(tensor)] for tensor in call.inputs]
+        build.arguments = _in_graph(call, tensors)
+        [output] = call.outputs
+        return [_LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))]
+    shapes = [tuple(tensor.shape) for tensor in call.outputs]
+    if call.kind not in OPERATIONS or not type(call.operation).__module__.startswith("keras."):
+        raise refused(call.name, call.kind, refusal(call.kind, is_layer=False))
+    if any(shape[:1] not in ((None,), (1,)) or None in shape[1:] for shape in shapes):
+        raise refused(call.name, call.kind, "it takes the images of a batch together; give the axes behind the first")
+    arguments, named = _in_graph(call, tensors)
+    values = inspect.signature(call.operation.call).bind(*arguments, **named).arguments
+    return lower_operation(build, call.operation, list(values.values()), [(1, *shape[1:]) for shape in shapes])
+
+
+def _in_graph(call: TracedCall, tensors: dict[int, Tensor]) -> tuple[tuple, dict]:
+    """Return the arguments of a call with tensors of the graph in the places of Keras' own."""
+    return keras.tree.map_structure(
+        lambda value: tensors[id(value)] if keras.backend.is_keras_tensor(value) else value, call.arguments
+    )
 
 
 def in_float32(operator: Operator) -> Operator:
@@ -119,4 +162,4 @@ def in_float32(operator: Operator) -> Operator:
         Tensor(each.name, each.shape, each.data.astype("float32")) if each.dtype == "float64" else each
         for each in operator.inputs
     ]
-    return Operator(operator.kind, inputs, operator.outputs, {**operator.options})
+    return Operator(operator.kind, inputs, operator.outputs, {**operator.options}, operator.layer)

@@ -43,6 +43,10 @@ class Editor:
         """Return what makes a tensor; None for constants and inputs."""
         return self._producers.get(id(tensor))
 
+    def consumers(self, tensor: Tensor) -> list[Operator]:
+        """Return all that take a tensor; none where it is an output."""
+        return [] if id(tensor) in self._outputs else list(self._consumers[id(tensor)])
+
     def only_consumer(self, tensor: Tensor) -> Operator | None:
         """Return what takes a tensor, where that is one operator, once, and the tensor is no output."""
         found = self._consumers[id(tensor)]
