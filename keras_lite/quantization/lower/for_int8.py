@@ -96,7 +96,14 @@ def for_int8(graph: FloatGraph, allow_float: bool = False) -> Int8Form:
     while (lowered := _lowered(graph, floats, allow_float))[1]:
         floats = part_of(graph, lowered[1], floats)
     state, _ = lowered
-    outputs = [state.made[tensor] for tensor in graph.outputs]
+    outputs: list[Tensor] = []
+    for tensor in graph.outputs:
+        maker = state.view.producer(tensor)
+        outputs.append(state.made[maker.inputs[0] if maker.kind in _DROPPED_AT_END else tensor])
+        if outputs[-1] in (*graph.inputs, *outputs[:-1]):
+            outputs[-1] = state.build.reshape(outputs[-1], tensor.shape, tensor.name)
+        elif len(graph.outputs) > 1:
+            outputs[-1].name = tensor.name  # that of a softmax, which is left out
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
     if not operators:
         raise InputError(
@@ -114,7 +121,7 @@ def _lowered(graph: FloatGraph, floats: Collection[Tensor], allow_float: bool) -
     operators = [opaque(each) if each.output in floats else each for each in graph.operators]
     state, refused = State(dataclasses.replace(graph, operators=operators)), []
     for operator in operators:
-        inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
+        inputs = [state.made.setdefault(tensor, tensor) for tensor in operator.inputs]
         state.build.layer = operator.layer
         lowering = _keep if is_opaque(operator) else _LOWERINGS.get(operator.kind, _refuse)
         try:
@@ -316,7 +323,7 @@ def _pixels_in_windows(operator: Operator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _at_end(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    if operator.kind in _DROPPED_AT_END and state.view.is_output(operator.output):
+    if state.view.is_end(operator.output):
         return inputs[0]
     return _keep(state, operator, inputs) if operator.kind == "SOFTMAX" else _refuse(state, operator, inputs)
 
