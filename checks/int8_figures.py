@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.export import first_departure
-from keras_lite.export.verification import allowed_steps, compare, exactness
+from keras_lite.export.exactness import allowed_steps, exactness
+from keras_lite.export.verification import compare
 from keras_lite.litert import IntegerModel, write
 from keras_lite.quantization import calibrate, quantize_aware
 from keras_lite.quantization.aware.tf_mot import read_quantized

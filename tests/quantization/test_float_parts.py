@@ -225,3 +225,20 @@ def test_without_permission_the_layer_is_named(tmp_path):
         to_tflite(classifier(), tmp_path / "m.tflite", "int8", calibration=images)
     with pytest.raises(InputError, match="allow_float=True with an int8 file, not stock, received float32"):
         to_tflite(classifier(), tmp_path / "m.tflite", samples=images, allow_float=True)
+
+
+@pytest.mark.tensorflow_only
+def test_a_mixed_file_of_several_outputs(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    x = layers.LayerNormalization(name="norm")(layers.Conv2D(6, 3, 2)(inputs))
+    outputs = {"kind": layers.Dense(4)(layers.Flatten()(x)), "size": layers.RMSNormalization()(layers.Flatten()(x))}
+    model = scrambled(keras.Model(inputs, outputs))
+    images = np.random.default_rng(3).normal(size=(16, 8, 8, 3)).astype("float32")
+    kinds = {"kind": "logits", "size": "regression"}
+    found = to_tflite(model, tmp_path / "m.tflite", "int8", calibration=images, output=kinds, allow_float=True)
+    assert found.exactness.parts.int8_equal == 1.0
+    assert found.exactness.parts.float_steps <= 1
+    assert {name: each.float_closeness.agreement > 0.9 for name, each in found.heads.items()} == dict.fromkeys(
+        kinds, True
+    )
+    assert found.float_parts.operators["RSQRT"] == 2
