@@ -60,6 +60,8 @@ class Trace:
 
     Args:
         model: A functional or Sequential model. It is not changed.
+        own_layers: Whether layers of somebody's own classes are gone into as well, where their `call` is written with
+            layers and `keras.ops`.
 
     Attributes:
         inputs: The model's inputs.
@@ -77,8 +79,9 @@ class Trace:
     ('stem_batch_norm', 'BatchNormalization')
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, own_layers: bool = False):
         functional = as_functional(model)
+        self._own_layers = own_layers
         self.inputs = list(functional.inputs)
         self.calls: list[TracedCall] = []
         self.outputs = self._go_through(functional, self.inputs, "")
@@ -107,6 +110,11 @@ class Trace:
                 results = keras.tree.flatten(call_inside(operation, name, args, kwargs))
                 inside = _Inside(inputs, results)
                 return self._go_through(inside, inputs, f"{name}_")
+        if self._own_layers and _is_own(operation):
+            with _Forgotten(operation):
+                inside = _written_out(operation, inputs, args, kwargs)
+                if inside is not None:
+                    return self._go_through(inside, inputs, f"{name}_")
         if not isinstance(operation, keras.layers.Layer):
             twin = twin_of(operation, args, kwargs)
             if twin is not None:
@@ -128,6 +136,24 @@ class _Inside(NamedTuple):
 
     inputs: list[Any]
     outputs: list[Any]
+
+
+def _is_own(operation: keras.Operation) -> bool:
+    """Return whether an operation is a layer of somebody's own class."""
+    stock = type(operation).__module__.startswith(("keras.", "keras_lite."))
+    return isinstance(operation, keras.layers.Layer) and not stock and not hasattr(operation, "to_stock")
+
+
+def _written_out(layer: keras.layers.Layer, inputs: list[Any], args: tuple, kwargs: dict[str, Any]) -> _Inside | None:
+    """Return what a layer does with one image, in layers and `keras.ops`; None where that can't be seen."""
+    twins = {id(tensor): keras.Input(batch_shape=(1, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in inputs}
+    args, kwargs = keras.tree.map_structure(lambda value: twins.get(id(value), value), (args, kwargs))
+    try:
+        results = keras.tree.flatten(layer.call(*args, **kwargs))
+    except Exception:  # somebody's code, which may raise anything where it is given symbols
+        return None
+    seen = bool(results) and all(keras.backend.is_keras_tensor(each) for each in results)
+    return _Inside([twins[id(tensor)] for tensor in inputs], results) if seen else None
 
 
 class _Forgotten:

@@ -238,7 +238,6 @@ def test_a_mixed_file_of_several_outputs(tmp_path):
     found = to_tflite(model, tmp_path / "m.tflite", "int8", calibration=images, output=kinds, allow_float=True)
     assert found.exactness.parts.int8_equal == 1.0
     assert found.exactness.parts.float_steps <= 1
-    assert {name: each.float_closeness.agreement > 0.9 for name, each in found.heads.items()} == dict.fromkeys(
-        kinds, True
-    )
+    assert list(found.heads) == list(kinds)
+    assert min(each.float_closeness.agreement for each in found.heads.values()) > 0.9
     assert found.float_parts.operators["RSQRT"] == 2

@@ -94,8 +94,9 @@ _LOWERINGS: dict[str, _Lowering] = {
 def lower(model: keras.Model) -> FloatGraph:
     """Return the operators that compute what a model computes, with a batch of 1.
 
-    Composite layers and nested models are gone into. Batch norms, and other numbers that multiply or add, go into the
-    convolutions next to them; ReLU and ReLU6 into the operators before them. What is computed twice is computed once.
+    Composite layers, nested models and layers of somebody's own classes, written with layers and `keras.ops`, are gone
+    into. Batch norms, and other numbers that multiply or add, go into the convolutions next to them; ReLU and ReLU6
+    into the operators before them. What is computed twice is computed once.
 
     Args:
         model: A functional or Sequential model, on any backend, that computes in float32, with inputs of known size. It
@@ -111,7 +112,7 @@ def lower(model: keras.Model) -> FloatGraph:
     >>> {operator.kind for operator in graph.operators} >= {"CONV_2D", "DEPTHWISE_CONV_2D", "MUL"}
     True
     """
-    trace = Trace(model)
+    trace = Trace(model, own_layers=True)
     build = Builder()
     inputs = [_input(source, name) for source, name in zip(trace.inputs, input_names(model), strict=True)]
     tensors = {id(source): tensor for source, tensor in zip(trace.inputs, inputs, strict=True)}
