@@ -65,7 +65,7 @@ class Loud(layers.Layer):
     """What can't be seen with symbols."""
 
     def call(self, x):
-        return x * float(np.mean(ops.convert_to_numpy(x)))
+        return x * float(x[0, 0, 0, 0])
 
     def compute_output_spec(self, x):
         return keras.KerasTensor(x.shape, x.dtype)
