@@ -120,7 +120,12 @@ def integers(name: str, values: Any) -> Tensor:
 def values_of(values: Any) -> Any:
     """Return the values of a variable or tensor of Keras as an array; numbers and arrays as they are."""
     if isinstance(values, keras.Variable):
-        return values.numpy()  # on TensorFlow one operation less than by way of a tensor
+        if keras.backend.backend() == "tensorflow":
+            # The memory that they stand in; numpy() would copy them twice.
+            return np.asarray(memoryview(values.value.value()))
+        return values.numpy()
+    if isinstance(values, np.ndarray | np.generic | float | int):
+        return values
     return keras.ops.convert_to_numpy(values) if keras.ops.is_tensor(values) else values
 
 
