@@ -6,34 +6,40 @@ import keras
 
 from keras_lite.errors import InputError
 
-_NO_COUNTERPART = "it has no counterpart in tf_keras; write it with layers of keras.layers for images"
+_NO_COUNTERPART = "there are no operators for it; write layers of keras.layers for images or sequences"
 _ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"
 _SEQUENCE = "it reads sequences, which this package does not export; write convolutions"
 _PRODUCTS = "it multiplies activations with each other, for which XNNPACK has no int8 operator; write convolutions"
 _NORM = "it takes its mean and deviation from the image at hand, for which XNNPACK has no int8 operator; write {}"
+# For layers that only training by TF-MOT lacks: files hold them.
+_TF_MOT = "TF-MOT trains no such layer; quantize by keras_lite.quantization.post_training, or write {}"
 
 _REFUSALS = {
     "AdditiveAttention": _PRODUCTS,
     "Attention": _PRODUCTS,
-    "Average": "XNNPACK has no int8 operator for it; write Add, and Rescaling(0.5) behind it",
-    "Conv1D": "only images are exported; write Conv2D with a kernel of (1, size)",
+    "Average": _TF_MOT.format("Add, and Rescaling(0.5) behind it"),
+    "Conv1D": _TF_MOT.format("Conv2D with a kernel of (1, size)"),
+    "Conv2DTranspose": _TF_MOT.format("UpSampling2D and Conv2D"),
     "Dot": _ARITHMETIC,
-    "ELU": "XNNPACK has no int8 operator for it; write ReLU, or Activation('hard_silu')",
+    "ELU": _TF_MOT.format("ReLU, or Activation('hard_silu')"),
     "GRU": _SEQUENCE,
-    "GetItem": "it takes a part of a tensor; write Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colors, "
-    "read the images in the order that the first convolution wants",
+    "GetItem": _TF_MOT.format(
+        "Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colors, read the images in the order that the first "
+        "convolution wants"
+    ),
     "GroupNormalization": _NORM.format("BatchNormalization"),
     "LSTM": _SEQUENCE,
     "Lambda": "its Python code can't be carried over; write a layer of keras.layers or functions of keras.ops",
     "LayerNormalization": _NORM.format("BatchNormalization"),
-    "Maximum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
-    "Minimum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
+    "Maximum": _TF_MOT.format("Add, or Concatenate and a convolution"),
+    "Minimum": _TF_MOT.format("Add, or Concatenate and a convolution"),
     "MultiHeadAttention": _PRODUCTS,
-    "PReLU": "XNNPACK has no int8 operator for it; write ReLU or LeakyReLU",
+    "PReLU": _TF_MOT.format("ReLU or LeakyReLU"),
     "RMSNormalization": _NORM.format("BatchNormalization"),
-    "Resizing": "a file has one input size; resize the images before the model",
+    "Resizing": "TF-MOT trains no such layer; quantize by keras_lite.quantization.post_training, or resize the images "
+    "before the model",
     "SpectralNormalization": "it changes weights while training; write the layer that it wraps",
-    "Stack": "it makes a new axis; write Concatenate and Reshape",
+    "Stack": _TF_MOT.format("Concatenate and Reshape"),
     "TimeDistributed": _SEQUENCE,
     "UnitNormalization": "XNNPACK has no int8 operator for it; leave it out, or put it at the model's end",
 }

@@ -27,7 +27,7 @@ from keras_lite.quantization.lower.simplifying.simplify import simplify
 # From the layer, its inputs and the shape of its output to that output.
 _Lowering = Callable[[Builder, keras.layers.Layer, list[Tensor], tuple[int, ...]], Tensor]
 
-_LOWERINGS: dict[str, _Lowering] = {
+LAYERS: dict[str, _Lowering] = {
     "Activation": activations.activation,
     "Add": arithmetic.merge,
     "AdditiveAttention": attention.attention,
@@ -153,11 +153,11 @@ def _named(build: Builder, outputs: list[Tensor], inputs: list[Tensor], names: l
 def _lowered(build: Builder, call: TracedCall, tensors: dict[int, Tensor]) -> list[Tensor]:
     """Return the outputs of a call."""
     if isinstance(call.operation, keras.layers.Layer):
-        check_call(call, _LOWERINGS)
+        check_call(call, LAYERS)
         values = [tensors[id(tensor)] for tensor in call.inputs]
         build.arguments = _in_graph(call, tensors)
         [output] = call.outputs
-        return [_LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))]
+        return [LAYERS[call.kind](build, call.operation, values, (1, *output.shape[1:]))]
     shapes = [tuple(tensor.shape) for tensor in call.outputs]
     if call.kind not in OPERATIONS or not type(call.operation).__module__.startswith("keras."):
         raise refused(call.name, call.kind, refusal(call.kind, is_layer=False))

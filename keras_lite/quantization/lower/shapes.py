@@ -55,7 +55,8 @@ def resized_by(build: Builder, resizing: keras.Operation, x: Tensor, size: tuple
         if getattr(resizing, argument, False):
             why = f"no operator does what {argument}=True says; leave that out, or resize the images before the model"
             raise refused(*build.layer, why)
-    return resized(build, x, size, resizing.interpolation, centers=True)
+    # The nearest pixel is another in PyTorch.
+    return resized(build, x, size, resizing.interpolation, centers=keras.backend.backend() != "torch")
 
 
 def concatenate(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
