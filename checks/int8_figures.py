@@ -176,7 +176,7 @@ def convert_and_measure(
         received=received,
         seconds=time.monotonic() - start,
     )
-    inexact = exactness(exact, received, found.output["scale"]).inexact
+    inexact = exactness(exact, received, found.outputs[0]["scale"]).inexact
     departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
     return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
 
@@ -213,7 +213,7 @@ def measure(
         received: The file's.
         seconds: What it took.
     """
-    step = found.output["scale"]
+    step = found.outputs[0]["scale"]
     span = max(seen.max(), expected.max()) - min(seen.min(), expected.min())
     return Figures(
         network=network,

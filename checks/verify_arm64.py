@@ -94,8 +94,8 @@ def _compare(
     """
     examined = examine(path, images=images)
     here = examined.inspection
-    if here.output["dtype"] != "int8":
-        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.output['dtype']}.")
+    if here.outputs[0]["dtype"] != "int8":
+        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.outputs[0]['dtype']}.")
     expected = _steps(examined.outputs, here)
     np.save(folder / "images.npy", images)
     rows = []
@@ -104,7 +104,7 @@ def _compare(
         found = _run(values, cpu, path, "--images", folder / "images.npy", "--arrays", folder / "arrays.npz")
         parts = found["partitions"]
         with np.load(folder / "arrays.npz") as arrays:
-            received = _steps(arrays["outputs"], here)
+            received = _steps(arrays["output0"], here)
         difference = np.abs(received - expected)
         if difference.max() > allowed or parts != here.partitions:
             raise VerificationError(
@@ -119,7 +119,7 @@ def _compare(
 
 
 def _steps(outputs: np.ndarray, inspection: Inspection) -> np.ndarray:
-    return np.rint(outputs / inspection.output["scale"]).astype(int)
+    return np.rint(outputs / inspection.outputs[0]["scale"]).astype(int)
 
 
 def _run(values: flags.FlagValues, cpu: str, path: Path, *arguments: str | Path) -> dict:

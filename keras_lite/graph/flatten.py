@@ -53,12 +53,13 @@ def as_functional(model: keras.Model) -> keras.Model:
     return model
 
 
-def with_input_shape(model: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
+def with_input_shape(model: keras.Model, input_shape: tuple[int, ...] | list[tuple[int, ...]]) -> keras.Model:
     """Return a model for one size of image, flattened, with the same weights.
 
     Args:
-        model: A functional or Sequential Keras model with one input, whose size it may leave open.
-        input_shape: `(height, width, channels)`.
+        model: A functional or Sequential Keras model, which may leave the size of its inputs open.
+        input_shape: `(height, width, channels)`, or the shape of what else the model takes; a list of shapes, in the
+            order of `model.inputs`, if it has several inputs.
 
     Raises:
         InputError: If the model can't be flattened, or takes nothing of that shape.
@@ -70,13 +71,21 @@ def with_input_shape(model: keras.Model, input_shape: tuple[int, ...]) -> keras.
     (None, 2, 2, 1280)
     """
     flat = flatten(model)
-    expected = tuple(flat.inputs[0].shape[1:])
-    fits = len(expected) == len(input_shape) and all(
-        wanted in (None, given) for wanted, given in zip(expected, input_shape, strict=True)
+    expected = [tuple(tensor.shape[1:]) for tensor in flat.inputs]
+    shapes = [tuple(shape) for shape in (input_shape if isinstance(input_shape, list) else [input_shape])]
+    if len(shapes) != len(expected) or not all(map(_fits, expected, shapes)):
+        several = len(expected) > 1
+        raise InputError(
+            f"Expected input_shape to fit the input{'s' if several else ''} of {model.name}, "
+            f"{expected if several else expected[0]}, received {input_shape}."
+        )
+    return clone(flat, lambda layer, *args, **kwargs: layer(*args, **kwargs), input_shapes=shapes)
+
+
+def _fits(expected: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+    return len(expected) == len(shape) and all(
+        wanted in (None, given) for wanted, given in zip(expected, shape, strict=True)
     )
-    if len(flat.inputs) != 1 or not fits:
-        raise InputError(f"Expected input_shape to fit the input of {model.name}, {expected}, received {input_shape}.")
-    return clone(flat, lambda layer, *args, **kwargs: layer(*args, **kwargs), input_shape=tuple(input_shape))
 
 
 def is_composite(layer: keras.layers.Layer) -> bool:

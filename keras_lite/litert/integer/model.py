@@ -9,6 +9,7 @@ from keras_lite.litert.integer import convolution, elementwise, functions, movem
 from keras_lite.litert.integer.rounding import Compute
 from keras_lite.litert.integer.threads import side_by_side
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
+from keras_lite.litert.samples import Given, arrays_of
 
 KINDS: dict[str, Callable[[Operator], Compute]] = {
     "ADD": elementwise.add,
@@ -99,12 +100,13 @@ class IntegerModel:
         sizes += [tensor.size for operator in graph.operators for tensor in operator.outputs]
         self._batch = int(np.clip(_TOGETHER // max(sizes), 1, _MOST))
 
-    def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    def predict(self, images: Given) -> np.ndarray | list[np.ndarray]:
         """Return the outputs as float32; a list if the graph has several.
 
         Args:
             images: Preprocessed float images of shape `(count, height, width, 3)`, or of what the graph takes; a list
-                of arrays if it has several inputs. Integers of an input's own type are taken as they are.
+                of arrays, or a dictionary by the inputs' names, if it has several inputs. Integers of an input's own
+                type are taken as they are.
 
         Raises:
             InputError: If there are no images or their shape is not the graph's.
@@ -115,7 +117,7 @@ class IntegerModel:
         ]
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def outputs_of(self, images: np.ndarray | Sequence[np.ndarray], tensors: Sequence[Tensor]) -> list[np.ndarray]:
+    def outputs_of(self, images: Given, tensors: Sequence[Tensor]) -> list[np.ndarray]:
         """Return what tensors of the graph hold, in their own integers, for each image.
 
         Args:
@@ -135,7 +137,7 @@ class IntegerModel:
         parts = side_by_side(lambda batch: self._part(batch, tensors), batches)
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
-    def run_changed(self, images: np.ndarray, change: Callable[[Operator, np.ndarray], Operator]) -> None:
+    def run_changed(self, images: Given, change: Callable[[Operator, np.ndarray], Operator]) -> None:
         """Compute all images operator by operator, each of which may be another than the graph's.
 
         All that is computed for later operators is held in memory, for all images.
@@ -145,10 +147,12 @@ class IntegerModel:
             change: Returns the operator to compute in place of one of the graph; it is given that operator and what it
                 takes first, of shape `(images, 1, ...)`.
         """
-        [values] = self._checked(images)
-        [source] = self.graph.inputs
-        held = {id(source): source.quantization.quantize(values)[:, None]}
-        slices = [slice(at, at + self._batch) for at in range(0, len(images), self._batch)]
+        inputs = self._checked(images)
+        held = {
+            id(source): source.quantization.quantize(values)[:, None]
+            for source, values in zip(self.graph.inputs, inputs, strict=True)
+        }
+        slices = [slice(at, at + self._batch) for at in range(0, len(inputs[0]), self._batch)]
         last = {id(tensor): at for at, operator in enumerate(self.graph.operators) for tensor in operator.inputs}
         for at, operator in enumerate(self.graph.operators):
             changed = change(operator, held[id(operator.inputs[0])])
@@ -165,10 +169,8 @@ class IntegerModel:
                 if last[id(tensor)] <= at:
                     held.pop(id(tensor), None)
 
-    def _checked(self, images: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
-        inputs = [np.asarray(each) for each in (images if isinstance(images, list | tuple) else [images])]
-        if len(inputs) != len(self.graph.inputs):
-            raise InputError(f"Expected {len(self.graph.inputs)} arrays of inputs, received {len(inputs)}.")
+    def _checked(self, images: Given) -> list[np.ndarray]:
+        inputs = arrays_of(images, [tensor.name for tensor in self.graph.inputs])
         for tensor, values in zip(self.graph.inputs, inputs, strict=True):
             if values.shape[1:] != tensor.shape[1:] or not len(values) or len(values) != len(inputs[0]):
                 expected = f"(count, {', '.join(map(str, tensor.shape[1:]))})"

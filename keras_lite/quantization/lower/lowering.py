@@ -5,11 +5,12 @@ from collections.abc import Callable
 import keras
 
 from keras_lite.errors import InputError
+from keras_lite.graph import as_functional, input_names, output_names
 from keras_lite.graph.tracing import Trace, check_call
 from keras_lite.graph.view import IDLE
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower import activations, arithmetic, attention, convolutions, shapes
-from keras_lite.quantization.lower.builder import Builder
+from keras_lite.quantization.lower.builder import Builder, integers
 from keras_lite.quantization.lower.simplify import simplify
 
 # From the layer, its inputs and the shape of its output to that output.
@@ -62,8 +63,9 @@ def lower(model: keras.Model) -> FloatGraph:
     convolutions next to them; ReLU and ReLU6 into the operators before them. What is computed twice is computed once.
 
     Args:
-        model: A functional or Sequential model, on any backend, that computes in float32, with one input of known size
-            and one output. It is not changed.
+        model: A functional or Sequential model, on any backend, that computes in float32, with inputs of known size. It
+            is not changed. The inputs and outputs of the graph are in the model's order; where there are several, they
+            have the names that `keras_lite.graph.input_names` and `output_names` return.
 
     Raises:
         InputError: If there are no operators for a layer, which the message names, or the model is another.
@@ -75,28 +77,44 @@ def lower(model: keras.Model) -> FloatGraph:
     True
     """
     trace = Trace(model)
-    if len(trace.inputs) != 1 or len(trace.outputs) != 1:
-        raise InputError(
-            "Expected a model with one input and one output, "
-            f"received {len(trace.inputs)} inputs and {len(trace.outputs)} outputs."
-        )
-    [source], [target] = trace.inputs, trace.outputs
-    if None in source.shape[1:]:
-        raise InputError(f"Expected a model with an input of fixed size, received {tuple(source.shape[1:])}.")
     build = Builder()
-    image = Tensor(source.name, (1, *source.shape[1:]))
-    tensors = {id(source): image}
+    inputs = [_input(source, name) for source, name in zip(trace.inputs, input_names(model), strict=True)]
+    tensors = {id(source): tensor for source, tensor in zip(trace.inputs, inputs, strict=True)}
     for call in trace.calls:
         check_call(call, _LOWERINGS)
         build.name = call.name
         values = [tensors[id(tensor)] for tensor in call.inputs]
         [output] = call.outputs
         tensors[id(output)] = _LOWERINGS[call.kind](build, call.operation, values, (1, *output.shape[1:]))
-    result = tensors[id(target)]
-    if result is image:
+    outputs = [tensors[id(target)] for target in trace.outputs]
+    if all(each in inputs for each in outputs):
         raise InputError(f"Expected a model that computes something, received {model.name}, which returns its input.")
-    operators = simplify(build.operators, [result])
-    return FloatGraph(model.name, [image], [result], [in_float32(operator) for operator in operators])
+    by_key = isinstance(as_functional(model).output, dict)
+    outputs = _named(build, outputs, inputs, output_names(model) if by_key or len(outputs) > 1 else [None])
+    operators = simplify(build.operators, outputs)
+    return FloatGraph(model.name, inputs, outputs, [in_float32(operator) for operator in operators])
+
+
+def _input(source: keras.KerasTensor, name: str) -> Tensor:
+    if None in source.shape[1:]:
+        raise InputError(
+            f"Expected a model with inputs of fixed size, received {tuple(source.shape[1:])} for {name}; "
+            "keras_lite.graph.with_input_shape(model, (height, width, channels)) returns the model for one size."
+        )
+    return Tensor(name, (1, *source.shape[1:]))
+
+
+def _named(build: Builder, outputs: list[Tensor], inputs: list[Tensor], names: list[str | None]) -> list[Tensor]:
+    """Return outputs that are called by their names, if they have some, each a tensor of its own that is computed."""
+    own: list[Tensor] = []
+    for tensor, name in zip(outputs, names, strict=True):
+        if tensor in inputs or tensor in own:
+            shape = integers(f"{name}/shape", tensor.shape)
+            tensor = build.add("RESHAPE", [tensor, shape], tensor.shape, name)
+        elif name is not None:
+            tensor.name = name
+        own.append(tensor)
+    return own
 
 
 def in_float32(operator: Operator) -> Operator:
