@@ -180,7 +180,7 @@ def _kind(model: keras.Model, output: int) -> str:
         return "regression"
     if name == "softmax" and getattr(last, "axis", -1) in (-1, len(shape) - 1):
         return "probabilities"
-    if len(shape) != 2:
+    if len(shape) != 2 and (None in shape[1:] or math.prod(shape[1:]) != shape[-1]):
         return "regression"
     return "embedding" if kind in _POOLING and not _is_linear_convolution(producer(source)) else "logits"
 

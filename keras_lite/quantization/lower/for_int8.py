@@ -87,12 +87,16 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     """
     state = _State(graph)
     for operator in graph.operators:
-        inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
+        inputs = [state.made.setdefault(tensor, tensor) for tensor in operator.inputs]
         state.made[operator.output] = _LOWERINGS.get(operator.kind, _refuse)(state, operator, inputs)
-    outputs = [state.made[tensor] for tensor in graph.outputs]
-    if len(outputs) > 1:
-        for tensor, made in zip(graph.outputs, outputs, strict=True):
-            made.name = tensor.name  # that of a softmax, which is left out
+    outputs: list[Tensor] = []
+    for tensor in graph.outputs:
+        maker = state.view.producer(tensor)
+        outputs.append(state.made[maker.inputs[0] if maker.kind in _DROPPED_AT_END else tensor])
+        if outputs[-1] in (*graph.inputs, *outputs[:-1]):
+            outputs[-1] = state.build.reshape(outputs[-1], tensor.shape, tensor.name)
+        elif len(graph.outputs) > 1:
+            outputs[-1].name = tensor.name  # that of a softmax, which is left out
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}
@@ -106,7 +110,6 @@ class _State:
         self.build = Builder()
         self.made: dict[Tensor, Tensor] = {}
         self.fixed: dict[Tensor, tuple[float, float]] = {}
-        self.ends: set[Tensor] = set()  # what has become an output, as what stood behind it is left out
         self.view = Editor(graph.operators, graph.outputs)
 
     def copy(self, operator: Operator, inputs: list[Tensor], name: str | None = None, **changes) -> Tensor:
@@ -307,11 +310,7 @@ def _pixels_in_windows(operator: Operator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _at_end(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    [source] = operator.inputs
-    # What is an output itself, or goes in as it is, stays what it is.
-    ends = state.view.is_end(operator.output) and not state.view.is_output(source) and state.view.producer(source)
-    if operator.kind in _DROPPED_AT_END and ends and inputs[0] not in state.ends:
-        state.ends.add(inputs[0])
+    if state.view.is_end(operator.output):
         return inputs[0]
     return _keep(state, operator, inputs) if operator.kind == "SOFTMAX" else _refuse(state, operator, inputs)
 

@@ -98,7 +98,7 @@ def lower(model: keras.Model) -> FloatGraph:
 def _input(source: keras.KerasTensor, name: str) -> Tensor:
     if None in source.shape[1:]:
         raise InputError(
-            f"Expected a model with inputs of fixed size, received {tuple(source.shape[1:])} for {name}; "
+            f"Expected a model with an input of fixed size, received {tuple(source.shape[1:])} for {name}; "
             "keras_lite.graph.with_input_shape(model, (height, width, channels)) returns the model for one size."
         )
     return Tensor(name, (1, *source.shape[1:]))
