@@ -18,6 +18,7 @@ _OUTPUTS_ARE = {
     "sigmoid": "probabilities",
     "regression": "values",
     "embedding": "the embedding's numbers",
+    "image": "the numbers of a pixel",
 }
 
 
@@ -114,10 +115,14 @@ def _head(file: str, entries: dict[str, Any]) -> str:
 
 
 def _input(entries: dict[str, Any]) -> str:
-    tensor = entries["input_tensor"]
+    tensors = _tensors(entries, "input")
+    if len(tensors) > 1:
+        return "\n".join(
+            ["## Inputs", "", *(f"- `{each['name']}`: {_tensor(each)}.{_rounded(each)}" for each in tensors)]
+        )
+    [tensor] = tensors
     gray = tensor["shape"][-1] == 1
-    channels = "gray" if gray else "red, green, blue"
-    lines = ["## Input", "", f"{_tensor(tensor)}: batch, height, width, and {channels}."]
+    lines = ["## Input", "", f"{_tensor(tensor)}: batch{_axes(tensor)}."]
     if "preprocessing" in entries:
         preprocessing = Preprocessing.from_dict(entries["preprocessing"])
         steps = [
@@ -146,18 +151,51 @@ def _geometry(preprocessing: Preprocessing) -> str:
 
 
 def _output(entries: dict[str, Any]) -> str:
-    tensor = entries["output_tensor"]
-    lines = ["## Output", "", f"{_tensor(tensor)}: batch and {_OUTPUTS_ARE[entries.get('output', 'logits')]}."]
-    if "scale" in tensor:
-        lines[-1] += f" A level stands for `(level {_signed(-tensor['zero_point'])}) * {tensor['scale']}`."
+    tensors = _tensors(entries, "output")
+    if len(tensors) > 1:
+        return "\n".join(
+            ["## Outputs", "", *(f"- `{each['name']}`: {_tensor(each)}.{_level(each)}" for each in tensors)]
+        )
+    [tensor] = tensors
+    pixels = {4: ", height, width", 3: ", positions"}.get(len(tensor["shape"]), "")
+    numbers = _OUTPUTS_ARE[entries.get("output", entries["verification"]["output"])]
+    lines = ["## Output", "", f"{_tensor(tensor)}: batch{pixels} and {numbers}.{_level(tensor)}"]
     if "output" in entries:
         lines[-1] += f" {_meaning(entries)}"
     return "\n".join(lines)
 
 
+def _tensors(entries: dict[str, Any], end: str) -> list[dict[str, Any]]:
+    """Return the inputs or outputs of a file."""
+    one = entries.get(f"{end}_tensor")
+    return entries[f"{end}_tensors"] if one is None else [one]
+
+
+def _axes(tensor: dict[str, Any]) -> str:
+    shape = tensor["shape"]
+    if len(shape) == 4:
+        channels = {1: "gray", 3: "red, green, blue"}.get(shape[-1], f"{shape[-1]} channels")
+        return f", height, width, and {channels}"
+    return {3: ", steps, and what there is at each"}.get(len(shape), " and numbers")
+
+
+def _rounded(tensor: dict[str, Any]) -> str:
+    if "scale" not in tensor:
+        return ""
+    return f" A value goes in as `round(value / {tensor['scale']}) {_signed(tensor['zero_point'])}`."
+
+
+def _level(tensor: dict[str, Any]) -> str:
+    if "scale" not in tensor:
+        return ""
+    return f" A level stands for `(level {_signed(-tensor['zero_point'])}) * {tensor['scale']}`."
+
+
 def _meaning(entries: dict[str, Any]) -> str:
     """Return the meaning of the output in plain words."""
     output, names = entries["output"], entries["class_names"]
+    if output == "image":
+        return "This is an image, or a map."
     if output == "logits":
         return "These are logits; a softmax makes probabilities of them."
     if output == "probabilities":
@@ -204,20 +242,29 @@ def _accuracy(entries: dict[str, Any]) -> str:
 
 def _verification(entries: dict[str, Any]) -> str:
     figures = entries["verification"]
-    output = figures["output"]
     sentences = [f"Run in LiteRT on {figures['images']:,} images."]
     if (exact := figures["exactness"]) is not None:
         sentences.append(_exactness(exact))
+    heads = figures.get("heads", {"": figures})
+    if heads is figures.get("heads"):
+        sentences += [f"\n- `{name}`: {' '.join(_kept(head))}" for name, head in heads.items()]
+        return "## Verification\n\n" + " ".join(sentences).replace(" \n", "\n").replace("\n- ", "\n\n- ", 1)
+    return "## Verification\n\n" + " ".join([*sentences, *_kept(figures)])
+
+
+def _kept(figures: dict[str, Any]) -> list[str]:
+    """Return what is kept of the model, as sentences."""
+    output, sentences = figures["output"], []
     if (found := figures["float_closeness"]) is not None:
         sentences.append(f"Compared with the float model: {Closeness(**found).text(output)}.")
-    elif exact is None:
+    elif figures["exactness"] is None:
         kept = format_agreement(output, figures["agreement"])
         sentences.append(
             f"Compared with its model: {AGREEMENT[output]} {kept}; the outputs' deviations from their mean correlate "
             f"by {figures['correlation']:.4f}; the largest difference between two outputs is "
             f"{figures['largest_difference']:.2g}, the largest output {figures['largest_output']:.2g}."
         )
-    return "## Verification\n\n" + " ".join(sentences)
+    return sentences
 
 
 def _exactness(exact: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import platform
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import numpy as np
 from keras_lite.data.model_info import ModelInfo
 from keras_lite.errors import InputError
 from keras_lite.export.departure import first_departure
-from keras_lite.graph import output_of, outputs_for
-from keras_lite.litert import IntegerModel, QuantizedGraph, with_ends
+from keras_lite.graph import output_kinds, output_names, outputs_for
+from keras_lite.litert import IntegerModel, QuantizedGraph, Tensor, with_ends
+from keras_lite.litert.samples import Samples
 from keras_lite.quantization.closeness import (
     AGREEMENT,
+    MEASURED_AS,
     Closeness,
     agreement,
     as_quantized,
@@ -132,6 +135,8 @@ class Verification:
         output: What the model outputs, which tells what agreement is.
         float_closeness: How far the outputs are from the float model's; None where that was not given.
         exactness: Of the int8 file of a quantized model: how it compares with that model in whole numbers.
+        heads: Of a model with several outputs the comparison of each, by its name; the figures above are then those of
+            the output that keeps least, differences the largest. Empty for one output.
     """
 
     images: int
@@ -143,20 +148,24 @@ class Verification:
     output: str = "logits"
     float_closeness: Closeness | None = None
     exactness: Exactness | None = None
+    heads: dict[str, "Verification"] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the verdict: what the file is equal to, and what it keeps of the float model."""
         parts = [] if self.exactness is None else [str(self.exactness)]
-        if self.float_closeness is None:
-            kept = format_agreement(self.output, self.agreement)
-            parts.append(f"with its model: {AGREEMENT[self.output]} {kept}")
-        else:
-            parts.append(f"with the float model: {self.float_closeness.text(self.output)}")
+        parts += [f"{name} {each.kept()}" for name, each in self.heads.items()] or [self.kept()]
         return f"on {self.images} images: {'; '.join(parts)}"
+
+    def kept(self) -> str:
+        """Return what the file keeps of the float model, or else of its model."""
+        if self.float_closeness is None:
+            return f"with its model: {AGREEMENT[self.output]} {format_agreement(self.output, self.agreement)}"
+        return f"with the float model: {self.float_closeness.text(self.output)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, ready for JSON."""
-        return dataclasses.asdict(self)
+        figures = dataclasses.asdict(self)
+        return figures if self.heads else {name: value for name, value in figures.items() if name != "heads"}
 
     def shortcomings(self, thresholds: Thresholds) -> list[str]:
         """Return one text for each threshold that is missed, with both figures.
@@ -164,6 +173,8 @@ class Verification:
         Outputs that differ by no more than the rounding of float32 miss none: those of an untrained network may vary
         so little over the images that their agreement and correlation are chance.
         """
+        if self.heads:
+            return [f"{name}: {text}" for name, each in self.heads.items() for text in each.shortcomings(thresholds)]
         if self.largest_difference <= _ROUNDING * self.largest_output and self.float_closeness is None:
             return []
         missed = []
@@ -188,7 +199,7 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
     """Return how the outputs of two models for the same images differ.
 
     Args:
-        expected: The reference's outputs, float, of shape `(count, classes)`.
+        expected: The reference's outputs, float, of shape `(count, classes)`, or images and maps.
         received: The other's, of the same shape.
         output: What the model outputs, as `keras_lite.data.ModelInfo.output` names it.
 
@@ -203,8 +214,7 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
     for name, outputs in (("model", expected), ("TFLite file", received)):
         if not np.isfinite(outputs).all():
             raise VerificationError(f"Expected finite outputs, received inf or nan from the {name}.")
-    expected = expected.reshape(len(expected), -1).astype("float64")
-    received = received.reshape(len(received), -1).astype("float64")
+    expected, received = expected.astype("float64"), received.astype("float64")
     difference = np.abs(expected - received)
     return Verification(
         images=len(expected),
@@ -214,6 +224,30 @@ def compare(expected: np.ndarray, received: np.ndarray, output: str = "logits") 
         mean_difference=float(difference.mean()),
         largest_output=float(np.abs(expected).max()),
         output=output,
+    )
+
+
+def of_several(heads: dict[str, Verification]) -> Verification:
+    """Return the comparison of several outputs: of what is kept the least, of differences the largest.
+
+    Args:
+        heads: The comparison of each output, by its name.
+    """
+    if len(heads) == 1:
+        return next(iter(heads.values()))
+    each = list(heads.values())
+    least = min(each, key=lambda head: head.agreement)
+    exact = [head.exactness for head in each if head.exactness is not None]
+    return dataclasses.replace(
+        least,
+        correlation=min(head.correlation for head in each),
+        largest_difference=max(head.largest_difference for head in each),
+        mean_difference=max(head.mean_difference for head in each),
+        largest_output=max(head.largest_output for head in each),
+        exactness=Exactness(min(it.equal for it in exact), max(it.steps for it in exact), exact[0].inexact)
+        if exact
+        else None,
+        heads=heads,
     )
 
 
@@ -227,10 +261,11 @@ def verify(
     name: str,
     model: Any,
     *,
-    ends: str = "int8",
+    ends: str | Mapping[str, str] = "int8",
     reference: keras.Model | None,
-    samples: np.ndarray,
+    samples: np.ndarray | Samples,
     info: ModelInfo | None,
+    output: Any = None,
     thresholds: Thresholds,
 ) -> tuple[Inspection, Verification]:
     """Compare a file with the model that was converted, and with the float model behind a quantized one.
@@ -241,8 +276,9 @@ def verify(
         model: The model that was converted, or the int8 graph that was written.
         ends: Of an int8 graph's file, as `keras_lite.litert.with_ends` has them.
         reference: The float model behind an int8 graph.
-        samples: Preprocessed float images.
+        samples: Preprocessed float images, or what else the model takes.
         info: What the model outputs, if that is known.
+        output: The same, of a model without `info`, or of its several outputs; see `to_tflite`.
         thresholds: What the file must reach.
 
     Returns:
@@ -257,37 +293,55 @@ def verify(
     with ThreadPoolExecutor(1) as pool:
         # The file is run in another process, the model meanwhile in this one.
         running = pool.submit(examine, file, images=samples, stop_at_bad_scales=True)
-        expected = IntegerModel(model).predict(samples) if quantized else outputs_for(model, samples)
+        taken = samples.arrays if isinstance(samples, Samples) else samples
+        expected = _each(IntegerModel(model).predict(samples) if quantized else outputs_for(model, taken))
         examined = running.result()
-    inspection, received = examined.inspection, examined.outputs
+    inspection = examined.inspection
     if scales := inspection.bad_scales:
         shown = "; ".join(scales[:5]) + (f"; and {len(scales) - 5} more" if len(scales) > 5 else "")
         raise VerificationError(f"{name} was not written: XNNPACK can't run the scales of {shown}.")
-    known = None if info is None else info.output
-    if quantized:
-        # The float model decides what its output is; but one number is never a choice between classes.
-        output = known or ("regression" if received.shape[1] == 1 else "logits")
-        verification = compare(expected, received, output)
-        exact = exactness(expected, received, model.outputs[0].quantization.scale)
-        verification = dataclasses.replace(verification, exactness=exact)
+    received = _each(examined.outputs)
+    known = output if info is None or info.output == "several" else info.output
+    names = [tensor.name for tensor in model.outputs] if quantized else output_names(model)
+    if reference is None and quantized:
+        # The float model decides what its outputs are; but one number is never a choice between classes.
+        kinds = ["logits" if each.ndim == 2 and each.shape[1] > 1 else "regression" for each in received]
+        kinds = kinds if known is None else [MEASURED_AS.get(known, known)]
     else:
-        verification = compare(expected, received, judged_as(model, known))
+        kinds = _each(judged_as(model if reference is None else reference, known))
+    heads = [compare(*each) for each in zip(expected, received, kinds, strict=True)]
+    if quantized:
+        heads = [
+            dataclasses.replace(head, exactness=exactness(*each, _step(tensor)))
+            for head, tensor, *each in zip(heads, model.outputs, expected, received, strict=True)
+        ]
     if reference is not None:
-        output = judged_as(reference, known)
-        wanted = as_quantized(output_of(reference), outputs_for(reference, samples))
-        found = closeness(output, wanted, received)
-        verification = dataclasses.replace(
-            verification, output=output, float_closeness=found, agreement=found.agreement
-        )
+        wanted = map(as_quantized, output_kinds(reference), _each(outputs_for(reference, taken)))
+        found = [closeness(*each) for each in zip(kinds, wanted, received, strict=True)]
+        heads = [
+            dataclasses.replace(head, float_closeness=near, agreement=near.agreement)
+            for head, near in zip(heads, found, strict=True)
+        ]
+    verification = of_several(dict(zip(names, heads, strict=True)))
     missed = verification.shortcomings(thresholds)
     if missed:
         text = (
             f"{name} was not written: on {verification.images} images it differs from its model: {', '.join(missed)} "
             f"(mean difference {verification.mean_difference:.2g}, largest output {verification.largest_output:.2g})."
         )
-        if quantized and exact.equal < 1.0 and not exact.inexact:
+        exact = verification.exactness
+        if exact is not None and exact.equal < 1.0 and not exact.inexact:
             graph = with_ends(model, ends)
             found = first_departure(graph, IntegerModel(graph), samples)
             text += f" {found or 'Another time its outputs were equal: LiteRT does not answer the same each time.'}"
         raise VerificationError(text)
     return inspection, verification
+
+
+def _each(outputs: Any) -> list[Any]:
+    """Return what is one for each output as a list, where it may be the only one itself."""
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _step(tensor: Tensor) -> float:
+    return 1.0 if tensor.quantization is None else tensor.quantization.scale

@@ -38,14 +38,11 @@ def with_ends(graph: QuantizedGraph, ends: str | Mapping[str, str]) -> Quantized
     ([Tensor(x: uint8 (1, 4))], ['QUANTIZE', 'MAXIMUM', 'QUANTIZE'])
     """
     names = [tensor.name for tensor in (*graph.inputs, *graph.outputs)]
-    given = (
-        {name: ends.get(name, "int8") for name in names} if isinstance(ends, Mapping) else dict.fromkeys(names, ends)
-    )
-    if isinstance(ends, Mapping) and (unknown := [name for name in ends if name not in names]):
+    by_name = ends if isinstance(ends, Mapping) else dict.fromkeys(names, ends)
+    if unknown := [name for name in by_name if name not in names]:
         raise InputError(f"Expected ends of {', '.join(names)}, received one of {unknown[0]}.")
-    for kind in given.values():
-        if kind not in ENDS:
-            raise InputError(f"Expected ends of type {', '.join(ENDS)}, received {kind!r}.")
+    given = {name: by_name.get(name, "int8") for name in names}
+    check_ends(ends)
     for tensor in [*graph.inputs, *graph.outputs]:
         if tensor.dtype in ("uint8", "float32"):
             raise InputError(
@@ -73,6 +70,20 @@ def with_ends(graph: QuantizedGraph, ends: str | Mapping[str, str]) -> Quantized
         outputs=[outputs[each] for each in graph.outputs],
         operators=operators,
     )
+
+
+def check_ends(ends: str | Mapping[str, str]) -> None:
+    """Check that there are such ends.
+
+    Args:
+        ends: As for `with_ends`.
+
+    Raises:
+        InputError: If not.
+    """
+    for kind in ends.values() if isinstance(ends, Mapping) else [ends]:
+        if kind not in ENDS:
+            raise InputError(f"Expected ends of type {', '.join(ENDS)}, received {kind!r}.")
 
 
 def _end(tensor: Tensor, ends: str) -> Tensor:

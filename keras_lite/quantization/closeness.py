@@ -24,6 +24,9 @@ _LEAST_PROBABILITY = 1.0 / 512.0
 # A difference of two means is believed from this many of its standard errors on.
 BELIEVED = 2.0
 
+# Kinds of outputs that are measured as another; several are measured one by one, by what their last layers tell.
+MEASURED_AS = {"image": "regression", "several": None}
+
 Kind = str | tuple[str, ...]
 Answers = np.ndarray | Sequence[np.ndarray]
 
@@ -236,13 +239,13 @@ def _said(output: str | Sequence[str] | Mapping[str, str] | None, names: list[st
         said, fits = [output.get(name) for name in names], set(output) <= set(names)
     else:
         said = [output] * len(names) if output is None or isinstance(output, str) else list(output)
-        fits = len(said) == len(names) and not (isinstance(output, str) and len(names) > 1)
+        fits = len(said) == len(names) and not (isinstance(output, str) and len(names) > 1 and output != "several")
     for kind in [output] if isinstance(output, str) else [each for each in said if each is not None]:
         if kind not in OUTPUTS:
             raise InputError(f"Expected output to be one of {OUTPUTS}, received {kind!r}.")
     if not fits:
         raise InputError(f"Expected output for the outputs {', '.join(names)}, by name or in order, received {output}.")
-    return said
+    return [MEASURED_AS.get(kind, kind) for kind in said]
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
