@@ -7,7 +7,7 @@ information file (.json) beside it; without that file, give --image_size and --c
 to compare outputs on and, for int8, to quantize with: a folder with images at any depth, a folder with CIFAR's python
 files, or `shapes`; for a run folder it defaults to the data of the run. An int8 file is quantized without training, in
 the way that keeps its outputs on these images closest to the float model's; that way is printed. `keras-lite quantize`
-can also train, which keeps them closer.
+can also train, which keeps them closer. The model may also answer masks, images or several outputs.
 """
 
 from absl import flags

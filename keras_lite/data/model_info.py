@@ -11,7 +11,7 @@ from keras_lite.files import read_json, write_json
 
 OUTPUTS = ("logits", "probabilities", "sigmoid", "regression", "embedding", "image", "several")
 # Those of which numbers have no names.
-_WITHOUT_NAMES = ("embedding", "image", "several")
+WITHOUT_NAMES = ("embedding", "image", "several")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ModelInfo:
             raise InputError(f"Expected class_names as a list of texts, received {names!r}.")
         if self.output not in OUTPUTS:
             raise InputError(f"Expected output to be one of {OUTPUTS}, received {self.output!r}.")
-        if not names and self.output not in _WITHOUT_NAMES:
+        if not names and self.output not in WITHOUT_NAMES:
             raise InputError(f"Expected class_names for a model with the output {self.output}, received none.")
 
     def quantized(self) -> "ModelInfo":

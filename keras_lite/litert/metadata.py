@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.data import ModelInfo, Preprocessing
+from keras_lite.data.model_info import WITHOUT_NAMES
 from keras_lite.errors import InputError, import_extra
 from keras_lite.litert.operators import Graph, Tensor
 
@@ -143,7 +144,7 @@ def axis_labels(info: ModelInfo, outputs: int) -> list[str]:
     names = info.class_names
     if info.output == "sigmoid" and outputs == 1 and len(names) == 2:
         names = names[1:]
-    if len(names) != outputs and (names or info.output not in ("embedding", "image", "several")):
+    if len(names) != outputs and (names or info.output not in WITHOUT_NAMES):
         raise InputError(f"Expected a name for each of the {outputs} outputs of {info.name}, received {len(names)}.")
     for name in names:
         if "\n" in name or "\r" in name:

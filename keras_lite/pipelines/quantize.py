@@ -14,7 +14,7 @@ from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret,
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.tflite import check_tf_mot, check_writable, int8_graph, to_tflite
-from keras_lite.export.trained_model import open_trained_model
+from keras_lite.export.trained_model import check_row, open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
 from keras_lite.graph import in_float32, output_of, outputs_for
@@ -220,6 +220,7 @@ def quantize_run(
     options = options or QuantizationOptions()
     if options.epochs:
         check_tf_mot()
+    check_row(model, "keras-lite quantize")
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}

@@ -35,6 +35,11 @@ class LiteRTModel:
         self.path = check_tflite(path)
         self.interpreter = litert_worker.open_interpreter(str(self.path), threads)
 
+    @property
+    def output_names(self) -> list[str]:
+        """The names of its outputs, in their order."""
+        return [target["name"] for target in self.interpreter.get_output_details()]
+
     def predict(self, images: Given) -> np.ndarray | list[np.ndarray]:
         """Return the model's outputs.
 
