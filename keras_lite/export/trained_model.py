@@ -63,9 +63,7 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
     instead = (
         ""
         if len(shapes) == 1 and len(shapes[0]) == 3
-        else (
-            "; the commands read photos, so export this model in Python: keras_lite.export.to_tflite(model, FILE, samples=...)"
-        )
+        else ("; the commands read photos, so export it in Python, by keras_lite.export.to_tflite")
     )
     raise InputError(
         f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}{instead}."
