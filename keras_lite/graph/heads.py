@@ -1,15 +1,17 @@
 """A model's outputs: what they are called and mean, as far as the last layers tell, and what they are for images."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.graph.flatten import as_functional, flatten, is_composite
-from keras_lite.graph.view import NOISE, producer, sources
+from keras_lite.graph.flatten import as_functional
+from keras_lite.graph.tracing import Trace
+from keras_lite.graph.view import NOISE
 
 _BATCH = 16
 _POOLING = tuple(f"Global{kind}Pooling{axes}D" for kind in ("Average", "Max") for axes in (1, 2))
@@ -83,28 +85,18 @@ def last_operation(model: keras.Model, output: int = 0) -> keras.Operation:
     >>> last_operation(keras.Model(inputs, keras.layers.Dropout(0.2)(x))).name
     'shares'
     """
-    # Most models end in stock layers; flattening one that does not copies its weights.
-    return _last(model, output)[0]
+    return next(_from_the_end(Trace(model), output))
 
 
-def _last(model: keras.Model, output: int) -> tuple[keras.Operation, keras.KerasTensor | None]:
-    """Return the last operation that changes an output, and what it takes, if that is one tensor."""
-    found = _last_stock_layer(as_functional(model), output)
-    return found or _last_stock_layer(flatten(model), output, any_operation=True)
-
-
-def _last_stock_layer(
-    model: keras.Model, output: int, any_operation: bool = False
-) -> tuple[keras.Operation, keras.KerasTensor | None] | None:
-    """Return the last operation that changes an output, and its input; None if it is inside another, or is no layer."""
-    tensor = model.outputs[output]
-    while True:
-        operation, before = producer(tensor), sources(tensor)
-        if not any_operation and (is_composite(operation) or not isinstance(operation, keras.layers.Layer)):
-            return None
-        if len(before) != 1 or not _is_idle(operation, before[0]):
-            return operation, before[0] if len(before) == 1 else None
-        [tensor] = before
+def _from_the_end(trace: Trace, output: int) -> Iterator[keras.Operation | None]:
+    """Yield the last operations that change an output, the last one first, as long as each takes one tensor."""
+    makers = {id(tensor): call for call in trace.calls for tensor in call.outputs}
+    call = makers.get(id(trace.outputs[output]))
+    while call is not None and len(call.inputs) == 1:
+        if not _is_idle(call.operation, call.inputs[0]) or id(call.inputs[0]) not in makers:
+            yield call.operation
+        call = makers.get(id(call.inputs[0]))
+    yield None if call is None else call.operation
 
 
 def _is_idle(operation: keras.Operation, tensor: keras.KerasTensor) -> bool:
@@ -139,7 +131,7 @@ def output_of(model: keras.Model) -> str:
     outputs = as_functional(model).outputs
     if len(outputs) != 1:
         raise InputError(f"Expected a model with one output, received {len(outputs)} outputs.")
-    return _kind(model, 0)
+    return _kind(Trace(model), 0)
 
 
 def output_kinds(model: keras.Model) -> tuple[str, ...]:
@@ -157,21 +149,16 @@ def output_kinds(model: keras.Model) -> tuple[str, ...]:
     >>> output_kinds(keras.Model(inputs, heads))
     ('probabilities', 'regression')
     """
-    functional = as_functional(model)
-    if len(functional.outputs) == 1:
-        return (_kind(functional, 0),)
-    kinds = [_kind(functional, at) for at in range(len(functional.outputs))]
-    return tuple("regression" if kind == "logits" else kind for kind in kinds)
+    trace = Trace(model)
+    kinds = tuple(_kind(trace, at) for at in range(len(trace.outputs)))
+    return kinds if len(kinds) == 1 else tuple("regression" if kind == "logits" else kind for kind in kinds)
 
 
-def _kind(model: keras.Model, output: int) -> str:
-    shape = tuple(as_functional(model).outputs[output].shape)
-    last, source = _last(model, output)
+def _kind(trace: Trace, output: int) -> str:
+    shape = tuple(trace.outputs[output].shape)
+    last, before = itertools.islice(itertools.chain(_from_the_end(trace, output), [None]), 2)
     kind = type(last).__name__
-    activation = getattr(last, "activation", None)
-    name = (
-        "softmax" if kind == "Softmax" else "linear" if activation is None else keras.activations.serialize(activation)
-    )
+    name = "softmax" if kind == "Softmax" else getattr(getattr(last, "activation", None), "__name__", "linear")
     if name in ("sigmoid", "hard_sigmoid"):
         return "sigmoid"
     if kind == "UnitNormalization":
@@ -182,7 +169,7 @@ def _kind(model: keras.Model, output: int) -> str:
         return "probabilities"
     if len(shape) != 2 and (None in shape[1:] or math.prod(shape[1:]) != shape[-1]):
         return "regression"
-    return "embedding" if kind in _POOLING and not _is_linear_convolution(producer(source)) else "logits"
+    return "embedding" if kind in _POOLING and before is not None and not _is_linear_convolution(before) else "logits"
 
 
 def _is_linear_convolution(operation: keras.Operation) -> bool:

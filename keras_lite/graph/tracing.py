@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_lite.graph.flatten import as_functional
+from keras_lite.graph.flatten import as_functional, call_inside, holds_layers, is_composite
 from keras_lite.graph.operations import twin_of
 from keras_lite.graph.refusals import check_layer
 from keras_lite.graph.view import check_step, walk
-from keras_lite.layers import CompositeLayer
 
 
 class TracedCall(NamedTuple):
@@ -68,7 +67,8 @@ class Trace:
         calls: The calls, inputs first.
 
     Raises:
-        InputError: If `model`, or one inside it, is neither functional nor Sequential.
+        InputError: If `model` is neither functional nor Sequential, or the call of a layer made of others can't be
+            followed.
 
     Example:
 
@@ -100,11 +100,11 @@ class Trace:
         self, operation: keras.Operation, name: str, args: tuple, kwargs: dict[str, Any], outputs: list[Any]
     ) -> list[Any]:
         inputs = [value for value in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(value)]
-        if isinstance(operation, keras.Model):
+        if isinstance(operation, keras.Model) and not holds_layers(operation):
             return self._go_through(as_functional(operation), inputs, f"{name}_")
-        if isinstance(operation, CompositeLayer):
+        if is_composite(operation):
             with _Forgotten(operation):
-                results = keras.tree.flatten(operation.call(*args))
+                results = keras.tree.flatten(call_inside(operation, name, args, kwargs))
                 inside = _Inside(inputs, results)
                 return self._go_through(inside, inputs, f"{name}_")
         if not isinstance(operation, keras.layers.Layer):
@@ -133,7 +133,7 @@ class _Inside(NamedTuple):
 class _Forgotten:
     """Within the block a composite layer may be called on symbolic tensors, of which its layers know nothing later."""
 
-    def __init__(self, layer: CompositeLayer):
+    def __init__(self, layer: keras.layers.Layer):
         self.layers = list(layer._flatten_layers(include_self=False))
 
     def __enter__(self) -> None:
