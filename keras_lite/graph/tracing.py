@@ -9,6 +9,7 @@ from keras_lite.graph.flatten import as_functional, call_inside, holds_layers, i
 from keras_lite.graph.operations import twin_of
 from keras_lite.graph.refusals import check_layer
 from keras_lite.graph.view import check_step, walk
+from keras_lite.layers import CompositeLayer
 
 
 class TracedCall(NamedTuple):
@@ -103,6 +104,11 @@ class Trace:
         self, operation: keras.Operation, name: str, args: tuple, kwargs: dict[str, Any], outputs: list[Any]
     ) -> list[Any]:
         inputs = [value for value in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(value)]
+        if self._own_layers and _is_own(operation):
+            with _Forgotten(operation):
+                inside = _written_out(operation, inputs, args, kwargs)
+                if inside is not None:
+                    return self._go_through(inside, inputs, f"{name}_")
         if isinstance(operation, keras.Model) and not holds_layers(operation):
             return self._go_through(as_functional(operation), inputs, f"{name}_")
         if is_composite(operation):
@@ -110,11 +116,6 @@ class Trace:
                 results = keras.tree.flatten(call_inside(operation, name, args, kwargs))
                 inside = _Inside(inputs, results)
                 return self._go_through(inside, inputs, f"{name}_")
-        if self._own_layers and _is_own(operation):
-            with _Forgotten(operation):
-                inside = _written_out(operation, inputs, args, kwargs)
-                if inside is not None:
-                    return self._go_through(inside, inputs, f"{name}_")
         if not isinstance(operation, keras.layers.Layer):
             twin = twin_of(operation, args, kwargs)
             if twin is not None:
@@ -141,7 +142,8 @@ class _Inside(NamedTuple):
 def _is_own(operation: keras.Operation) -> bool:
     """Return whether an operation is a layer of somebody's own class."""
     stock = type(operation).__module__.startswith(("keras.", "keras_lite."))
-    return isinstance(operation, keras.layers.Layer) and not stock and not hasattr(operation, "to_stock")
+    own = isinstance(operation, keras.layers.Layer) and not isinstance(operation, CompositeLayer | keras.Model)
+    return own and not stock and not hasattr(operation, "to_stock")
 
 
 def _written_out(layer: keras.layers.Layer, inputs: list[Any], args: tuple, kwargs: dict[str, Any]) -> _Inside | None:

@@ -108,6 +108,7 @@ def compare_model(
     """
     _precisions(options or CompareOptions())  # before the model is read
     path, network, info = open_trained_model(model, verbose=verbose)
+    check_row(network, "keras-lite compare")  # before the data are read
     trained = path.parent / RunFolder(model).quantized.name / f"{info.name}_int8.tflite"
     options = options or CompareOptions()
     if options.trained is None and trained.is_file():

@@ -147,6 +147,7 @@ def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, Qu
     """
     check_tf_mot()
     path, model, info = open_trained_model(options.model, verbose=verbose)
+    check_row(model, "keras-lite quantize")  # before the data are read
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
     output_dir = Path(options.output_dir or path.parent / run.quantized.name)

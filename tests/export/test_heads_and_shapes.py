@@ -1,5 +1,7 @@
 """Files of models with other ends than a photo and a row of classes: several, named, images, vectors, open sizes."""
 
+import copy
+import functools
 import json
 
 import keras
@@ -120,6 +122,13 @@ def built(build):
     return scramble(model), samples
 
 
+@functools.cache
+def calibrated_towers():
+    """The two towers quantized, and what they take."""
+    model, samples = built(two_towers)
+    return post_training(model, samples)[0], samples
+
+
 def answers(path, samples):
     """What LiteRT answers by names through the file's signature, photo by photo, in the file's own types."""
     run = Interpreter(str(path)).get_signature_runner("serving_default")
@@ -204,30 +213,28 @@ def test_kinds_of_other_outputs_are_refused(output):
 
 
 def test_ends_have_types_by_their_names(tmp_path):
-    model, samples = built(two_towers)
+    calibrated, samples = calibrated_towers()
     path = tmp_path / "model.tflite"
 
-    to_tflite(model, path, "int8", calibration=samples, ends={"photo": "uint8", "age": "float32"})
+    to_tflite(calibrated, path, "int8", samples=samples, ends={"photo": "uint8", "age": "float32"})
 
     entries = json.loads(path.with_suffix(".json").read_text())
     types = {each["name"]: each["dtype"] for each in entries["input_tensors"] + entries["output_tensors"]}
     assert types == {"photo": "uint8", "facts": "int8", "age": "float32", "species": "int8", "traits": "int8"}
     with pytest.raises(InputError, match="one of weight"):
-        to_tflite(model, path, "int8", calibration=samples, ends={"weight": "float32"})
+        to_tflite(calibrated, path, "int8", samples=samples, ends={"weight": "float32"})
     with pytest.raises(InputError, match="'int4'"):
-        to_tflite(model, path, "int8", calibration=samples, ends={"age": "int4"})
+        to_tflite(calibrated, path, "int8", samples=samples, ends={"age": "int4"})
 
 
 def test_a_departure_is_found_with_several_inputs():
     """Of a graph whose dense layer has another bias than the model that it is compared with."""
-    model, samples = built(two_towers)
-    calibrated, _ = post_training(model, samples)
-    given, graph = arrays(model, samples), calibrated.graph
+    calibrated, samples = calibrated_towers()
+    graph, other = calibrated.graph, copy.deepcopy(calibrated.graph)
     assert first_departure(graph, IntegerModel(graph), samples) is None
-    other, _ = post_training(model, samples)
-    dense = next(each for each in other.graph.operators if each.inputs[0].name == "facts")
+    dense = next(each for each in other.operators if each.inputs[0].name == "facts")
     dense.inputs[2].data[:] += 500
-    found = first_departure(graph, IntegerModel(other.graph), given)
+    found = first_departure(graph, IntegerModel(other), [samples["facts"], samples["photo"]])
     assert (found.kind, found.name) == ("FULLY_CONNECTED", dense.name)
 
 
@@ -297,10 +304,9 @@ def test_what_does_not_go_in_is_refused():
 
 
 def test_training_goes_on_with_several_ends():
-    model, samples = built(two_towers)
-    calibrated, _ = post_training(model, samples)
+    calibrated, samples = calibrated_towers()
     aware = trainable(calibrated.form, calibrated.ranges)
-    given = arrays(model, samples)
+    given = [samples["facts"], samples["photo"]]
     for one, other in zip(aware.predict(given, verbose=0), IntegerModel(calibrated.graph).predict(given), strict=True):
         np.testing.assert_allclose(one, other, atol=0.02)
 
