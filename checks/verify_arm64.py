@@ -120,8 +120,8 @@ def _compare(subject: _Subject, images: np.ndarray, values: flags.FlagValues, fo
     path, graph = subject.path, subject.graph
     examined = examine(path, images=images)
     here = examined.inspection
-    if here.output["dtype"] != "int8":
-        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.output['dtype']}.")
+    if here.outputs[0]["dtype"] != "int8":
+        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.outputs[0]['dtype']}.")
     x86 = _steps(examined.outputs, here)
     expected = x86 if graph is None else _steps(IntegerModel(graph, "arm64").predict(images), here)
     wanted = "this machine's outputs" if graph is None else "its model's"
@@ -132,7 +132,7 @@ def _compare(subject: _Subject, images: np.ndarray, values: flags.FlagValues, fo
         found = _run(values, cpu, path, "--images", folder / "images.npy", "--arrays", folder / "arrays.npz")
         parts = found["partitions"]
         with np.load(folder / "arrays.npz") as arrays:
-            received = _steps(arrays["outputs"], here)
+            received = _steps(arrays["output0"], here)
         difference = np.abs(received - expected)
         allowed = 1 if graph is None else 0
         if difference.max() > allowed or parts != here.partitions:
@@ -166,7 +166,7 @@ def _deviation(steps: np.ndarray) -> float:
 
 
 def _steps(outputs: np.ndarray, inspection: Inspection) -> np.ndarray:
-    return np.rint(outputs / inspection.output["scale"]).astype(int)
+    return np.rint(outputs / inspection.outputs[0]["scale"]).astype(int)
 
 
 def _run(values: flags.FlagValues, cpu: str, path: Path, *arguments: str | Path) -> dict:

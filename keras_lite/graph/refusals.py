@@ -9,12 +9,14 @@ from keras_lite.errors import InputError
 _NO_COUNTERPART = "there are no operators for it; write layers of keras.layers for images or sequences"
 _ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"
 _SEQUENCE = "it reads sequences, which this package does not export; write convolutions"
+_PRODUCTS = "it multiplies activations with each other, for which XNNPACK has no int8 operator; write convolutions"
 _NORM = "it takes its mean and deviation from the image at hand, for which XNNPACK has no int8 operator; write {}"
 # For layers that only training by TF-MOT lacks: files hold them.
 _TF_MOT = "TF-MOT trains no such layer; quantize by keras_lite.quantization.post_training, or write {}"
 
 _REFUSALS = {
-    "Attention": _SEQUENCE,
+    "AdditiveAttention": _PRODUCTS,
+    "Attention": _PRODUCTS,
     "Average": _TF_MOT.format("Add, and Rescaling(0.5) behind it"),
     "Conv1D": _TF_MOT.format("Conv2D with a kernel of (1, size)"),
     "Conv2DTranspose": _TF_MOT.format("UpSampling2D and Conv2D"),
@@ -31,7 +33,7 @@ _REFUSALS = {
     "LayerNormalization": _NORM.format("BatchNormalization"),
     "Maximum": _TF_MOT.format("Add, or Concatenate and a convolution"),
     "Minimum": _TF_MOT.format("Add, or Concatenate and a convolution"),
-    "MultiHeadAttention": _SEQUENCE,
+    "MultiHeadAttention": _PRODUCTS,
     "PReLU": _TF_MOT.format("ReLU or LeakyReLU"),
     "RMSNormalization": _NORM.format("BatchNormalization"),
     "Resizing": "TF-MOT trains no such layer; quantize by keras_lite.quantization.post_training, or resize the images "

@@ -100,6 +100,12 @@ class Operator:
         return output
 
     @property
+    def is_float(self) -> bool:
+        """Whether it computes in floats: no tensor that it takes or makes is one of integers that stand for others."""
+        computed = [tensor for tensor in (*self.inputs, *self.outputs) if not tensor.is_constant]
+        return all(tensor.quantization is None for tensor in computed)
+
+    @property
     def source(self) -> Tensor:
         """What it takes of other operators first; before that, some kinds take a constant."""
         return self.inputs[_SOURCES.get(self.kind, 0)]
@@ -194,6 +200,11 @@ class Graph:
         """Multiply-accumulates of one image."""
         return sum(operator.macs for operator in self.operators)
 
+    @property
+    def float_operators(self) -> list[Operator]:
+        """Its operators that compute in floats."""
+        return [operator for operator in self.operators if operator.is_float]
+
     def summary(self) -> str:
         """Return the operators as a table: name, kind, shape of the output, parameters, multiply-accumulates."""
         rows = [("name", "operator", "output", "parameters", "multiply-accumulates")]
@@ -213,7 +224,7 @@ class FloatGraph(Graph):
 class QuantizedGraph(Graph):
     """A model in int8 as operators of TFLite: each float tensor is an int8 one with a scale and a zero point.
 
-    Kernels and other constants are int8, biases int32.
+    Kernels and other constants are int8, biases int32. Parts may be in floats, between a DEQUANTIZE and a QUANTIZE.
 
     Args:
         name: The model's.

@@ -7,6 +7,7 @@ import numpy as np
 from keras_lite.litert import IntegerModel, Operator, Tensor
 from keras_lite.litert.integer.transposed import transposed_sums
 from keras_lite.litert.integer.windows import Windows
+from keras_lite.litert.samples import Samples
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.observe import Observation
@@ -15,7 +16,7 @@ from keras_lite.quantization.rounding import round_by_effect
 
 
 def correct_biases(
-    calibrated: CalibratedGraph, observed: Observation, images: np.ndarray, by_effect: bool = False
+    calibrated: CalibratedGraph, observed: Observation, images: np.ndarray | Samples, by_effect: bool = False
 ) -> CalibratedGraph:
     """Return a graph whose biases are such that the mean of each channel of each layer is that of the float model.
 
@@ -30,7 +31,8 @@ def correct_biases(
     Args:
         calibrated: A graph with ranges.
         observed: What `observe` returned for its float graph.
-        images: The preprocessed images that were observed, float32. As many are used as there are means of.
+        images: The preprocessed images, or other samples, that were observed, float32. As many are used as there
+            are means of.
         by_effect: Whether the weights are rounded by `keras_lite.quantization.rounding.round_by_effect` before.
     """
     form, graph = calibrated.form, calibrated.graph

@@ -90,6 +90,9 @@ class _Groups:
         self.readers: list[Operator] = []
         seen: set[Tensor] = set()
         for operator in form.graph.operators:
+            if operator.output in form.floats:
+                self.fixed.update([operator.output, *operator.inputs])
+                continue
             self._enter(operator)
             # Weights that two operators have can't be scaled for one.
             for tensor in operator.inputs[1:]:

@@ -89,7 +89,7 @@ def way(request, model, photos, tmp_path, run_tool, monkeypatch):
 )
 def test_the_file_meets_the_one_standard(way):
     found = inspect(way)
-    assert (found.input["dtype"], found.output["dtype"], found.int8_only) == ("int8", "int8", True)
+    assert (found.inputs[0]["dtype"], found.outputs[0]["dtype"], found.int8_only) == ("int8", "int8", True)
     assert (found.partitions, found.not_delegated) == (1, [])
 
     entries = json.loads(way.with_suffix(".json").read_text())

@@ -171,6 +171,7 @@ def test_what_has_no_int8_operator_is_named():
     for step, expected in {
         layers.ReLU(threshold=0.5, name="jump"): "layer jump of type ReLU: it jumps at its threshold.*; write ReLU",
         layers.Activation("squareplus", name="root"): "layer root of type Activation: int8 has no operator .*; write",
+        layers.LayerNormalization(name="norm"): "norm of type LayerNormalization: its mean .*; write BatchNorm",
     }.items():
-        with pytest.raises(InputError, match=expected):
+        with pytest.raises(InputError, match=f"{expected}.*, or give allow_float=True"):
             for_int8(lower(chain(step)))

@@ -82,10 +82,6 @@ def test_what_xnnpack_leaves_out(build, outside):
     check_int8(model, outside=outside)
 
 
-def test_the_nearest_pixel_is_that_of_the_backend():
-    check_float(model_of(lambda x: layers.Resizing(9, 3, "nearest")(x)), ["RESIZE_NEAREST_NEIGHBOR"])
-
-
 @pytest.mark.tensorflow_only
 def test_products_of_vectors():
     inputs = keras.Input((9,))

@@ -2,7 +2,6 @@
 
 import keras
 
-from keras_lite.errors import InputError
 from keras_lite.graph.refusals import refused
 from keras_lite.graph.view import activation_name
 from keras_lite.litert import Tensor
@@ -81,21 +80,3 @@ def prelu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape
 def elu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `ELU`."""
     return functions.elu(build, inputs[0], build.name, float(layer.alpha))
-
-
-def softmax(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Lower `Softmax`."""
-    if not isinstance(layer.axis, int):
-        why = f"it is along the axes {tuple(layer.axis)}, and its operator along one; write Reshape and Softmax()"
-        raise refused(build.name, "Softmax", why)
-    return functions.softmax(build, inputs[0], build.name, layer.axis)
-
-
-def unit_normalization(
-    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
-) -> Tensor:
-    """Lower `UnitNormalization` along the channels."""
-    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
-        raise InputError(f"Expected UnitNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
-    return build.add("L2_NORMALIZATION", inputs, shape, build.name, fused_activation_function="NONE")

@@ -1,11 +1,10 @@
-"""Sums, products, scaling and batch norm as operators."""
+"""Sums, products and scaling as operators."""
 
 import functools
 
 import keras
 import numpy as np
 
-from keras_lite.errors import InputError
 from keras_lite.graph.input_scaling import scale_and_offset
 from keras_lite.graph.refusals import refused
 from keras_lite.litert import Tensor
@@ -61,22 +60,12 @@ def _with_axes(build: Builder, tensor: Tensor, rank: int, name: str) -> Tensor:
 
 def scaling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Rescaling` and `Normalization`."""
-    return _affine(build, inputs[0], *scale_and_offset(layer), build.name)
+    return affine(build, inputs[0], *scale_and_offset(layer), build.name)
 
 
-def batch_normalization(
-    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
-) -> Tensor:
-    """Lower `BatchNormalization` to a product and a sum, which a convolution before it takes in."""
-    if layer.axis % len(shape) != len(shape) - 1:
-        raise InputError(f"Expected BatchNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
-    scale = 1.0 / np.sqrt(array_of(layer.moving_variance) + layer.epsilon)
-    if layer.scale:
-        scale *= array_of(layer.gamma)
-    offset = -array_of(layer.moving_mean) * scale
-    if layer.center:
-        offset += array_of(layer.beta)
-    return _affine(build, inputs[0], scale, offset, build.name)
+def layer_scale(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower `LayerScale` of `keras.applications.convnext`."""
+    return affine(build, inputs[0], array_of(layer.gamma), np.zeros(1), build.name)
 
 
 def position_embedding(
@@ -87,7 +76,7 @@ def position_embedding(
     return build.arithmetic("ADD", inputs[0], embedding, build.name)
 
 
-def _affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
+def affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
     """Add what multiplies and what adds, where there is something to do."""
     adds = bool(np.any(offset != 0.0))
     if np.any(scale != 1.0):

@@ -19,6 +19,7 @@ class Builder:
         operators: The operators.
         name: Name of the layer that is being lowered, as in the flattened model.
         layer: That name and the layer's type.
+        arguments: What that layer is called with, positional and by name, with tensors of the graph in it.
 
     Example:
 
@@ -31,6 +32,7 @@ class Builder:
         self.operators: list[Operator] = []
         self.name = ""
         self.layer: tuple[str, str] | None = None
+        self.arguments: tuple[tuple, dict[str, Any]] = ((), {})
 
     def add(
         self,

@@ -11,19 +11,22 @@ The result computes the same floats. What int8 needs besides is how some tensors
 - A pool of one pixel that strides is a depthwise convolution, and so is average pooling, mended at the edges by a
   product. A window that is the whole image is a mean; the maximum of an image is a pool with that window.
 - A softmax, or a normalization to length 1, at the end is left out: the answers are ordered the same without.
+- A layer that int8 has no operators for may stay as it is, in floats (see `keras_lite.quantization.lower.float_parts`).
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
 from keras_lite.quantization.lower.builder import constant
+from keras_lite.quantization.lower.float_parts import is_opaque, opaque, part_of, plain
+from keras_lite.quantization.lower.int8.channelwise import along_axis, channel_axis
 from keras_lite.quantization.lower.int8.functions import FUNCTIONS, clipped
-from keras_lite.quantization.lower.int8.state import State
+from keras_lite.quantization.lower.int8.state import NotInInt8Error, State
 from keras_lite.quantization.lower.lowering import in_float32
 from keras_lite.quantization.lower.simplifying.folding import WEIGHTED, number_of
 from keras_lite.quantization.lower.simplifying.simplify import FUSING, simplify
@@ -40,15 +43,22 @@ _KEPT = (
 
 @dataclasses.dataclass(frozen=True)
 class Int8Form:
-    """A float graph whose operators all have int8 ones.
+    """A float graph whose operators have int8 ones, but for those of layers that stay in floats.
 
     Args:
         graph: The graph.
         fixed: The ranges of tensors that are cut off there, lowest and highest value.
+        floats: What the operators make that stay in floats.
     """
 
     graph: FloatGraph
     fixed: dict[Tensor, tuple[float, float]]
+    floats: frozenset[Tensor] = frozenset()
+
+    @property
+    def whole(self) -> list[Operator]:
+        """The operators that have int8 ones."""
+        return [operator for operator in self.graph.operators if operator.output not in self.floats]
 
     def with_constants(self, constants: Mapping[Tensor, Tensor]) -> "Int8Form":
         """Return one with other constants in place of some; what it computes are the same tensors.
@@ -57,20 +67,23 @@ class Int8Form:
             constants: The new constant for each that is replaced.
         """
         operators = [
-            Operator(each.kind, [constants.get(t, t) for t in each.inputs], each.outputs, each.options)
+            dataclasses.replace(each, inputs=[constants.get(tensor, tensor) for tensor in each.inputs])
             for each in self.graph.operators
         ]
-        return Int8Form(FloatGraph(self.graph.name, self.graph.inputs, self.graph.outputs, operators), self.fixed)
+        return dataclasses.replace(self, graph=dataclasses.replace(self.graph, operators=operators))
 
 
-def for_int8(graph: FloatGraph) -> Int8Form:
+def for_int8(graph: FloatGraph, allow_float: bool = False) -> Int8Form:
     """Return a graph of the same outputs in operators that int8 has, but for a softmax at the end.
 
     Args:
         graph: What `lower` returned. It is not changed.
+        allow_float: Whether layers that int8 has no operators for stay as they are, in floats. What multiplies by
+            weights is int8 in any case.
 
     Raises:
-        InputError: If int8 has no operators for something; the message names it, and what to write instead.
+        InputError: If int8 has no operators for a layer, and `allow_float` is False; the message names the layer and
+            its type, and says why and what to write instead.
 
     Example:
 
@@ -79,12 +92,18 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     >>> form.graph.operators[-1].kind
     'FULLY_CONNECTED'
     """
-    state = State(graph)
-    for operator in graph.operators:
-        inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
-        state.build.layer = operator.layer
-        state.made[operator.output] = _LOWERINGS.get(operator.kind, _refuse)(state, operator, inputs)
-    outputs = [state.made[tensor] for tensor in graph.outputs]
+    floats: set[Tensor] = set()
+    while (lowered := _lowered(graph, floats, allow_float))[1]:
+        floats = part_of(graph, lowered[1], floats)
+    state, _ = lowered
+    outputs: list[Tensor] = []
+    for tensor in graph.outputs:
+        maker = state.view.producer(tensor)
+        outputs.append(state.made[maker.inputs[0] if maker.kind in _DROPPED_AT_END else tensor])
+        if outputs[-1] in (*graph.inputs, *outputs[:-1]):
+            outputs[-1] = state.build.reshape(outputs[-1], tensor.shape, tensor.name)
+        elif len(graph.outputs) > 1:
+            outputs[-1].name = tensor.name  # that of a softmax, which is left out
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
     if not operators:
         raise InputError(
@@ -93,7 +112,27 @@ def for_int8(graph: FloatGraph) -> Int8Form:
         )
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}
-    return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, operators), fixed)
+    kept = frozenset(operator.output for operator in operators if is_opaque(operator))
+    return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, list(map(plain, operators))), fixed, kept)
+
+
+def _lowered(graph: FloatGraph, floats: Collection[Tensor], allow_float: bool) -> tuple[State, list[Operator]]:
+    """Return what becomes of a graph, of which a part stays in floats, and operators that int8 has not."""
+    operators = [opaque(each) if each.output in floats else each for each in graph.operators]
+    state, refused = State(dataclasses.replace(graph, operators=operators)), []
+    for operator in operators:
+        inputs = [state.made.setdefault(tensor, tensor) for tensor in operator.inputs]
+        state.build.layer = operator.layer
+        lowering = _keep if is_opaque(operator) else _LOWERINGS.get(operator.kind, _refuse)
+        try:
+            state.check_layer(operator)
+            state.made[operator.output] = lowering(state, operator, inputs)
+        except NotInInt8Error:
+            if not allow_float:
+                raise
+            refused.append(operator)
+            state.made[operator.output] = state.copy(operator, inputs)
+    return state, refused
 
 
 _Lowering = Callable[[State, Operator, list[Tensor]], Tensor]
@@ -135,7 +174,14 @@ def _product(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
         return x  # the convolution took it in
     if _by_channel(operator):
         return _with_activation(state, operator, state.channelwise(x, other.data, np.zeros(1), _inner(operator)))
-    return state.copy(operator, inputs)
+    if channel_axis(operator) is None:
+        return state.copy(operator, inputs)
+    behind = state.view.only_consumer(operator.output)
+    fits = behind is not None and behind.kind == "ADD" and channel_axis(behind) == channel_axis(operator)
+    if not fits or operator.options["fused_activation_function"] != "NONE":
+        return along_axis(state, operator, x, other.data, np.zeros(1))
+    state.taken_in.add(behind)
+    return along_axis(state, behind, x, other.data, behind.inputs[1].data)
 
 
 def _sum(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
@@ -145,7 +191,11 @@ def _sum(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     # Behind a product that becomes a convolution it goes into that one's bias.
     if _by_channel(operator) and not after_product:
         return _with_activation(state, operator, state.channelwise(x, np.ones(1), other.data, _inner(operator)))
-    return state.copy(operator, inputs)
+    if operator in state.taken_in:
+        return x
+    if channel_axis(operator) is None or _by_channel(operator):
+        return state.copy(operator, inputs)
+    return along_axis(state, operator, x, np.ones(1), other.data)
 
 
 def _by_channel(operator: Operator) -> bool:
@@ -273,7 +323,7 @@ def _pixels_in_windows(operator: Operator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _at_end(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    if operator.kind in _DROPPED_AT_END and state.view.is_output(operator.output):
+    if state.view.is_end(operator.output):
         return inputs[0]
     return _keep(state, operator, inputs) if operator.kind == "SOFTMAX" else _refuse(state, operator, inputs)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 from keras_lite.graph import walk
 from keras_lite.litert import Operator, QuantizationParameters, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import CHANNEL_AXES
@@ -42,7 +42,7 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
             returns.
 
     Raises:
-        InputError: If an operator can't be trained, or has no range; the message names it.
+        InputError: If an operator can't be trained, or has no range, or a layer stays in floats; the message names it.
 
     Example:
 
@@ -54,6 +54,12 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
     to_tflite(read_trained(aware), "model.tflite", "int8", samples=images, reference=model)
     ```
     """
+    if form.floats:
+        layers = [(each.layer or [each.name])[0] for each in form.graph.operators if each.output in form.floats]
+        raise InputError(
+            f"Expected int8 operators alone to train, received {some(list(dict.fromkeys(layers)))} in floats; take "
+            "what post_training gives as it is, or write layers that have int8 operators."
+        )
     graph = quantize(form, ranges)
     names = _Names()
     made: dict[Tensor, Any] = {}

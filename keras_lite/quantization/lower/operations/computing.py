@@ -157,6 +157,18 @@ def _squares(kind: str) -> Rule:
     return rule
 
 
+def _patches(build: Builder, operation: keras.Operation, found: Shapes, x: Tensor) -> Tensor:
+    size = operation.size
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    strides = operation.strides or size
+    strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
+    square = size == strides and len(set(size)) == 1 and len(size) == 2 and operation.dilation_rate in (1, (1, 1))
+    if not square or any(side % size[0] for side in x.shape[1:3]) or operation.data_format == "channels_first":
+        why = f"its patches of {size} by steps of {strides} don't fill the image with squares; write Conv2D"
+        raise refused(*build.layer, why)
+    return build.add("SPACE_TO_DEPTH", [x], found[0], build.name, block_size=size[0])
+
+
 def lower_operation(build: Builder, operation: keras.Operation, values: list[Any], found: Shapes) -> list[Tensor]:
     """Return the outputs of an operation.
 
@@ -188,6 +200,7 @@ OPERATIONS: dict[str, Rule] = {
     "Exp": _of_one("EXP"),
     "ExpandDims": moving.reshaped,
     "Expm1": _expm1,
+    "ExtractPatches": _patches,
     "Flip": moving.flipped,
     "Floor": _of_one("FLOOR"),
     "Gelu": _activation("gelu", "approximate"),

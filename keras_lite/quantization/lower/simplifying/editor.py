@@ -65,6 +65,10 @@ class Editor:
         """Return whether a tensor must stay."""
         return id(tensor) in self._outputs
 
+    def is_end(self, tensor: Tensor) -> bool:
+        """Return whether a tensor must stay, and nothing takes it."""
+        return self.is_output(tensor) and not self._consumers[id(tensor)]
+
     def remove(self, operator: Operator) -> None:
         """Take an operator out, whose output nothing takes any more."""
         del self._operators[id(operator)]
