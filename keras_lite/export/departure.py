@@ -92,7 +92,8 @@ def first_departure(graph: QuantizedGraph, model: IntegerModel, images: np.ndarr
     Example:
 
     ```python
-    graph = int8_graph(keras_model, images)
+    calibrated, _ = post_training(model, images)
+    graph = calibrated.graph
     print(first_departure(graph, IntegerModel(graph), images) or "equal to the bit")
     ```
     """

@@ -26,7 +26,7 @@ class LiteRTModel:
     Example:
 
     ```python
-    logits = LiteRTModel("model.tflite").predict(preprocessing(images))
+    logits = LiteRTModel("model.tflite").predict(preprocessing(photos))
     ```
     """
 

@@ -3,15 +3,14 @@
 import keras
 import numpy as np
 import pytest
+from int8_models import calibrated
 from keras import layers
 from small_classifier import scramble
 
 from keras_lite.errors import InputError
-from keras_lite.export.conversion import convert
-from keras_lite.litert import IntegerModel
-from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.quantization.aware.tf_mot import read_quantized
-from keras_lite.runtime import inspect, run_in_subprocess
+from keras_lite.litert import IntegerModel, write
+from keras_lite.quantization import quantize_aware
+from keras_lite.runtime import examine
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -97,20 +96,19 @@ def test_int8_file(build, operators, tmp_path):
     x = build(inputs)
     x = layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
     model = scramble(keras.Model(inputs, layers.Dense(5)(x)))
-    quantized = quantize_aware(model)
-    calibrate(quantized, IMAGES)
+    graph = calibrated(model, IMAGES).graph
     path = tmp_path / "net.tflite"
-    path.write_bytes(convert(quantized, "int8"))
+    path.write_bytes(write(graph))
 
-    found = inspect(path)
+    examined = examine(path, images=IMAGES)
+    found, received = examined.inspection, examined.outputs
     assert found.int8_only
     assert (found.partitions, found.not_delegated, found.bad_scales) == (1, [], [])
     names = [entry["name"] for entry in found.operators]
     assert {name: names.count(name) for name in operators} == operators
     assert not {"MINIMUM", "RELU", "MAXIMUM"} & set(names)
 
-    received = run_in_subprocess(path, IMAGES)
-    np.testing.assert_array_equal(IntegerModel(read_quantized(quantized)).predict(IMAGES), received)
+    np.testing.assert_array_equal(IntegerModel(graph).predict(IMAGES), received)
     expected = model.predict(IMAGES, verbose=0)
     deviations = [(values - values.mean(0)).ravel() for values in (expected, received)]
     assert np.corrcoef(*deviations)[0, 1] > 0.98
