@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick_jax():
+def quick_jax(tmp_path_factory):
     """JAX compiles the random numbers of each shape anew, and optimizes what runs once: most of a test's time."""
     if keras.backend.backend() != "jax":
         yield
@@ -31,6 +31,9 @@ def quick_jax():
         return values.astype(dtype or "float32")
 
     jax.config.update("jax_disable_most_optimizations", True)
+    # What is alike is compiled once, in whichever process of the tests.
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.getbasetemp().parent / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.initializers.RandomUniform, "__call__", uniform)
         patch.setattr(keras.initializers.RandomNormal, "__call__", normal)
