@@ -17,10 +17,12 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -201,7 +203,7 @@ def _run(cache: Path, name: str, folder: Path, die_at: int = 0, count_in: Path |
 
 
 def _in_child(work: Callable[[], None], limit: float | None = None) -> int:
-    """Do some work in a process of its own, with what it says in `/dev/null`, and return how it ended.
+    """Do some work in a process of its own, and return how it ended; what it says is shown if it fails.
 
     The process is forked: what is imported is imported once for all. Nothing may be computed before.
 
@@ -210,20 +212,37 @@ def _in_child(work: Callable[[], None], limit: float | None = None) -> int:
         limit: Seconds after which it gets SIGKILL.
     """
     sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with Path(os.devnull).open("w") as nowhere:
-                os.dup2(nowhere.fileno(), 1)
-            work()
-            code = 0
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if child == 0:
+            _work_and_leave(work, said.fileno())
+        ended = _wait(child, limit)
+        if ended not in (0, -signal.SIGKILL):
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+    return ended
+
+
+def _work_and_leave(work: Callable[[], None], said: int) -> NoReturn:
+    """Do some work, what it says going into an open file, and end the process."""
+    code = 1
+    try:
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        work()
+        code = 0
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(child: int, limit: float | None) -> int:
+    """Wait for a process, which gets SIGKILL after some seconds, and return how it ended."""
     deadline = None if limit is None else time.monotonic() + limit
     while deadline is not None and time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)

@@ -40,6 +40,29 @@ def quick_jax(tmp_path_factory):
         yield
 
 
+# Where what a Keras model outputs is what others are compared with. Elsewhere it is compared itself, traced and not.
+PREDICTING = ("checkpoints", "checks", "examples", "export", "inference", "ledger", "litert", "pipelines", "runtime")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_predictions(request):
+    """TensorFlow traces each model anew before it predicts, which takes longer than to run it a few times."""
+    if keras.backend.backend() != "tensorflow" or not set(PREDICTING) & set(request.path.parts):
+        yield
+        return
+    predict = keras.Model.predict
+
+    def predict_untraced(model, x, batch_size=32, **others):
+        if not isinstance(x, np.ndarray) or len(model.outputs) > 1:
+            return predict(model, x, batch_size=batch_size, **others)
+        parts = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
+        return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "predict", predict_untraced)
+        yield
+
+
 @pytest.fixture
 def golden():
     """Read a golden file: (meta, weights, images, logits)."""
