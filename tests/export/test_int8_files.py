@@ -21,7 +21,7 @@ IMAGES = np.random.default_rng(0).normal(size=(32, 24, 24, 3)).astype("float32")
 def normalized(x):
     return layers.BatchNormalization(
         beta_initializer="random_normal",
-        gamma_initializer="random_normal",  # some are below zero
+        gamma_initializer=keras.initializers.RandomNormal(0.0, 1.0),  # some are below zero
         moving_mean_initializer="random_normal",
     )(x)
 
