@@ -19,6 +19,7 @@ from PIL import Image
 
 import keras_lite
 from keras_lite.checkpoints import registry
+from keras_lite.runtime import benchmark
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -146,6 +147,7 @@ def test_a_block_runs(module, owner, code, files, tmp_path, monkeypatch):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             files.copy(node.value, tmp_path)
     monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     monkeypatch.setattr(sys, "argv", ["recipe", "--smoke", "--output_dir", "run"])
     values = {name: value_of(name, module, owner) for name in names_needed(code)}
     names = {"__name__": "__main__", "__doc__": "An example."} | {k: v for k, v in values.items() if v is not None}
