@@ -94,7 +94,8 @@ def first_departure(graph: QuantizedGraph, model: IntegerModel, images: Given) -
     Example:
 
     ```python
-    graph = int8_graph(keras_model, images)
+    calibrated, _ = post_training(model, images)
+    graph = calibrated.graph
     print(first_departure(graph, IntegerModel(graph), images) or "equal to the bit")
     ```
     """

@@ -63,6 +63,8 @@ def write_model_card(
     Example:
 
     ```python
+    from keras_lite.inference.report import report
+
     figures = report(model, {"int8": "model.tflite"}, data["test"], info)
     write_model_card("model.tflite", accuracy=figures.accuracy_entry("test"))
     ```

@@ -122,7 +122,7 @@ def to_tflite(
     Example:
 
     ```python
-    images = preprocessing(source.images(range(512)))
+    images = preprocessing(source.images(range(len(source))))
     to_tflite(model, "model.tflite", precision="int8", calibration=images, info=info)
     ```
     """

@@ -41,7 +41,7 @@ class Classifier:
 
     ```python
     classifier = Classifier("runs/photos")
-    probabilities = classifier.predict(images)  # uint8 images of classifier.info.preprocessing.image_size
+    probabilities = classifier.predict(photos)  # uint8 images of classifier.info.preprocessing.image_size
     ```
     """
 

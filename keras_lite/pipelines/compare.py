@@ -149,6 +149,8 @@ def compare_precisions(
     Example:
 
     ```python
+    from keras_lite.inference.report import format_report
+
     result = compare_precisions(model, info, open_data("photos", (96, 96)), "precisions")
     print(format_report(result.report))
     ```

@@ -218,7 +218,10 @@ def quantize_run(
     Example:
 
     ```python
-    result = quantize_run(model, info, open_data("shapes", (64, 64)), "runs/shapes/quantized")
+    from keras_lite.inference.report import format_report
+
+    options = QuantizationOptions(epochs=0)  # post-training quantization only
+    result = quantize_run(model, info, open_data("flowers", (96, 96)), "runs/flowers/quantized", options=options)
     print(format_report(result.report))
     ```
     """

@@ -92,6 +92,10 @@ def ranges_from(form: Int8Form, observed: Observation, estimator: Estimator) -> 
     Example:
 
     ```python
+    from keras_lite.quantization.lower import for_int8, lower
+    from keras_lite.quantization.quantized_graph import quantize
+    from keras_lite.quantization.ranges import least_error_range
+
     form = for_int8(lower(model))
     graph = quantize(form, ranges_from(form, observe(form, images), least_error_range))
     ```

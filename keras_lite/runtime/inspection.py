@@ -108,7 +108,7 @@ def examine(
     Example:
 
     ```python
-    found = examine("model.tflite", images=preprocessing(images), stop_at_bad_scales=True)
+    found = examine("model.tflite", images=preprocessing(photos), stop_at_bad_scales=True)
     if not found.inspection.bad_scales:
         logits = found.outputs
     ```
@@ -163,7 +163,8 @@ def inspect(path: str | os.PathLike, delegates: bool = True) -> Inspection:
 
     Example:
 
-    >>> inspect("model.tflite").operator_counts()
-    {'CONV_2D int8': 55, 'DEPTHWISE_CONV_2D int8': 17, ...}
+    ```python
+    inspect("model.tflite").operator_counts()  # such as {"CONV_2D int8": 55, "DEPTHWISE_CONV_2D int8": 17}
+    ```
     """
     return examine(path, delegates=delegates).inspection

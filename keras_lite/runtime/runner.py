@@ -27,7 +27,7 @@ class LiteRTModel:
     Example:
 
     ```python
-    logits = LiteRTModel("model.tflite").predict(preprocessing(images))
+    logits = LiteRTModel("model.tflite").predict(preprocessing(photos))
     ```
     """
 

@@ -4,13 +4,13 @@ import platform
 
 import keras
 import pytest
+from int8_models import calibrated
 from small_classifier import CLASSES, PREPROCESSING, SIZE, color_images, scramble
 
 import keras_lite.export.verification
 from keras_lite.data import ModelInfo
 from keras_lite.export import Thresholds, VerificationError, to_tflite
 from keras_lite.litert import IntegerModel
-from keras_lite.quantization import calibrate, quantize_aware
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -23,9 +23,7 @@ def build(activation):
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.Activation(activation)(layers.Conv2D(6, 3, strides=2)(inputs))
     model = scramble(keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
-    quantized = quantize_aware(model)
-    calibrate(quantized, IMAGES)
-    return model, quantized
+    return model, calibrated(model, IMAGES)
 
 
 @pytest.fixture(scope="module")

@@ -47,8 +47,12 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
     Example:
 
     ```python
+    from keras_lite.quantization.lower import for_int8, lower
+    from keras_lite.quantization.observe import observe, ranges_from
+    from keras_lite.quantization.ranges import least_error_range
+
     form = for_int8(lower(model))
-    aware = trainable(form, ranges_from(form, images))
+    aware = trainable(form, ranges_from(form, observe(form, images), least_error_range))
     aware.compile(keras.optimizers.Adam(5e-6), keras.losses.KLDivergence())
     aware.fit(images, answers)
     to_tflite(read_trained(aware), "model.tflite", "int8", samples=images, reference=model)
