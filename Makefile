@@ -10,6 +10,7 @@
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
+# make kill-test  kill keras-lite quantize and export at random moments, and run them again (resumable)
 # make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
 # make mutants   change the code in ways that a test must catch
 #
@@ -31,9 +32,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
-PYTEST := $(BIN)/python -m pytest --numprocesses 2
+# Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all lint report verify-int8 verify-floats verify-graph fuzz-export arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all lint report verify-int8 verify-floats verify-graph fuzz-export kill-test arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -73,6 +75,9 @@ verify-graph: $(VENV)/.demo
 
 fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py
+
+kill-test: $(VENV)/.demo
+	$(BIN)/python tools/kill_test.py
 
 without-tensorflow: $(BARE)/jax/.complete $(BARE)/torch/.complete $(if $(filter $(BARE)/%,$(COMPARED)),$(COMPARED)/.complete)
 	$(BARE)/jax/bin/python tools/without_tensorflow.py --environments $(BARE) --compared $(COMPARED)

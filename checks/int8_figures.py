@@ -11,14 +11,18 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.export import first_departure
-from keras_lite.export.verification import allowed_steps, compare, exactness
+from keras_lite.export.exactness import allowed_steps, exactness
+from keras_lite.export.verification import compare
 from keras_lite.litert import IntegerModel, write
-from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.quantization.aware.tf_mot import read_quantized
+from keras_lite.quantization.aware.keras_native import trainable
+from keras_lite.quantization.lower import for_int8, lower
+from keras_lite.quantization.observe import observe, ranges_from
+from keras_lite.quantization.quantized_graph import quantize
+from keras_lite.quantization.ranges import least_error_range
 from keras_lite.runtime.inspection import examine
 from keras_lite.training.environment import environment
 
-_PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
+_PACKAGES = ("keras", "tensorflow", "ai-edge-litert")
 _BATCH = 8  # large images fill the memory quickly
 
 
@@ -59,11 +63,10 @@ class Figures:
         within_one: Share of logits at most one step away from the quantized model's, computed in whole numbers
             (`keras_lite.litert.IntegerModel`).
         equal: Share of logits that are equal to those; all must be, unless there are `inexact` operators.
-        floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
-            halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
-            much.
+        floats_within_one: As `within_one`, of the same model computed by Keras in floats
+            (`keras_lite.quantization.aware.keras_native`).
         correlation: With the float model, of the deviations from the mean output.
-        fake_correlation: The fake-quantized model's with the float model: what 8 bits cost, whoever computes them.
+        fake_correlation: That of the same model computed by Keras: what 8 bits cost, whoever computes them.
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
         inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
@@ -120,8 +123,8 @@ class Figures:
     def shared_with_control(self) -> list[str]:
         """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
 
-        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantized
-        model, computed in floats; for the spread a range that is no wider than the logits.
+        A deep network of random weights blows up every rounding. The control for the correlation is the quantized
+        model, computed by Keras in floats; for the spread a range that is no wider than the logits.
         """
         shared = {
             f"correlation {self.correlation:.3f} < 0.98": self.correlation >= max(0.3, self.fake_correlation - 0.05),
@@ -151,19 +154,19 @@ def convert_and_measure(
 
     Raises:
         InputError: If it can't be converted or run.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the litert extra is not installed.
     """
-    quantized = quantize_aware(model, engine="tf_mot")
-    calibrate(quantized, images)
-    graph = read_quantized(quantized)
+    form = for_int8(lower(model))
+    ranges = ranges_from(form, observe(form, images), least_error_range)
+    graph = quantize(form, ranges)
     path.write_bytes(write(graph))
     examined = examine(path, images=others, stop_at_bad_scales=True)
     found, received = examined.inspection, examined.outputs
     if found.bad_scales:
         raise InputError(f"Expected scales that XNNPACK can run in {network}, received {found.bad_scales[0]}.")
-    expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
-    seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
-    fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
+    every = np.asarray(model.predict(np.concatenate([images, others]), batch_size=_BATCH, verbose=0))
+    seen, expected = np.split(every, [len(images)])
+    fake = np.asarray(trainable(form, ranges).predict(others, batch_size=_BATCH, verbose=0))
     whole = IntegerModel(graph)
     exact = whole.predict(others)
     figures = measure(
@@ -176,7 +179,7 @@ def convert_and_measure(
         received=received,
         seconds=time.monotonic() - start,
     )
-    inexact = exactness(exact, received, found.output["scale"]).inexact
+    inexact = exactness(exact, received, found.outputs[0]["scale"]).inexact
     departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
     return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
 
@@ -208,12 +211,12 @@ def measure(
         found: The file's `keras_lite.runtime.Inspection`.
         seen: The float model's logits of the images that set the ranges.
         expected: The float model's logits.
-        fake: The fake-quantized model's, computed in floats.
+        fake: The quantized model's, computed by Keras in floats.
         exact: The same model's, computed in whole numbers.
         received: The file's.
         seconds: What it took.
     """
-    step = found.output["scale"]
+    step = found.outputs[0]["scale"]
     span = max(seen.max(), expected.max()) - min(seen.min(), expected.min())
     return Figures(
         network=network,

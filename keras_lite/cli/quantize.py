@@ -46,6 +46,12 @@ flags.DEFINE_integer(
     2,
     flag_values=FLAGS,
 )
+flags.DEFINE_boolean(
+    "allow_float",
+    _DEFAULTS.allow_float,
+    "Leave layers that have no int8 operators in floats; without fine-tuning then.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("seed", _DEFAULTS.seed, "Order and augmentation.", 0, flag_values=FLAGS)
 flags.DEFINE_boolean("augment", True, "Augment the images as the run did.", flag_values=FLAGS)
 flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
@@ -69,6 +75,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             scales=values.scales,
             image_limit=values.image_limit,
             calibration_images=values.calibration_images,
+            allow_float=values.allow_float,
             seed=values.seed,
         ),
     )

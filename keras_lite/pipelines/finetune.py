@@ -122,7 +122,8 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     Example:
 
     ```python
-    folder = finetune_model(FinetuneOptions("photos", quantize=True), verbose=1)
+    options = FinetuneOptions("photos", "cifar_resnet", {"depth": 8}, weights=None, image_size=(32, 32))
+    folder = finetune_model(options, verbose=1)
     classifier = Classifier(folder.path)
     ```
     """

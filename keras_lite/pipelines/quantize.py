@@ -12,21 +12,22 @@ import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
-from keras_lite.errors import InputError
+from keras_lite.export.mixed import float_parts
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_installed, check_tf_mot, check_writable, to_tflite
-from keras_lite.export.trained_model import open_trained_model
+from keras_lite.export.tflite import check_writable, to_tflite
+from keras_lite.export.trained_model import check_row, open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
 from keras_lite.graph import in_float32, output_of, outputs_for
 from keras_lite.inference.report import Report, report
 from keras_lite.inference.samples import outputs_of, sample
 from keras_lite.litert import write
+from keras_lite.pipelines.quantization_options import QuantizationOptions
 from keras_lite.quantization import CalibratedGraph, post_training, quantize_aware
 from keras_lite.quantization.aware.epoch_judge import Epochs
-from keras_lite.quantization.aware.finetuning import LEARNING_RATE, forget
+from keras_lite.quantization.aware.finetuning import forget
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
-from keras_lite.quantization.aware.quantize_aware import ENGINES, int8_graph
+from keras_lite.quantization.aware.quantize_aware import int8_graph
 from keras_lite.quantization.aware.tf_mot.start import trainable_start
 from keras_lite.quantization.closeness import as_quantized, divergences, is_closer, judged_as
 from keras_lite.quantization.search import PostTraining
@@ -37,42 +38,6 @@ from keras_lite.training.splits import divide, first_shuffled, with_validation
 # Fewer images tell nothing of a difference.
 _LEAST_JUDGES = 8
 FLOAT32, INT8 = "float32", "int8"
-
-
-@dataclasses.dataclass(frozen=True)
-class QuantizationOptions:
-    """Options of the quantization itself: arguments of `keras_lite.quantization.finetune`, and its images.
-
-    Args:
-        epochs: Passes over the training images; 0: post-training quantization only.
-        learning_rate: Initial learning rate.
-        batch_size: Images in a step.
-        engine: What trains: `"keras"`, on any backend, or `"tf_mot"`.
-        scales: Of the engine `"keras"`: what becomes of scales in training, see
-            `keras_lite.quantization.quantize_aware`.
-        image_limit: At most so many training images; None: all.
-        judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
-        calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
-        seed: Seed of order and augmentation.
-    """
-
-    epochs: int = 2
-    learning_rate: float = LEARNING_RATE
-    batch_size: int = 32
-    engine: str = "keras"
-    scales: str = "kept"
-    image_limit: int | None = None
-    judge_images: int = 512
-    calibration_images: int = 512
-    seed: int = 0
-
-    def check(self) -> None:
-        """Raise an `InputError` if there is no such engine, or what it takes is not installed."""
-        if self.engine not in ENGINES:
-            raise InputError(f"Expected engine to be one of {ENGINES}, received {self.engine!r}.")
-        check_installed("int8")
-        if self.engine == "tf_mot" and self.epochs:
-            check_tf_mot()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +120,7 @@ def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, Qu
     """
     options.quantization.check()
     path, model, info = open_trained_model(options.model, verbose=verbose)
+    check_row(model, "keras-lite quantize")  # before the data are read
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
     output_dir = Path(options.output_dir or path.parent / run.quantized.name)
@@ -225,12 +191,16 @@ def quantize_run(
     Example:
 
     ```python
-    result = quantize_run(model, info, open_data("shapes", (64, 64)), "runs/shapes/quantized")
+    from keras_lite.inference.report import format_report
+
+    options = QuantizationOptions(epochs=0)  # post-training quantization only
+    result = quantize_run(model, info, open_data("flowers", (96, 96)), "runs/flowers/quantized", options=options)
     print(format_report(result.report))
     ```
     """
     options = options or QuantizationOptions()
     options.check()
+    check_row(model, "keras-lite quantize")
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}
@@ -248,11 +218,20 @@ def quantize_run(
     # First what is quick: an error of conversion shows before the training.
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info, verbose=verbose)}
     quantized, chosen = post_training(
-        model, calibration, preprocessing=info.preprocessing, output=info.output, verbose=verbose
+        model,
+        calibration,
+        preprocessing=info.preprocessing,
+        output=info.output,
+        allow_float=options.allow_float,
+        verbose=verbose,
     )
     state = folder / "finetune.npz"
     finetuning, tuned = None, None
-    if options.epochs and held_out < _LEAST_JUDGES:
+    floats = float_parts(quantized.graph)
+    if options.epochs and floats is not None:
+        if verbose:
+            print(f"no fine-tuning: {floats}, which can't be trained", flush=True)
+    elif options.epochs and held_out < _LEAST_JUDGES:
         if verbose:
             print(
                 f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "

@@ -17,12 +17,8 @@ from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
 from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
-from keras_lite.export.conversion import convert
-from keras_lite.litert import IntegerModel
 from keras_lite.litert.integer import model as integer_model
-from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.quantization.aware.tf_mot import read_quantized
-from keras_lite.runtime import Inspection, inspect, run_in_subprocess
+from keras_lite.runtime import Inspection
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -62,24 +58,14 @@ def test_part_of_a_network(network, first, last, outside, tmp_path):
         additions = [layer.name for layer in whole(network).layers if type(layer).__name__ == "Add"]
         last = additions[1]
     model, prepare = part(network, first, last)
-    quantized = quantize_aware(model, engine="tf_mot")
-    calibrate(quantized, prepare(color_images(64, seed=1)[0]))
-    path = tmp_path / "part.tflite"
-    path.write_bytes(convert(quantized, "int8"))
+    images, others = prepare(color_images(64, seed=1)[0]), prepare(color_images(32, seed=2)[0])
+    figures = convert_and_measure(network, model, images, others=others, path=tmp_path / "part.tflite", start=0.0)
 
-    images = prepare(color_images(32, seed=2)[0])
-    expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
-    received = run_in_subprocess(path, images)
-    found = inspect(path)
-    exact = IntegerModel(read_quantized(quantized)).predict(images)
-    figures = measure(network, found, expected, expected=expected, fake=fake, exact=exact, received=received)
-
-    assert found.int8_only
-    assert found.bad_scales == []
-    assert set(found.not_delegated) >= outside
-    assert outside or (found.partitions, found.not_delegated) == (1, [])
+    assert figures.int8_only
+    assert set(figures.not_delegated) >= outside
+    assert outside or (figures.partitions, figures.not_delegated) == (1, [])
     assert figures.correlation >= 0.98
-    np.testing.assert_array_equal(exact, received)
+    assert figures.equal == 1.0
     assert figures.floats_within_one >= 0.99
     assert figures.range_ratio <= 1.5
     assert figures.deviation >= 8

@@ -40,7 +40,8 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
     Example:
 
     ```python
-    quantized, report = post_training(model, images)
+    quantized = quantize_aware(model)
+    calibrate(quantized, images)
     content = keras_lite.litert.write(read_quantized(quantized))
     ```
     """
