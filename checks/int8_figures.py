@@ -22,7 +22,8 @@ from keras_lite.runtime.inspection import examine
 from keras_lite.training.environment import environment
 
 _PACKAGES = ("keras", "tensorflow", "ai-edge-litert")
-_BATCH = 8  # large images fill the memory quickly
+# Pixels in a batch: large images fill the memory quickly.
+_PIXELS = 64 * 96 * 96
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,9 +164,8 @@ def convert_and_measure(
     found, received = examined.inspection, examined.outputs
     if found.bad_scales:
         raise InputError(f"Expected scales that XNNPACK can run in {network}, received {found.bad_scales[0]}.")
-    every = np.asarray(model.predict(np.concatenate([images, others]), batch_size=_BATCH, verbose=0))
-    seen, expected = np.split(every, [len(images)])
-    fake = np.asarray(trainable(form, ranges).predict(others, batch_size=_BATCH, verbose=0))
+    seen, expected = _outputs(model, images), _outputs(model, others)
+    fake = _outputs(trainable(form, ranges), others)
     whole = IntegerModel(graph)
     exact = whole.predict(others)
     figures = measure(
@@ -181,6 +181,13 @@ def convert_and_measure(
     inexact = exactness(exact, received, found.output["scale"]).inexact
     departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
     return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
+
+
+def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return what a model outputs; it is not compiled for that, which takes longer than to run it a few times."""
+    size = max(1, min(64, _PIXELS // (images.shape[1] * images.shape[2])))
+    parts = [images[start : start + size] for start in range(0, len(images), size)]
+    return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
 
 
 def made_with() -> str:
