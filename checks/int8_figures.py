@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.export import first_departure
-from keras_lite.export.verification import allowed_steps, compare, exactness
+from keras_lite.export.exactness import allowed_steps, exactness
+from keras_lite.export.verification import compare
 from keras_lite.litert import IntegerModel, write
 from keras_lite.quantization.aware.keras_native import trainable
 from keras_lite.quantization.lower import for_int8, lower
@@ -178,7 +179,7 @@ def convert_and_measure(
         received=received,
         seconds=time.monotonic() - start,
     )
-    inexact = exactness(exact, received, found.output["scale"]).inexact
+    inexact = exactness(exact, received, found.outputs[0]["scale"]).inexact
     departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
     return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
 
@@ -222,7 +223,7 @@ def measure(
         received: The file's.
         seconds: What it took.
     """
-    step = found.output["scale"]
+    step = found.outputs[0]["scale"]
     span = max(seen.max(), expected.max()) - min(seen.min(), expected.min())
     return Figures(
         network=network,

@@ -7,7 +7,7 @@ information file (.json) beside it; without that file, give --image_size and --c
 to compare outputs on and, for int8, to quantize with: a folder with images at any depth, a folder with CIFAR's python
 files, or `shapes`; for a run folder it defaults to the data of the run. An int8 file is quantized without training, in
 the way that keeps its outputs on these images closest to the float model's; that way is printed. `keras-lite quantize`
-can also train, which keeps them closer.
+can also train, which keeps them closer. The model may also answer masks, images or several outputs.
 """
 
 from absl import flags
@@ -27,6 +27,9 @@ flags.DEFINE_boolean(
     "int8 as the stock converter does it: for layers that this package refuses.",
     flag_values=FLAGS,
 )
+flags.DEFINE_boolean(
+    "allow_float", False, "int8: leave layers that have no int8 operators in floats.", flag_values=FLAGS
+)
 flags.DEFINE_integer("seed", 0, "What the choice of images is drawn from.", 0, flag_values=FLAGS)
 flags.DEFINE_float(
     "min_agreement", None, "Least share of images with the same top-1 class.", 0.0, 1.0, flag_values=FLAGS
@@ -45,6 +48,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             data_dir=values.data_dir,
             images=values.images,
             stock_converter=values.stock_converter,
+            allow_float=values.allow_float,
             min_agreement=values.min_agreement,
             seed=values.seed,
             description=model_flags.description(values),

@@ -55,6 +55,12 @@ flags.DEFINE_integer(
     2,
     flag_values=FLAGS,
 )
+flags.DEFINE_boolean(
+    "allow_float",
+    _DEFAULTS.allow_float,
+    "Leave layers that have no int8 operators in floats; without fine-tuning then.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("seed", _DEFAULTS.seed, "Order and augmentation.", 0, flag_values=FLAGS)
 flags.DEFINE_boolean("augment", True, "Augment the images as the run did.", flag_values=FLAGS)
 flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
@@ -79,6 +85,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             freeze_batch_norm=values.freeze_batch_norm,
             image_limit=values.image_limit,
             calibration_images=values.calibration_images,
+            allow_float=values.allow_float,
             seed=values.seed,
         ),
     )

@@ -27,6 +27,7 @@ class ExportOptions:
         data_dir: Real images; `None`: those of the run.
         images: Number of images to compare outputs on, and of those to quantize with.
         stock_converter: Whether TensorFlow's own converter quantizes to int8.
+        allow_float: Whether layers that int8 has no operators for stay in floats in an int8 file.
         min_agreement: Least share of images with the same top-1 class; `None`: that of the precision.
         seed: Seed of the choice of images.
         description: Class names, image size and preprocessing, for a model without an information file.
@@ -38,6 +39,7 @@ class ExportOptions:
     data_dir: str | os.PathLike | None = None
     images: int = 200
     stock_converter: bool = False
+    allow_float: bool = False
     min_agreement: float | None = None
     seed: int = 0
     description: Description = dataclasses.field(default_factory=Description)
@@ -96,6 +98,7 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
         info=info,
         thresholds=thresholds,
         stock=options.stock_converter,
+        allow_float=options.allow_float,
         verbose=verbose,
     )
     write_model_card(output, row=run.row)

@@ -12,9 +12,10 @@ import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
+from keras_lite.export.mixed import float_parts
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.tflite import check_tf_mot, check_writable, int8_graph, to_tflite
-from keras_lite.export.trained_model import open_trained_model
+from keras_lite.export.trained_model import check_row, open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
 from keras_lite.graph import in_float32, output_of, outputs_for
@@ -49,6 +50,8 @@ class QuantizationOptions:
         image_limit: At most so many training images; None: all.
         judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
         calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
+        allow_float: Whether layers that int8 has no operators for stay in floats. If there are any, there is no
+            fine-tuning.
         seed: Seed of order and augmentation.
     """
 
@@ -60,6 +63,7 @@ class QuantizationOptions:
     image_limit: int | None = None
     judge_images: int = 512
     calibration_images: int = 512
+    allow_float: bool = False
     seed: int = 0
 
 
@@ -143,6 +147,7 @@ def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, Qu
     """
     check_tf_mot()
     path, model, info = open_trained_model(options.model, verbose=verbose)
+    check_row(model, "keras-lite quantize")  # before the data are read
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
     output_dir = Path(options.output_dir or path.parent / run.quantized.name)
@@ -223,6 +228,7 @@ def quantize_run(
     options = options or QuantizationOptions()
     if options.epochs:
         check_tf_mot()
+    check_row(model, "keras-lite quantize")
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}
@@ -240,11 +246,20 @@ def quantize_run(
     # First what is quick: an error of conversion shows before the training.
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info, verbose=verbose)}
     quantized, chosen = post_training(
-        model, calibration, preprocessing=info.preprocessing, output=info.output, verbose=verbose
+        model,
+        calibration,
+        preprocessing=info.preprocessing,
+        output=info.output,
+        allow_float=options.allow_float,
+        verbose=verbose,
     )
     state = folder / "finetune.npz"
     finetuning, tuned = None, None
-    if options.epochs and held_out < _LEAST_JUDGES:
+    floats = float_parts(quantized.graph)
+    if options.epochs and floats is not None:
+        if verbose:
+            print(f"no fine-tuning: {floats}, which can't be trained", flush=True)
+    elif options.epochs and held_out < _LEAST_JUDGES:
         if verbose:
             print(
                 f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor, write
+from keras_lite.litert.samples import Samples, arrays_of
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.lower.builder import constant
@@ -34,28 +35,24 @@ class Observation:
         tensors: Of each tensor that needs a range, and of what weights multiply: extremes of the channels, histogram,
             mean over some images.
         averaged: How many images those are, the first ones: as many as go through the graph for bias correction.
-        lowest: Least value of the images, 0 at most.
-        highest: Their greatest, 0 at least.
-        mean: The mean of some.
+        inputs: Of each input the range of the images, or of what else it takes, and the mean of some.
     """
 
     tensors: dict[Tensor, ObservedOutput]
     averaged: int
-    lowest: float
-    highest: float
-    mean: np.ndarray
+    inputs: dict[Tensor, tuple[tuple[float, float], np.ndarray]]
 
     def mean_of(self, tensor: Tensor) -> np.ndarray:
         """Return the mean over some images of a tensor that weights multiply, the images themselves included."""
-        return self.tensors[tensor].mean if tensor in self.tensors else self.mean
+        return self.tensors[tensor].mean if tensor in self.tensors else self.inputs[tensor][1]
 
 
-def observe(form: Int8Form, images: np.ndarray) -> Observation:
+def observe(form: Int8Form, images: np.ndarray | Samples) -> Observation:
     """Return what images give at the tensors of a graph.
 
     Args:
         form: What `for_int8` returned.
-        images: Preprocessed images, float32.
+        images: Preprocessed images, or other samples, float32.
     """
     tensors = list(dict.fromkeys([*needs_range(form), *_multiplied(form)]))
     largest = max(tensor.size for operator in form.graph.operators for tensor in operator.outputs)
@@ -67,9 +64,12 @@ def observe(form: Int8Form, images: np.ndarray) -> Observation:
             path.write_bytes(_written(float_graph(form, tensors), len(images), largest))
             shapes = [tensor.shape for tensor in tensors]
             found = observe_outputs(path, images, shapes, averaged, os.cpu_count() or 1)
-    lowest, highest = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
-    mean = images[:averaged].mean(0, dtype="float64")
-    return Observation(dict(zip(tensors, found, strict=True)), averaged, lowest, highest, mean)
+    inputs = {}
+    for tensor, array in zip(
+        form.graph.inputs, arrays_of(images, [each.name for each in form.graph.inputs]), strict=True
+    ):
+        inputs[tensor] = range_of(array), array[:averaged].mean(0, dtype="float64")
+    return Observation(dict(zip(tensors, found, strict=True)), averaged, inputs)
 
 
 def _written(graph: FloatGraph, images: int, largest: int) -> bytes:
@@ -105,9 +105,12 @@ def ranges_from(form: Int8Form, observed: Observation, estimator: Estimator) -> 
         if tensor not in form.fixed:
             seen = observed.tensors[tensor]
             ranges[tensor] = opened(*estimator(seen.counts, float(seen.lowest.min()), float(seen.highest.max())))
-    [image] = form.graph.inputs
-    ranges[image] = opened(observed.lowest, observed.highest)
-    return ranges
+    return ranges | {tensor: ends for tensor, (ends, _) in observed.inputs.items()}
+
+
+def range_of(values: np.ndarray) -> tuple[float, float]:
+    """Return the range of what goes into a model, zero included: padding needs it without error."""
+    return opened(min(float(values.min()), 0.0), max(float(values.max()), 0.0))
 
 
 def opened(low: float, high: float) -> tuple[float, float]:
@@ -139,5 +142,5 @@ def float_graph(form: Int8Form, tensors: Sequence[Tensor]) -> FloatGraph:
 
 def _multiplied(form: Int8Form) -> list[Tensor]:
     """Return what convolutions and dense layers take, the graph's inputs apart."""
-    found = [operator.inputs[0] for operator in form.graph.operators if operator.kind in CHANNEL_AXES]
+    found = [operator.source for operator in form.whole if operator.kind in CHANNEL_AXES]
     return [tensor for tensor in found if tensor not in form.graph.inputs]

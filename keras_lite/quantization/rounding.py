@@ -30,9 +30,12 @@ def round_by_effect(operator: Operator, kernel: np.ndarray, taken: np.ndarray, s
         seed: Of the places that are looked at, where there are more than needed.
     """
     axis = CHANNEL_AXES[operator.kind]
-    steps = operator.inputs[1].quantization.scales.reshape([-1 if each == axis else 1 for each in range(kernel.ndim)])
+    steps = operator.kernel.quantization.scales.reshape([-1 if each == axis else 1 for each in range(kernel.ndim)])
     weights = kernel.astype("float64") / steps
-    source = operator.inputs[0].quantization
+    source = operator.source.quantization
+    if operator.kind == "TRANSPOSE_CONV":
+        # Which weights work together differs from pixel to pixel of a stride.
+        return np.clip(np.rint(weights), -HIGHEST, HIGHEST) * steps
     rng = np.random.default_rng(seed)
     integers = taken.reshape(len(taken), *taken.shape[2:])
     if operator.kind == "FULLY_CONNECTED":

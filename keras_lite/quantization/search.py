@@ -10,10 +10,20 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import Graph, QuantizationParameters, Tensor, quantize_kernel, write
+from keras_lite.litert.samples import Samples
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibrated import CalibratedGraph
-from keras_lite.quantization.closeness import BELIEVED, Closeness, closeness, divergences, is_closer
+from keras_lite.quantization.closeness import (
+    BELIEVED,
+    Answers,
+    Closeness,
+    Kind,
+    closeness,
+    divergences,
+    is_closer,
+    measure,
+)
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.observe import Observation, float_graph, observe, opened, ranges_from
@@ -40,6 +50,8 @@ _BEYOND = 1.0
 # Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
 _WORTH = 0.1
 _WEAKEST = 3
+# Numbers that all judges have for outputs, and that an output's range is chosen by; judges there are at the least.
+_MOST_JUDGED, _MOST_ROUNDED, _LEAST_JUDGES = 1 << 25, 1 << 20, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +103,7 @@ class PostTraining:
     """What `keras_lite.quantization.post_training` chose, and from what.
 
     Args:
-        output: What the float model outputs, by which the candidates were judged.
+        output: What the float model outputs, by which the candidates were judged; a tuple if it has several outputs.
         chosen: The candidate that was kept.
         tried: All candidates, in the order in which they were tried.
         images: Number of images that set ranges and biases.
@@ -99,7 +111,7 @@ class PostTraining:
         weakest: The tensors that lose most in their ranges: name, and signal to rounding error in decibels.
     """
 
-    output: str
+    output: Kind
     chosen: Candidate
     tried: list[Candidate]
     images: int
@@ -119,7 +131,7 @@ class PostTraining:
         ]
         head = (
             f"post-training quantization, {self.images} images for ranges and biases, {self.judges} others to judge "
-            "each file by:"
+            f"each file by ({measure(self.output)}):"
         )
         weakest = ", ".join(f"{name} ({value:.0f} dB)" for name, value in self.weakest.items())
         return "\n".join([head, *lines, f"tensors that lose most: {weakest}"])
@@ -130,20 +142,23 @@ class Search:
 
     Args:
         form: What `for_int8` returned.
-        output: What the float model outputs, as `keras_lite.data.ModelInfo.output` names it.
-        ends: The range of the input.
-        images: Preprocessed images; every second one judges, the others set ranges and biases.
+        output: What the float model outputs, see `keras_lite.quantization.closeness`.
+        ends: The range of each input.
+        images: Preprocessed images, or other samples; every second one judges, the others set ranges and biases.
     """
 
-    def __init__(self, form: Int8Form, output: str, ends: tuple[float, float], images: np.ndarray) -> None:
+    def __init__(
+        self, form: Int8Form, output: Kind, ends: list[tuple[float, float]], images: np.ndarray | Samples
+    ) -> None:
         self.form, self.output, self.ends = form, output, ends
-        self.images, self.judges = images[::2], images[1::2]
+        numbers = sum(tensor.size for tensor in form.graph.outputs)
+        self.images, self.judges = images[::2], images[1::2][: max(_LEAST_JUDGES, _MOST_JUDGED // numbers)]
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
         self.best: CalibratedGraph | None = None
         self.refused: InputError | None = None
         self.expected = self._outputs(float_graph(form, form.graph.outputs))
-        self.answers = self._range_of_outputs()
+        self.answers = self._ranges_of_outputs()
 
     def run(self) -> CalibratedGraph:
         """Try all candidates, and return the one that is kept.
@@ -198,39 +213,31 @@ class Search:
         if self.best is None or is_closer(each, self.tried[self.chosen][1], beyond):
             self.chosen, self.best = len(self.tried) - 1, calibrated
 
-    def _outputs(self, graph: Graph) -> np.ndarray:
+    def _outputs(self, graph: Graph) -> Answers:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{graph.name or 'model'}.tflite")
             path.write_bytes(write(graph))
             examined = examine(path, delegates=False, images=self.judges, stop_at_bad_scales=True)
         if scales := examined.inspection.bad_scales:
             raise InputError(f"Expected scales that XNNPACK can run, received {scales[0]}.")
-        if not np.isfinite(examined.outputs).all():
+        if not all(np.isfinite(each).all() for each in self._each(examined.outputs)):
             raise InputError("Expected a model with finite outputs, received inf or nan.")
         return examined.outputs
 
-    def _range_of_outputs(self) -> tuple[float, float]:
-        """Return the range in which the float model's outputs are rounded with the least divergence."""
-        lowest, highest = min(float(self.expected.min()), 0.0), max(float(self.expected.max()), 0.0)
-        if highest - lowest < EMPTY:
-            return opened(lowest, highest)
-        shares = np.linspace(1.0, 0.0, 33)[:-1]
+    def _each(self, outputs: Answers) -> list[np.ndarray]:
+        return outputs if isinstance(self.output, tuple) else [outputs]
 
-        def loss(low: float, high: float) -> float:
-            parameters = QuantizationParameters.between(low, high)
-            rounded = parameters.dequantize(parameters.quantize(self.expected))
-            return float(divergences(self.output, self.expected, rounded).mean())
-
-        low = min((lowest * share for share in shares), key=lambda end: loss(end, highest))
-        high = min((highest * share for share in shares), key=lambda end: loss(low, end))
-        return low, high
+    def _ranges_of_outputs(self) -> list[tuple[float, float]]:
+        """Return the ranges in which the float model's outputs are rounded with the least divergence."""
+        kinds = self.output if isinstance(self.output, tuple) else [self.output]
+        return [_range_of_output(*each) for each in zip(kinds, self._each(self.expected), strict=True)]
 
     def _weights_matter(self) -> bool:
         """Return whether rounding the weights alone gives a part of the divergence that is worth a better rounding."""
         rounded = {}
         for operator in self.form.graph.operators:
             if operator.kind in CHANNEL_AXES:
-                axis, kernel = CHANNEL_AXES[operator.kind], operator.inputs[1]
+                axis, kernel = CHANNEL_AXES[operator.kind], operator.kernel
                 whole, quantization = quantize_kernel(kernel.data, axis)
                 along = [-1 if each == axis else 1 for each in range(whole.ndim)]
                 rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * quantization.scales.reshape(along))
@@ -251,7 +258,13 @@ class Search:
 class _Maker:
     """Makes candidates from some images; what several need is seen once."""
 
-    def __init__(self, form: Int8Form, images: np.ndarray, ends: tuple[float, float], answers: tuple[float, float]):
+    def __init__(
+        self,
+        form: Int8Form,
+        images: np.ndarray | Samples,
+        ends: list[tuple[float, float]],
+        answers: list[tuple[float, float]],
+    ):
         self.form, self.images, self.ends, self.answers = form, images, ends, answers
         self._observed: dict[bool, Observation] = {}
 
@@ -271,11 +284,29 @@ class _Maker:
         observed = self.observed(steps.equalization)
         form = self.equalized if steps.equalization else self.form
         ranges = ranges_from(form, observed, ESTIMATORS[steps.ranges])
-        ranges[form.graph.inputs[0]] = self.ends
-        [answer] = form.graph.outputs
-        if answer in ranges and answer not in form.fixed:
-            ranges[answer] = self.answers
+        ranges |= dict(zip(form.graph.inputs, self.ends, strict=True))
+        for answer, found in zip(form.graph.outputs, self.answers, strict=True):
+            if answer in ranges and answer not in form.fixed:
+                ranges[answer] = found
         calibrated = CalibratedGraph(form, ranges, steps.one_range)
         if not steps.bias_correction:
             return calibrated
         return correct_biases(calibrated, observed, self.images, steps.by_effect)
+
+
+def _range_of_output(output: str, expected: np.ndarray) -> tuple[float, float]:
+    """Return the range in which outputs of a kind are rounded with the least divergence."""
+    lowest, highest = min(float(expected.min()), 0.0), max(float(expected.max()), 0.0)
+    expected = expected[:: -(-expected.size // _MOST_ROUNDED)]
+    if highest - lowest < EMPTY:
+        return opened(lowest, highest)
+    shares = np.linspace(1.0, 0.0, 33)[:-1]
+
+    def loss(low: float, high: float) -> float:
+        parameters = QuantizationParameters.between(low, high)
+        rounded = parameters.dequantize(parameters.quantize(expected))
+        return float(divergences(output, expected, rounded).mean())
+
+    low = min((lowest * share for share in shares), key=lambda end: loss(end, highest))
+    high = min((highest * share for share in shares), key=lambda end: loss(low, end))
+    return low, high

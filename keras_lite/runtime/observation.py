@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_lite.litert.samples import Samples
+from keras_lite.runtime.inspection import saved
 from keras_lite.runtime.worker_process import call_worker
 
 
@@ -29,13 +31,17 @@ class ObservedOutput:
 
 
 def observe_outputs(
-    path: str | os.PathLike, images: np.ndarray, shapes: Sequence[tuple[int, ...]], averaged: int, threads: int = 1
+    path: str | os.PathLike,
+    images: np.ndarray | Samples,
+    shapes: Sequence[tuple[int, ...]],
+    averaged: int,
+    threads: int = 1,
 ) -> list[ObservedOutput]:
     """Return what images give at each output of a float file, in the outputs' order.
 
     Args:
-        path: The `.tflite` file, with one input and any number of outputs.
-        images: float32 images, as the file takes them.
+        path: The `.tflite` file.
+        images: float32 images, or other samples, as the file takes them.
         shapes: The outputs' shapes, with a batch of 1.
         averaged: Of how many images, the first ones, there is to be a mean.
         threads: Images that run side by side.
@@ -55,12 +61,13 @@ def observe_outputs(
     ]
 
 
-def every_output(path: str | os.PathLike, images: np.ndarray, threads: int = 1) -> list[np.ndarray]:
+def every_output(path: str | os.PathLike, images: np.ndarray | Samples, threads: int = 1) -> list[np.ndarray]:
     """Return what each output of a file holds for each image, in its own type, of shape `(count, values)`.
 
     Args:
-        path: The `.tflite` file, with one input and any number of outputs.
-        images: float32 images; an int8 file turns them to int8 by the scale and zero point of its input.
+        path: The `.tflite` file.
+        images: float32 images, or other samples; an int8 file turns them to int8 by the scale and zero point of its
+            input.
         threads: Threads that LiteRT may use.
 
     Raises:
@@ -73,11 +80,10 @@ def every_output(path: str | os.PathLike, images: np.ndarray, threads: int = 1) 
 
 
 def _from_worker(
-    action: str, path: str | os.PathLike, images: np.ndarray, threads: int, **flags: int
+    action: str, path: str | os.PathLike, images: np.ndarray | Samples, threads: int, **flags: int
 ) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "images.npy"), Path(folder, "arrays.npz")
-        np.save(source, np.asarray(images, "float32"))
-        call_worker(action, path, images=source, arrays=target, threads=threads, **flags)
+        target = Path(folder, "arrays.npz")
+        call_worker(action, path, images=saved(images, Path(folder)), arrays=target, threads=threads, **flags)
         with np.load(target) as found:
             return dict(found)

@@ -153,7 +153,7 @@ def test_outputs_are_those_of_the_converters_file(build, operators, tmp_path):
     path.write_bytes(write(graph))
     np.testing.assert_array_equal(exact, run_in_subprocess(path, IMAGES))
     # The same model in floats lies next to it.
-    step = inspect(path).output["scale"]
+    step = inspect(path).outputs[0]["scale"]
     assert (np.abs(exact - quantized.predict(IMAGES, verbose=0)) < 1.5 * step).mean() > 0.9
     for old, new in zip(weights, quantized.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

@@ -12,7 +12,7 @@ from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import InputError
-from keras_lite.export.verification import Exactness
+from keras_lite.export.exactness import Exactness
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run

@@ -42,6 +42,16 @@ def joined():
     return scrambled(keras.Model(inputs, layers.UpSampling2D(2)(layers.LeakyReLU(0.1)(x))))
 
 
+def moved():
+    """Channels that are spread, turned, taken, mirrored and summed."""
+    inputs = keras.Input((6, 4, 8))
+    x = keras.ops.nn.depth_to_space(layers.Conv2D(8, 1)(inputs), 2)
+    x = keras.ops.pad(keras.ops.flip(x, axis=1), [[0, 0], [2, 2], [2, 2], [0, 0]], mode="reflect")
+    x = keras.ops.take(keras.ops.nn.space_to_depth(x[:, 1::2], 2)[:, :, :4], [3, 0, 5, 1], axis=-1)
+    least = keras.ops.min(x, axis=1)
+    return scrambled(keras.Model(inputs, keras.ops.maximum(least, keras.ops.sum(x, axis=1) * 0.2)))
+
+
 MODELS = {
     "plain": lambda: chain(
         layers.Conv2D(5, 3, 2, "same", use_bias=False), layers.BatchNormalization(), layers.ReLU(),
@@ -50,6 +60,15 @@ MODELS = {
     "separable": lambda: chain(layers.SeparableConv2D(6, 3, padding="same", depth_multiplier=2, activation="silu")),
     "squeezed": squeezed,
     "joined": joined,
+    "transposed": lambda: chain(
+        layers.Conv2D(4, 3, padding="same", activation="relu"), layers.Conv2DTranspose(5, 3, 2, "same"), layers.PReLU(),
+        layers.Conv2DTranspose(3, 2, 3, "valid"), layers.Activation("selu"),
+    ),
+    "sequence": lambda: chain(
+        layers.Conv1D(6, 3, padding="causal"), layers.Activation("mish"), layers.MaxPooling1D(2),
+        layers.Conv1DTranspose(4, 4, 2), layers.GlobalMaxPooling1D(), layers.Dense(3), shape=(12, 3),
+    ),
+    "moved": moved,
     "attention": lambda: chain(keras_lite.layers.AttentionDownsampling(5, attention=True), shape=(8, 6, 8)),
     "functions": lambda: chain(layers.Dense(6, activation="tanh"), layers.Conv2D(3, 1), layers.Softmax(),
                                layers.Conv2D(4, 1), layers.UpSampling2D(2, interpolation="bilinear")),
@@ -174,7 +193,9 @@ def test_what_it_does_not_take_is_named():
     turned = Tensor("turned", (2, 1, 2, 3))
     axes = Tensor("axes", (4,), np.array([1, 0, 2, 3], "int32"))
     for operator, message in {
-        Operator("EXP", [x], [y]): "Expected y to be one of .*, received EXP",
+        Operator(
+            "COS", [x], [y], {}, ("wave", "Cos")
+        ): "layer wave of type Cos: its operator COS has no trainable form",
         Operator("TRANSPOSE", [x, axes], [turned]): r"batch as first axis of turned in turned, received \(2, 1, 2, 3\)",
         Operator("ADD", [x, x], [y], {"fused_activation_function": "TANH"}): "activations .*, received TANH",
     }.items():

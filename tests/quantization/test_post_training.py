@@ -239,7 +239,7 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
                photos + 0.1, photos - 0.0501, photos + 0.2]  # fmt: skip
     coming = iter(made_up)
     monkeypatch.setattr(search.Search, "_weights_matter", lambda self: False)
-    monkeypatch.setattr(search.Search, "_range_of_outputs", lambda self: (-10.0, 10.0))
+    monkeypatch.setattr(search.Search, "_ranges_of_outputs", lambda self: [(-10.0, 10.0)])
     monkeypatch.setattr(search, "divergences", lambda *arguments: next(coming))
 
     _, report = post_training(network(), noise(8, 1))

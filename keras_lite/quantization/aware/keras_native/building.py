@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, some
 from keras_lite.graph import walk
 from keras_lite.litert import Operator, QuantizationParameters, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import CHANNEL_AXES
@@ -23,7 +23,7 @@ from keras_lite.quantization.aware.keras_native.rounding import CUTS
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.quantized_graph import HANDING_ON, quantize
 
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> keras.Model:
@@ -42,7 +42,7 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
             returns.
 
     Raises:
-        InputError: If an operator can't be trained, or has no range; the message names it.
+        InputError: If an operator can't be trained, or has no range, or a layer stays in floats; the message names it.
 
     Example:
 
@@ -58,6 +58,12 @@ def trainable(form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> k
     to_tflite(read_trained(aware), "model.tflite", "int8", samples=images, reference=model)
     ```
     """
+    if form.floats:
+        layers = [(each.layer or [each.name])[0] for each in form.graph.operators if each.output in form.floats]
+        raise InputError(
+            f"Expected int8 operators alone to train, received {some(list(dict.fromkeys(layers)))} in floats; take "
+            "what post_training gives as it is, or write layers that have int8 operators."
+        )
     graph = quantize(form, ranges)
     names = _Names()
     made: dict[Tensor, Any] = {}
@@ -100,8 +106,11 @@ class _Names:
 def _check(operator: Operator) -> None:
     name, kind = operator.name, operator.kind
     if kind not in (*COMPUTATIONS, *_WEIGHTED):
-        known = ", ".join(sorted((*COMPUTATIONS, *_WEIGHTED)))
-        raise InputError(f"Expected {name} to be one of {known}, received {kind}, which can't be trained.")
+        layer, its = operator.layer or (name, kind)
+        raise InputError(
+            f"Expected layers that can be trained in int8, received layer {layer} of type {its}: its operator {kind} "
+            "has no trainable form; quantize it by post_training alone, or write another layer."
+        )
     activation = operator.options.get("fused_activation_function", "NONE")
     if activation not in CUTS:
         raise InputError(f"Expected {name} with one of the activations {', '.join(CUTS)}, received {activation}.")
@@ -119,7 +128,7 @@ def _layer(operator: Operator, name: str) -> Int8Convolution | Int8Operator:
     kind, output = operator.kind, operator.output
     options = {key: value.item() if isinstance(value, np.generic) else value for key, value in operator.options.items()}
     if kind in _WEIGHTED:
-        source, kernel, bias = operator.inputs
+        source, kernel, bias = operator.source, operator.kernel, operator.bias
         shape = kernel_shape(kind, kernel.shape, source.shape[-1])
         return Int8Convolution(kind, output.name, output.shape[1:], options, shape, (kernel.name, bias.name), name=name)
     return Int8Operator(
@@ -144,7 +153,7 @@ def _set_weights(layer: Int8Convolution | Int8Operator, operator: Operator, orig
     if operator.kind not in HANDING_ON:
         _set_scheme(layer, operator.output.quantization)
     if operator.kind in _WEIGHTED:
-        layer.take(*(each.data for each in origin.inputs[1:]))
+        layer.take(origin.kernel.data, origin.bias.data)
     elif layer.number_place is not None:
         number = operator.inputs[layer.number_place]
         layer.number.assign(number.data.astype("float32") - number.quantization.zero_point)
@@ -195,7 +204,13 @@ def _read_operator(layer: Int8Convolution | Int8Operator, sources: list[Tensor])
     quantization = sources[0].quantization if layer.kind in HANDING_ON else _scheme(layer)
     output = _int8(layer, quantization)
     if isinstance(layer, Int8Convolution):
-        return Operator(layer.kind, [*sources, *_read_weights(layer, *sources)], [output], dict(layer.options))
+        shape = np.array([1, *layer.shape], "int32")
+        # Where the kind takes the output's shape, that comes first.
+        made = Operator(
+            layer.kind, [Tensor(f"{layer.tensor}/shape", shape.shape, shape)], [output], dict(layer.options)
+        )
+        made.inputs = made.weighted_inputs(*sources, *_read_weights(layer, *sources))
+        return made
     sources = iter(sources)
     inputs = [next(sources) if each is None else _read_constant(layer, each) for each in layer.arguments]
     return Operator(layer.kind, inputs, [output], dict(layer.options))

@@ -3,7 +3,6 @@
 Each takes a `Call`, which says how, and a `Steps` for each input that is no list of integers.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_lite.litert.integer.resizing import nearest_places, places_between
+from keras_lite.quantization.aware.keras_native.moving import MOVING, total
 from keras_lite.quantization.aware.keras_native.rounding import (
     cut_off,
     in_one_pass,
@@ -141,14 +141,7 @@ def _matrix_product(call: Call, first: Steps, second: Steps):
 
 
 def _mean(call: Call, source: Steps):
-    rank = len(source.steps.shape)
-    axes = tuple(sorted({int(axis) % rank for axis in call.integers[0].ravel()}))
-    count = math.prod(source.steps.shape[axis] for axis in axes)
-    factor = source.scale / call.scale * float(np.float32(1.0) / np.float32(count))
-    # As XNNPACK sums: the integers themselves, whose zero point is taken away afterwards.
-    offset = call.zero_point - source.zero_point * float(count) * factor
-    sums = ops.sum(source.steps, axes) + source.zero_point * float(count)
-    return ops.reshape(call.rounded_with_zero_point(sums * factor + offset), (-1, *call.shape))
+    return total(call, source, divided=True)
 
 
 def _requantized(call: Call, source: Steps):
@@ -245,11 +238,16 @@ def _bilinear(call: Call, source: Steps):
 
 
 COMPUTATIONS: dict[str, Callable] = {
+    **MOVING,
     "ADD": _sum(1),
     "BATCH_MATMUL": _matrix_product,
     "CONCATENATION": _concatenation,
+    "ELU": _function(lambda values, _: ops.elu(values)),
+    "EXP": _function(lambda values, _: ops.exp(values)),
     "GELU": _function(lambda values, options: ops.gelu(values, approximate=bool(options.get("approximate", False)))),
     "LEAKY_RELU": _leaky_relu,
+    # As in the file, what is not above zero has the lowest number.
+    "LOG": _function(lambda values, _: ops.log(ops.maximum(values, 1e-30))),
     "LOGISTIC": _function(lambda values, _: ops.sigmoid(values)),
     "MAX_POOL_2D": _max_pool,
     "MEAN": _mean,

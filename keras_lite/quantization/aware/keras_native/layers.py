@@ -17,9 +17,12 @@ from keras_lite.quantization.quantized_graph import HANDING_ON
 
 _PACKAGE = "keras_lite"
 # The axes of TFLite's kernels in the order in which Keras has them.
-_KERAS_ORDER = {"CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0)}
+_KERAS_ORDER = {
+    "CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0),
+    "TRANSPOSE_CONV": (1, 2, 3, 0),
+}  # fmt: skip
 # Axes of Keras' kernels that are no output channels.
-_SUMMED_AXES = {"CONV_2D": (0, 1, 2), "DEPTHWISE_CONV_2D": (0, 1), "FULLY_CONNECTED": (0,)}
+_SUMMED_AXES = {"CONV_2D": (0, 1, 2), "DEPTHWISE_CONV_2D": (0, 1), "FULLY_CONNECTED": (0,), "TRANSPOSE_CONV": (0, 1, 2)}
 
 
 class _Int8Layer(keras.layers.Layer):
@@ -156,7 +159,7 @@ class Int8Operator(_Int8Layer):
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class Int8Convolution(_Int8Layer):
-    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED with a trainable kernel and bias.
+    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV or FULLY_CONNECTED with a trainable kernel and bias.
 
     The kernel has the axes of Keras: height, width, input channels, output channels; of a depthwise convolution height,
     width, channels, multiplier; of a dense layer inputs, outputs.
@@ -197,6 +200,8 @@ class Int8Convolution(_Int8Layer):
         if self.kind == "FULLY_CONNECTED":
             return ops.matmul
         options, size = self.options, self.kernel_shape[:2]
+        if self.kind == "TRANSPOSE_CONV":
+            return self._transposed
         geometry = {
             "strides": (options.get("stride_h", 1), options.get("stride_w", 1)),
             "padding": options.get("padding", "SAME").lower(),
@@ -210,6 +215,19 @@ class Int8Convolution(_Int8Layer):
         if groups > 1:
             return GroupedConv2D(self.kernel_shape[3], size, groups=groups, **geometry).convolution_op
         return Conv2D(self.kernel_shape[3], size, **geometry).convolution_op
+
+    def _transposed(self, steps, kernel):
+        """Return the sums of a transposed convolution, cut to the output."""
+        strides = [self.options.get(f"stride_{side}", 1) for side in "hw"]
+        kernel = ops.transpose(kernel, (0, 1, 3, 2))
+        sums = ops.conv_transpose(steps, kernel, strides, "valid", data_format="channels_last")
+        beyond = [found - wanted for found, wanted in zip(sums.shape[1:3], self.shape[:2], strict=True)]
+        same = self.options.get("padding", "SAME") == "SAME"
+        before = [max(each, 0) // 2 if same else 0 for each in beyond]
+        missing = [max(start - each, 0) for start, each in zip(before, beyond, strict=True)]
+        sums = ops.pad(sums, [(0, 0), *((0, each) for each in missing), (0, 0)])
+        (top, left), (height, width) = before, self.shape[:2]
+        return sums[:, top : top + height, left : left + width]
 
     def whole_weights(self, source_scale):
         """Return kernel and bias as whole numbers, and the kernel's scales, one for each output channel.
