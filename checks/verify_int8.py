@@ -192,7 +192,6 @@ _HEAD = (
     "range",
     "equal",
     "within 1",
-    "floats",
     "correlation",
     "fake",
     "outside",
@@ -208,7 +207,6 @@ def _line(figures: Figures) -> tuple[str, ...]:
         f"{figures.range_ratio:.2f}",
         f"{figures.equal:.1%}",
         f"{figures.within_one:.1%}",
-        f"{figures.floats_within_one:.1%}",
         f"{figures.correlation:.4f}",
         f"{figures.fake_correlation:.4f}",
         ", ".join(figures.not_delegated),
@@ -242,10 +240,9 @@ compare.
 - **std**: the median over the classes of a logit's standard deviation over the images, in steps of the output.
   **range**: the output's range as a multiple of the span of the float model's logits.
 - **equal**, **within 1**: logits that are those of the quantized model, or a step from them at most, computed in whole
-  numbers (`keras_lite.litert.IntegerModel`). **floats**: within a step of the same model computed by Keras in floats
-  (`keras_lite.quantization.aware.keras_native`).
+  numbers (`keras_lite.litert.IntegerModel`).
 - **correlation**: of the file's outputs with the float model's, as deviations from their mean over the images.
-  **fake**: that of the model computed by Keras, without any file. With random weights what changes from image to image
+  **fake**: that of the quantized model, without any file. With random weights what changes from image to image
   is a few steps, and each rounding counts; `--trained` shows networks with weights that are kept of a training.
 
 {made_with()}.
