@@ -12,8 +12,8 @@ PHOTOS is a folder of photos without classes, at any depth. They need no labels,
 target. They train in place of DATA's training images. Without --data_dir some of them are held out to measure on, and
 top-1 means agreement with the float model.
 
-The folder `quantized` beside the model receives result.json and two .tflite files, each with class names, preprocessing
-and a model card beside it. The accuracy of all is printed as a table. If it was killed, the same command continues
+The folder `quantized` beside the model receives result.json and three .tflite files (float32, int8, and the int8 one
+with uint8 input and output, for browsers), each with class names, preprocessing and a model card beside it. The accuracy of all is printed as a table. If it was killed, the same command continues
 after the last complete epoch.
 """
 

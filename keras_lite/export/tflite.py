@@ -116,8 +116,7 @@ def to_tflite(
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     if open_batch and (stock or precision in _CALIBRATED):
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
-    if ends != "int8" and (stock or precision != "int8"):
-        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
+    check_ends(ends, precision, stock)
     check_installed(precision, stock)
     check_writable(path.parent)
     check_classes(model, info)
@@ -196,6 +195,21 @@ def check_installed(precision: str, stock: bool = False) -> None:
     if stock or precision == "int16":
         check_tf_mot()
     import_extra("ai_edge_litert.interpreter", "litert")
+
+
+def check_ends(ends: str, precision: str, stock: bool = False) -> None:
+    """Check that a file of a precision can be given input and output of a type.
+
+    Args:
+        ends: The type.
+        precision: Out of `PRECISIONS`.
+        stock: Whether TensorFlow's own converter makes the file.
+
+    Raises:
+        InputError: If not.
+    """
+    if ends != "int8" and (stock or precision != "int8"):
+        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
 
 
 def check_tf_mot() -> None:
