@@ -133,7 +133,8 @@ function stopCamera() {
   camera.textContent = "Live camera";
 }
 
-function showAnswer({meaning, milliseconds}) {
+function showAnswer(result) {
+  const {meaning, milliseconds} = result;
   const {items} = classifier.outputs.describe(meaning, SHOWN_CLASSES);
   element("classes").replaceChildren(...items.map(itemOf));
   const {preparing, running} = milliseconds;
@@ -141,6 +142,8 @@ function showAnswer({meaning, milliseconds}) {
   element("latency").textContent = `${total} ms: ${prepared} ms to prepare the photo, ${ran} ms in the model.`;
   element("problem").textContent = element("state").textContent = "";
   element("answer").hidden = false;
+  // For scripts of your own.
+  document.dispatchEvent(new CustomEvent("answer", {detail: result}));
 }
 
 function itemOf({name, number}) {

@@ -1,6 +1,7 @@
 /** Photos from files and from the camera, as preprocessing.js takes them. */
 
 import {Problem} from "./problem.js";
+import {withoutProfile} from "./profile.js";
 
 // As the training side reads a photo: upright, by its EXIF orientation, and without regard to its color profile.
 const OPTIONS = {imageOrientation: "from-image", colorSpaceConversion: "none"};
@@ -8,7 +9,8 @@ const OPTIONS = {imageOrientation: "from-image", colorSpaceConversion: "none"};
 /** Returns the photo in a file. */
 export async function openPhoto(file) {
   try {
-    return new Photo(await createImageBitmap(file, OPTIONS));
+    const bytes = withoutProfile(new Uint8Array(await file.arrayBuffer()));
+    return new Photo(await createImageBitmap(new Blob([bytes], {type: file.type}), OPTIONS));
   } catch {
     throw new Problem(`${file.name} is no photo that this browser can read.`);
   }
