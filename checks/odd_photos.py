@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,22 +94,16 @@ def _adder(found: dict[str, tuple[str, bytes]]) -> Callable[..., None]:
 def _with_gamma(png: bytes) -> bytes:
     """Return a PNG file with the note that its levels are linear."""
     body = b"gAMA" + struct.pack(">I", 100000)
-    chunk = struct.pack(">I", 4) + body + struct.pack(">I", _crc(body))
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
     after_header = 8 + 12 + 13
     return png[:after_header] + chunk + png[after_header:]
-
-
-def _crc(content: bytes) -> int:
-    import zlib
-
-    return zlib.crc32(content)
 
 
 def _display_profile() -> bytes:
     """Return an ICC profile of Display P3's primaries with a gamma of 2.2."""
     gamma = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
     tags = {name: _xyz(values) for name, values in _P3_PRIMARIES.items()}
-    tags |= {name: gamma for name in ("rTRC", "gTRC", "bTRC")}
+    tags |= dict.fromkeys(("rTRC", "gTRC", "bTRC"), gamma)
     return _profile(b"mntr", b"RGB ", b"XYZ ", tags)
 
 
@@ -141,7 +136,10 @@ def _profile(kind: bytes, space: bytes, connection: bytes, tags: dict[str, bytes
         table += name.encode() + struct.pack(">II", place + len(contents), len(content))
         contents += content + bytes(-len(content) % 4)
     header = struct.pack(">I4sI4s4s4s", place + len(contents), bytes(4), 0x02400000, kind, space, connection)
-    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + struct.pack(
-        ">3i", *(round(value * 65536) for value in _WHITE)
+    header += (
+        struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
+        + b"acsp"
+        + bytes(28)
+        + struct.pack(">3i", *(round(value * 65536) for value in _WHITE))
     )
     return header + bytes(128 - len(header)) + table + contents

@@ -32,7 +32,9 @@ def missing_for_browser() -> str:
     """Return what a run in Chromium lacks, as the end of a sentence; nothing if it can run."""
     if not any(map(shutil.which, _CHROMIUM)):
         return "there is no Chromium (Debian's package chromium has it)"
-    return missing_for_node() or ("" if _PLAYWRIGHT.is_dir() else f"there is no {_PLAYWRIGHT}, which make test-web gets")
+    if not _PLAYWRIGHT.is_dir():
+        return f"there is no {_PLAYWRIGHT}, which make test-web gets"
+    return missing_for_node()
 
 
 def run_script(script: Path, job: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import {runInThisContext} from "node:vm";
 // What LiteRT.js expects of a browser's worker.
 globalThis.self = globalThis;
 globalThis.require = createRequire(import.meta.url);
+globalThis.__dirname = import.meta.dirname ?? ".";
 globalThis.importScripts = (url) => runInThisContext(readFileSync(fileURLToPath(url), "utf8"), url);
 
 const job = JSON.parse(readFileSync(0, "utf8"));

@@ -13,8 +13,8 @@ target. They train in place of DATA's training images. Without --data_dir some o
 top-1 means agreement with the float model.
 
 The folder `quantized` beside the model receives result.json and three .tflite files (float32, int8, and the int8 one
-with uint8 input and output, for browsers), each with class names, preprocessing and a model card beside it. The accuracy of all is printed as a table. If it was killed, the same command continues
-after the last complete epoch.
+with uint8 input and output, for browsers), each with class names, preprocessing and a model card beside it. The
+accuracy of all is printed as a table. If it was killed, the same command continues after the last complete epoch.
 """
 
 from absl import flags

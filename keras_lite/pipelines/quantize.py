@@ -188,8 +188,8 @@ def quantize_run(
     start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
     It runs in a process of its own, so that a crash there does not end this one.
 
-    Written into `output_dir`: `NAME_float32.tflite`, `NAME_int8.tflite` and, for browsers, the same with uint8 input and
-    output, `NAME_uint8.tflite`, each with its `.json`, `.labels.txt` and model card (`.md`), and `result.json`. While
+    Written into `output_dir`: `NAME_float32.tflite`, `NAME_int8.tflite`, the same with uint8 input and output for
+    browsers, `NAME_uint8.tflite`, each with its `.json`, `.labels.txt` and model card (`.md`), and `result.json`. While
     it runs, `finetune.npz` holds the state after each epoch: if it was killed, the same call continues from there.
 
     Args:
@@ -276,9 +276,7 @@ def quantize_run(
     with warnings.catch_warnings():
         # Its input may be other numbers than pixels: what runs it there reads how to get them.
         warnings.simplefilter("ignore", InputWarning)
-        to_tflite(
-            quantized, uint8, "int8", samples=samples[:_UINT8_SAMPLES], info=info, reference=model, ends="uint8"
-        )
+        to_tflite(quantized, uint8, "int8", samples=samples[:_UINT8_SAMPLES], info=info, reference=model, ends="uint8")
     seconds = time.monotonic() - start
     figures = report(model, files, data[test], info, quantized=tuned, verbose=verbose)
     accuracy = figures.accuracy_entry(test)
