@@ -13,11 +13,14 @@ from PIL import Image
 from checks.known_weights import set_known_weights
 from keras_lite import published
 from keras_lite.applications.kept_weights import KeptWeights
-from keras_lite.data import Preprocessing, make_shapes
+from keras_lite.data import ModelInfo, Preprocessing, make_shapes
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
+from keras_lite.export import to_tflite
 from keras_lite.inference.samples import read_samples
+
+_CALIBRATION_IMAGES = 64
 
 
 def published_networks() -> dict[str, published.Row]:
@@ -41,6 +44,24 @@ def build_published(row: published.Row, images: np.ndarray, kept: KeptWeights | 
     model = row.build(classifier_activation=None, input_shape=images.shape[1:])
     set_known_weights(model, images)
     return model
+
+
+def export_kept(kept: KeptWeights, folder: Path, ends: str = "int8") -> Path:
+    """Write the int8 file of a network with kept weights, as `to_tflite` makes it, and return its path.
+
+    Args:
+        kept: The weights.
+        folder: Where to.
+        ends: The type of the file's input and output.
+    """
+    row = published.get(kept.row)
+    name = row.id.replace("/", "-")
+    print(f"Exporting {name} to int8 ...", flush=True)
+    model = row.build(classifier_activation=None, input_shape=tuple(kept.input_shape), weights=kept.name)
+    info = ModelInfo(name, kept.class_names, Preprocessing(**kept.preprocessing), "logits")
+    images = read_samples(SHAPES, info.preprocessing, _CALIBRATION_IMAGES, seed=1)
+    to_tflite(model, folder / f"{name}.tflite", "int8", calibration=images, info=info, ends=ends)
+    return folder / f"{name}.tflite"
 
 
 def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:

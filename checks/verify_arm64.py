@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from keras_lite import published
-from keras_lite.applications.kept_weights import KeptWeights, list_weights
+from checks.subjects import export_kept
+from keras_lite.applications.kept_weights import list_weights
 from keras_lite.cli import command_line
-from keras_lite.data import ModelInfo, Preprocessing, read_model_info
+from keras_lite.data import read_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import VerificationError, to_tflite
+from keras_lite.export import VerificationError
 from keras_lite.inference.samples import read_samples
 from keras_lite.runtime import Inspection, examine, litert_worker
 from keras_lite.tables import text_table
@@ -38,9 +38,6 @@ flags.DEFINE_string("site_packages", str(ARM64 / "site-packages"), "NumPy and Li
 flags.DEFINE_list("cpus", ["cortex-a53", "cortex-a76", "max"], "Processors, as QEMU names them.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 8, "Images to compare outputs on.", 1, flag_values=FLAGS)
 flags.DEFINE_list("rows", [], "Of the kept weights those of these rows. Default: all.", flag_values=FLAGS)
-
-
-_CALIBRATION_IMAGES = 64
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -61,7 +58,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         allowed = 1 if paths else 0
         if not paths:
             chosen = [each for each in kept if not values.rows or each.row in values.rows]
-            paths = [_export(each, Path(folder)) for each in chosen]
+            paths = [export_kept(each, Path(folder)) for each in chosen]
             infos = [read_model_info(path) for path in paths]
         rows = [("file", "processor", "XNNPACK", "largest difference", "equal", "deviation over images")]
         for path, info in zip(paths, infos, strict=True):
@@ -69,18 +66,6 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             rows += _compare(path, images, allowed, values=values, folder=Path(folder))
     print(text_table(rows))
     print("Differences and deviations are in steps of the output.")
-
-
-def _export(kept: KeptWeights, folder: Path) -> Path:
-    """Write the int8 file of a network with kept weights, as `to_tflite` makes it."""
-    row = published.get(kept.row)
-    name = row.id.replace("/", "-")
-    print(f"Exporting {name} to int8 ...", flush=True)
-    model = row.build(classifier_activation=None, input_shape=tuple(kept.input_shape), weights=kept.name)
-    info = ModelInfo(name, kept.class_names, Preprocessing(**kept.preprocessing), "logits")
-    images = read_samples("shapes", info.preprocessing, _CALIBRATION_IMAGES, seed=1)
-    to_tflite(model, folder / f"{name}.tflite", "int8", calibration=images, info=info)
-    return folder / f"{name}.tflite"
 
 
 def _compare(

@@ -28,7 +28,7 @@ RUNTIME = {"core.js": b"the runtime", "litert_wasm_internal.wasm.gz": b"\x1f\x8b
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run folder with a quantized model, and a file with int8 ends."""
+    """A run folder with a quantized model, and what tells of a file with int8 ends."""
     run = RunFolder(tmp_path_factory.mktemp("runs") / "photos")
     model = scramble(tiny(None))
     info = ModelInfo("tiny", CLASSES, PREPROCESSING, "logits")
@@ -36,8 +36,11 @@ def folder(tmp_path_factory):
     model.save(run.model)
     write_model_info(run.model, info)
     images, _ = color_images(24, seed=0)
-    for ends in ("uint8", "int8"):
-        to_tflite(model, run.quantized / f"tiny_{ends}.tflite", "int8", calibration=images, info=info, ends=ends)
+    file = run.quantized / "tiny_uint8.tflite"
+    to_tflite(model, file, "int8", calibration=images, info=info, ends="uint8")
+    other = file.with_name("tiny_int8.tflite")
+    other.write_bytes(file.read_bytes())
+    other.with_suffix(".json").write_text(file.with_suffix(".json").read_text().replace('"uint8"', '"int8"'))
     return run
 
 
