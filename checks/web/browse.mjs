@@ -64,7 +64,8 @@ const scenarios = {
             } catch (error) {
               return error.message;
             }
-            const levels = all.map((fields) => btoa(String.fromCharCode(...new Preprocessing(fields).levels(photo))));
+            const text = (levels) => btoa(Array.from(levels, (level) => String.fromCharCode(level)).join(""));
+            const levels = all.map((fields) => text(new Preprocessing(fields).levels(photo)));
             photo.close();
             return levels;
           },

@@ -19,7 +19,7 @@ COMMANDS = {
     "compare": "accuracy, size and latency at each precision",
     "benchmark": "latency and operators of .tflite files",
     "android": "latency of .tflite files on a phone, through adb",
-    "web": "a web page that runs a model, for phones too",
+    "web": "a web page that runs a quantized model in the browser",
     "profile": "parameters and multiply-accumulates, layer by layer",
     "convert": "weights from and to PyTorch files; Keras 2 models to Keras 3",
 }
