@@ -82,7 +82,7 @@ fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py
 
 test-web: $(VENV)/.test $(WEB)/.complete
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest tests/examples/test_web_page.py
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -rs tests/examples/test_web_page.py
 
 verify-web: $(VENV)/.demo $(WEB)/.complete
 	$(BIN)/python tools/verify_web.py $(if $(DATA),--data_dir $(DATA))
@@ -122,7 +122,7 @@ $(WEB)/.complete: Makefile
 
 $(MEDIAPIPE)/.complete: Makefile
 	$(PYTHON) -m venv $(MEDIAPIPE)
-	$(MEDIAPIPE)/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==MEDIAPIPE_VERSION
+	$(MEDIAPIPE)/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==1.2.3
 	touch $@
 
 $(BARE)/quantization/.complete: EXTRAS := quantization

@@ -84,17 +84,19 @@ function classifyFile(input) {
 
 async function startCamera() {
   let stream;
+  camera.disabled = true; // until the question for permission is answered
   try {
     stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}});
   } catch (error) {
     return showProblem(new Problem(cameraSentence(error.name)));
+  } finally {
+    camera.disabled = false;
   }
   video.srcObject = stream;
   camera.setAttribute("aria-pressed", "true");
   camera.textContent = "Stop the camera";
   element("preview").hidden = true;
   video.hidden = false;
-  await video.play();
   working = working.then(() => watch(stream));
 }
 
@@ -107,6 +109,7 @@ function cameraSentence(name) {
 async function watch(stream) {
   let spoken = -Infinity;
   try {
+    await video.play();
     while (video.srcObject === stream) {
       const photo = await grabFrame(video);
       const result = await classifier.classify(photo);
@@ -120,6 +123,7 @@ async function watch(stream) {
       await new Promise(requestAnimationFrame);
     }
   } catch (error) {
+    if (video.srcObject !== stream) return; // it was stopped meanwhile
     stopCamera();
     showProblem(error);
   }
@@ -180,7 +184,7 @@ async function keepForOffline() {
     await navigator.serviceWorker.register("offline.js");
     const here = new URL(".", document.baseURI).href;
     const loaded = performance.getEntriesByType("resource").map(({name}) => name);
-    const wanted = new Set([here, ...loaded.filter((name) => name.startsWith(here))]);
+    const wanted = new Set([here, location.origin + location.pathname, ...loaded.filter((name) => name.startsWith(here))]);
     const cache = await caches.open(here);
     await cache.addAll(wanted);
     for (const {url} of await cache.keys()) if (!wanted.has(url)) await cache.delete(url);

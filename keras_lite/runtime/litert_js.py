@@ -15,6 +15,8 @@ from keras_lite.errors import InputError
 from keras_lite.files import write_bytes
 
 _WAIT_SECONDS = 600
+# npm alone would try for a quarter of an hour where nothing answers.
+_PATIENCE = ("--fetch-retries=1", "--fetch-timeout=120000")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _fetch(package: NpmPackage) -> bytes:
             "program."
         )
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", "--silent", "--fetch-retries=1", f"{package.name}@{package.version}"]
+        command = [npm, "pack", "--silent", *_PATIENCE, f"{package.name}@{package.version}"]
         try:
             finished = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=_WAIT_SECONDS

@@ -133,6 +133,20 @@ def test_the_server_tells_what_files_are(runtime, folder):
                 urllib.request.urlopen(here + path)
 
 
+def test_serving_says_where_until_it_is_stopped(run_tool, runtime, folder, monkeypatch, assert_one_line_error):
+    with pipeline.web_server(folder.path) as taken:
+        busy = run_tool(web, folder.path, "--serve", "--port", taken.server_port)
+    assert_one_line_error(busy, "in use")
+
+    def stop(server):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.ThreadingHTTPServer, "serve_forever", stop)
+    finished = run_tool(web, folder.path, "--serve", "--port", "0")
+    assert finished.returncode == 130
+    assert re.search(r"^http://localhost:\d+/ ", finished.stdout, re.MULTILINE)
+
+
 def test_the_server_listens_to_this_machine_alone(folder):
     with pipeline.web_server(folder.path) as server:
         assert server.server_address[0] == "127.0.0.1"
