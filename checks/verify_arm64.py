@@ -22,17 +22,16 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from checks.subjects import build_published
+from checks.subjects import export_int8
 from keras_lite import published
-from keras_lite.applications.kept_weights import KeptWeights, list_weights
+from keras_lite.applications.kept_weights import list_weights
 from keras_lite.cli import command_line
-from keras_lite.data import ModelInfo, Preprocessing, read_model_info
+from keras_lite.data import ModelInfo, read_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import VerificationError, to_tflite
+from keras_lite.export import VerificationError
 from keras_lite.files import write_text
 from keras_lite.inference.samples import read_samples
 from keras_lite.litert import IntegerModel, QuantizedGraph
-from keras_lite.quantization import post_training
 from keras_lite.runtime import Inspection, examine, litert_worker
 from keras_lite.tables import markdown_table, text_table
 from keras_lite.training.environment import processor
@@ -47,7 +46,6 @@ flags.DEFINE_integer("images", 8, "Images to compare outputs on.", 1, flag_value
 flags.DEFINE_list("rows", [], "Published rows, instead of all those networks.", flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
 
-_CALIBRATION_IMAGES = 64
 _HEADER = ("file", "processor", "XNNPACK", "outputs", "not its model's", "not x86's", "deviation over images")
 # One of each family that has no kept weights.
 _OTHERS = (
@@ -87,7 +85,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = [_HEADER]
         for subject in given or (
-            _export(published.get(row), kept.get(row), Path(folder)) for row in values.rows or known
+            _Subject(*export_int8(published.get(row), kept.get(row), Path(folder))) for row in values.rows or known
         ):
             images = read_samples("shapes", subject.info.preprocessing, values.images)
             rows += _compare(subject, images, values, Path(folder))
@@ -95,20 +93,6 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     print("Deviations are in steps of the output.")
     if values.page is not None:
         write_text(values.page, _page(rows, values))
-
-
-def _export(row: published.Row, kept: KeptWeights | None, folder: Path) -> _Subject:
-    """Write the int8 file of a network, as `to_tflite` makes it."""
-    name = row.id.replace("/", "-")
-    print(f"Exporting {name} to int8 ...", flush=True)
-    preprocessing = Preprocessing(row.input[:2]) if kept is None else Preprocessing(**kept.preprocessing)
-    class_names = tuple(map(str, range(row.classes))) if kept is None else kept.class_names
-    info = ModelInfo(name, class_names, preprocessing, "logits")
-    images = read_samples("shapes", info.preprocessing, _CALIBRATION_IMAGES, seed=1)
-    model = build_published(row, images, kept)
-    calibrated, _ = post_training(model, images, info.preprocessing, info.output)
-    to_tflite(calibrated, folder / f"{name}.tflite", "int8", samples=images, info=info, reference=model)
-    return _Subject(folder / f"{name}.tflite", info, calibrated.graph)
 
 
 def _compare(subject: _Subject, images: np.ndarray, values: flags.FlagValues, folder: Path) -> list[tuple[str, ...]]:

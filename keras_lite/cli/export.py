@@ -18,6 +18,7 @@ from keras_lite.pipelines.export import ExportOptions, export_model
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Numbers in the file.", flag_values=FLAGS)
+flags.DEFINE_enum("ends", "int8", ("int8", "uint8"), "Input and output of an int8 file.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "The file to write. Default: MODEL_PRECISION.tflite.", flag_values=FLAGS)
 flags.DEFINE_string("data_dir", None, "Real images; for a run folder the default is the run's.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 200, "Images to compare outputs on, and as many to quantize with.", 1, flag_values=FLAGS)
@@ -44,6 +45,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         ExportOptions(
             model=model,
             precision=values.precision,
+            ends=values.ends,
             output=values.output,
             data_dir=values.data_dir,
             images=values.images,

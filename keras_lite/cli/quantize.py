@@ -15,9 +15,9 @@ top-1 means agreement with the float model.
 Fine-tuning works on any backend, without TensorFlow too; --engine tf_mot has TF-MOT train, from the extra
 `quantization`.
 
-The folder `quantized` beside the model receives result.json and two .tflite files, each with class names, preprocessing
-and a model card beside it. The accuracy of all is printed as a table. If it was killed, the same command continues
-and ends with the same files.
+The folder `quantized` beside the model receives result.json and three .tflite files (float32, int8, and the int8 one
+with uint8 input and output, for browsers), each with class names, preprocessing and a model card beside it. The
+accuracy of all is printed as a table. If it was killed, the same command continues and ends with the same files.
 """
 
 from absl import flags

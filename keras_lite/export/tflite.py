@@ -1,7 +1,6 @@
 """Writing a model as a TFLite file whose outputs are verified against the model's."""
 
 import hashlib
-import importlib.metadata
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from keras_lite.export.verification import (
     Verification,
     verify,
 )
+from keras_lite.export.versions import versions
 from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import (
     as_functional,
@@ -42,7 +42,6 @@ from keras_lite.quantization.lower import lower
 from keras_lite.runtime.inspection import Inspection
 
 _CALIBRATED = ("int16", "int8")
-_PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
 
 
 def to_tflite(
@@ -135,9 +134,7 @@ def to_tflite(
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     if open_batch and (stock or precision in _CALIBRATED):
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
-    check_ends(ends)
-    if ends != "int8" and (stock or precision != "int8"):
-        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
+    check_ends_fit(ends, precision, stock)
     if allow_float and (stock or precision != "int8"):
         raise InputError(
             f"Expected allow_float=True with an int8 file, not stock, received {precision}, stock={stock}."
@@ -225,6 +222,22 @@ def check_installed(precision: str, stock: bool = False) -> None:
     if stock or precision == "int16":
         check_tf_mot()
     import_extra("ai_edge_litert.interpreter", "litert")
+
+
+def check_ends_fit(ends: str | Mapping[str, str], precision: str, stock: bool = False) -> None:
+    """Check that a file of a precision can be given input and output of a type.
+
+    Args:
+        ends: The type.
+        precision: Out of `PRECISIONS`.
+        stock: Whether TensorFlow's own converter makes the file.
+
+    Raises:
+        InputError: If not.
+    """
+    check_ends(ends)
+    if ends != "int8" and (stock or precision != "int8"):
+        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
 
 
 def check_tf_mot() -> None:
@@ -323,20 +336,10 @@ def _write_beside(path: Path, info: ModelInfo | None, inspection: Inspection, en
         "operators": inspection.operator_counts(),
         "partitions": inspection.partitions,
         "not_delegated": inspection.not_delegated,
-        "versions": _versions(),
+        "versions": versions(),
     }
     if info is None:
         write_json(path.with_suffix(".json"), {"name": path.stem, **entries})
         return
     write_text(labels_path(path), "".join(f"{name}\n" for name in info.class_names))
     write_model_info(path, info, **entries)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"backend": keras.backend.backend()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -23,7 +23,7 @@ from keras_lite.data import (
     read_model_info,
 )
 from keras_lite.data.scaling import Interpolation
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, warn
 from keras_lite.export.model_card import labels_path
 from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
@@ -31,6 +31,7 @@ from keras_lite.inference.evaluation import evaluate, format_evaluation
 from keras_lite.inference.evaluation_files import WORST_MISTAKES, write_evaluation
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
+from keras_lite.pipelines.web import WebOptions, make_web_page
 from keras_lite.training import Finetuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
 from keras_lite.training.engine import run_settings
 from keras_lite.training.splits import with_validation
@@ -67,7 +68,7 @@ class FinetuneOptions:
         flip: Whether photos are mirrored at random.
         seed: Seed of initial weights, order, augmentation and dropout.
         skip_broken: Whether unreadable photos are left out; else they are an error.
-        quantize: Whether to go on to an int8 file and an app's assets.
+        quantize: Whether to go on to an int8 file, an app's assets and a web page.
         quantize_epochs: Passes over the photos for the int8 file.
         quantize_engine: What trains there: `"keras"` or `"tf_mot"`.
         max_minutes: Minutes after which training stops; the same call continues it.
@@ -159,6 +160,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     if options.quantize:
         _copy_android_assets(folder)
         say(f"for the example app: {folder.android}")
+        _write_web_page(folder, verbose)
     return folder
 
 
@@ -335,3 +337,11 @@ def _copy_android_assets(folder: RunFolder) -> None:
     file = int8_file(folder.quantized, folder.info)
     for source in (file, model_info_path(file), labels_path(file)):
         write_bytes(folder.android / source.name.replace(file.stem, "model"), source.read_bytes())
+
+
+def _write_web_page(folder: RunFolder, verbose: int) -> None:
+    """Write the web page; what it lacks is no reason for the run to fail."""
+    try:
+        make_web_page(WebOptions(folder.path), verbose)
+    except InputError as error:
+        warn(f"no web page yet: {error} `keras-lite web {folder.path}` makes it later.")

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
+from keras_lite.errors import InputWarning
 from keras_lite.export.mixed import float_parts
 from keras_lite.export.model_card import write_model_card
 from keras_lite.export.tflite import check_writable, to_tflite
@@ -37,6 +39,7 @@ from keras_lite.training.splits import divide, first_shuffled, with_validation
 
 # Fewer images tell nothing of a difference.
 _LEAST_JUDGES = 8
+_UINT8_SAMPLES = 16
 FLOAT32, INT8 = "float32", "int8"
 
 
@@ -163,9 +166,10 @@ def quantize_run(
     start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
     It runs in a process of its own, so that a crash there does not end this one.
 
-    Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
-    model card (`.md`), and `result.json`. While it trains, `finetune.npz` holds the state, and `finetune.json` what it
-    is of: if it was killed, the same call continues from there and ends with the same files.
+    Written into `output_dir`: `NAME_float32.tflite`, `NAME_int8.tflite`, the same with uint8 input and output for
+    browsers, `NAME_uint8.tflite`, each with its `.json`, `.labels.txt` and model card (`.md`), and `result.json`. While
+    it trains, `finetune.npz` holds the state, and `finetune.json` what it is of: if it was killed, the same call
+    continues from there and ends with the same files.
 
     Args:
         model: A trained Keras 3 model of any backend.
@@ -260,10 +264,16 @@ def quantize_run(
     verification[INT8] = to_tflite(
         quantized, files[INT8], "int8", samples=samples, info=info, reference=model, verbose=verbose
     )
+    # The same for browsers, which take no int8 at the ends. What is between is compared already.
+    uint8 = uint8_file(folder, info)
+    with warnings.catch_warnings():
+        # Its input may be other numbers than pixels: what runs it there reads how to get them.
+        warnings.simplefilter("ignore", InputWarning)
+        to_tflite(quantized, uint8, "int8", samples=samples[:_UINT8_SAMPLES], info=info, reference=model, ends="uint8")
     seconds = time.monotonic() - start
     figures = report(model, files, data[test], info, quantized=tuned, verbose=verbose)
     accuracy = figures.accuracy_entry(test)
-    for file in files.values():
+    for file in (*files.values(), uint8):
         write_model_card(file, parameters=figures.parameters, macs=figures.macs, row=row, accuracy=accuracy)
     result = QuantizationResult(
         name=info.name,
@@ -324,3 +334,8 @@ def _splits(
 def int8_file(output_dir: Path, info: ModelInfo) -> Path:
     """Return where `quantize_run` writes the int8 file of a model."""
     return output_dir / f"{info.name}_int8.tflite"
+
+
+def uint8_file(output_dir: Path, info: ModelInfo) -> Path:
+    """Return where `quantize_run` writes the same int8 file with uint8 input and output."""
+    return output_dir / f"{info.name}_uint8.tflite"

@@ -16,7 +16,7 @@ from keras_lite.export.exactness import Exactness
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
-from keras_lite.runtime import benchmark, inspect
+from keras_lite.runtime import benchmark, examine, inspect
 
 pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")
@@ -53,7 +53,7 @@ def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, cap
     assert QuantizationResult.read(tmp_path / "result.json") == result
     assert capsys.readouterr().out == ""
     names = sorted(path.name for path in tmp_path.iterdir())
-    stems = ("small_float32", "small_int8")
+    stems = ("small_float32", "small_int8", "small_uint8")
     assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "md", "tflite"))]
     rows = {row.precision: row for row in result.report.rows}
     # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
@@ -74,7 +74,12 @@ def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, cap
     assert inspect(tmp_path / "small_int8.tflite").int8_only
     # The quantized model outputs logits, the float file what the model outputs.
     outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
-    assert outputs == ["probabilities", "logits"]
+    assert outputs == ["probabilities", "logits", "logits"]
+    # For browsers the same with uint8 ends, without a warning that it takes other numbers than pixels.
+    photos = images[:8]
+    same = [examine(tmp_path / f"{stem}.tflite", images=photos) for stem in stems[1:]]
+    assert [each.inspection.input["dtype"] for each in same] == ["int8", "uint8"]
+    np.testing.assert_array_equal(same[0].outputs, same[1].outputs)
     card = (tmp_path / "small_int8.md").read_text()
     assert "`sports100/carnet18/ours`" in card
     assert "On the 90 images of the test split" in card
