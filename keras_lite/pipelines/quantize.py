@@ -195,11 +195,9 @@ def quantize_run(
     Example:
 
     ```python
-    from keras_lite.inference.report import format_report
-
     options = QuantizationOptions(epochs=0)  # post-training quantization only
     result = quantize_run(model, info, open_data("flowers", (96, 96)), "runs/flowers/quantized", options=options)
-    print(format_report(result.report))
+    print(result.report.row("int8").top1)
     ```
     """
     options = options or QuantizationOptions()
