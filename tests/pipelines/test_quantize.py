@@ -12,7 +12,6 @@ from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import InputError
-from keras_lite.export.exactness import Exactness
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
@@ -89,7 +88,8 @@ def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, cap
     assert (found.judges, len(found.epochs), found.note) == (21, 1, "")  # a fifth of 108
     assert f"| Precision | int8 ({'quantization-aware' if tuned else 'post-training'}) |" in card
     assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
-    assert result.verification["int8"].exactness == Exactness(1.0, 0, [])
+    exactness = result.verification["int8"].exactness
+    assert (exactness.equal, exactness.steps) == (1.0, 0)
     assert len(result.post_training.tried) >= 5
     assert result.post_training.chosen in result.post_training.tried
     assert (result.post_training.images, result.post_training.judges) == (24, 24)
