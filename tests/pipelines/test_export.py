@@ -129,10 +129,8 @@ def test_wrong_models_end_in_one_line(run_tool, tmp_path, photos, assert_one_lin
     check(saved("vector.keras", keras.Model(vector, keras.layers.Dense(2)(vector))), "(32, 32, 3)", "(7,)")
     image = keras.Input((32, 32, 3))
     features = keras.layers.Conv2D(2, 3)(image)
-    pooled = keras.layers.GlobalAveragePooling2D()(features)
-    check(
-        saved("unit.keras", keras.Model(image, keras.layers.GroupNormalization(1, name="unit")(pooled))), "unit of type"
-    )
+    rows = keras.layers.Reshape((30, 60))(features)
+    check(saved("unit.keras", keras.Model(image, keras.layers.LSTM(2, name="unit")(rows))), "unit of type")
     check(saved("three.keras", carnet_like()), "Expected 3 class names", "received 2")
     check(saved("sized.keras", carnet_like()), "(16, 16, 3)", flags=("--image_size", "16"))
 

@@ -77,7 +77,7 @@ def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, cap
     # For browsers the same with uint8 ends, without a warning that it takes other numbers than pixels.
     photos = images[:8]
     same = [examine(tmp_path / f"{stem}.tflite", images=photos) for stem in stems[1:]]
-    assert [each.inspection.input["dtype"] for each in same] == ["int8", "uint8"]
+    assert [each.inspection.inputs[0]["dtype"] for each in same] == ["int8", "uint8"]
     np.testing.assert_array_equal(same[0].outputs, same[1].outputs)
     card = (tmp_path / "small_int8.md").read_text()
     assert "`sports100/carnet18/ours`" in card
