@@ -10,12 +10,18 @@
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
+# make kill-test  kill keras-lite quantize and export at random moments, and run them again (resumable)
+# make test-web  the web page in headless Chromium (Debian's package chromium, and Node.js with npm, must be there)
+# make verify-web  the web page of each network with kept weights against Python, with the same programs
+# make verify-mediapipe  whether MediaPipe reads the files with uint8 ends as this package does (in an environment of
+#                its own, .mediapipe)
 # make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
 #   PYTHON            the Python to make it with (3.11 or later)
-#   DATA              real images for verify-int8, verify-floats and verify-graph; without it the built-in shapes
+#   DATA              real images for verify-int8, verify-floats, verify-graph and verify-web; without it the built-in
+#                     shapes
 #   COMPARED          for without-tensorflow: an environment with TensorFlow to compare sizes with, instead of a new one
 #   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
 
@@ -24,6 +30,8 @@ VENV ?= .venv
 TORCH_INDEX_URL ?=
 BARE ?= .without_tensorflow
 COMPARED ?= $(BARE)/quantization
+WEB := .web
+MEDIAPIPE := .mediapipe
 
 # TensorFlow's notes about its own start help nobody here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -31,9 +39,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP := $(BIN)/python $(INSTALL)
-PYTEST := $(BIN)/python -m pytest --numprocesses 2
+# Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all lint report verify-int8 verify-floats verify-graph fuzz-export arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph fuzz-export kill-test arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -74,6 +83,18 @@ verify-graph: $(VENV)/.demo
 fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py
 
+kill-test: $(VENV)/.demo
+	$(BIN)/python tools/kill_test.py
+
+test-web: $(VENV)/.test $(WEB)/.complete
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -rs tests/examples/test_web_page.py
+
+verify-web: $(VENV)/.demo $(WEB)/.complete
+	$(BIN)/python tools/verify_web.py $(if $(DATA),--data_dir $(DATA))
+
+verify-mediapipe: $(VENV)/.demo $(MEDIAPIPE)/.complete
+	$(BIN)/python tools/verify_mediapipe.py --python $(MEDIAPIPE)/bin/python
+
 without-tensorflow: $(BARE)/jax/.complete $(BARE)/torch/.complete $(if $(filter $(BARE)/%,$(COMPARED)),$(COMPARED)/.complete)
 	$(BARE)/jax/bin/python tools/without_tensorflow.py --environments $(BARE) --compared $(COMPARED)
 
@@ -81,7 +102,7 @@ mutants: $(VENV)/.test
 	$(BIN)/python tools/mutants.py
 
 clean:
-	rm -rf $(VENV) $(BARE) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BARE) $(WEB) $(MEDIAPIPE) build dist .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Expected Python 3.11 or later, received " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -97,6 +118,16 @@ $(VENV)/.test: $(VENV)/.demo
 	@echo "Installing JAX, PyTorch and the development tools (a few minutes, once) ..."
 	$(PIP) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch torchvision
 	$(PIP) --editable ".[quantization,heif,jax,torch,dev]"
+	touch $@
+
+# Playwright drives Chromium; its own browsers are not fetched.
+$(WEB)/.complete: Makefile
+	npm install --silent --no-save --prefix $(WEB) playwright-core@1.65.1
+	touch $@
+
+$(MEDIAPIPE)/.complete: Makefile
+	$(PYTHON) -m venv $(MEDIAPIPE)
+	$(MEDIAPIPE)/bin/python -m pip install --quiet --disable-pip-version-check mediapipe==1.2.3
 	touch $@
 
 $(BARE)/quantization/.complete: EXTRAS := quantization

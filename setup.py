@@ -1,4 +1,4 @@
-"""What the wheel holds: keras_lite, and in it the folders recipes/ and weights/ of the repository."""
+"""What the wheel holds: keras_lite, and in it the folders recipes/, weights/ and examples/web/ of the repository."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 
 # Recipes that work in the repository alone: they need what is not in the wheel.
 OF_THE_REPOSITORY = {("keras_lite.recipes", "latency")}
+PAGE = "keras_lite.examples.web"
 
 
 class BuildPackages(build_py):
@@ -26,8 +27,8 @@ class BuildPackages(build_py):
 
 
 setup(
-    packages=[*find_packages(include=["keras_lite*"]), "keras_lite.recipes", "keras_lite.weights"],
-    package_dir={"keras_lite.recipes": "recipes", "keras_lite.weights": "weights"},
-    package_data={"": ["*.json"], "keras_lite.weights": ["*.h5"]},
+    packages=[*find_packages(include=["keras_lite*"]), "keras_lite.recipes", "keras_lite.weights", PAGE],
+    package_dir={"keras_lite.recipes": "recipes", "keras_lite.weights": "weights", PAGE: "examples/web"},
+    package_data={"": ["*.json"], "keras_lite.weights": ["*.h5"], PAGE: ["*.html", "*.css", "*.js"]},
     cmdclass={"build_py": BuildPackages},
 )

@@ -1,12 +1,12 @@
-"""Measure what writing a float32 file takes: seconds and memory of the first call in a fresh process.
+"""Measure what writing a float32 or int8 file takes: seconds and memory of the first call in a fresh process.
 
-    python -m checks.export_cost [--row ROW] [--images 32] [--repeats 5] [--against CHECKOUT]
+    python -m checks.export_cost [--precision float32] [--row ROW] [--images 32] [--repeats 5] [--against CHECKOUT]
 
 `to_tflite` is the whole call with its verification on --images images, `lower` lowering and writing alone, `convert`
-TensorFlow's conversion alone. --against is the folder of another checkout of this repository, whose `to_tflite` takes
-turns with this one's. Packages are imported before the clock starts. Seconds are medians; memory is the most that the
-process and those it started hold at a time, from /proc (pages that they share count for each), after what was there
-before the call.
+TensorFlow's conversion alone; of int8 files, whose ranges are known before, `write_int8` is the making and writing of
+the int8 graph. --against is the folder of another checkout of this repository, whose `to_tflite` takes turns with this
+one's. Packages are imported before the clock starts. Seconds are medians; memory is the most that the process and those
+it started hold at a time, from /proc (pages that they share count for each), after what was there before the call.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from keras_lite.tables import text_table
 from keras_lite.training.environment import processor
 
 FLAGS = command_line.new_flags()
+flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "What the files are of.", flag_values=FLAGS)
 flags.DEFINE_string("row", "imagenet/mobilenetv3_large/ours", "Published row.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 32, "Images that to_tflite verifies the file on.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("repeats", 5, "Fresh processes of each kind, in turns.", 1, flag_values=FLAGS)
@@ -32,6 +33,7 @@ flags.DEFINE_string("against", None, "Folder of another checkout.", flag_values=
 
 _SCRIPT = Path(__file__).resolve().with_name("export_once.py")
 _HERE = _SCRIPT.parents[1]
+_KINDS = {"float32": ("to_tflite", "lower", "convert"), "int8": ("to_tflite_int8", "write_int8", "convert_int8")}
 _INTERVAL = 0.02
 _MEGABYTE = 1e6
 
@@ -54,19 +56,20 @@ class Cost:
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure and print a table."""
     command_line.expect(positional)
-    kinds = {"to_tflite": ("to_tflite", _HERE), "lower": ("lower", _HERE), "convert": ("convert", _HERE)}
+    kinds = {what: (what, _HERE) for what in _KINDS[values.precision]}
+    whole = next(iter(kinds))
     if values.against is not None:
         folder = Path(values.against).resolve()
         if not (folder / "keras_lite").is_dir():
             raise InputError(f"Expected a checkout of this repository as --against, received {values.against}.")
-        kinds = {"to_tflite before": ("to_tflite", folder), **kinds}
+        kinds = {f"{whole} before": (whole, folder), **kinds}
     costs: dict[str, list[Cost]] = {name: [] for name in kinds}
     for number in range(1, values.repeats + 1):
         for name, (what, folder) in kinds.items():
             costs[name].append(measure(what, values.row, values.images, folder))
             last = costs[name][-1]
             print(f"{number}/{values.repeats} {name}: {last.seconds:.2f} s, {last.peak / _MEGABYTE:.0f} MB", flush=True)
-    print(f"\n{values.row}, {values.images} images, {processor()}\n{table(costs)}")
+    print(f"\n{values.row}, {values.precision}, {values.images} images, {processor()}\n{table(costs)}")
 
 
 def measure(what: str, row: str, images: int, folder: Path) -> Cost:

@@ -2,40 +2,79 @@
 
     PYTHONPATH=CHECKOUT python -P export_once.py WHAT ROW IMAGES
 
-WHAT is `to_tflite` (everything, verification included), `lower` (lowering and writing alone) or `convert` (the stock
-conversion alone). It builds a published row's network with random weights, imports what is needed, prints `ready`,
-waits for a line, exports, and prints the seconds.
+WHAT is `to_tflite` (a float32 file, verification included), `lower` (lowering and writing it alone), `convert` (the
+stock conversion alone), or of an int8 file whose ranges are known beforehand `to_tflite_int8`, `write_int8` (making the
+int8 graph and writing it) and `convert_int8` (TensorFlow's conversion of a TF-MOT model). It builds a published row's
+network with random or known weights, imports what is needed, prints `ready`, waits for a line, exports, and prints the
+seconds.
 """
 
+import inspect
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ai_edge_litert.interpreter  # noqa: F401
+import ai_edge_litert.interpreter
+import ai_edge_litert.schema_py_generated  # noqa: F401
 import keras
 import numpy as np
 import tensorflow as tf  # noqa: F401
 import tensorflow_model_optimization as tfmot  # noqa: F401
 import tf_keras  # noqa: F401
 
-from keras_lite import export, published
+from keras_lite import export, published, quantization
 from keras_lite.export.conversion import convert
-from keras_lite.quantization import to_tf_keras
 
 
-def _action(what: str, model: keras.Model, count: int, folder: str) -> Callable[[], object]:
+def _action(what: str, model: keras.Model, images: np.ndarray, folder: str) -> Callable[[], object]:
+    path = Path(folder, "model.tflite")
     if what == "to_tflite":
-        images = np.random.default_rng(0).normal(size=(count, *model.input_shape[1:])).astype("float32")
-        return lambda: export.to_tflite(model, Path(folder, "model.tflite"), "float32", samples=images)
+        return lambda: export.to_tflite(model, path, "float32", samples=images)
     if what == "convert":
-        return lambda: convert(to_tf_keras(model), "float32")
-    # An older checkout has neither.
-    from keras_lite.litert.writer import write
-    from keras_lite.quantization.lower import lower
+        return lambda: convert(quantization.to_tf_keras(model), "float32")
+    if what == "lower":
+        # An older checkout has neither.
+        from keras_lite.litert.writer import write
+        from keras_lite.quantization.lower import lower
 
-    return lambda: write(lower(model))
+        return lambda: write(lower(model))
+    if what == "convert_int8":
+        quantized = _tf_mot(model, images)
+        return lambda: convert(quantized, "int8")
+    given = _tf_mot(model, images) if not hasattr(quantization, "CalibratedGraph") else _calibrated(model, images)
+    if what == "to_tflite_int8":
+        return lambda: export.to_tflite(given, path, "int8", samples=images)
+    from keras_lite.litert.writer import write
+
+    return lambda: write(given.graph)
+
+
+def _set_known_weights(model: keras.Model, images: np.ndarray) -> None:
+    """Give batch normalization statistics of images: without, activations shrink or grow beyond what int8 can hold."""
+    try:
+        from checks.known_weights import set_known_weights
+    except ImportError:  # an older checkout
+        from keras_lite.export.known_weights import set_known_weights
+    set_known_weights(model, images)
+
+
+def _tf_mot(model: keras.Model, images: np.ndarray) -> object:
+    # An older checkout has no other engine.
+    known = inspect.signature(quantization.quantize_aware).parameters
+    quantized = quantization.quantize_aware(model, **({"engine": "tf_mot"} if "engine" in known else {}))
+    quantization.calibrate(quantized, images)
+    return quantized
+
+
+def _calibrated(model: keras.Model, images: np.ndarray) -> object:
+    from keras_lite.quantization.lower import for_int8, lower
+    from keras_lite.quantization.observe import observe, ranges_from
+    from keras_lite.quantization.ranges import whole_range
+
+    form = for_int8(lower(model))
+    return quantization.CalibratedGraph(form, ranges_from(form, observe(form, images), whole_range))
 
 
 def main(what: str, row: str, count: str) -> None:
@@ -43,7 +82,10 @@ def main(what: str, row: str, count: str) -> None:
     keras.utils.set_random_seed(0)
     model = published.get(row).build(classifier_activation=None)
     with tempfile.TemporaryDirectory() as folder:
-        act = _action(what, model, int(count), folder)
+        images = np.random.default_rng(0).normal(size=(int(count), *model.input_shape[1:])).astype("float32")
+        if "int8" in what:
+            _set_known_weights(model, images)
+        act = _action(what, model, images, folder)
         print("ready", flush=True)
         sys.stdin.readline()
         start = time.perf_counter()

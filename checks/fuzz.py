@@ -143,7 +143,7 @@ def export(seed: int) -> dict[str, Any]:
     images = random_images(seed)
     result: dict[str, Any] = {"seed": seed, "spoiled": spoiled, "refused": None, "error": None}
     try:
-        quantized = quantize_aware(model)
+        quantized = quantize_aware(model, engine="tf_mot")
         calibrate(quantized, images)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.tflite")

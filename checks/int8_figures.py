@@ -11,15 +11,19 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.export import first_departure
-from keras_lite.export.verification import allowed_steps, compare, exactness
+from keras_lite.export.exactness import allowed_steps, exactness
+from keras_lite.export.verification import compare
 from keras_lite.litert import IntegerModel, write
-from keras_lite.quantization import calibrate, quantize_aware
-from keras_lite.quantization.aware.tf_mot import read_quantized
+from keras_lite.quantization.lower import for_int8, lower
+from keras_lite.quantization.observe import observe, ranges_from
+from keras_lite.quantization.quantized_graph import quantize
+from keras_lite.quantization.ranges import least_error_range
 from keras_lite.runtime.inspection import examine
 from keras_lite.training.environment import environment
 
-_PACKAGES = ("keras", "tensorflow", "tensorflow-model-optimization", "ai-edge-litert")
-_BATCH = 8  # large images fill the memory quickly
+_PACKAGES = ("keras", "tensorflow", "ai-edge-litert")
+# Pixels in a batch: large images fill the memory quickly.
+_PIXELS = 64 * 96 * 96
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +63,8 @@ class Figures:
         within_one: Share of logits at most one step away from the quantized model's, computed in whole numbers
             (`keras_lite.litert.IntegerModel`).
         equal: Share of logits that are equal to those; all must be, unless there are `inexact` operators.
-        floats_within_one: As `within_one`, of TF-MOT's own model, which computes in floats: where a sum lies next to
-            halfway between two steps their last bit decides, and biases stay unrounded, of which a deep network makes
-            much.
         correlation: With the float model, of the deviations from the mean output.
-        fake_correlation: The fake-quantized model's with the float model: what 8 bits cost, whoever computes them.
+        fake_correlation: That of the same model computed in whole numbers: what 8 bits cost, whoever computes them.
         seconds: What it took.
         float32: Of a model of `keras.applications`, the figures of its float32 file.
         inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
@@ -79,7 +80,6 @@ class Figures:
     range_ratio: float
     within_one: float
     equal: float
-    floats_within_one: float
     correlation: float
     fake_correlation: float
     seconds: float
@@ -120,8 +120,8 @@ class Figures:
     def shared_with_control(self) -> list[str]:
         """Return those of `shortcomings` that are the random network's, not the file's: a control has them too.
 
-        A deep network of random weights blows up every rounding. The control for the correlation is the fake-quantized
-        model, computed in floats; for the spread a range that is no wider than the logits.
+        A deep network of random weights blows up every rounding. The control for the correlation is the quantized
+        model, computed in whole numbers; for the spread a range that is no wider than the logits.
         """
         shared = {
             f"correlation {self.correlation:.3f} < 0.98": self.correlation >= max(0.3, self.fake_correlation - 0.05),
@@ -151,19 +151,19 @@ def convert_and_measure(
 
     Raises:
         InputError: If it can't be converted or run.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the litert extra is not installed.
     """
-    quantized = quantize_aware(model)
-    calibrate(quantized, images)
-    graph = read_quantized(quantized)
+    form = for_int8(lower(model))
+    observed = observe(form, images)
+    graph = quantize(form, ranges_from(form, observed, least_error_range))
     path.write_bytes(write(graph))
     examined = examine(path, images=others, stop_at_bad_scales=True)
     found, received = examined.inspection, examined.outputs
     if found.bad_scales:
         raise InputError(f"Expected scales that XNNPACK can run in {network}, received {found.bad_scales[0]}.")
-    expected = np.asarray(model.predict(others, batch_size=_BATCH, verbose=0))
-    seen = np.asarray(model.predict(images, batch_size=_BATCH, verbose=0))
-    fake = np.asarray(quantized.predict(others, batch_size=_BATCH, verbose=0))
+    expected = _outputs(model, others)
+    logits = observed.tensors.get(form.graph.outputs[0])
+    seen = _outputs(model, images) if logits is None else np.array([logits.lowest.min(), logits.highest.max()])
     whole = IntegerModel(graph)
     exact = whole.predict(others)
     figures = measure(
@@ -171,14 +171,20 @@ def convert_and_measure(
         found,
         seen,
         expected=expected,
-        fake=fake,
         exact=exact,
         received=received,
         seconds=time.monotonic() - start,
     )
-    inexact = exactness(exact, received, found.output["scale"]).inexact
+    inexact = exactness(exact, received, found.outputs[0]["scale"]).inexact
     departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
     return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
+
+
+def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return what a model outputs; it is not compiled for that, which takes longer than to run it a few times."""
+    size = max(1, min(64, _PIXELS // (images.shape[1] * images.shape[2])))
+    parts = [images[start : start + size] for start in range(0, len(images), size)]
+    return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
 
 
 def made_with() -> str:
@@ -196,7 +202,6 @@ def measure(
     seen: np.ndarray,
     *,
     expected: np.ndarray,
-    fake: np.ndarray,
     exact: np.ndarray,
     received: np.ndarray,
     seconds: float = 0.0,
@@ -206,14 +211,13 @@ def measure(
     Args:
         network: The network's name.
         found: The file's `keras_lite.runtime.Inspection`.
-        seen: The float model's logits of the images that set the ranges.
+        seen: The float model's logits of the images that set the ranges, or the least and the greatest of them.
         expected: The float model's logits.
-        fake: The fake-quantized model's, computed in floats.
-        exact: The same model's, computed in whole numbers.
+        exact: The quantized model's, computed in whole numbers.
         received: The file's.
         seconds: What it took.
     """
-    step = found.output["scale"]
+    step = found.outputs[0]["scale"]
     span = max(seen.max(), expected.max()) - min(seen.min(), expected.min())
     return Figures(
         network=network,
@@ -225,8 +229,7 @@ def measure(
         # Both are whole numbers of steps, but for rounding.
         within_one=float((np.abs(received - exact) <= 1.5 * step).mean()),
         equal=float((np.abs(received - exact) <= 0.5 * step).mean()),
-        floats_within_one=float((np.abs(received - fake) <= 1.5 * step).mean()),
         correlation=compare(expected, received).correlation,
-        fake_correlation=compare(expected, fake).correlation,
+        fake_correlation=compare(expected, exact).correlation,
         seconds=round(seconds, 1),
     )

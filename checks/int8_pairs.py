@@ -138,7 +138,7 @@ def compare_pair(name: str, model: keras.Model, images: np.ndarray, others: np.n
     Raises:
         InputError: If the model can't be quantized.
     """
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
     return compare_files(name, quantized, others)
 

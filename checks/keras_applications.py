@@ -12,9 +12,9 @@ from checks.int8_figures import Figures, FloatFigures, convert_and_measure, made
 from checks.known_weights import draw_weights
 from keras_lite import tables
 from keras_lite.data import Preprocessing
-from keras_lite.export.conversion import convert
+from keras_lite.litert import write
 from keras_lite.profiling import profile
-from keras_lite.quantization import to_tf_keras
+from keras_lite.quantization.lower import lower
 from keras_lite.runtime.benchmark import benchmark_files
 from keras_lite.runtime.runner import run_in_subprocess
 from keras_lite.training.environment import processor
@@ -60,7 +60,7 @@ def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
 
     Raises:
         InputError: If it can't be converted or run.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the litert extra is not installed.
     """
     start = time.monotonic()
     model = build(name, images)
@@ -68,7 +68,7 @@ def verify(name: str, images: np.ndarray, others: np.ndarray) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         plain, quantized = Path(folder, "float32.tflite"), Path(folder, "int8.tflite")
         figures = convert_and_measure(PREFIX + name, model, images, others=others, path=quantized, start=start)
-        plain.write_bytes(convert(to_tf_keras(model), "float32"))
+        plain.write_bytes(write(lower(model)))
         received = run_in_subprocess(plain, others)
         [of_float, of_int8] = benchmark_files([plain, quantized], threads=[1], runs=100)
     size = profile(model)

@@ -13,11 +13,16 @@ from PIL import Image
 from checks.known_weights import set_known_weights
 from keras_lite import published
 from keras_lite.applications.kept_weights import KeptWeights
-from keras_lite.data import Preprocessing, make_shapes
+from keras_lite.data import ModelInfo, Preprocessing, make_shapes
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
+from keras_lite.export import to_tflite
 from keras_lite.inference.samples import read_samples
+from keras_lite.litert import QuantizedGraph
+from keras_lite.quantization import post_training
+
+_CALIBRATION_IMAGES = 64
 
 
 def published_networks() -> dict[str, published.Row]:
@@ -41,6 +46,33 @@ def build_published(row: published.Row, images: np.ndarray, kept: KeptWeights | 
     model = row.build(classifier_activation=None, input_shape=images.shape[1:])
     set_known_weights(model, images)
     return model
+
+
+def export_int8(
+    row: published.Row, kept: KeptWeights | None, folder: Path, ends: str = "int8"
+) -> tuple[Path, ModelInfo, QuantizedGraph]:
+    """Write the int8 file of a row's network, as `to_tflite` makes it.
+
+    Args:
+        row: The published row.
+        kept: The network's weights; by default known random ones.
+        folder: Where to.
+        ends: The type of the file's input and output.
+
+    Returns:
+        The file, what it takes and outputs, and its int8 graph.
+    """
+    name = row.id.replace("/", "-")
+    print(f"Exporting {name} to int8 ...", flush=True)
+    preprocessing = Preprocessing(row.input[:2]) if kept is None else Preprocessing(**kept.preprocessing)
+    class_names = tuple(map(str, range(row.classes))) if kept is None else kept.class_names
+    info = ModelInfo(name, class_names, preprocessing, "logits")
+    images = read_samples(SHAPES, info.preprocessing, _CALIBRATION_IMAGES, seed=1)
+    model = build_published(row, images, kept)
+    calibrated, _ = post_training(model, images, info.preprocessing, info.output)
+    path = folder / f"{name}.tflite"
+    to_tflite(calibrated, path, "int8", samples=images, info=info, reference=model, ends=ends)
+    return path, info, calibrated.graph
 
 
 def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:

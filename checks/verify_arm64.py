@@ -4,13 +4,15 @@
 
 Needed are QEMU's user emulation from version 9 on (the program qemu-aarch64), a Python for ARM64 Linux in the folder
 usr/bin of its own root, and a folder with NumPy and LiteRT for it. `make arm64` gets all three on Debian and Ubuntu.
-Without them nothing is run, and the tool says so. Each FILE has its information file (.json) beside it; without FILEs
-the networks with kept weights (weights/) are exported first, as they ship. XNNPACK has other code for each kind of
-processor, so several are emulated: one with plain NEON, one with dot products, and one with all that QEMU knows. All
-outputs of those networks must be equal; those of a FILE may differ by one step. XNNPACK must run as many parts of
-the model as it does here.
+Without them nothing is run, and the tool says so. Without FILEs the networks with kept weights (weights/) are exported
+first, as they ship, and one network of each other family, with known random weights. XNNPACK has other code for each
+kind of processor, so several are emulated: one with plain NEON, one with dot products, and one with all that QEMU
+knows. All outputs must be those of `IntegerModel(graph, target="arm64")`. Of a FILE, which has its information file
+(.json) beside it, the graph is not known: its outputs may be one step from this machine's. XNNPACK must run as many
+parts of the model as it does here.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -20,15 +22,19 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from checks.subjects import export_int8
 from keras_lite import published
-from keras_lite.applications.kept_weights import KeptWeights, list_weights
+from keras_lite.applications.kept_weights import list_weights
 from keras_lite.cli import command_line
-from keras_lite.data import ModelInfo, Preprocessing, read_model_info
+from keras_lite.data import ModelInfo, read_model_info
 from keras_lite.errors import InputError
-from keras_lite.export import VerificationError, to_tflite
+from keras_lite.export import VerificationError
+from keras_lite.files import write_text
 from keras_lite.inference.samples import read_samples
+from keras_lite.litert import IntegerModel, QuantizedGraph
 from keras_lite.runtime import Inspection, examine, litert_worker
-from keras_lite.tables import text_table
+from keras_lite.tables import markdown_table, text_table
+from keras_lite.training.environment import processor
 
 ARM64 = Path(__file__).resolve().parents[1] / ".arm64"
 FLAGS = command_line.new_flags()
@@ -37,10 +43,29 @@ flags.DEFINE_string("python", str(ARM64 / "root/usr/bin/python3"), "Python in RO
 flags.DEFINE_string("site_packages", str(ARM64 / "site-packages"), "NumPy and LiteRT for it.", flag_values=FLAGS)
 flags.DEFINE_list("cpus", ["cortex-a53", "cortex-a76", "max"], "Processors, as QEMU names them.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 8, "Images to compare outputs on.", 1, flag_values=FLAGS)
-flags.DEFINE_list("rows", [], "Of the kept weights those of these rows. Default: all.", flag_values=FLAGS)
+flags.DEFINE_list("rows", [], "Published rows, instead of all those networks.", flag_values=FLAGS)
+flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
+
+_HEADER = ("file", "processor", "XNNPACK", "outputs", "not its model's", "not x86's", "deviation over images")
+# One of each family that has no kept weights.
+_OTHERS = (
+    "cifar10_efficient_resnet/efficient_resnet/ours",
+    "cifar100_first/resnet110_bsconvu/ours",
+    "cifar100_first/mobilenetv3_large_bsconvs/ours",
+    "cifar100_first/wrn40_3/ours",
+    "cifar100_second/parc_mobilenetv2/ours",
+    "cifar100_second/ghostnet/ours",
+    "cifar100_second/shufflenetv2/ours",
+)
 
 
-_CALIBRATION_IMAGES = 64
+@dataclasses.dataclass(frozen=True)
+class _Subject:
+    """A file to run, and what its outputs must be."""
+
+    path: Path
+    info: ModelInfo
+    graph: QuantizedGraph | None = None
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -52,51 +77,38 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         print(f"SKIPPED: nothing was run, because {', '.join(values[name].value for name in missing)} is missing.")
         print("`make arm64` gets it on Debian and Ubuntu; --help says what else to do.")
         return
-    kept = list_weights()
-    if unknown := [row for row in values.rows if row not in {each.row for each in kept}]:
-        raise InputError(f"Expected --rows out of {', '.join(each.row for each in kept)}; received {unknown[0]}.")
-    infos = [read_model_info(path) for path in positional]
+    kept = {each.row: each for each in list_weights()}
+    known = [*kept, *(row for row in _OTHERS if row not in kept)]
+    if unknown := [row for row in values.rows if row not in known]:
+        raise InputError(f"Expected --rows out of {', '.join(known)}; received {unknown[0]}.")
+    given = [_Subject(Path(path), read_model_info(path)) for path in positional]
     with tempfile.TemporaryDirectory() as folder:
-        paths = list(map(Path, positional))
-        allowed = 1 if paths else 0
-        if not paths:
-            chosen = [each for each in kept if not values.rows or each.row in values.rows]
-            paths = [_export(each, Path(folder)) for each in chosen]
-            infos = [read_model_info(path) for path in paths]
-        rows = [("file", "processor", "XNNPACK", "largest difference", "equal", "deviation over images")]
-        for path, info in zip(paths, infos, strict=True):
-            images = read_samples("shapes", info.preprocessing, values.images)
-            rows += _compare(path, images, allowed, values=values, folder=Path(folder))
+        rows = [_HEADER]
+        for subject in given or (
+            _Subject(*export_int8(published.get(row), kept.get(row), Path(folder))) for row in values.rows or known
+        ):
+            images = read_samples("shapes", subject.info.preprocessing, values.images)
+            rows += _compare(subject, images, values, Path(folder))
     print(text_table(rows))
-    print("Differences and deviations are in steps of the output.")
+    print("Deviations are in steps of the output.")
+    if values.page is not None:
+        write_text(values.page, _page(rows, values))
 
 
-def _export(kept: KeptWeights, folder: Path) -> Path:
-    """Write the int8 file of a network with kept weights, as `to_tflite` makes it."""
-    row = published.get(kept.row)
-    name = row.id.replace("/", "-")
-    print(f"Exporting {name} to int8 ...", flush=True)
-    model = row.build(classifier_activation=None, input_shape=tuple(kept.input_shape), weights=kept.name)
-    info = ModelInfo(name, kept.class_names, Preprocessing(**kept.preprocessing), "logits")
-    images = read_samples("shapes", info.preprocessing, _CALIBRATION_IMAGES, seed=1)
-    to_tflite(model, folder / f"{name}.tflite", "int8", calibration=images, info=info)
-    return folder / f"{name}.tflite"
-
-
-def _compare(
-    path: Path, images: np.ndarray, allowed: int, *, values: flags.FlagValues, folder: Path
-) -> list[tuple[str, ...]]:
+def _compare(subject: _Subject, images: np.ndarray, values: flags.FlagValues, folder: Path) -> list[tuple[str, ...]]:
     """Return a row of the table for each processor.
 
     Raises:
-        VerificationError: If an output differs by more than `allowed` steps, or XNNPACK splits the model in another
-            way.
+        VerificationError: If an output is not what it must be, or XNNPACK splits the model in another way.
     """
+    path, graph = subject.path, subject.graph
     examined = examine(path, images=images)
     here = examined.inspection
-    if here.output["dtype"] != "int8":
-        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.output['dtype']}.")
-    expected = _steps(examined.outputs, here)
+    if here.outputs[0]["dtype"] != "int8":
+        raise InputError(f"Expected an int8 file, received {path}, whose output is {here.outputs[0]['dtype']}.")
+    x86 = _steps(examined.outputs, here)
+    expected = x86 if graph is None else _steps(IntegerModel(graph, "arm64").predict(images), here)
+    wanted = "this machine's outputs" if graph is None else "its model's"
     np.save(folder / "images.npy", images)
     rows = []
     for cpu in values.cpus:
@@ -104,22 +116,41 @@ def _compare(
         found = _run(values, cpu, path, "--images", folder / "images.npy", "--arrays", folder / "arrays.npz")
         parts = found["partitions"]
         with np.load(folder / "arrays.npz") as arrays:
-            received = _steps(arrays["outputs"], here)
+            received = _steps(arrays["output0"], here)
         difference = np.abs(received - expected)
+        allowed = 1 if graph is None else 0
         if difference.max() > allowed or parts != here.partitions:
             raise VerificationError(
-                f"Expected {path.name} on {cpu} to be at most {allowed} steps from this machine's outputs, in "
-                f"{here.partitions} XNNPACK partitions, received a difference of {difference.max()} steps and {parts} "
-                "partitions."
+                f"Expected {path.name} on {cpu} to be at most {allowed} steps from {wanted}, in {here.partitions} "
+                f"XNNPACK partitions, received a difference of {difference.max()} steps and {parts} partitions."
             )
-        deviation = float(np.median(expected.std(0)))
-        equal = float((difference == 0).mean())
-        rows.append((path.name, cpu, str(parts), str(difference.max()), f"{equal:.2%}", f"{deviation:.1f}"))
+        counts = (received.size, np.count_nonzero(difference), np.count_nonzero(received != x86))
+        rows.append((path.stem, cpu, str(parts), *(f"{count:,}" for count in counts), f"{_deviation(x86):.1f}"))
     return rows
 
 
+def _page(rows: list[tuple[str, ...]], values: flags.FlagValues) -> str:
+    return f"""# Int8 files on ARM64
+
+Written by `python tools/verify_arm64.py --images {values.images} --page FILE` on {processor()}, which emulates
+{", ".join(values.cpus)} by QEMU. {values.images} images of shapes for each network, LiteRT with XNNPACK.
+
+{markdown_table(rows, 2)}
+
+- **XNNPACK**: parts that it runs, as many as on x86.
+- **not its model's**: outputs that differ from `IntegerModel(graph, target="arm64")`; that must be none.
+- **not x86's**: outputs that differ from those of the same file on x86.
+- **deviation**: of an output between images, in steps, the median: files that answer alike would prove little.
+"""
+
+
+def _deviation(steps: np.ndarray) -> float:
+    """Return how far the outputs of different images are apart, in steps; little would prove little."""
+    return float(np.median(steps.std(0)))
+
+
 def _steps(outputs: np.ndarray, inspection: Inspection) -> np.ndarray:
-    return np.rint(outputs / inspection.output["scale"]).astype(int)
+    return np.rint(outputs / inspection.outputs[0]["scale"]).astype(int)
 
 
 def _run(values: flags.FlagValues, cpu: str, path: Path, *arguments: str | Path) -> dict:

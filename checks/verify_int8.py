@@ -37,7 +37,7 @@ from keras_lite.cli import command_line
 from keras_lite.data import Preprocessing
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
-from keras_lite.export.tflite import check_tf_mot
+from keras_lite.export.tflite import check_installed
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.tables import markdown_table, text_table
 from keras_lite.training.environment import processor
@@ -52,8 +52,8 @@ flags.DEFINE_boolean("trained", False, "Kept weights instead of random ones.", f
 flags.DEFINE_integer("images", 64, "Other images, to compare.", 2, flag_values=FLAGS)
 
 # Where the code is that a result depends on.
-_ROOMS = ("applications", "export", "graph", "layers", "published", "quantization")
-_PACKAGES = ("keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
+_ROOMS = ("applications", "export", "graph", "layers", "litert", "published", "quantization", "runtime")
+_PACKAGES = ("keras", "tensorflow", "ai-edge-litert")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: Kep
 
     Raises:
         InputError: If it can't be converted or run.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the litert extra is not installed.
     """
     start = time.monotonic()
     model = build_published(row, images, kept)
@@ -95,7 +95,7 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: Kep
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named networks, or all."""
-    check_tf_mot()
+    check_installed("int8")
     chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
     code = code_hash(_ROOMS, _PACKAGES)
     images: dict[Preprocessing, np.ndarray] = {}
@@ -192,7 +192,6 @@ _HEAD = (
     "range",
     "equal",
     "within 1",
-    "floats",
     "correlation",
     "fake",
     "outside",
@@ -208,7 +207,6 @@ def _line(figures: Figures) -> tuple[str, ...]:
         f"{figures.range_ratio:.2f}",
         f"{figures.equal:.1%}",
         f"{figures.within_one:.1%}",
-        f"{figures.floats_within_one:.1%}",
         f"{figures.correlation:.4f}",
         f"{figures.fake_correlation:.4f}",
         ", ".join(figures.not_delegated),
@@ -242,10 +240,10 @@ compare.
 - **std**: the median over the classes of a logit's standard deviation over the images, in steps of the output.
   **range**: the output's range as a multiple of the span of the float model's logits.
 - **equal**, **within 1**: logits that are those of the quantized model, or a step from them at most, computed in whole
-  numbers (`keras_lite.litert.IntegerModel`). **floats**: within a step of TF-MOT's model, which computes in floats.
+  numbers (`keras_lite.litert.IntegerModel`).
 - **correlation**: of the file's outputs with the float model's, as deviations from their mean over the images.
-  **fake**: that of TF-MOT's model, without any file. With random weights what changes from image to image is a few
-  steps, and each rounding counts; `--trained` shows networks with weights that are kept of a training.
+  **fake**: that of the quantized model, without any file. With random weights what changes from image to image
+  is a few steps, and each rounding counts; `--trained` shows networks with weights that are kept of a training.
 
 {made_with()}.
 """

@@ -40,7 +40,6 @@ from keras_lite.inference.samples import sample
 from keras_lite.pipelines.quantize import QuantizationOptions
 from keras_lite.profiling import profile
 from keras_lite.quantization import finetune, post_training, quantize_aware
-from keras_lite.quantization.aware.tf_mot.start import trainable_start
 from keras_lite.runtime import run_in_subprocess
 from keras_lite.training.splits import divide, with_validation
 
@@ -223,9 +222,7 @@ def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]
     _, calibration = subject.split()
     model, preprocessing = subject.logits_model(), subject.info.preprocessing
     quantized, report = post_training(model, calibration, preprocessing=preprocessing)
-    start = trainable_start(model, calibration, report.chosen, preprocessing)
-    with atomic_path(subject.folder / "start.npz") as temporary:
-        np.savez(temporary, *start.get_weights())
+    quantize_aware(quantized).save(subject.folder / "start.keras")
     return _outputs_of_file(subject, POST_TRAINING, quantized), {"post_training": report.to_dict()}
 
 
@@ -233,11 +230,9 @@ def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any
     """Fine-tune what `measure_post_training` left, and take the last epoch unjudged."""
     train, _ = subject.split()
     model = subject.logits_model()
-    quantized = quantize_aware(model)
-    with np.load(subject.folder / "start.npz") as start:
-        quantized.set_weights([start[name] for name in start.files])
+    quantized = keras.saving.load_model(subject.folder / "start.keras")
     batches = Batches(train, 32, subject.info.preprocessing, shuffle=True, seed=SEED, drop_remainder=True)
-    finetune(quantized, batches, model, epochs=subject.sizes.epochs, learning_rate=float(rate), distill=1.0)
+    finetune(quantized, batches, model, epochs=subject.sizes.epochs, learning_rate=float(rate))
     return _outputs_of_file(subject, rate, quantized), {}
 
 

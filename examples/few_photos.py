@@ -13,8 +13,8 @@ where it was.
 Hardware: any CPU. Expected time: a quarter of an hour.
 """
 
+import copy
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from keras_lite import tables
-from keras_lite.cli import command_line
+from keras_lite.cli import command_line, finetune
 from keras_lite.data import Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_text
 from keras_lite.training import RunFolder
 
-FINETUNE = Path(__file__).resolve().parents[1] / "tools" / "finetune.py"
 PHOTOS = {"train": 20, "valid": 5}  # of each class
 WAYS = ("CIFAR-100 weights", "nothing")
 
@@ -113,8 +112,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
                 epochs_head=values.epochs_head,
                 epochs=values.epochs,
             )
-            if subprocess.run([sys.executable, FINETUNE, *arguments], check=False).returncode:
-                raise InputError(f"Expected fine-tuning in {run} to end well; what it said stands above.")
+            tool = copy.deepcopy(finetune.FLAGS)
+            finetune.main(tool, tool(["finetune", *arguments])[1:])
             accuracies[way].append(RunFolder(run).training_result.test["accuracy"])
     table = markdown_table(values.seeds, accuracies)
     print(f"\n{table}")

@@ -13,6 +13,16 @@ from typing import Any, Self
 from keras_lite.errors import InputError
 
 
+def shipped_folder(path: str) -> Path:
+    """Return a folder that comes with the package: the wheel has it within, the repository beside it.
+
+    Args:
+        path: Of the folder, in either of them.
+    """
+    package = Path(__file__).resolve().parent
+    return (package if (package / path).is_dir() else package.parent) / path
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which is renamed to `path` when the block ends without an error.

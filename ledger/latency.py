@@ -127,7 +127,7 @@ def _write(model: keras.Model, path: Path, precision: str, images: np.ndarray) -
         # With random weights, outputs for noise are too close together to be compared.
         to_tflite(model, path, "int8", calibration=images, samples=images[:2], thresholds=Thresholds(), stock=True)
         return
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
     to_tflite(quantized, path, "int8", samples=images[:2])
 

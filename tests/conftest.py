@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick_jax():
+def quick_jax(tmp_path_factory):
     """JAX compiles the random numbers of each shape anew, and optimizes what runs once: most of a test's time."""
     if keras.backend.backend() != "jax":
         yield
@@ -31,9 +31,35 @@ def quick_jax():
         return values.astype(dtype or "float32")
 
     jax.config.update("jax_disable_most_optimizations", True)
+    # What is alike is compiled once, in whichever process of the tests.
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.getbasetemp().parent / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.initializers.RandomUniform, "__call__", uniform)
         patch.setattr(keras.initializers.RandomNormal, "__call__", normal)
+        yield
+
+
+# Where what a Keras model outputs is what others are compared with. Elsewhere it is compared itself, traced and not.
+PREDICTING = ("checkpoints", "checks", "examples", "export", "inference", "ledger", "litert", "pipelines", "runtime")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_predictions(request):
+    """TensorFlow traces each model anew before it predicts, which takes longer than to run it a few times."""
+    if keras.backend.backend() != "tensorflow" or not set(PREDICTING) & set(request.path.parts):
+        yield
+        return
+    predict = keras.Model.predict
+
+    def predict_untraced(model, x, batch_size=32, **others):
+        if not isinstance(x, np.ndarray) or len(model.outputs) > 1:
+            return predict(model, x, batch_size=batch_size, **others)
+        parts = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
+        return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "predict", predict_untraced)
         yield
 
 

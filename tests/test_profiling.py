@@ -75,8 +75,8 @@ def test_open_input_size():
 
 
 @pytest.mark.tensorflow_only
-def test_tool(run_tool, run_script, assert_one_line_error, tmp_path):
-    finished = run_script("tools/profile_model.py", "carnet18")
+def test_tool(run_tool, assert_one_line_error, tmp_path):
+    finished = run_tool(profile_tool, "carnet18")
     assert finished.returncode == 0, finished.stderr
     assert "653,376  1,600,720,576" in finished.stdout
     assert "1,625,914,880" in finished.stdout

@@ -19,7 +19,7 @@ import pytest
 from keras_lite.applications import CARNet18, list_weights
 
 REPOSITORY = Path(__file__).parents[1]
-FOLDERS = ("checks", "keras_lite", "ledger", "recipes", "tests", "tools", "weights")
+FOLDERS = ("checks", "examples", "keras_lite", "ledger", "recipes", "tests", "tools", "weights")
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -80,6 +80,7 @@ def test_the_package_alone_and_whole(checkout, wheel):
     expected = files_of(checkout / "keras_lite")
     expected |= {f"recipes/{name}" for name in files_of(checkout / "recipes")} - {"recipes/latency.py"}
     expected |= {f"weights/{name}" for name in files_of(checkout / "weights")}
+    expected |= {f"examples/web/{path.name}" for path in (checkout / "examples/web").iterdir() if path.suffix != ".md"}
     assert files_of(wheel / "keras_lite") == expected
     assert {kept.file for kept in list_weights()} == files_of(wheel / "keras_lite" / "weights")
 

@@ -183,7 +183,7 @@ def decode_predictions(predictions, top: int = 5) -> list[list[tuple]]:
     Example:
 
     ```python
-    decode_predictions(model.predict(images))[0][0]  # ('n02123159', 'tiger_cat', 0.83)
+    decode_predictions(model.predict(images))[0][0]  # such as ('n02123159', 'tiger_cat', 0.83)
     ```
     """
     if len(predictions.shape) != 2 or predictions.shape[1] != _CLASSES:

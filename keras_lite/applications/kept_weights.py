@@ -16,11 +16,10 @@ import keras
 from keras_lite.applications.structure import network_of, structure_of
 from keras_lite.checkpoints.registry import CLASSIFIER
 from keras_lite.errors import InputError
+from keras_lite.files import shipped_folder
 
 INDEX = Path(__file__).with_name("kept_weights.json")
-_PACKAGE = Path(__file__).resolve().parents[1]
-# The wheel has the folder within the package, the repository beside it.
-FOLDER = (_PACKAGE if (_PACKAGE / "weights").is_dir() else _PACKAGE.parent) / "weights"
+FOLDER = shipped_folder("weights")
 
 
 @dataclasses.dataclass(frozen=True)

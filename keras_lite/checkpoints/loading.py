@@ -112,6 +112,8 @@ def to_torch_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
     Example:
 
     ```python
+    model = keras_lite.applications.MobileNetV3Large()
+    network = torchvision.models.mobilenet_v3_large()
     state_dict = keras_lite.checkpoints.to_torch_state_dict(model)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in state_dict.items()})
     ```

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 # Name -> what it does.
 COMMANDS = {
-    "finetune": "from photos and weights to a model, its mistakes and an app's assets",
+    "finetune": "from photos and weights to a model, its mistakes, an app's assets and a web page",
     "train": "train a published network by its recipe",
     "quantize": "the int8 file closest to a trained model, with a table",
     "export": "one verified .tflite file: float32, float16, dynamic, int16 or int8",
@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "accuracy, size and latency at each precision",
     "benchmark": "latency and operators of .tflite files",
     "android": "latency of .tflite files on a phone, through adb",
+    "web": "a web page that runs a quantized model in the browser",
     "profile": "parameters and multiply-accumulates, layer by layer",
     "convert": "weights from and to PyTorch files; Keras 2 models to Keras 3",
 }

@@ -10,8 +10,9 @@ trained from the first step.
 
 The run folder receives the files of a recipe's run (model.keras, result.json, metrics.csv, ...), and in `evaluation` a
 table of the classes, the confusion matrix and the worst mistakes. With --quantize, `quantized` receives verified
-.tflite files, and `android` the int8 one under the names of the assets of the example app in examples/android. If it
-was killed, the same command continues where it stopped.
+.tflite files, `android` the int8 one under the names of the assets of the example app in examples/android, and `web` a
+page that runs it in a browser (for which npm fetches LiteRT.js; without npm the rest is written, and `keras-lite web`
+makes the page later). If it was killed, the same command continues where it stopped.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ from keras_lite.cli.recipe_flags import parse_size
 from keras_lite.data.scaling import INTERPOLATIONS
 from keras_lite.errors import InputError
 from keras_lite.pipelines.finetune import HEAD_EPOCHS, SET_HERE, FinetuneOptions, finetune_model
+from keras_lite.quantization.aware.quantize_aware import ENGINES
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The photos.", flag_values=FLAGS)
@@ -59,8 +61,9 @@ flags.DEFINE_boolean("train_batch_norm", False, "Train batch normalization too."
 flags.DEFINE_boolean("flip", True, "Mirror photos at random; --noflip if left and right differ.", flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Initial weights, order, augmentation and dropout.", 0, flag_values=FLAGS)
 flags.DEFINE_boolean("skip_broken", False, "List unreadable photos and go on without them.", flag_values=FLAGS)
-flags.DEFINE_boolean("quantize", False, "Go on to an int8 file and an app's assets.", flag_values=FLAGS)
+flags.DEFINE_boolean("quantize", False, "Go on to an int8 file, an app's assets and a web page.", flag_values=FLAGS)
 flags.DEFINE_integer("quantize_epochs", 2, "Passes over the photos for the int8 file.", 0, flag_values=FLAGS)
+flags.DEFINE_enum("quantize_engine", "keras", ENGINES, "What trains there: Keras, or TF-MOT.", flag_values=FLAGS)
 flags.DEFINE_float("max_minutes", None, "Stop after so long; the same command goes on.", flag_values=FLAGS)
 flags.DEFINE_integer("save_every_steps", 500, "Save the state so often within an epoch.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("workers", 2, "Threads that prepare batches.", 1, flag_values=FLAGS)

@@ -12,9 +12,12 @@ PHOTOS is a folder of photos without classes, at any depth. They need no labels,
 target. They train in place of DATA's training images. Without --data_dir some of them are held out to measure on, and
 top-1 means agreement with the float model.
 
-The folder `quantized` beside the model receives result.json and two .tflite files, each with class names, preprocessing
-and a model card beside it. The accuracy of all is printed as a table. If it was killed, the same command continues
-after the last complete epoch.
+Fine-tuning works on any backend, without TensorFlow too; --engine tf_mot has TF-MOT train, from the extra
+`quantization`.
+
+The folder `quantized` beside the model receives result.json and three .tflite files (float32, int8, and the int8 one
+with uint8 input and output, for browsers), each with class names, preprocessing and a model card beside it. The
+accuracy of all is printed as a table. If it was killed, the same command continues and ends with the same files.
 """
 
 from absl import flags
@@ -22,6 +25,8 @@ from absl import flags
 from keras_lite.cli import command_line
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizeOptions, quantize_model
+from keras_lite.quantization.aware.keras_native import SCALES
+from keras_lite.quantization.aware.quantize_aware import ENGINES
 
 _DEFAULTS = QuantizationOptions()
 FLAGS = command_line.new_flags()
@@ -31,28 +36,20 @@ flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: pos
 flags.DEFINE_string("unlabeled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
 flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)
-flags.DEFINE_float(
-    "distill",
-    None,
-    f"Share of the float model's outputs in the target. Default: {_DEFAULTS.distill}; of --unlabeled_dir, 1.",
-    0.0,
-    1.0,
-    flag_values=FLAGS,
-)
-flags.DEFINE_float(
-    "freeze_batch_norm",
-    _DEFAULTS.freeze_batch_norm,
-    "Share of the epochs after which batch normalization's statistics stay.",
-    0.0,
-    1.0,
-    flag_values=FLAGS,
-)
+flags.DEFINE_enum("engine", _DEFAULTS.engine, ENGINES, "What trains: Keras, or TF-MOT.", flag_values=FLAGS)
+flags.DEFINE_enum("scales", _DEFAULTS.scales, SCALES, "What becomes of scales in training by Keras.", flag_values=FLAGS)
 flags.DEFINE_integer("image_limit", None, "At most so many training images.", 1, flag_values=FLAGS)
 flags.DEFINE_integer(
     "calibration_images",
     _DEFAULTS.calibration_images,
     "Images for the post-training quantization.",
     2,
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    "allow_float",
+    _DEFAULTS.allow_float,
+    "Leave layers that have no int8 operators in floats; without fine-tuning then.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("seed", _DEFAULTS.seed, "Order and augmentation.", 0, flag_values=FLAGS)
@@ -63,7 +60,6 @@ flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on wit
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Quantize one model."""
     [model] = command_line.expect(positional, "MODEL")
-    distill = 1.0 if values.unlabeled_dir is not None else _DEFAULTS.distill
     options = QuantizeOptions(
         model=model,
         data_dir=values.data_dir,
@@ -75,10 +71,11 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             epochs=values.epochs,
             learning_rate=values.learning_rate,
             batch_size=values.batch_size,
-            distill=distill if values.distill is None else values.distill,
-            freeze_batch_norm=values.freeze_batch_norm,
+            engine=values.engine,
+            scales=values.scales,
             image_limit=values.image_limit,
             calibration_images=values.calibration_images,
+            allow_float=values.allow_float,
             seed=values.seed,
         ),
     )

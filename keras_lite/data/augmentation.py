@@ -44,7 +44,7 @@ class Augmentation:
 
     ```python
     augmentation = Augmentation(brightness=0.2, horizontal_flip=True, rotation=15.0)
-    images = augmentation(images, np.random.default_rng(0))
+    photos = augmentation(photos, np.random.default_rng(0))  # uint8
     ```
     """
 

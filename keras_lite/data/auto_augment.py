@@ -33,7 +33,7 @@ class RandAugment:
     Example:
 
     ```python
-    images = RandAugment(operations=2, magnitude=9)(images, np.random.default_rng(0))
+    photos = RandAugment(operations=2, magnitude=9)(photos, np.random.default_rng(0))
     ```
     """
 
@@ -66,7 +66,7 @@ class TrivialAugment:
     Example:
 
     ```python
-    images = TrivialAugment()(images, np.random.default_rng(0))
+    photos = TrivialAugment()(photos, np.random.default_rng(0))
     ```
     """
 

@@ -39,9 +39,9 @@ class Batches(keras.utils.PyDataset):
     Example:
 
     ```python
-    batches = Batches(source, 16, Preprocessing((244, 244)), Augmentation(horizontal_flip=True), shuffle=True)
-    images, labels = batches[0]  # float32 (16, 244, 244, 3), int32 (16,)
-    model.fit(batches, epochs=50, shuffle=False)
+    batches = Batches(source, 16, Preprocessing((96, 96)), Augmentation(horizontal_flip=True), shuffle=True)
+    images, labels = batches[0]  # float32 (16, 96, 96, 3), int32 (16,)
+    model.fit(batches, epochs=5, shuffle=False)
     ```
     """
 

@@ -34,7 +34,7 @@ class GridMask:
     Example:
 
     ```python
-    images = GridMask()(images, np.random.default_rng(0))  # needs pip install "keras-lite[keras-cv]"
+    photos = GridMask()(photos, np.random.default_rng(0))  # needs pip install "keras-lite[keras-cv]"
     ```
     """
 

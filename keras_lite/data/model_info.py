@@ -9,7 +9,9 @@ from keras_lite.data.preprocessing import Preprocessing
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
 
-OUTPUTS = ("logits", "probabilities", "sigmoid", "regression", "embedding")
+OUTPUTS = ("logits", "probabilities", "sigmoid", "regression", "embedding", "image", "several")
+# Those of which numbers have no names.
+WITHOUT_NAMES = ("embedding", "image", "several")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +21,14 @@ class ModelInfo:
     Args:
         name: The model's name.
         class_names: One name for each output, in the order of the outputs: classes, labels or values. A sigmoid with
-            one output may have two, see below; an embedding needs none.
+            one output may have two, see below; an embedding, an image and several outputs need none. Of a model that
+            says something of each pixel they are those of the last axis.
         preprocessing: What turns an image into the model's input.
         output: What the model returns. `"logits"`: a number a class, of which a softmax makes probabilities;
             `"probabilities"`: that softmax's; `"sigmoid"`: one probability for each label by itself (many labels), or a
             single one, of the one label or of the second of two classes; `"regression"`: numbers; `"embedding"`: a
-            vector to compare. `keras_lite.graph.output_of` tells it from a model's last layer, as far as that can.
+            vector to compare; `"image"`: an image or a map; `"several"`: several outputs.
+            `keras_lite.graph.output_of` tells it from a model's last layer, as far as that can.
 
     Raises:
         InputError: If a value is of the wrong kind.
@@ -33,7 +37,7 @@ class ModelInfo:
     name: str
     class_names: list[str]
     preprocessing: Preprocessing
-    output: Literal["logits", "probabilities", "sigmoid", "regression", "embedding"]
+    output: Literal["logits", "probabilities", "sigmoid", "regression", "embedding", "image", "several"]
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -43,7 +47,7 @@ class ModelInfo:
             raise InputError(f"Expected class_names as a list of texts, received {names!r}.")
         if self.output not in OUTPUTS:
             raise InputError(f"Expected output to be one of {OUTPUTS}, received {self.output!r}.")
-        if not names and self.output != "embedding":
+        if not names and self.output not in WITHOUT_NAMES:
             raise InputError(f"Expected class_names for a model with the output {self.output}, received none.")
 
     def quantized(self) -> "ModelInfo":

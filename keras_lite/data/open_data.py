@@ -49,7 +49,7 @@ def open_data(
     Example:
 
     ```python
-    sources = open_data("shapes", image_size=(64, 64))
+    sources = open_data("flowers", image_size=(64, 64))
     ```
     """
     geometry = ImageGeometry.of(image_size)

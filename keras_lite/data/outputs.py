@@ -9,7 +9,7 @@ from keras_lite.errors import InputError
 
 _ROWS_AT_ONCE = 500
 
-Task = Literal["multiclass", "binary", "multilabel", "regression", "embedding"]
+Task = Literal["multiclass", "binary", "multilabel", "regression", "embedding", "image", "several"]
 
 
 def task_of(info: ModelInfo, outputs: int) -> Task:
@@ -17,7 +17,7 @@ def task_of(info: ModelInfo, outputs: int) -> Task:
 
     `"multiclass"`: which one of several classes an image shows; `"binary"`: whether one label applies to it;
     `"multilabel"`: for each of several labels whether it applies; `"regression"`: numbers; `"embedding"`: a vector, to
-    compare images by.
+    compare images by; `"image"`: an image or a map; `"several"`: several outputs.
 
     A sigmoid with one output may have two names. Then the output is the probability of the second class, as in a model
     trained on Keras' `image_dataset_from_directory(..., label_mode="binary")`, and the task is `"multiclass"`. With one
@@ -25,7 +25,7 @@ def task_of(info: ModelInfo, outputs: int) -> Task:
 
     Args:
         info: The model's information.
-        outputs: Number of outputs that the model has for an image.
+        outputs: Number of outputs that the model has for an image, or for each pixel of it.
 
     Raises:
         InputError: If the names in `info` don't fit so many outputs.
@@ -37,8 +37,8 @@ def task_of(info: ModelInfo, outputs: int) -> Task:
     'multiclass'
     """
     names = len(info.class_names)
-    if info.output == "embedding":
-        return "embedding"
+    if info.output in ("embedding", "image", "several"):
+        return info.output
     if info.output == "sigmoid" and outputs == 1:
         if names > 2:
             raise InputError(
@@ -69,11 +69,11 @@ def interpret(outputs: np.ndarray, info: ModelInfo) -> np.ndarray:
     the order of `info.class_names`; the numbers of a regression or an embedding stay.
 
     Args:
-        outputs: The model's outputs, of shape `(count, outputs)`.
+        outputs: The model's outputs, of shape `(count, outputs)`, or `(count, height, width, outputs)`.
         info: The model's information.
 
     Returns:
-        Float array of shape `(count, outputs)`, or `(count, 2)` for a sigmoid of two classes.
+        Float array of the same shape, with 2 columns for a sigmoid of two classes.
 
     Raises:
         InputError: If the names in `info` don't fit the number of outputs.
@@ -85,11 +85,11 @@ def interpret(outputs: np.ndarray, info: ModelInfo) -> np.ndarray:
     [[0.25, 0.75]]
     """
     outputs = np.asarray(outputs)
-    task = task_of(info, outputs.shape[1])
+    task = task_of(info, outputs.shape[-1])
     if info.output == "logits":
         return softmax(outputs)
     if info.output == "sigmoid" and task == "multiclass":
-        return np.concatenate([1 - outputs, outputs], axis=1)
+        return np.concatenate([1 - outputs, outputs], axis=-1)
     return outputs
 
 

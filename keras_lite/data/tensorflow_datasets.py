@@ -61,7 +61,7 @@ def open_tensorflow_datasets(
     Example:
 
     ```python
-    sources = open_tensorflow_datasets("stanford_dogs", (224, 224), folder="/data/tfds")
+    sources = open_tensorflow_datasets("stanford_dogs", (224, 224), folder="tfds")
     ```
     """
     datasets = import_extra("tensorflow_datasets", _EXTRA)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.quantization.aware.to_tf_keras import hard_swish
+from keras_lite.quantization.aware.tf_mot.to_tf_keras import hard_swish
 
 PRECISIONS = ("float32", "float16", "dynamic", "int16", "int8")
 

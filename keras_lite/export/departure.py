@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_lite.errors import InputError, some
 from keras_lite.litert import IntegerModel, Operator, QuantizedGraph, Tensor, write
+from keras_lite.litert.samples import Given, Samples, arrays_of, together
 from keras_lite.runtime.observation import every_output
 from keras_lite.runtime.worker_process import LiteRTError
 
@@ -69,7 +70,7 @@ class Departure:
         return f"{text} Or {which} does, which can't be seen: a file that also outputs it answers otherwise."
 
 
-def first_departure(graph: QuantizedGraph, model: IntegerModel, images: np.ndarray) -> Departure | None:
+def first_departure(graph: QuantizedGraph, model: IntegerModel, images: Given) -> Departure | None:
     """Return the first operator of a graph that LiteRT computes to other integers than a model.
 
     The tensors to be seen are further outputs of temporary files, so that XNNPACK computes them as in the graph's own
@@ -79,23 +80,29 @@ def first_departure(graph: QuantizedGraph, model: IntegerModel, images: np.ndarr
     Args:
         graph: What LiteRT computes: the graph as it is written.
         model: The model of a graph of the same operators.
-        images: Preprocessed float images of shape `(count, height, width, 3)`.
+        images: Preprocessed float images of shape `(count, height, width, 3)`, or what else the graph takes; a list of
+            arrays, or a dictionary by the inputs' names, if it has several inputs.
 
     Returns:
         The operator; None where the outputs of the graph's file are equal to the model's on all images.
 
     Raises:
-        InputError: If the model is one of other operators.
+        InputError: If the model is one of other operators, or some of them compute in floats.
         LiteRTError: If LiteRT can't run the graph's file.
         MissingExtraError: If LiteRT is not installed.
 
     Example:
 
     ```python
-    graph = int8_graph(keras_model, images)
+    calibrated, _ = post_training(model, images)
+    graph = calibrated.graph
     print(first_departure(graph, IntegerModel(graph), images) or "equal to the bit")
     ```
     """
+    if graph.float_operators:
+        names = some([operator.name for operator in graph.float_operators])
+        raise InputError(f"Expected a graph of int8 operators alone, received {names} in floats.")
+    images = together(arrays_of(images, [tensor.name for tensor in graph.inputs]))
     twins = _twins(graph, model.graph)
     outputs = [tensor for tensor in dict.fromkeys(graph.outputs) if tensor in twins]
     received = _in_litert(graph, outputs, images)
@@ -119,7 +126,7 @@ class _View:
             outputs such a one are equal to the model's.
     """
 
-    def __init__(self, graph: QuantizedGraph, images: np.ndarray, received: _Rows, expected: _Rows):
+    def __init__(self, graph: QuantizedGraph, images: np.ndarray | Samples, received: _Rows, expected: _Rows):
         self.graph, self.images = graph, images
         self._received, self._expected = received, expected
         self._makers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
@@ -217,7 +224,7 @@ def _portions(operators: list[Operator], images: int) -> Iterator[list[Operator]
     yield portion
 
 
-def _in_litert(graph: QuantizedGraph, tensors: list[Tensor], images: np.ndarray) -> _Rows:
+def _in_litert(graph: QuantizedGraph, tensors: list[Tensor], images: np.ndarray | Samples) -> _Rows:
     """Return what tensors hold in LiteRT in a file whose outputs they are."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
@@ -225,7 +232,9 @@ def _in_litert(graph: QuantizedGraph, tensors: list[Tensor], images: np.ndarray)
         return dict(zip(tensors, every_output(path, images), strict=True))
 
 
-def _in_model(model: IntegerModel, twins: Mapping[Tensor, Tensor], tensors: list[Tensor], images: np.ndarray) -> _Rows:
+def _in_model(
+    model: IntegerModel, twins: Mapping[Tensor, Tensor], tensors: list[Tensor], images: np.ndarray | Samples
+) -> _Rows:
     """Return what the model holds for tensors of the graph."""
     if not tensors:
         return {}

@@ -6,18 +6,20 @@ from typing import Any
 
 from keras_lite.data import Preprocessing, model_info_path
 from keras_lite.data.scaling import IN_WORDS
-from keras_lite.export.verification import steps_text
+from keras_lite.export.mixed import steps_text
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.quantization.closeness import AGREEMENT, Closeness, agreement_title, format_agreement
 from keras_lite.tables import markdown_table
 
 _SHOWN_CLASSES = 10
+_PROCESSORS = {"arm64": "ARM64 processors", "x86": "x86 processors and in browsers (WebAssembly)"}
 _OUTPUTS_ARE = {
     "logits": "classes",
     "probabilities": "classes",
     "sigmoid": "probabilities",
     "regression": "values",
     "embedding": "the embedding's numbers",
+    "image": "the numbers of a pixel",
 }
 
 
@@ -61,6 +63,8 @@ def write_model_card(
     Example:
 
     ```python
+    from keras_lite.inference.report import report
+
     figures = report(model, {"int8": "model.tflite"}, data["test"], info)
     write_model_card("model.tflite", accuracy=figures.accuracy_entry("test"))
     ```
@@ -107,17 +111,31 @@ def _head(file: str, entries: dict[str, Any]) -> str:
         "Published row": f"`{entries['row']}`" if "row" in entries else None,
         "XNNPACK": f"{entries['partitions']} partition{'' if entries['partitions'] == 1 else 's'}"
         + (f", without {left}" if left else ""),
+        "In floats": _in_floats(entries["verification"].get("float_parts")),
         "SHA-256": f"`{entries['sha256']}`",
     }
     rows = [f"| {name} | {fact} |" for name, fact in facts.items() if fact is not None]
     return "\n".join([f"# {entries['name']}", "", "| | |", "| --- | --- |", *rows])
 
 
+def _in_floats(parts: dict[str, Any] | None) -> str | None:
+    """Return what of an int8 file computes in floats."""
+    if parts is None:
+        return None
+    kinds = ", ".join(f"{count} {kind}" for kind, count in parts["operators"].items())
+    layers = ", ".join(f"`{name}`" for name in parts["layers"])
+    return f"{kinds}, of {layers}: {parts['share']:.1%} of the multiply-accumulates"
+
+
 def _input(entries: dict[str, Any]) -> str:
-    tensor = entries["input_tensor"]
+    tensors = _tensors(entries, "input")
+    if len(tensors) > 1:
+        return "\n".join(
+            ["## Inputs", "", *(f"- `{each['name']}`: {_tensor(each)}.{_rounded(each)}" for each in tensors)]
+        )
+    [tensor] = tensors
     gray = tensor["shape"][-1] == 1
-    channels = "gray" if gray else "red, green, blue"
-    lines = ["## Input", "", f"{_tensor(tensor)}: batch, height, width, and {channels}."]
+    lines = ["## Input", "", f"{_tensor(tensor)}: batch{_axes(tensor)}."]
     if "preprocessing" in entries:
         preprocessing = Preprocessing.from_dict(entries["preprocessing"])
         steps = [
@@ -146,18 +164,51 @@ def _geometry(preprocessing: Preprocessing) -> str:
 
 
 def _output(entries: dict[str, Any]) -> str:
-    tensor = entries["output_tensor"]
-    lines = ["## Output", "", f"{_tensor(tensor)}: batch and {_OUTPUTS_ARE[entries.get('output', 'logits')]}."]
-    if "scale" in tensor:
-        lines[-1] += f" A level stands for `(level {_signed(-tensor['zero_point'])}) * {tensor['scale']}`."
+    tensors = _tensors(entries, "output")
+    if len(tensors) > 1:
+        return "\n".join(
+            ["## Outputs", "", *(f"- `{each['name']}`: {_tensor(each)}.{_level(each)}" for each in tensors)]
+        )
+    [tensor] = tensors
+    pixels = {4: ", height, width", 3: ", positions"}.get(len(tensor["shape"]), "")
+    numbers = _OUTPUTS_ARE[entries.get("output", entries["verification"]["output"])]
+    lines = ["## Output", "", f"{_tensor(tensor)}: batch{pixels} and {numbers}.{_level(tensor)}"]
     if "output" in entries:
         lines[-1] += f" {_meaning(entries)}"
     return "\n".join(lines)
 
 
+def _tensors(entries: dict[str, Any], end: str) -> list[dict[str, Any]]:
+    """Return the inputs or outputs of a file."""
+    one = entries.get(f"{end}_tensor")
+    return entries[f"{end}_tensors"] if one is None else [one]
+
+
+def _axes(tensor: dict[str, Any]) -> str:
+    shape = tensor["shape"]
+    if len(shape) == 4:
+        channels = {1: "gray", 3: "red, green, blue"}.get(shape[-1], f"{shape[-1]} channels")
+        return f", height, width, and {channels}"
+    return {3: ", steps, and what there is at each"}.get(len(shape), " and numbers")
+
+
+def _rounded(tensor: dict[str, Any]) -> str:
+    if "scale" not in tensor:
+        return ""
+    return f" A value goes in as `round(value / {tensor['scale']}) {_signed(tensor['zero_point'])}`."
+
+
+def _level(tensor: dict[str, Any]) -> str:
+    if "scale" not in tensor:
+        return ""
+    return f" A level stands for `(level {_signed(-tensor['zero_point'])}) * {tensor['scale']}`."
+
+
 def _meaning(entries: dict[str, Any]) -> str:
     """Return the meaning of the output in plain words."""
     output, names = entries["output"], entries["class_names"]
+    if output == "image":
+        return "This is an image, or a map."
     if output == "logits":
         return "These are logits; a softmax makes probabilities of them."
     if output == "probabilities":
@@ -204,30 +255,58 @@ def _accuracy(entries: dict[str, Any]) -> str:
 
 def _verification(entries: dict[str, Any]) -> str:
     figures = entries["verification"]
-    output = figures["output"]
     sentences = [f"Run in LiteRT on {figures['images']:,} images."]
     if (exact := figures["exactness"]) is not None:
         sentences.append(_exactness(exact))
+    heads = figures.get("heads", {"": figures})
+    if heads is figures.get("heads"):
+        sentences += [f"\n- `{name}`: {' '.join(_kept(head))}" for name, head in heads.items()]
+        return "## Verification\n\n" + " ".join(sentences).replace(" \n", "\n").replace("\n- ", "\n\n- ", 1)
+    return "## Verification\n\n" + " ".join([*sentences, *_kept(figures)])
+
+
+def _kept(figures: dict[str, Any]) -> list[str]:
+    """Return what is kept of the model, as sentences."""
+    output, sentences = figures["output"], []
     if (found := figures["float_closeness"]) is not None:
         sentences.append(f"Compared with the float model: {Closeness(**found).text(output)}.")
-    elif exact is None:
+    elif figures["exactness"] is None:
         kept = format_agreement(output, figures["agreement"])
         sentences.append(
             f"Compared with its model: {AGREEMENT[output]} {kept}; the outputs' deviations from their mean correlate "
             f"by {figures['correlation']:.4f}; the largest difference between two outputs is "
             f"{figures['largest_difference']:.2g}, the largest output {figures['largest_output']:.2g}."
         )
-    return "## Verification\n\n" + " ".join(sentences)
+    return sentences
 
 
 def _exactness(exact: dict[str, Any]) -> str:
+    if exact.get("parts") is not None:
+        return _parts(exact)
     equal = "All outputs are" if exact["equal"] == 1.0 else f"{exact['equal']:.2%} of the outputs are"
     text = f"{equal} equal to the quantized model's, computed in whole numbers"
     if exact["equal"] < 1.0:
         text += f", the others at most {steps_text(exact['steps'])} away"
     if exact["inexact"]:
         text += f"; a step is allowed, as there is no exact rule for {', '.join(exact['inexact'])}"
+    for target, count in exact["elsewhere"].items():
+        text += f". On {_PROCESSORS[target]} {'none' if count == 0 else f'{count:,}'} of them would be another"
     return f"{text}."
+
+
+def _parts(exact: dict[str, Any]) -> str:
+    """Return what was checked of a file with parts in floats."""
+    parts = exact["parts"]
+    whole = "all are equal to the bit" if parts["int8_equal"] == 1.0 else f"{parts['int8_equal']:.2%} are equal, the "
+    whole += "" if parts["int8_equal"] == 1.0 else f"others at most {steps_text(parts['int8_steps'])} away"
+    floats = "all are equal" if parts["float_equal"] == 1.0 else f"{parts['float_equal']:.2%} are equal, the others at "
+    floats += "" if parts["float_equal"] == 1.0 else f"most {steps_text(parts['float_steps'])} away"
+    return (
+        f"Parts of it compute in floats, so each part was compared by itself on {parts['images']:,} of them, from the "
+        f"integers that the file gave it. What the int8 parts give, with whole numbers: {whole}. What the parts in "
+        f"floats give as int8, with NumPy's float32: {floats}; one step is allowed. From input to output "
+        f"{exact['equal']:.2%} of the outputs are equal, and none is more than {steps_text(exact['steps'])} away."
+    )
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

@@ -1,14 +1,13 @@
 """Writing a model as a TFLite file whose outputs are verified against the model's."""
 
 import hashlib
-import importlib.metadata
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
-import numpy as np
 
 from keras_lite.data.model_info import ModelInfo, write_model_info
 from keras_lite.data.outputs import task_of
@@ -21,6 +20,7 @@ from keras_lite.export.verification import (
     Verification,
     verify,
 )
+from keras_lite.export.versions import versions
 from keras_lite.files import atomic_path, write_json, write_text
 from keras_lite.graph import (
     as_functional,
@@ -29,31 +29,35 @@ from keras_lite.graph import (
     in_float32,
 )
 from keras_lite.litert import Graph, QuantizedGraph, model_metadata, takes_pixels, with_ends, write
-from keras_lite.quantization import CalibratedGraph, is_quantized, post_training, to_tf_keras
-from keras_lite.quantization.aware.quantize_aware import is_finetuned
-from keras_lite.quantization.aware.tf_mot import read_quantized
+from keras_lite.litert.ends import check_ends
+from keras_lite.litert.samples import Given
+from keras_lite.quantization import CalibratedGraph, post_training, to_tf_keras
+from keras_lite.quantization.aware.keras_native import is_trainable, read_trained
+from keras_lite.quantization.aware.quantize_aware import int8_graph
 from keras_lite.quantization.aware.tf_mot.input_range import know_input_range
-from keras_lite.quantization.images import check_images
+from keras_lite.quantization.aware.tf_mot.wrapping import is_finetuned, is_wrapped
+from keras_lite.quantization.images import check_images, for_images
 from keras_lite.quantization.input_range import with_known_input
 from keras_lite.quantization.lower import lower
 from keras_lite.runtime.inspection import Inspection
 
 _CALIBRATED = ("int16", "int8")
-_PACKAGES = ("keras-lite", "keras", "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert")
 
 
 def to_tflite(
     model: Any,
     path: str | os.PathLike,
     precision: Literal["float32", "float16", "dynamic", "int16", "int8"] = "float32",
-    calibration: np.ndarray | None = None,
-    samples: np.ndarray | None = None,
+    calibration: Given | None = None,
+    samples: Given | None = None,
     info: ModelInfo | None = None,
     thresholds: Thresholds | None = None,
     reference: keras.Model | None = None,
     stock: bool = False,
     open_batch: bool = False,
-    ends: Literal["int8", "uint8", "float32"] = "int8",
+    ends: Literal["int8", "uint8", "float32"] | Mapping[str, str] = "int8",
+    output: str | Sequence[str] | Mapping[str, str] | None = None,
+    allow_float: bool = False,
     verbose: int = 0,
 ) -> Verification:
     """Write a model as a TFLite file, once its outputs are verified against the model's.
@@ -72,14 +76,17 @@ def to_tflite(
     Args:
         model: A functional or Sequential Keras 3 model of any backend, what `keras_lite.quantization.post_training` or
             `quantize_aware` returned, or a `keras_lite.litert.QuantizedGraph`. One of mixed precision is taken as
-            float32.
+            float32. It may have several inputs and outputs, of any kind; the file has them in the model's order, by
+            the names that `keras_lite.graph.input_names` and `output_names` return. Where it leaves the size of its
+            input open, the file is for that of `samples`.
         path: The file to write, `*.tflite`. Its batch is 1, see `open_batch`.
         precision: `"float32"`; `"float16"`: weights of 16 bits; `"dynamic"`: weights of 8 bits, computed with floats;
             `"int16"`: weights of 8 bits, activations of 16, on LiteRT's reference kernels only, which are slow;
             `"int8"`: 8 bits throughout. A plain model is quantized first, a softmax at its end left out, by
             `keras_lite.quantization.post_training`, which tries several ways. A quantized model can only be `"int8"`.
-        calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`. They quantize a plain
-            model for `"int8"` and `"int16"` (512 are enough).
+        calibration: Real images, preprocessed, float32, of shape `(count, height, width, 3)`, or what else the model
+            takes; of several inputs a list of arrays, or a dictionary by their names. They quantize a plain model for
+            `"int8"` and `"int16"` (512 are enough).
         samples: Real images, preprocessed, to compare the outputs on. Defaults to `calibration`.
         info: Class names and preprocessing, and what `model` outputs. The range of an int8 file's input is then what
             pixels from 0 to 255 can become; without it there is no labels file and the metadata lack all three.
@@ -90,8 +97,16 @@ def to_tflite(
             memory are mixed), and activations that XNNPACK lacks in int8 split them.
         open_batch: Whether a file of floats may be given another batch by LiteRT's `resize_tensor_input`. At a batch
             of 1 it is as fast as another file, and its outputs are the same.
-        ends: The type of an int8 file's input and output. MediaPipe and browsers take no `"int8"`. MediaPipe gives a
-            `"uint8"` input the pixels as they are; where that is not what `info` says, there is an `InputWarning`.
+        ends: The type of an int8 file's inputs and outputs, or that of some of them by their names. MediaPipe and
+            browsers take no `"int8"`. MediaPipe gives a `"uint8"` input the pixels as they are; where that is not what
+            `info` says, there is an `InputWarning`.
+        output: What the model outputs, where `info` doesn't say it, as `keras_lite.data.ModelInfo.output` names it; of
+            several outputs kinds in their order, or by their names. It decides by which measure outputs are compared.
+        allow_float: Whether layers that int8 has no operators for stay in floats in the int8 file of a plain model.
+            Without it such a layer is an error. Each part of the file is then compared by itself, from the integers
+            that the file gave it: int8 parts must be equal to the bit, and what a part in floats hands on may be a step
+            from float32 of NumPy. The result names the operators in floats and their share of the
+            multiply-accumulates.
         verbose: 1 prints what post-training quantization chose, and the verdict of a quantized model's file.
 
     Returns:
@@ -107,30 +122,39 @@ def to_tflite(
     Example:
 
     ```python
-    images = preprocessing(source.images(range(512)))
+    images = preprocessing(source.images(range(len(source))))
     to_tflite(model, "model.tflite", precision="int8", calibration=images, info=info)
     ```
     """
     path = Path(path)
-    quantized = is_quantized(model) or isinstance(model, QuantizedGraph | CalibratedGraph)
+    aware = is_trainable(model) or is_finetuned(model)
+    if is_trainable(model):
+        model = read_trained(model)
+    quantized = is_wrapped(model) or isinstance(model, QuantizedGraph | CalibratedGraph)
     _check_arguments(path, precision, quantized, calibration=calibration, samples=samples, stock=stock)
     if open_batch and (stock or precision in _CALIBRATED):
         raise InputError(f"Expected open_batch=True with floats, not stock, received {precision}, stock={stock}.")
-    if ends != "int8" and (stock or precision != "int8"):
-        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
+    check_ends_fit(ends, precision, stock)
+    if allow_float and (stock or precision != "int8"):
+        raise InputError(
+            f"Expected allow_float=True with an int8 file, not stock, received {precision}, stock={stock}."
+        )
     check_installed(precision, stock)
     check_writable(path.parent)
     check_classes(model, info)
+    _check_one_end(model, precision, stock)
     if not quantized:
         model = in_float32(model)
+        model = for_images(model, check_images(model, calibration if samples is None else samples))
         if precision == "int8" and not stock:
             quantized, reference = True, model
             known = {} if info is None else {"preprocessing": info.preprocessing, "output": info.output}
-            model, _ = post_training(reference, calibration, **known, verbose=verbose)
+            known |= {} if output is None else {"output": output}
+            model, _ = post_training(reference, calibration, **known, allow_float=allow_float, verbose=verbose)
     samples = check_images(model, calibration if samples is None else samples)
     if quantized and info is not None:
         info = info.quantized()
-        if is_quantized(model):
+        if is_wrapped(model):
             know_input_range(model, samples, info.preprocessing, verbose)
         elif isinstance(model, CalibratedGraph):
             model = with_known_input(model, samples, info.preprocessing, verbose)
@@ -140,7 +164,8 @@ def to_tflite(
     if quantized:
         graph = model if isinstance(model, QuantizedGraph) else int8_graph(model)
         shipped = with_ends(graph, ends)
-        if ends == "uint8" and info is not None and not takes_pixels(shipped.inputs[0], info.preprocessing):
+        as_bytes = info is not None and shipped.inputs[0].dtype == "uint8"
+        if as_bytes and not takes_pixels(shipped.inputs[0], info.preprocessing):
             warn(
                 f"The uint8 input of {path.name} does not take pixels as they are: what gives it those, as MediaPipe "
                 "does, gets wrong outputs; scale inside the model, or read the scale and zero point."
@@ -162,10 +187,11 @@ def to_tflite(
             reference=reference,
             samples=samples,
             info=info,
+            output=output,
             thresholds=thresholds,
         )
-    made = "quantization-aware" if is_finetuned(model) else "stock post-training" if stock else "post-training"
-    if isinstance(model, QuantizedGraph):
+    made = "quantization-aware" if aware else "stock post-training" if stock else "post-training"
+    if isinstance(model, QuantizedGraph) and not aware:
         made = "int8 graph"  # with ranges that were given
     _write_beside(path, info, inspection, {
         "precision": precision,
@@ -198,19 +224,30 @@ def check_installed(precision: str, stock: bool = False) -> None:
     import_extra("ai_edge_litert.interpreter", "litert")
 
 
+def check_ends_fit(ends: str | Mapping[str, str], precision: str, stock: bool = False) -> None:
+    """Check that a file of a precision can be given input and output of a type.
+
+    Args:
+        ends: The type.
+        precision: Out of `PRECISIONS`.
+        stock: Whether TensorFlow's own converter makes the file.
+
+    Raises:
+        InputError: If not.
+    """
+    check_ends(ends)
+    if ends != "int8" and (stock or precision != "int8"):
+        raise InputError(f"Expected ends={ends!r} with an int8 file, not stock, received {precision}, stock={stock}.")
+
+
 def check_tf_mot() -> None:
-    """Check that TF-MOT is installed, which fine-tuning needs, and TensorFlow's converter with it.
+    """Check that TF-MOT is installed, and TensorFlow's converter with it.
 
     Raises:
         MissingExtraError: If not; the message names the extra.
     """
     for module in ("tf_keras", "tensorflow_model_optimization"):
         import_extra(module, "quantization")
-
-
-def int8_graph(quantized: Any) -> QuantizedGraph:
-    """Return the int8 graph of what `post_training` or `quantize_aware` returned."""
-    return quantized.graph if isinstance(quantized, CalibratedGraph) else read_quantized(quantized)
 
 
 def _written(graph: Graph, precision: str, info: ModelInfo | None, batch: int | None) -> bytes:
@@ -238,8 +275,8 @@ def _check_arguments(
     precision: str,
     quantized: bool,
     *,
-    calibration: np.ndarray | None,
-    samples: np.ndarray | None,
+    calibration: Given | None,
+    samples: Given | None,
     stock: bool,
 ) -> None:
     if path.suffix != ".tflite":
@@ -257,43 +294,52 @@ def _check_arguments(
 
 
 def check_classes(model: Any, info: ModelInfo | None) -> None:
-    """Check that a Keras or tf_keras model outputs a row of numbers, and that the names in `info` fit them.
+    """Check that what `info` says fits a Keras or tf_keras model, or a graph: names of classes, and the kind of output.
 
     Raises:
-        InputError: If not.
+        InputError: If not, or `model` is no functional or Sequential model.
     """
     if isinstance(model, keras.Model):
-        as_functional(model)
-    shape = tuple(model.outputs[0].shape)
-    if len(shape) != 2:
-        raise InputError(f"Expected a model with outputs of shape (batch, numbers), received {shape}.")
-    if info is not None:
-        task_of(info, shape[1])
-        if isinstance(model, keras.Model) and len(model.outputs) == 1:
-            check_output(model, info.output)
+        model = as_functional(model)
+    if info is None:
+        return
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in model.inputs)
+        raise InputError(f"Expected info of a model of one image, received one that takes {shapes}; leave it out.")
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
+    if (len(shapes) > 1) != (info.output == "several"):
+        raise InputError(
+            f'Expected output "several" in info of a model with several outputs, and only there, received '
+            f'"{info.output}" for {len(shapes)}.'
+        )
+    [shape, *_] = shapes
+    if info.output == "image" and len(shape) != 4:
+        raise InputError(f'Expected an image or map for the output "image", received outputs of shape {shape}.')
+    task_of(info, shape[-1])
+    if isinstance(model, keras.Model) and len(shapes) == 1:
+        check_output(model, info.output)
+
+
+def _check_one_end(model: Any, precision: str, stock: bool) -> None:
+    if (stock or precision == "int16") and (len(model.inputs) != 1 or len(model.outputs) != 1):
+        what = "stock=True" if stock else "int16"
+        raise InputError(
+            f"Expected a model with one input and one output for {what}, which TensorFlow's converter makes, received "
+            f"{len(model.inputs)} and {len(model.outputs)}; take another precision, without stock."
+        )
 
 
 def _write_beside(path: Path, info: ModelInfo | None, inspection: Inspection, entries: dict[str, Any]) -> None:
+    for name, tensors in (("input_tensor", inspection.inputs), ("output_tensor", inspection.outputs)):
+        entries |= {name: tensors[0]} if len(tensors) == 1 else {f"{name}s": tensors}
     entries |= {
-        "input_tensor": inspection.input,
-        "output_tensor": inspection.output,
         "operators": inspection.operator_counts(),
         "partitions": inspection.partitions,
         "not_delegated": inspection.not_delegated,
-        "versions": _versions(),
+        "versions": versions(),
     }
     if info is None:
         write_json(path.with_suffix(".json"), {"name": path.stem, **entries})
         return
     write_text(labels_path(path), "".join(f"{name}\n" for name in info.class_names))
     write_model_info(path, info, **entries)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"backend": keras.backend.backend()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

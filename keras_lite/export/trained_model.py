@@ -60,7 +60,33 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
     if len(shapes) == 1 and None in shapes[0] and len(shapes[0]) == 3 and shapes[0][2] in (None, wanted[2]):
         return with_input_shape(model, wanted)
     received = " and ".join(str(shape) for shape in shapes) or "none that is known"
-    raise InputError(f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}.")
+    instead = (
+        ""
+        if len(shapes) == 1 and len(shapes[0]) == 3
+        else ("; the commands read photos, so export it in Python, by keras_lite.export.to_tflite")
+    )
+    raise InputError(
+        f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}{instead}."
+    )
+
+
+def check_row(model: keras.Model, command: str) -> None:
+    """Check that a model outputs one row of numbers, which a command measures.
+
+    Args:
+        model: A functional or Sequential model.
+        command: What measures it, for the message.
+
+    Raises:
+        InputError: If not.
+    """
+    shapes = [tuple(tensor.shape) for tensor in model.outputs]
+    if len(shapes) != 1 or len(shapes[0]) != 2:
+        raise InputError(
+            f"Expected a model that outputs one row of numbers for {command}, received outputs of shape "
+            f"{' and '.join(map(str, shapes))}; keras-lite export, or keras_lite.export.to_tflite, writes and verifies "
+            "its file at each precision."
+        )
 
 
 def with_own_resizing(model: keras.Model, info: ModelInfo, verbose: int = 0) -> tuple[keras.Model, ModelInfo]:

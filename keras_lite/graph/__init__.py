@@ -3,7 +3,15 @@
 from keras_lite.graph.cloning import in_float32
 from keras_lite.graph.counts import Counts, LayerCounts, count
 from keras_lite.graph.flatten import as_functional, flatten, with_input_shape
-from keras_lite.graph.heads import check_output, last_operation, output_of, outputs_for
+from keras_lite.graph.heads import (
+    check_output,
+    input_names,
+    last_operation,
+    output_kinds,
+    output_names,
+    output_of,
+    outputs_for,
+)
 from keras_lite.graph.rectifiers import plain_rectifiers
 from keras_lite.graph.replace_convolutions import ReplacementReport, replace_convolutions
 from keras_lite.graph.resizing import Resized, without_resizing
@@ -22,7 +30,10 @@ __all__ = [
     "flatten",
     "in_float32",
     "in_pairs",
+    "input_names",
     "last_operation",
+    "output_kinds",
+    "output_names",
     "output_of",
     "outputs_for",
     "plain_rectifiers",

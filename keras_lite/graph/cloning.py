@@ -1,6 +1,6 @@
 """Building a model again with other layers, or another precision, in it, the weights of the others copied."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import keras
@@ -38,7 +38,7 @@ def clone(
     call: Callable[..., Any],
     copy: Callable[[keras.Operation], keras.Operation] = copy_layer,
     new: Container[str] = (),
-    input_shape: tuple[int, ...] | None = None,
+    input_shapes: Sequence[tuple[int, ...]] | None = None,
 ) -> keras.Model:
     """Return a functional model that was built again, layer by layer.
 
@@ -47,7 +47,7 @@ def clone(
         call: `call(layer, *args, **kwargs)` returns what stands for a layer's outputs, where `layer` is the copy.
         copy: From a layer or operation to its copy, which gets the weights of its layer.
         new: Names of layers whose copies have other weights.
-        input_shape: Of the new model's one input, without the batch; None: as before.
+        input_shapes: Of the new model's inputs, in their order, without the batch; None: as before.
     """
     pairs = []
 
@@ -57,7 +57,10 @@ def clone(
             pairs.append((operation, copied))
         return copied
 
-    inputs = None if input_shape is None else keras.Input(input_shape, name=model.inputs[0].name)
+    inputs = None
+    if input_shapes is not None:
+        made = [keras.Input(shape, name=tensor.name) for shape, tensor in zip(input_shapes, model.inputs, strict=True)]
+        inputs = keras.tree.pack_sequence_as(model.input, made)
     cloned = keras.models.clone_model(model, inputs, copy_and_remember, call)
     # By layer: the order of all weights of a model changes when its layers are inlined.
     for original, copied in pairs:

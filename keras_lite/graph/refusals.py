@@ -6,35 +6,56 @@ import keras
 
 from keras_lite.errors import InputError
 
-_NO_COUNTERPART = "it has no counterpart in tf_keras; write it with layers of keras.layers for images"
+_NO_COUNTERPART = "there are no operators for it; write layers of keras.layers for images or sequences"
 _ARITHMETIC = "there is no stock layer for it; write Add, Multiply, Rescaling or a layer of keras.layers"
 _SEQUENCE = "it reads sequences, which this package does not export; write convolutions"
+_PRODUCTS = "it multiplies activations with each other, for which XNNPACK has no int8 operator; write convolutions"
 _NORM = "it takes its mean and deviation from the image at hand, for which XNNPACK has no int8 operator; write {}"
+# For layers that only training by TF-MOT lacks: files hold them.
+_TF_MOT = "TF-MOT trains no such layer; quantize by keras_lite.quantization.post_training, or write {}"
 
 _REFUSALS = {
-    "Attention": _SEQUENCE,
-    "Average": "XNNPACK has no int8 operator for it; write Add, and Rescaling(0.5) behind it",
-    "Conv1D": "only images are exported; write Conv2D with a kernel of (1, size)",
+    "AdditiveAttention": _PRODUCTS,
+    "Attention": _PRODUCTS,
+    "Average": _TF_MOT.format("Add, and Rescaling(0.5) behind it"),
+    "Conv1D": _TF_MOT.format("Conv2D with a kernel of (1, size)"),
+    "Conv2DTranspose": _TF_MOT.format("UpSampling2D and Conv2D"),
     "Dot": _ARITHMETIC,
-    "ELU": "XNNPACK has no int8 operator for it; write ReLU, or Activation('hard_silu')",
+    "ELU": _TF_MOT.format("ReLU, or Activation('hard_silu')"),
     "GRU": _SEQUENCE,
-    "GetItem": "it takes a part of a tensor; write Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colors, "
-    "read the images in the order that the first convolution wants",
+    "GetItem": _TF_MOT.format(
+        "Cropping2D, keras_lite.layers.ChannelSlice, or, to swap colors, read the images in the order that the first "
+        "convolution wants"
+    ),
     "GroupNormalization": _NORM.format("BatchNormalization"),
     "LSTM": _SEQUENCE,
     "Lambda": "its Python code can't be carried over; write a layer of keras.layers or functions of keras.ops",
     "LayerNormalization": _NORM.format("BatchNormalization"),
-    "Maximum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
-    "Minimum": "XNNPACK has no int8 operator for it; write Add, or Concatenate and a convolution",
-    "MultiHeadAttention": _SEQUENCE,
-    "PReLU": "XNNPACK has no int8 operator for it; write ReLU or LeakyReLU",
+    "Maximum": _TF_MOT.format("Add, or Concatenate and a convolution"),
+    "Minimum": _TF_MOT.format("Add, or Concatenate and a convolution"),
+    "MultiHeadAttention": _PRODUCTS,
+    "PReLU": _TF_MOT.format("ReLU or LeakyReLU"),
     "RMSNormalization": _NORM.format("BatchNormalization"),
-    "Resizing": "a file has one input size; resize the images before the model",
+    "Resizing": "TF-MOT trains no such layer; quantize by keras_lite.quantization.post_training, or resize the images "
+    "before the model",
     "SpectralNormalization": "it changes weights while training; write the layer that it wraps",
-    "Stack": "it makes a new axis; write Concatenate and Reshape",
+    "Stack": _TF_MOT.format("Concatenate and Reshape"),
     "TimeDistributed": _SEQUENCE,
     "UnitNormalization": "XNNPACK has no int8 operator for it; leave it out, or put it at the model's end",
 }
+
+
+def refused(name: str, kind: str, why: str, precision: str = "") -> InputError:
+    """Return the error for a layer that can't be converted.
+
+    Args:
+        name: The layer's.
+        kind: Its type.
+        why: Why it can't, and what to write instead, with a semicolon between.
+        precision: Of the file, if the others hold it: `"int8"`.
+    """
+    file = f"{'an' if precision else 'a'} {precision}{' ' if precision else ''}file for the phone"
+    return InputError(f"Expected layers that {file} can hold, received layer {name} of type {kind}: {why}.")
 
 
 def refusal(kind: str, is_layer: bool = True) -> str:
@@ -61,8 +82,6 @@ def check_layer(
     # A user's own class may bear the name of a stock layer.
     if kind not in kinds or not stock_class.__module__.startswith(("keras.", "keras_lite.")):
         why = refusal(kind) if kind not in kinds else "it is another class of that name; write the stock one"
-        raise InputError(
-            f"Expected layers that a file for the phone can hold, received layer {name} of type {kind}: {why}."
-        )
+        raise refused(name, kind, why)
     if getattr(layer, "data_format", None) == "channels_first":
         raise InputError(f"Expected channels_last layers, received {name} ({kind}) with channels_first.")

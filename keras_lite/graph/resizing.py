@@ -70,6 +70,6 @@ def without_resizing(model: keras.Model) -> tuple[keras.Model, Resized | None]:
     rest = clone(
         flat,
         lambda each, *args, **kwargs: args[0] if each.name == layer.name else each(*args, **kwargs),
-        input_shape=(*size, inputs[0].shape[3]),
+        input_shapes=[(*size, inputs[0].shape[3])],
     )
     return rest, Resized(size, _INTERPOLATIONS[layer.interpolation], layer.crop_to_aspect_ratio)

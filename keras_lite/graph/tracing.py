@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_lite.graph.flatten import as_functional
+from keras_lite.graph.flatten import as_functional, call_inside, holds_layers, is_composite
 from keras_lite.graph.operations import twin_of
 from keras_lite.graph.refusals import check_layer
 from keras_lite.graph.view import check_step, walk
@@ -61,6 +61,8 @@ class Trace:
 
     Args:
         model: A functional or Sequential model. It is not changed.
+        own_layers: Whether layers of somebody's own classes are gone into as well, where their `call` is written with
+            layers and `keras.ops`.
 
     Attributes:
         inputs: The model's inputs.
@@ -68,7 +70,8 @@ class Trace:
         calls: The calls, inputs first.
 
     Raises:
-        InputError: If `model`, or one inside it, is neither functional nor Sequential.
+        InputError: If `model` is neither functional nor Sequential, or the call of a layer made of others can't be
+            followed.
 
     Example:
 
@@ -77,8 +80,9 @@ class Trace:
     ('stem_batch_norm', 'BatchNormalization')
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, own_layers: bool = False):
         functional = as_functional(model)
+        self._own_layers = own_layers
         self.inputs = list(functional.inputs)
         self.calls: list[TracedCall] = []
         self.outputs = self._go_through(functional, self.inputs, "")
@@ -100,11 +104,16 @@ class Trace:
         self, operation: keras.Operation, name: str, args: tuple, kwargs: dict[str, Any], outputs: list[Any]
     ) -> list[Any]:
         inputs = [value for value in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(value)]
-        if isinstance(operation, keras.Model):
-            return self._go_through(as_functional(operation), inputs, f"{name}_")
-        if isinstance(operation, CompositeLayer):
+        if self._own_layers and _is_own(operation):
             with _Forgotten(operation):
-                results = keras.tree.flatten(operation.call(*args))
+                inside = _written_out(operation, inputs, args, kwargs)
+                if inside is not None:
+                    return self._go_through(inside, inputs, f"{name}_")
+        if isinstance(operation, keras.Model) and not holds_layers(operation):
+            return self._go_through(as_functional(operation), inputs, f"{name}_")
+        if is_composite(operation):
+            with _Forgotten(operation):
+                results = keras.tree.flatten(call_inside(operation, name, args, kwargs))
                 inside = _Inside(inputs, results)
                 return self._go_through(inside, inputs, f"{name}_")
         if not isinstance(operation, keras.layers.Layer):
@@ -130,10 +139,29 @@ class _Inside(NamedTuple):
     outputs: list[Any]
 
 
+def _is_own(operation: keras.Operation) -> bool:
+    """Return whether an operation is a layer of somebody's own class."""
+    stock = type(operation).__module__.startswith(("keras.", "keras_lite."))
+    own = isinstance(operation, keras.layers.Layer) and not isinstance(operation, CompositeLayer | keras.Model)
+    return own and not stock and not hasattr(operation, "to_stock")
+
+
+def _written_out(layer: keras.layers.Layer, inputs: list[Any], args: tuple, kwargs: dict[str, Any]) -> _Inside | None:
+    """Return what a layer does with one image, in layers and `keras.ops`; None where that can't be seen."""
+    twins = {id(tensor): keras.Input(batch_shape=(1, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in inputs}
+    args, kwargs = keras.tree.map_structure(lambda value: twins.get(id(value), value), (args, kwargs))
+    try:
+        results = keras.tree.flatten(layer.call(*args, **kwargs))
+    except Exception:  # somebody's code, which may raise anything where it is given symbols
+        return None
+    seen = bool(results) and all(keras.backend.is_keras_tensor(each) for each in results)
+    return _Inside([twins[id(tensor)] for tensor in inputs], results) if seen else None
+
+
 class _Forgotten:
     """Within the block a composite layer may be called on symbolic tensors, of which its layers know nothing later."""
 
-    def __init__(self, layer: CompositeLayer):
+    def __init__(self, layer: keras.layers.Layer):
         self.layers = list(layer._flatten_layers(include_self=False))
 
     def __enter__(self) -> None:

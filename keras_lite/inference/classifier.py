@@ -10,11 +10,13 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Source, interpret, read_model_info, task_of
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import check_scaling, with_own_resizing
-from keras_lite.graph import check_output
+from keras_lite.graph import check_output, output_names
 from keras_lite.runtime import LiteRTModel, run_in_subprocess
 from keras_lite.training import model_file
 
 BATCH_SIZE = 32
+
+_Run = Callable[[np.ndarray], np.ndarray | list[np.ndarray]]
 
 
 class Classifier:
@@ -28,6 +30,8 @@ class Classifier:
         path: The model file.
         info: The `keras_lite.data.ModelInfo` of the model.
         task: What it predicts, see `keras_lite.data.task_of`.
+        output_names: The names of its outputs.
+        shape: The shape of its first output, the batch first.
 
     Raises:
         InputError: If there is no such model, it has no information file or one that doesn't fit, or LiteRT can't run
@@ -37,22 +41,31 @@ class Classifier:
 
     ```python
     classifier = Classifier("runs/photos")
-    probabilities = classifier.predict(images)  # uint8 images of classifier.info.preprocessing.image_size
+    probabilities = classifier.predict(photos)  # uint8 images of classifier.info.preprocessing.image_size
     ```
     """
 
     def __init__(self, path: str | os.PathLike, verbose: int = 0):
         self.path = model_file(path)
         self.info: ModelInfo = read_model_info(self.path)
-        self._run, shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras(verbose)
-        if len(shape) != 2 or shape[1] is None:
-            raise InputError(f"Expected outputs of shape (batch, outputs) from {self.path}, received {shape}.")
+        self.output_names: list[str] = []
+        self._run, self.shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras(verbose)
+        if (len(self.output_names) > 1) != (self.info.output == "several"):
+            raise InputError(
+                f"Expected one output from {self.path}, or several where its information file says so, received "
+                f"{len(self.output_names)} and the output {self.info.output!r} there."
+            )
         try:
-            self.task = task_of(self.info, shape[1])
+            self.task = task_of(self.info, self.shape[-1])
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    @property
+    def says_of_pixels(self) -> bool:
+        """Whether it predicts something of each pixel: an image, or a mask of classes, labels or values."""
+        return self.task != "several" and len(self.shape) > 2
+
+    def predict(self, images: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """Return the model's predictions for images: probabilities, values or embeddings.
 
         Args:
@@ -61,30 +74,41 @@ class Classifier:
         Returns:
             float32 array of shape `(count, outputs)`, see `keras_lite.data.interpret`. For the task `"multiclass"` it
             has a column for each class, and each row sums to 1; for `"binary"` and `"multilabel"` each number is a
-            probability by itself; for `"regression"` and `"embedding"` the outputs are unchanged.
+            probability by itself; for `"regression"` and `"embedding"` the outputs are unchanged. Of a model that says
+            something of each pixel it has the axes count, height, width and outputs. Of a model with several outputs
+            they are unchanged, in a dictionary by their names.
         """
-        return interpret(self._run(self.info.preprocessing(images)), self.info)
+        outputs = self._run(self.info.preprocessing(images))
+        if self.task == "several":
+            return dict(zip(self.output_names, outputs, strict=True))
+        return interpret(outputs, self.info)
 
     def predict_source(self, source: Source) -> Iterator[np.ndarray]:
         """Yield what `predict` returns for the images of a data source, batch by batch, in order."""
         for start in range(0, len(source), BATCH_SIZE):
             yield self.predict(source.images(np.arange(start, min(start + BATCH_SIZE, len(source)))))
 
-    def _open_tflite(self) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
+    def _open_tflite(self) -> tuple[_Run, tuple[int | None, ...]]:
         shape = (1, *self.info.preprocessing.image_size, self.info.preprocessing.channels)
         # A file that LiteRT can't run may end the process, so its first run is in another one.
         outputs = run_in_subprocess(self.path, np.zeros(shape, "float32"))
-        return LiteRTModel(self.path, threads=os.cpu_count() or 1).predict, outputs.shape
+        model = LiteRTModel(self.path, threads=os.cpu_count() or 1)
+        self.output_names = model.output_names
+        return model.predict, (outputs[0] if isinstance(outputs, list) else outputs).shape
 
-    def _open_keras(self, verbose: int) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int | None, ...]]:
+    def _open_keras(self, verbose: int) -> tuple[_Run, tuple[int | None, ...]]:
         model = load_model(self.path, verbose=verbose)
         model, self.info = with_own_resizing(model, self.info, verbose)
         check_scaling(model, self.info.preprocessing, self.path)
-        outputs = getattr(model, "outputs", None) or []
-        if len(outputs) != 1:
-            raise InputError(f"Expected a model with one output in {self.path}, received {len(outputs)} outputs.")
         try:
-            check_output(model, self.info.output)
+            self.output_names = output_names(model)
+            if len(self.output_names) == 1:
+                check_output(model, self.info.output)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
-        return lambda images: keras.ops.convert_to_numpy(model.predict_on_batch(images)), tuple(outputs[0].shape)
+
+        def run(images: np.ndarray) -> np.ndarray | list[np.ndarray]:
+            found = list(map(keras.ops.convert_to_numpy, keras.tree.flatten(model.predict_on_batch(images))))
+            return found[0] if len(found) == 1 else found
+
+        return run, tuple(model.outputs[0].shape)

@@ -166,6 +166,13 @@ def check_gives_classes(classifier: Classifier) -> None:
             f"Expected the names of both classes in {model_info_path(classifier.path)}, the second one {name!r}, whose "
             f"probability is the model's output; received {name!r} alone."
         )
+    if classifier.task in ("image", "several") or classifier.says_of_pixels:
+        what = "several outputs" if classifier.task == "several" else "something of each pixel"
+        raise InputError(
+            f"Expected a model of classes, labels or an embedding for the whole photo, received {classifier.path}, "
+            f"which predicts {what}: folders of classes have nothing to compare that with; write it with "
+            "keras_lite.inference.Classifier(...).predict and a measure of yours."
+        )
     if classifier.task == "regression":
         raise InputError(
             f"Expected a model of classes, labels or an embedding, received {classifier.path}, which "

@@ -2,7 +2,7 @@
 
 from keras_lite.litert.checks import check_quantized
 from keras_lite.litert.ends import with_ends
-from keras_lite.litert.integer import IntegerModel
+from keras_lite.litert.integer import IntegerModel, target_of
 from keras_lite.litert.metadata import ModelMetadata, model_metadata, takes_pixels
 from keras_lite.litert.operators import FloatGraph, Graph, Operator, QuantizedGraph, Tensor
 from keras_lite.litert.scheme import (
@@ -31,6 +31,7 @@ __all__ = [
     "quantize_values",
     "quantize_weights",
     "takes_pixels",
+    "target_of",
     "with_ends",
     "with_float16_weights",
     "with_int8_weights",

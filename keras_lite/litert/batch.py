@@ -7,8 +7,8 @@ import numpy as np
 from keras_lite.errors import InputError
 from keras_lite.litert.operators import Graph, Operator, Tensor
 
-# Kinds that take the shape of their output, batch included, as a constant which can't leave it open.
-_FIXED = ("TRANSPOSE_CONV", "BROADCAST_TO")
+# Kinds that take the shape of their output, batch included, as a constant which can't leave it open; where they do.
+_FIXED = {"TRANSPOSE_CONV": 0, "BROADCAST_TO": 1}
 
 
 def for_any_batch(graph: Graph) -> Graph:
@@ -31,6 +31,41 @@ def for_any_batch(graph: Graph) -> Graph:
         _check_batch(tensor)
     operators = [_for_any_batch(operator) for operator in graph.operators]
     return dataclasses.replace(graph, operators=operators)
+
+
+def for_batch(graph: Graph, count: int) -> Graph:
+    """Return a graph that computes the same for some images at once, with tensors of that size.
+
+    Args:
+        graph: A graph for one image.
+        count: How many images.
+
+    Raises:
+        InputError: If a tensor has no batch in front.
+    """
+    made: dict[Tensor, Tensor] = {}
+
+    def of_all(tensor: Tensor) -> Tensor:
+        if tensor.is_constant:
+            return tensor
+        if tensor not in made:
+            _check_batch(tensor)
+            made[tensor] = dataclasses.replace(tensor, shape=(count, *tensor.shape[1:]))
+        return made[tensor]
+
+    operators = []
+    for operator in graph.operators:
+        if operator.kind in _FIXED:
+            place = _FIXED[operator.kind]
+            inputs, shape = list(operator.inputs), operator.inputs[place]
+            inputs[place] = _constant(shape, [count, *shape.data[1:]])
+            operator = dataclasses.replace(operator, inputs=inputs)
+        else:
+            operator = _for_any_batch(operator)
+        inputs, outputs = ([of_all(tensor) for tensor in some] for some in (operator.inputs, operator.outputs))
+        operators.append(dataclasses.replace(operator, inputs=inputs, outputs=outputs))
+    inputs, outputs = ([of_all(tensor) for tensor in some] for some in (graph.inputs, graph.outputs))
+    return dataclasses.replace(graph, inputs=inputs, outputs=outputs, operators=operators)
 
 
 def _for_any_batch(operator: Operator) -> Operator:

@@ -84,7 +84,7 @@ def check_quantized(graph: QuantizedGraph) -> None:
 def _numbers_of_scales(operator: Operator) -> None:
     for tensor in (*operator.inputs, *operator.outputs):
         parameters = tensor.quantization
-        if parameters is None and (tensor.dtype in _INTEGERS or tensor is _bias(operator)):
+        if parameters is None and (tensor.dtype in _INTEGERS or _is_bias(operator, tensor)):
             _refuse(operator, "a scale for each integer tensor", f"none for {tensor.name}", "give it its quantization")
         if parameters is not None and len(parameters.scales) > 1 and not _is_weight(operator, tensor):
             received = f"{len(parameters.scales)} for {tensor.name}"
@@ -105,7 +105,7 @@ def _small_scales(operator: Operator) -> None:
 def _kernel_scales(operator: Operator) -> None:
     if not _is_weighted(operator):
         return
-    kernel, axis = operator.inputs[1], CHANNEL_AXES[operator.kind]
+    kernel, axis = operator.kernel, CHANNEL_AXES[operator.kind]
     parameters = kernel.quantization
     if len(parameters.scales) not in (1, kernel.shape[axis]) or (
         len(parameters.scales) > 1 and parameters.axis != axis
@@ -122,7 +122,7 @@ def _kernel_scales(operator: Operator) -> None:
 def _bias_and_sums(operator: Operator) -> None:
     if not _is_weighted(operator):
         return
-    kernel, bias, addend = operator.inputs[1], _bias(operator), 0.0
+    kernel, bias, addend = operator.kernel, operator.bias, 0.0
     if bias is not None:
         addend = np.abs(bias.data.astype("float64"))
         if bias.dtype != "int32":
@@ -130,12 +130,12 @@ def _bias_and_sums(operator: Operator) -> None:
             _refuse(
                 operator, "a bias of int32", received, "give the channel's kernel a larger scale if it needs more bits"
             )
-        products = _source(operator).quantization.scale * kernel.quantization.scales
+        products = operator.source.quantization.scale * kernel.quantization.scales
         if not np.allclose(bias.quantization.scales, products, rtol=_BIAS_TOLERANCE, atol=0.0):
             expected = "a bias in steps of input scale * kernel scale"
             _refuse(operator, expected, "other scales", "quantize it by quantize_bias")
     others = tuple(each for each in range(len(kernel.shape)) if each != CHANNEL_AXES[operator.kind])
-    largest = np.abs(kernel.data.astype("int64")).sum(others) * _reach(_source(operator)) + addend
+    largest = np.abs(kernel.data.astype("int64")).sum(others) * _reach(operator.source) + addend
     if largest.max() >= _TOO_WIDE:
         remedy = "give the channel's kernel a larger scale"
         _refuse(operator, "sums of products and bias below 2^31", f"up to {largest.max():.3g}", remedy)
@@ -193,27 +193,22 @@ _CHECKS: tuple[Callable[[Operator], None], ...] = (
 
 def _is_weighted(operator: Operator) -> bool:
     """Return whether it multiplies int8 numbers with a constant kernel."""
-    if operator.kind not in CHANNEL_AXES or not operator.inputs[1].is_constant:
+    if operator.kind not in CHANNEL_AXES or not operator.kernel.is_constant:
         return False
-    return all(each.quantization is not None for each in (_source(operator), operator.inputs[1], operator.output))
+    return all(each.quantization is not None for each in (operator.source, operator.kernel, operator.output))
+
+
+def _is_bias(operator: Operator, tensor: Tensor) -> bool:
+    return operator.kind in CHANNEL_AXES and tensor is operator.bias
 
 
 def _is_weight(operator: Operator, tensor: Tensor) -> bool:
     return operator.kind in CHANNEL_AXES and tensor.is_constant
 
 
-def _source(operator: Operator) -> Tensor:
-    return operator.inputs[2 if operator.kind == "TRANSPOSE_CONV" else 0]
-
-
-def _bias(operator: Operator) -> Tensor | None:
-    place = 3 if operator.kind == "TRANSPOSE_CONV" else 2
-    return operator.inputs[place] if operator.kind in CHANNEL_AXES and len(operator.inputs) > place else None
-
-
 def _factors(operator: Operator) -> np.ndarray:
     """Return how many steps of the output a step of each channel's sums is, in float32 as XNNPACK computes it."""
-    source, kernel, target = (each.quantization for each in (_source(operator), operator.inputs[1], operator.output))
+    source, kernel, target = (each.quantization for each in (operator.source, operator.kernel, operator.output))
     return source.scale * kernel.scales / target.scale
 
 

@@ -1,6 +1,7 @@
 """An int8 graph behind ends of another type: uint8, as pixels are, or float32."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from keras_lite.errors import InputError
 from keras_lite.litert.operators import Operator, QuantizedGraph, Tensor
@@ -13,7 +14,7 @@ _UINT8_OFFSET = 128
 _SUFFIX = "_int8"
 
 
-def with_ends(graph: QuantizedGraph, ends: str) -> QuantizedGraph:
+def with_ends(graph: QuantizedGraph, ends: str | Mapping[str, str]) -> QuantizedGraph:
     """Return the same graph with inputs and outputs of another type, which keep their names.
 
     A uint8 number is the int8 number plus 128. An operator at each end turns one type into the other; the tensors
@@ -22,7 +23,8 @@ def with_ends(graph: QuantizedGraph, ends: str) -> QuantizedGraph:
 
     Args:
         graph: A graph with int8 ends.
-        ends: `"int8"`, `"uint8"`, or `"float32"`.
+        ends: `"int8"`, `"uint8"`, or `"float32"`; or the type of some inputs and outputs by their names, the others
+            staying int8.
 
     Raises:
         InputError: If there are no such ends, or those of the graph are no longer int8.
@@ -35,24 +37,31 @@ def with_ends(graph: QuantizedGraph, ends: str) -> QuantizedGraph:
     >>> graph.inputs, [operator.kind for operator in graph.operators]
     ([Tensor(x: uint8 (1, 4))], ['QUANTIZE', 'MAXIMUM', 'QUANTIZE'])
     """
-    if ends not in ENDS:
-        raise InputError(f"Expected ends of type {', '.join(ENDS)}, received {ends!r}.")
+    names = [tensor.name for tensor in (*graph.inputs, *graph.outputs)]
+    by_name = ends if isinstance(ends, Mapping) else dict.fromkeys(names, ends)
+    if unknown := [name for name in by_name if name not in names]:
+        raise InputError(f"Expected ends of {', '.join(names)}, received one of {unknown[0]}.")
+    given = {name: by_name.get(name, "int8") for name in names}
+    check_ends(ends)
     for tensor in [*graph.inputs, *graph.outputs]:
         if tensor.dtype in ("uint8", "float32"):
             raise InputError(
                 f"Expected a graph with int8 ends, received {tensor.dtype} for {tensor.name}; take the int8 graph."
             )
-    if ends == "int8":
+    inputs, outputs = (
+        {tensor: _end(tensor, given[tensor.name]) for tensor in each} for each in (graph.inputs, graph.outputs)
+    )
+    changed = [tensor for tensor, end in (*inputs.items(), *outputs.items()) if end is not tensor]
+    if not changed:
         return graph
-    inputs, outputs = ({tensor: _end(tensor, ends) for tensor in each} for each in (graph.inputs, graph.outputs))
-    inner = {tensor: _inner(tensor) for tensor in (*inputs, *outputs)}
+    inner = {tensor: dataclasses.replace(tensor, name=f"{tensor.name}{_SUFFIX}") for tensor in changed}
     operators = [
-        *(Operator("QUANTIZE", [inputs[each]], [inner[each]]) for each in inputs if _is_int8(each)),
+        *(Operator("QUANTIZE", [inputs[each]], [inner[each]]) for each in inputs if each in inner),
         *(_with_tensors(operator, inner) for operator in graph.operators),
         *(
-            Operator("QUANTIZE" if ends == "uint8" else "DEQUANTIZE", [inner[each]], [outputs[each]])
+            Operator("QUANTIZE" if given[each.name] == "uint8" else "DEQUANTIZE", [inner[each]], [outputs[each]])
             for each in outputs
-            if _is_int8(each)
+            if each in inner
         ),
     ]
     return dataclasses.replace(
@@ -63,22 +72,28 @@ def with_ends(graph: QuantizedGraph, ends: str) -> QuantizedGraph:
     )
 
 
-def _is_int8(tensor: Tensor) -> bool:
-    return tensor.dtype == "int8"
+def check_ends(ends: str | Mapping[str, str]) -> None:
+    """Check that there are such ends.
+
+    Args:
+        ends: As for `with_ends`.
+
+    Raises:
+        InputError: If not.
+    """
+    for kind in ends.values() if isinstance(ends, Mapping) else [ends]:
+        if kind not in ENDS:
+            raise InputError(f"Expected ends of type {', '.join(ENDS)}, received {kind!r}.")
 
 
 def _end(tensor: Tensor, ends: str) -> Tensor:
-    if not _is_int8(tensor):
+    if tensor.dtype != "int8" or ends == "int8":
         return tensor
     parameters = None
     if ends == "uint8":
         quantization = tensor.quantization
         parameters = QuantizationParameters(quantization.scales, quantization.zero_points + _UINT8_OFFSET)
     return Tensor(tensor.name, tensor.shape, dtype=ends, quantization=parameters)
-
-
-def _inner(tensor: Tensor) -> Tensor:
-    return dataclasses.replace(tensor, name=f"{tensor.name}{_SUFFIX}") if _is_int8(tensor) else tensor
 
 
 def _with_tensors(operator: Operator, others: dict[Tensor, Tensor]) -> Operator:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_lite.data import ModelInfo, Preprocessing
+from keras_lite.data.model_info import WITHOUT_NAMES
 from keras_lite.errors import InputError, import_extra
 from keras_lite.litert.operators import Graph, Tensor
 
@@ -36,6 +37,8 @@ _OUTPUTS = {
     "sigmoid": "The probability of each label by itself",
     "regression": "A number for each name",
     "embedding": "A vector to compare with others",
+    "image": "An image or a map",
+    "several": "One of several outputs",
 }
 
 # A table of the schema: its fields by their positions. An integer is a byte, a dictionary another table.
@@ -69,8 +72,9 @@ def model_metadata(graph: Graph, info: ModelInfo, description: str = "", version
     Android's code generators (ML Model Binding) normalize first and round then, for uint8 too.
 
     Args:
-        graph: The model: one input of shape `(1, height, width, channels)`, one output of shape `(1, outputs)`; a
-            `FloatGraph`, or a `QuantizedGraph` with whatever ends.
+        graph: The model: one input of shape `(1, height, width, channels)`, one output of shape `(1, outputs)` or
+            `(1, height, width, outputs)`, or several where `info` says so; a `FloatGraph`, or a `QuantizedGraph` with
+            whatever ends.
         info: Its name, preprocessing, labels and kind of output.
         description: A sentence about the model; none by default.
         version: The model's version; none by default.
@@ -86,13 +90,13 @@ def model_metadata(graph: Graph, info: ModelInfo, description: str = "", version
     >>> model_metadata(graph, info).files
     {'labels.txt': b'cat\\ndog\\nfish'}
     """
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(graph.inputs) != 1 or (len(graph.outputs) != 1 and info.output != "several"):
         received = f"{len(graph.inputs)} and {len(graph.outputs)}"
         raise InputError(f"Expected a model with one input and one output, received {received}.")
     labels = axis_labels(info, graph.outputs[0].shape[-1])
     subgraph = {
         2: [_input_table(graph.inputs[0], info.preprocessing)],
-        3: [_output_table(graph.outputs[0], info, labels)],
+        3: [_output_table(output, info, labels) for output in graph.outputs],
     }
     model = {0: info.name, 1: description, 2: version, 3: [subgraph], 7: _PARSER_VERSION}
     model = {position: value for position, value in model.items() if value}
@@ -123,7 +127,7 @@ def takes_pixels(tensor: Tensor, preprocessing: Preprocessing) -> bool:
 
 
 def axis_labels(info: ModelInfo, outputs: int) -> list[str]:
-    """Return the label of each number that a model returns; none for an embedding without names.
+    """Return the label of each number that a model returns; none for an embedding, image or others without names.
 
     Args:
         info: What describes the model.
@@ -140,7 +144,7 @@ def axis_labels(info: ModelInfo, outputs: int) -> list[str]:
     names = info.class_names
     if info.output == "sigmoid" and outputs == 1 and len(names) == 2:
         names = names[1:]
-    if len(names) != outputs and (names or info.output != "embedding"):
+    if len(names) != outputs and (names or info.output not in WITHOUT_NAMES):
         raise InputError(f"Expected a name for each of the {outputs} outputs of {info.name}, received {len(names)}.")
     for name in names:
         if "\n" in name or "\r" in name:
@@ -195,7 +199,8 @@ def _input_table(tensor: Tensor, preprocessing: Preprocessing) -> _Table:
 
 
 def _output_table(tensor: Tensor, info: ModelInfo, labels: list[str]) -> _Table:
-    table = {0: tensor.name, 1: _OUTPUTS[info.output], 3: _union(_FEATURE_PROPERTIES, {})}
+    described = _OUTPUTS[info.output] + (", at each pixel" if labels and len(tensor.shape) > 2 else "")
+    table = {0: tensor.name, 1: described, 3: _union(_FEATURE_PROPERTIES, {})}
     if info.output in ("probabilities", "sigmoid"):
         table[5] = _range(tensor, [0.0], [1.0])
     if labels:

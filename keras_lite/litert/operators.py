@@ -10,6 +10,9 @@ from keras_lite.errors import InputError
 from keras_lite.litert.scheme import QuantizationParameters
 from keras_lite.tables import text_table
 
+# The place of what a kind takes of other operators first, where that is not the first.
+_SOURCES = {"SPLIT": 1, "TRANSPOSE_CONV": 2}
+
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
@@ -70,6 +73,7 @@ class Operator:
         outputs: What it makes.
         options: Its options, named as in TFLite's schema, `"SAME"` and `"RELU6"` as text:
             `{"padding": "SAME", "stride_w": 1, "stride_h": 1, "fused_activation_function": "RELU6"}`.
+        layer: The layer that it was made for: its name and type, where it is known.
 
     Example:
 
@@ -82,6 +86,7 @@ class Operator:
     inputs: list[Tensor]
     outputs: list[Tensor]
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    layer: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -95,6 +100,38 @@ class Operator:
         return output
 
     @property
+    def is_float(self) -> bool:
+        """Whether it computes in floats: no tensor that it takes or makes is one of integers that stand for others."""
+        computed = [tensor for tensor in (*self.inputs, *self.outputs) if not tensor.is_constant]
+        return all(tensor.quantization is None for tensor in computed)
+
+    @property
+    def source(self) -> Tensor:
+        """What it takes of other operators first; before that, some kinds take a constant."""
+        return self.inputs[_SOURCES.get(self.kind, 0)]
+
+    @property
+    def kernel(self) -> Tensor:
+        """The kernel of a convolution or dense layer."""
+        return self.inputs[1]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias of a convolution or dense layer; None if it has none."""
+        place = max(2, _SOURCES.get(self.kind, 0) + 1)
+        return self.inputs[place] if len(self.inputs) > place else None
+
+    def weighted_inputs(self, source: Tensor, kernel: Tensor, bias: Tensor) -> list[Tensor]:
+        """Return inputs of a convolution or dense layer, in TFLite's order.
+
+        Args:
+            source: What the kernel is multiplied with.
+            kernel: The kernel.
+            bias: The bias.
+        """
+        return [*self.inputs[:1], kernel, source, bias] if self.kind == "TRANSPOSE_CONV" else [source, kernel, bias]
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, of convolutions and products of matrices; 0 for what is neither."""
         if self.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
@@ -102,7 +139,7 @@ class Operator:
             each = math.prod(kernel[1:3]) if self.kind == "DEPTHWISE_CONV_2D" else math.prod(kernel[1:])
             return self.output.size * each
         if self.kind == "TRANSPOSE_CONV":
-            return self.inputs[2].size * math.prod(self.inputs[1].shape[:3])
+            return self.source.size * math.prod(self.kernel.shape[:3])
         if self.kind == "BATCH_MATMUL":
             return self.output.size * self.inputs[0].shape[-2 if self.options.get("adj_x") else -1]
         return 0
@@ -163,6 +200,11 @@ class Graph:
         """Multiply-accumulates of one image."""
         return sum(operator.macs for operator in self.operators)
 
+    @property
+    def float_operators(self) -> list[Operator]:
+        """Its operators that compute in floats."""
+        return [operator for operator in self.operators if operator.is_float]
+
     def summary(self) -> str:
         """Return the operators as a table: name, kind, shape of the output, parameters, multiply-accumulates."""
         rows = [("name", "operator", "output", "parameters", "multiply-accumulates")]
@@ -182,7 +224,7 @@ class FloatGraph(Graph):
 class QuantizedGraph(Graph):
     """A model in int8 as operators of TFLite: each float tensor is an int8 one with a scale and a zero point.
 
-    Kernels and other constants are int8, biases int32.
+    Kernels and other constants are int8, biases int32. Parts may be in floats, between a DEQUANTIZE and a QUANTIZE.
 
     Args:
         name: The model's.

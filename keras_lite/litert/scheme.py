@@ -123,7 +123,10 @@ def round_away(values: np.ndarray) -> np.ndarray:
     >>> round_away(np.array([0.5, -0.5, 1.4])).tolist()
     [1.0, -1.0, 1.0]
     """
-    return np.copysign(np.floor(np.abs(values) + values.dtype.type(0.5)), values)
+    # Adding a half and cutting off would round the greatest number below a half up.
+    whole = np.trunc(values)
+    with np.errstate(invalid="ignore"):  # infinity stays infinity
+        return whole + np.copysign(np.abs(values - whole) >= 0.5, values)
 
 
 def quantize_values(values: np.ndarray, quantization: QuantizationParameters) -> np.ndarray:

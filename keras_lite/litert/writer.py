@@ -25,8 +25,9 @@ _PRECISIONS: dict[str, Callable[[FloatGraph], FloatGraph]] = {
 _REDUCED_PRECISION = b"fp16accfp32"
 _VERSION = 3
 _IDENTIFIER = b"TFL3"
-# Versions of kinds of which LiteRT has no version 1 any more; what another version adds, a reader sees by itself.
-_VERSIONS = {"BROADCAST_TO": 2}
+# Versions of kinds of which LiteRT has no version 1 any more, or an older one would leave out bias and activation. What
+# another version adds otherwise, a reader sees by itself.
+_VERSIONS = {"BROADCAST_TO": 2, "TRANSPOSE_CONV": 4}
 # Where a constant begins in the file, so that kernels read it where it is mapped into memory.
 _ALIGNMENT = 16
 # The field of an operator code that older readers look at is a byte; larger codes stand in the newer field alone.

@@ -9,6 +9,7 @@ from keras_lite.pipelines.finetune import FinetuneOptions, finetune_model
 from keras_lite.pipelines.predict import Prediction, predict_photos
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizeOptions, quantize_model, quantize_run
 from keras_lite.pipelines.train import train_model
+from keras_lite.pipelines.web import WebOptions, make_web_page, serve_web_page
 
 __all__ = [
     "CompareOptions",
@@ -21,14 +22,17 @@ __all__ = [
     "Prediction",
     "QuantizationOptions",
     "QuantizeOptions",
+    "WebOptions",
     "compare_model",
     "compare_precisions",
     "convert_checkpoint",
     "evaluate_model",
     "export_model",
     "finetune_model",
+    "make_web_page",
     "predict_photos",
     "quantize_model",
     "quantize_run",
+    "serve_web_page",
     "train_model",
 ]

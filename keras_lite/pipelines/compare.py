@@ -9,7 +9,7 @@ import keras
 from keras_lite.data import ModelInfo, Source, open_data
 from keras_lite.errors import InputError
 from keras_lite.export.tflite import check_installed, check_writable, to_tflite
-from keras_lite.export.trained_model import open_trained_model
+from keras_lite.export.trained_model import check_row, open_trained_model
 from keras_lite.export.verification import Thresholds
 from keras_lite.files import Record, atomic_path
 from keras_lite.graph import in_float32
@@ -108,6 +108,7 @@ def compare_model(
     """
     _precisions(options or CompareOptions())  # before the model is read
     path, network, info = open_trained_model(model, verbose=verbose)
+    check_row(network, "keras-lite compare")  # before the data are read
     trained = path.parent / RunFolder(model).quantized.name / f"{info.name}_int8.tflite"
     options = options or CompareOptions()
     if options.trained is None and trained.is_file():
@@ -148,12 +149,15 @@ def compare_precisions(
     Example:
 
     ```python
+    from keras_lite.inference.report import format_report
+
     result = compare_precisions(model, info, open_data("photos", (96, 96)), "precisions")
     print(format_report(result.report))
     ```
     """
     options = options or CompareOptions()
     precisions, seed = _precisions(options), options.seed
+    check_row(model, "keras-lite compare")
     model = in_float32(model)
     folder = Path(output_dir)
     check_writable(folder)

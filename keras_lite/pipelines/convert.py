@@ -119,6 +119,6 @@ def _open(options: ConvertOptions, verbose: int) -> keras.Model:
 
 def _checked(info: ModelInfo, model: keras.Model, source: str, verbose: int) -> ModelInfo:
     """Return what is said of a model if its input and output are so."""
-    task_of(info, model.output_shape[-1])
+    task_of(info, model.outputs[0].shape[-1])
     fit_input(*with_own_resizing(model, info, verbose), Path(source))
     return info

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from keras_lite.data import IMAGENET_MEAN, IMAGENET_STD, ModelInfo, Preprocessing, model_info_path
+from keras_lite.data.model_info import WITHOUT_NAMES
 from keras_lite.data.scaling import Interpolation
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import unscaled
@@ -89,8 +90,10 @@ class Description:
         Raises:
             InputError: If names are missing, or the model is none of images.
         """
-        kind = self.output_kind or output_of(model)
-        if kind != "embedding" and not info.class_names:
+        kind = self.output_kind or ("several" if len(model.outputs) > 1 else output_of(model))
+        if kind == "regression" and len(model.outputs[0].shape) == 4 and not info.class_names:
+            kind = "image"
+        if kind not in WITHOUT_NAMES and not info.class_names:
             raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
         info = dataclasses.replace(info, output=kind)
         if self.mean is None and self.std is None:

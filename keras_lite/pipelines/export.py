@@ -8,7 +8,7 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import read_model_info
 from keras_lite.errors import InputError
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_classes, check_installed, check_writable, to_tflite
+from keras_lite.export.tflite import check_classes, check_ends_fit, check_installed, check_writable, to_tflite
 from keras_lite.export.trained_model import check_scaling, fit_input, keras_file, with_own_resizing
 from keras_lite.export.verification import THRESHOLDS, Verification
 from keras_lite.inference.samples import read_samples
@@ -23,10 +23,12 @@ class ExportOptions:
     Args:
         model: A run folder, a Keras model, or PyTorch weights of a network of `keras_lite.applications`.
         precision: One of `keras_lite.export.PRECISIONS`.
-        output: The file to write; `None`: `MODEL_PRECISION.tflite`.
+        ends: Input and output of an int8 file: `"int8"`, or `"uint8"` for browsers and MediaPipe.
+        output: The file to write; `None`: `MODEL_PRECISION.tflite`, or `MODEL_uint8.tflite`.
         data_dir: Real images; `None`: those of the run.
         images: Number of images to compare outputs on, and of those to quantize with.
         stock_converter: Whether TensorFlow's own converter quantizes to int8.
+        allow_float: Whether layers that int8 has no operators for stay in floats in an int8 file.
         min_agreement: Least share of images with the same top-1 class; `None`: that of the precision.
         seed: Seed of the choice of images.
         description: Class names, image size and preprocessing, for a model without an information file.
@@ -34,10 +36,12 @@ class ExportOptions:
 
     model: str | os.PathLike
     precision: str = "float32"
+    ends: str = "int8"
     output: str | os.PathLike | None = None
     data_dir: str | os.PathLike | None = None
     images: int = 200
     stock_converter: bool = False
+    allow_float: bool = False
     min_agreement: float | None = None
     seed: int = 0
     description: Description = dataclasses.field(default_factory=Description)
@@ -64,10 +68,12 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
     path, verification = export_model(ExportOptions("runs/photos", "int8"))
     ```
     """
+    check_ends_fit(options.ends, options.precision, options.stock_converter)
     check_installed(options.precision, options.stock_converter)
     path, run = keras_file(options.model), RunFolder(options.model)
     data_dir = options.data_dir or run.data_dir
-    output = Path(options.output or path.with_name(f"{path.stem}_{options.precision}.tflite"))
+    kind = options.precision if options.ends == "int8" else options.ends
+    output = Path(options.output or path.with_name(f"{path.stem}_{kind}.tflite"))
     if output.suffix != ".tflite":
         raise InputError(f"Expected --output to end in .tflite, received {output}.")
     given = options.description.info(path)
@@ -96,6 +102,8 @@ def export_model(options: ExportOptions, verbose: int = 0) -> tuple[Path, Verifi
         info=info,
         thresholds=thresholds,
         stock=options.stock_converter,
+        allow_float=options.allow_float,
+        ends=options.ends,
         verbose=verbose,
     )
     write_model_card(output, row=run.row)

@@ -23,15 +23,15 @@ from keras_lite.data import (
     read_model_info,
 )
 from keras_lite.data.scaling import Interpolation
-from keras_lite.errors import InputError
+from keras_lite.errors import InputError, warn
 from keras_lite.export.model_card import labels_path
-from keras_lite.export.tflite import check_tf_mot
 from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate, format_evaluation
 from keras_lite.inference.evaluation_files import WORST_MISTAKES, write_evaluation
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
+from keras_lite.pipelines.web import WebOptions, make_web_page
 from keras_lite.training import Finetuning, Options, Recipe, RecipeModel, RunFolder, SliceEnded, fit
 from keras_lite.training.engine import run_settings
 from keras_lite.training.splits import with_validation
@@ -68,8 +68,9 @@ class FinetuneOptions:
         flip: Whether photos are mirrored at random.
         seed: Seed of initial weights, order, augmentation and dropout.
         skip_broken: Whether unreadable photos are left out; else they are an error.
-        quantize: Whether to go on to an int8 file and an app's assets.
+        quantize: Whether to go on to an int8 file, an app's assets and a web page.
         quantize_epochs: Passes over the photos for the int8 file.
+        quantize_engine: What trains there: `"keras"` or `"tf_mot"`.
         max_minutes: Minutes after which training stops; the same call continues it.
         save_every_steps: Steps after which the state is saved within an epoch.
         workers: Threads that prepare batches.
@@ -97,6 +98,7 @@ class FinetuneOptions:
     skip_broken: bool = False
     quantize: bool = False
     quantize_epochs: int = 2
+    quantize_engine: str = "keras"
     max_minutes: float | None = None
     save_every_steps: int = 500
     workers: int = 2
@@ -116,17 +118,18 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
 
     Raises:
         InputError: If there is no such network, weights or photos, or the folder holds another run.
-        MissingExtraError: If it is to be quantized and the quantization extra is not installed.
+        MissingExtraError: If it is to be quantized and an extra is not installed that this needs.
 
     Example:
 
     ```python
-    folder = finetune_model(FinetuneOptions("photos", quantize=True), verbose=1)
+    options = FinetuneOptions("photos", "cifar_resnet", {"depth": 8}, weights=None, image_size=(32, 32))
+    folder = finetune_model(options, verbose=1)
     classifier = Classifier(folder.path)
     ```
     """
     if options.quantize:
-        check_tf_mot()
+        _quantization_of(options).check()
     say = print if verbose else _silent
     recipe = recipe_of(options)
     run = _run_options(recipe, options)
@@ -157,6 +160,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     if options.quantize:
         _copy_android_assets(folder)
         say(f"for the example app: {folder.android}")
+        _write_web_page(folder, verbose)
     return folder
 
 
@@ -299,6 +303,12 @@ def _evaluate(folder: RunFolder, data: dict[str, Source], verbose: int) -> None:
     write_evaluation(result, data[split], folder.evaluation)
 
 
+def _quantization_of(options: FinetuneOptions) -> QuantizationOptions:
+    return QuantizationOptions(
+        epochs=options.quantize_epochs, engine=options.quantize_engine, seed=options.seed
+    )  # fmt: skip
+
+
 def _quantize(
     folder: RunFolder,
     data: dict[str, Source],
@@ -307,9 +317,6 @@ def _quantize(
     *,
     verbose: int,
 ) -> None:
-    quantization = QuantizationOptions(
-        epochs=options.quantize_epochs, batch_size=min(32, len(data["train"])), seed=options.seed
-    )
     if verbose:
         print("\nquantizing")
     result = quantize_run(
@@ -317,7 +324,7 @@ def _quantize(
         folder.info,
         data,
         folder.quantized,
-        options=quantization,
+        options=_quantization_of(options),
         augmentation=augmentation,
         verbose=verbose,
     )
@@ -330,3 +337,11 @@ def _copy_android_assets(folder: RunFolder) -> None:
     file = int8_file(folder.quantized, folder.info)
     for source in (file, model_info_path(file), labels_path(file)):
         write_bytes(folder.android / source.name.replace(file.stem, "model"), source.read_bytes())
+
+
+def _write_web_page(folder: RunFolder, verbose: int) -> None:
+    """Write the web page; what it lacks is no reason for the run to fail."""
+    try:
+        make_web_page(WebOptions(folder.path), verbose)
+    except InputError as error:
+        warn(f"no web page yet: {error} `keras-lite web {folder.path}` makes it later.")

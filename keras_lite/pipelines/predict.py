@@ -22,11 +22,12 @@ class Prediction:
     Attributes:
         path: The photo.
         outputs: What `Classifier.predict` returns for it.
-        text: What that means: the most probable classes, the labels that apply, values, or the most similar photos.
+        text: What that means: the most probable classes, the labels that apply, values, or the most similar photos; of
+            a mask how much of the photo each class covers, of an image its size and range.
     """
 
     path: Path
-    outputs: np.ndarray
+    outputs: np.ndarray | dict[str, np.ndarray]
     text: str
 
     def __str__(self) -> str:
@@ -57,7 +58,7 @@ def predict_photos(
     paths = [path for photo in photos for path in _image_files(Path(photo))]
     classifier = Classifier(model, verbose)
     geometry = classifier.info.preprocessing.geometry
-    outputs = [classifier.predict(read_image(path, geometry)[None])[0] for path in paths]
+    outputs = [_first(classifier.predict(read_image(path, geometry)[None])) for path in paths]
     if classifier.task == "embedding":
         lines = _vector_lines(paths, np.stack(outputs), top)
     else:
@@ -65,8 +66,16 @@ def predict_photos(
     return [Prediction(*each) for each in zip(paths, outputs, lines, strict=True)]
 
 
-def _line(classifier: Classifier, output: np.ndarray, top: int) -> str:
+def _first(outputs: np.ndarray | dict[str, np.ndarray]) -> np.ndarray | dict[str, np.ndarray]:
+    return {name: each[0] for name, each in outputs.items()} if isinstance(outputs, dict) else outputs[0]
+
+
+def _line(classifier: Classifier, output: np.ndarray | dict[str, np.ndarray], top: int) -> str:
+    if isinstance(output, dict):
+        return "; ".join(f"{name}: {_numbers(each)}" for name, each in output.items())
     names = classifier.info.class_names
+    if classifier.says_of_pixels:
+        return _numbers(output) if classifier.task in ("image", "regression") else _shares(classifier, output, top)
     if classifier.task == "regression":
         return ", ".join(f"{name} {value:.6g}" for name, value in zip(names, output, strict=True))
     best = np.argsort(-output, kind="stable")
@@ -75,6 +84,25 @@ def _line(classifier: Classifier, output: np.ndarray, top: int) -> str:
     chosen = applying if several and len(applying) else best[:top]
     line = ", ".join(f"{names[i]} {output[i]:.1%}" for i in chosen)
     return f"no label reaches 50%; {line}" if several and not len(applying) else line
+
+
+def _numbers(output: np.ndarray) -> str:
+    """Return the numbers of an output, of an image or another large one its size and range."""
+    if output.ndim == 1 and len(output) <= _SHOWN_NUMBERS:
+        return ", ".join(f"{value:.6g}" for value in output)
+    size = " x ".join(map(str, output.shape))
+    return f"{size} numbers from {output.min():.4g} to {output.max():.4g}, mean {output.mean():.4g}"
+
+
+def _shares(classifier: Classifier, output: np.ndarray, top: int) -> str:
+    """Return how much of a photo each class, or label, covers, the largest first."""
+    several = classifier.task in ("binary", "multilabel")
+    chosen = output >= 0.5 if several else output == output.max(-1, keepdims=True)
+    shares = chosen.reshape(-1, output.shape[-1]).mean(0)
+    best = [at for at in np.argsort(-shares, kind="stable")[:top] if shares[at] > 0.0]
+    size = " x ".join(map(str, output.shape[:2]))
+    covered = ", ".join(f"{classifier.info.class_names[at]} {shares[at]:.1%}" for at in best)
+    return f"{covered or 'no label reaches 50%'} of {size} pixels"
 
 
 def _vector_lines(paths: list[Path], vectors: np.ndarray, top: int) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,23 @@ import numpy as np
 
 from keras_lite.data import Augmentation, Batches, ModelInfo, Source, interpret, open_data, task_of, with_classes
 from keras_lite.data.image_folder import open_unlabeled
+from keras_lite.errors import InputWarning
+from keras_lite.export.mixed import float_parts
 from keras_lite.export.model_card import write_model_card
-from keras_lite.export.tflite import check_tf_mot, check_writable, int8_graph, to_tflite
-from keras_lite.export.trained_model import open_trained_model
+from keras_lite.export.tflite import check_writable, to_tflite
+from keras_lite.export.trained_model import check_row, open_trained_model
 from keras_lite.export.verification import Verification
 from keras_lite.files import Record
 from keras_lite.graph import in_float32, output_of, outputs_for
 from keras_lite.inference.report import Report, report
 from keras_lite.inference.samples import outputs_of, sample
 from keras_lite.litert import write
-from keras_lite.quantization import CalibratedGraph, post_training
+from keras_lite.pipelines.quantization_options import QuantizationOptions
+from keras_lite.quantization import CalibratedGraph, post_training, quantize_aware
 from keras_lite.quantization.aware.epoch_judge import Epochs
+from keras_lite.quantization.aware.finetuning import forget
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
+from keras_lite.quantization.aware.quantize_aware import int8_graph
 from keras_lite.quantization.aware.tf_mot.start import trainable_start
 from keras_lite.quantization.closeness import as_quantized, divergences, is_closer, judged_as
 from keras_lite.quantization.search import PostTraining
@@ -33,34 +39,8 @@ from keras_lite.training.splits import divide, first_shuffled, with_validation
 
 # Fewer images tell nothing of a difference.
 _LEAST_JUDGES = 8
+_UINT8_SAMPLES = 16
 FLOAT32, INT8 = "float32", "int8"
-
-
-@dataclasses.dataclass(frozen=True)
-class QuantizationOptions:
-    """Options of the quantization itself: arguments of `keras_lite.quantization.finetune`, and its images.
-
-    Args:
-        epochs: Passes over the training images; 0: post-training quantization only.
-        learning_rate: Initial learning rate.
-        batch_size: Images in a step.
-        distill: Share of the float model's outputs in the target, the labels having the rest.
-        freeze_batch_norm: Share of the epochs after which batch normalization's statistics are frozen.
-        image_limit: At most so many training images; None: all.
-        judge_images: Training images that are held out to judge start and epochs by, a fifth of all at the most.
-        calibration_images: Images that post-training quantization sets ranges and biases with, and is judged by.
-        seed: Seed of order and augmentation.
-    """
-
-    epochs: int = 2
-    learning_rate: float = 5e-6
-    batch_size: int = 32
-    distill: float = 0.9
-    freeze_batch_norm: float = 0.0
-    image_limit: int | None = None
-    judge_images: int = 512
-    calibration_images: int = 512
-    seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +121,9 @@ def quantize_model(options: QuantizeOptions, verbose: int = 0) -> tuple[Path, Qu
     folder, result = quantize_model(QuantizeOptions("model.keras", unlabeled_dir="photos"))
     ```
     """
-    check_tf_mot()
+    options.quantization.check()
     path, model, info = open_trained_model(options.model, verbose=verbose)
+    check_row(model, "keras-lite quantize")  # before the data are read
     run, unlabeled = RunFolder(options.model), options.unlabeled_dir is not None
     data_dir = options.data_dir or (None if unlabeled else run.data_dir)
     output_dir = Path(options.output_dir or path.parent / run.quantized.name)
@@ -185,9 +166,10 @@ def quantize_run(
     start only if it is closer to the float model on photos that are held out (see `keras_lite.quantization.finetune`).
     It runs in a process of its own, so that a crash there does not end this one.
 
-    Written into `output_dir`: `NAME_float32.tflite` and `NAME_int8.tflite`, each with its `.json`, `.labels.txt` and
-    model card (`.md`), and `result.json`. While it runs, `finetune.npz` holds the state after each epoch: if it was
-    killed, the same call continues from there.
+    Written into `output_dir`: `NAME_float32.tflite`, `NAME_int8.tflite`, the same with uint8 input and output for
+    browsers, `NAME_uint8.tflite`, each with its `.json`, `.labels.txt` and model card (`.md`), and `result.json`. While
+    it trains, `finetune.npz` holds the state, and `finetune.json` what it is of: if it was killed, the same call
+    continues from there and ends with the same files.
 
     Args:
         model: A trained Keras 3 model of any backend.
@@ -208,18 +190,19 @@ def quantize_run(
     Raises:
         InputError: If the model can't be quantized, the data has a class that it doesn't know, or an option is wrong.
         VerificationError: If a file's outputs are too far from its model's.
-        MissingExtraError: If the quantization extra is not installed.
+        MissingExtraError: If the extra `litert`, or for TF-MOT the extra `quantization`, is not installed.
 
     Example:
 
     ```python
-    result = quantize_run(model, info, open_data("shapes", (64, 64)), "runs/shapes/quantized")
-    print(format_report(result.report))
+    options = QuantizationOptions(epochs=0)  # post-training quantization only
+    result = quantize_run(model, info, open_data("flowers", (96, 96)), "runs/flowers/quantized", options=options)
+    print(result.report.row("int8").top1)
     ```
     """
     options = options or QuantizationOptions()
-    if options.epochs:
-        check_tf_mot()
+    options.check()
+    check_row(model, "keras-lite quantize")
     task = task_of(info, model.outputs[0].shape[-1])
     if task in ("multiclass", "multilabel"):
         data = {split: with_classes(source, info.class_names) for split, source in data.items()}
@@ -237,11 +220,20 @@ def quantize_run(
     # First what is quick: an error of conversion shows before the training.
     verification = {FLOAT32: to_tflite(model, files[FLOAT32], "float32", samples=samples, info=info, verbose=verbose)}
     quantized, chosen = post_training(
-        model, calibration, preprocessing=info.preprocessing, output=info.output, verbose=verbose
+        model,
+        calibration,
+        preprocessing=info.preprocessing,
+        output=info.output,
+        allow_float=options.allow_float,
+        verbose=verbose,
     )
     state = folder / "finetune.npz"
     finetuning, tuned = None, None
-    if options.epochs and held_out < _LEAST_JUDGES:
+    floats = float_parts(quantized.graph)
+    if options.epochs and floats is not None:
+        if verbose:
+            print(f"no fine-tuning: {floats}, which can't be trained", flush=True)
+    elif options.epochs and held_out < _LEAST_JUDGES:
         if verbose:
             print(
                 f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
@@ -253,12 +245,14 @@ def quantize_run(
             train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
             shuffle=True, seed=options.seed, drop_remainder=True,
         )  # fmt: skip
-        tuned = trainable_start(model, calibration, chosen.chosen, info.preprocessing)
+        if options.engine == "tf_mot":
+            tuned = trainable_start(model, calibration, chosen.chosen, info.preprocessing)
+        else:
+            tuned = quantize_aware(quantized, scales=options.scales)
         images = info.preprocessing(judges.images(np.arange(held_out)))
         finetuning = finetune_apart(
-            tuned, model, batches, images, state_path=state,
-            epochs=options.epochs, learning_rate=options.learning_rate, distill=options.distill,
-            freeze_batch_norm=options.freeze_batch_norm, output=info.output, verbose=verbose,
+            tuned, model, batches, images, state_path=state, epochs=options.epochs,
+            learning_rate=options.learning_rate, output=info.output, verbose=verbose,
         )  # fmt: skip
         if not (finetuning.kept and _closer(tuned, quantized, model, images, info.output)):
             tuned = None
@@ -268,10 +262,16 @@ def quantize_run(
     verification[INT8] = to_tflite(
         quantized, files[INT8], "int8", samples=samples, info=info, reference=model, verbose=verbose
     )
+    # The same for browsers, which take no int8 at the ends. What is between is compared already.
+    uint8 = uint8_file(folder, info)
+    with warnings.catch_warnings():
+        # Its input may be other numbers than pixels: what runs it there reads how to get them.
+        warnings.simplefilter("ignore", InputWarning)
+        to_tflite(quantized, uint8, "int8", samples=samples[:_UINT8_SAMPLES], info=info, reference=model, ends="uint8")
     seconds = time.monotonic() - start
     figures = report(model, files, data[test], info, quantized=tuned, verbose=verbose)
     accuracy = figures.accuracy_entry(test)
-    for file in files.values():
+    for file in (*files.values(), uint8):
         write_model_card(file, parameters=figures.parameters, macs=figures.macs, row=row, accuracy=accuracy)
     result = QuantizationResult(
         name=info.name,
@@ -285,7 +285,7 @@ def quantize_run(
         seconds=round(seconds, 1),
     )
     result.write(folder / "result.json")
-    state.unlink(missing_ok=True)
+    forget(state)
     return result
 
 
@@ -296,7 +296,7 @@ def _closer(tuned: Any, calibrated: CalibratedGraph, model: keras.Model, images:
     expected = as_quantized(output_of(model), expected)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        for graph in (calibrated.graph, int8_graph(tuned)):
+        for graph in (int8_graph(calibrated), int8_graph(tuned)):
             path = Path(folder, "int8.tflite")
             path.write_bytes(write(graph))
             found.append(divergences(output, expected, examine(path, delegates=False, images=images).outputs))
@@ -332,3 +332,8 @@ def _splits(
 def int8_file(output_dir: Path, info: ModelInfo) -> Path:
     """Return where `quantize_run` writes the int8 file of a model."""
     return output_dir / f"{info.name}_int8.tflite"
+
+
+def uint8_file(output_dir: Path, info: ModelInfo) -> Path:
+    """Return where `quantize_run` writes the same int8 file with uint8 input and output."""
+    return output_dir / f"{info.name}_uint8.tflite"

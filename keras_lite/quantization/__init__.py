@@ -8,7 +8,7 @@ from keras_lite.quantization.aware.finetuning import finetune
 from keras_lite.quantization.aware.quantize_aware import is_quantized, quantize_aware
 from keras_lite.quantization.aware.tf_mot.calibration import calibrate
 from keras_lite.quantization.aware.tf_mot.start import trainable_start
-from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
+from keras_lite.quantization.aware.tf_mot.to_tf_keras import to_tf_keras
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.post_training import post_training
 from keras_lite.quantization.search import PostTraining

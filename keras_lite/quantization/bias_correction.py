@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from keras_lite.litert import FloatGraph, Operator, QuantizedGraph, Tensor, write
-from keras_lite.litert.batch import for_any_batch
+from keras_lite.litert.batch import for_batch
+from keras_lite.litert.samples import Samples
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.lower.builder import Builder, constant, integers
@@ -14,7 +15,10 @@ from keras_lite.runtime.session import LiteRTSession
 
 
 def correct_biases(
-    calibrated: CalibratedGraph, observed: Observation, images: np.ndarray, session: LiteRTSession | None = None
+    calibrated: CalibratedGraph,
+    observed: Observation,
+    images: np.ndarray | Samples,
+    session: LiteRTSession | None = None,
 ) -> CalibratedGraph:
     """Return a graph whose biases are such that the mean of each channel of each layer is that of the float model.
 
@@ -29,10 +33,14 @@ def correct_biases(
     Args:
         calibrated: A graph with ranges.
         observed: What `observe` returned for its float graph.
-        images: The preprocessed images that were observed, float32. As many are used as there are means of.
+        images: The preprocessed images, or other samples, that were observed, float32. As many are used as there
+            are means of.
         session: What runs the file. None: a session of its own.
+
+    Raises:
+        InputError: If a tensor of the graph has no batch in front.
     """
-    layers = [operator for operator in calibrated.form.graph.operators if operator.kind in CHANNEL_AXES]
+    layers = [operator for operator in calibrated.form.whole if operator.kind in CHANNEL_AXES]
     if not layers:
         return calibrated
     wanted = [observed.mean_outputs[operator.output] for operator in layers]
@@ -41,7 +49,7 @@ def correct_biases(
         means = session.run(content, images)
     changed = {}
     for operator, aim, mean in zip(layers, wanted, means, strict=True):
-        bias = operator.inputs[2]
+        bias = operator.bias
         changed[bias] = Tensor(bias.name, bias.shape, (aim - mean.reshape(-1)).astype("float32"))
     return dataclasses.replace(calibrated, form=calibrated.form.with_constants(changed))
 
@@ -57,39 +65,29 @@ def _correcting(graph: QuantizedGraph, wanted: list[np.ndarray], count: int) -> 
     Returns:
         The graph, whose outputs are the means that the layers have without a bias.
     """
-    graph = for_any_batch(graph)
-    made: dict[Tensor, Tensor] = {}
-
-    def of_all(tensor: Tensor) -> Tensor:
-        if tensor.is_constant:
-            return tensor
-        if tensor not in made:
-            shape = (count, *tensor.shape[1:])
-            made[tensor] = Tensor(tensor.name, shape, dtype=tensor.dtype, quantization=tensor.quantization)
-        return made[tensor]
-
-    [source] = graph.inputs
-    images = Tensor("images", (count, *source.shape[1:]))
-    build, means, aims = Builder(), [], iter(wanted)
-    build.operators.append(Operator("QUANTIZE", [images], [of_all(source)]))
+    graph = for_batch(graph, count)
+    build, means, aims, images = Builder(), [], iter(wanted), []
+    for source in graph.inputs:
+        images.append(Tensor(f"{source.name}/floats", source.shape))
+        build.operators.append(Operator("QUANTIZE", [images[-1]], [source]))
     for operator in graph.operators:
-        inputs, outputs = ([of_all(tensor) for tensor in some] for some in (operator.inputs, operator.outputs))
-        if operator.kind not in CHANNEL_AXES:
-            build.operators.append(Operator(operator.kind, inputs, outputs, operator.options))
-            continue
-        means.append(_corrected(build, operator, inputs[0], outputs[0], next(aims)))
-    return FloatGraph(graph.name, [images], means, build.operators)
+        if operator.kind in CHANNEL_AXES and not operator.is_float:
+            means.append(_corrected(build, operator, next(aims)))
+        else:
+            build.operators.append(operator)
+    return FloatGraph(graph.name, images, means, build.operators)
 
 
-def _corrected(build: Builder, operator: Operator, source: Tensor, output: Tensor, wanted: np.ndarray) -> Tensor:
+def _corrected(build: Builder, operator: Operator, wanted: np.ndarray) -> Tensor:
     """Add a layer in floats, whose mean is moved to the one that is wanted; return the mean that it has by itself."""
-    name, kernel = operator.name, operator.inputs[1]
+    name, source, kernel, output = operator.name, operator.source, operator.kernel, operator.output
     along = [-1 if axis == CHANNEL_AXES[operator.kind] else 1 for axis in range(len(kernel.shape))]
     weights = constant(kernel.name, kernel.data * kernel.quantization.scales.reshape(along))
     nothing = constant(f"{name}/no_bias", np.zeros(len(wanted)))
     floats = build.add("DEQUANTIZE", [source], source.shape, f"{name}/taken")
     options = {**operator.options, "fused_activation_function": "NONE"}
-    plain = build.add(operator.kind, [floats, weights, nothing], output.shape, f"{name}/plain", **options)
+    inputs = operator.weighted_inputs(floats, weights, nothing)
+    plain = build.add(operator.kind, inputs, output.shape, f"{name}/plain", **options)
     # The mean over the places of each image, then over the images, which stand in a row for it.
     mean, count, channels = plain, output.shape[0], output.shape[-1]
     if len(output.shape) == 4 and output.shape[1:3] != (1, 1):

@@ -47,12 +47,12 @@ def equalize(form: Int8Form, observed: Observation) -> Int8Form | None:
         if factors is None:
             continue
         for writer in writers:
-            _, kernel, bias = writer.inputs
+            kernel, bias = writer.kernel, writer.bias
             along = [-1 if axis == CHANNEL_AXES[writer.kind] else 1 for axis in range(len(kernel.shape))]
             kernels[kernel] = kernels.get(kernel, kernel.data) / factors.reshape(along)
             biases[bias] = bias.data / factors
         for reader in readers:
-            kernel = reader.inputs[1]
+            kernel = reader.kernel
             kernels[kernel] = kernels.get(kernel, kernel.data) * _factors_of_kernel(reader, factors)
     if not kernels:
         return None
@@ -90,11 +90,14 @@ class _Groups:
         self.readers: list[Operator] = []
         seen: set[Tensor] = set()
         for operator in form.graph.operators:
+            if operator.output in form.floats:
+                self.fixed.update([operator.output, *operator.inputs])
+                continue
             self._enter(operator)
             # Weights that two operators have can't be scaled for one.
             for tensor in operator.inputs[1:]:
                 if tensor.is_constant and tensor in seen and operator.kind in CHANNEL_AXES:
-                    self.fixed.update([operator.inputs[0], operator.output])
+                    self.fixed.update([operator.source, operator.output])
                 seen.add(tensor)
 
     def root(self, tensor: Tensor) -> Tensor:
@@ -109,7 +112,7 @@ class _Groups:
         for place, tensor, item in (
             *((0, tensor, tensor) for tensor in self.members),
             *((1, operator.output, operator) for operator in self.writers),
-            *((2, operator.inputs[0], operator) for operator in self.readers),
+            *((2, operator.source, operator) for operator in self.readers),
         ):
             if self.root(tensor) not in fixed:
                 groups.setdefault(self.root(tensor), ([], [], []))[place].append(item)
@@ -167,17 +170,17 @@ def _extremes_of(observed: Observation, tensor: Tensor) -> np.ndarray:
 
 def _extremes_of_inputs(operator: Operator) -> np.ndarray:
     """Return the largest weight that each input channel is multiplied by."""
-    kernel = np.abs(operator.inputs[1].data)
+    kernel = np.abs(operator.kernel.data)
     if operator.kind == "DEPTHWISE_CONV_2D":
         return kernel.max(axis=(0, 1, 2))
     largest = kernel.reshape(len(kernel), -1, kernel.shape[-1]).max(1)  # outputs, inputs of a group
-    groups = operator.inputs[0].shape[-1] // kernel.shape[-1]
+    groups = operator.source.shape[-1] // kernel.shape[-1]
     return largest.reshape(groups, -1, kernel.shape[-1]).max(1).reshape(-1)
 
 
 def _factors_of_kernel(operator: Operator, factors: np.ndarray) -> np.ndarray:
     """Return factors of input channels in a shape to multiply the kernel by."""
-    kernel = operator.inputs[1]
+    kernel = operator.kernel
     if operator.kind == "DEPTHWISE_CONV_2D":
         return factors
     # In a grouped convolution each output reads the inputs of its group.

@@ -6,9 +6,10 @@ import numpy as np
 
 from keras_lite.data import Preprocessing
 from keras_lite.errors import InputError
+from keras_lite.litert.samples import Samples
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.lower import Int8Form
-from keras_lite.quantization.observe import Ranges, observe, opened
+from keras_lite.quantization.observe import Ranges, observe, range_of
 
 # Images may lie this much outside, as a share of the range: the rounding of their own arithmetic.
 _ROUNDING = 1e-4
@@ -36,7 +37,7 @@ def input_range(images: np.ndarray, preprocessing: Preprocessing | None, verbose
                 "and what lies outside is cut off; give preprocessing= (or info=) for that of all pixels",
                 flush=True,
             )
-        return opened(min(lowest, 0.0), max(highest, 0.0))
+        return range_of(images)
     lows, highs = preprocessing.limits()
     low, high = float(lows.min()), float(highs.max())
     slack = _ROUNDING * (high - low)
@@ -47,6 +48,24 @@ def input_range(images: np.ndarray, preprocessing: Preprocessing | None, verbose
             "made the images."
         )
     return min(low, 0.0), max(high, 0.0)
+
+
+def input_ranges(
+    images: np.ndarray | Samples, preprocessing: Preprocessing | None, verbose: int = 0
+) -> list[tuple[float, float]]:
+    """Return the range of each of a model's inputs, see `input_range`; of several that of the samples.
+
+    Raises:
+        InputError: If the images hold what `preprocessing` can't give, or there is one for several inputs.
+    """
+    if not isinstance(images, Samples):
+        return [input_range(images, preprocessing, verbose)]
+    if preprocessing is not None:
+        raise InputError(
+            f"Expected preprocessing for a model that takes one image, received it for {len(images.arrays)} inputs; "
+            "leave it out."
+        )
+    return [range_of(array) for array in images.arrays]
 
 
 def with_known_input(

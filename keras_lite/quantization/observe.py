@@ -9,7 +9,9 @@ import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Graph, Operator, Tensor, write
+from keras_lite.litert.integer.transposed import transposed_sums
 from keras_lite.litert.integer.windows import Windows
+from keras_lite.litert.samples import Samples, arrays_of
 from keras_lite.litert.scheme import CHANNEL_AXES
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.lower.builder import constant
@@ -50,15 +52,13 @@ class Observation:
         mean_outputs: Of each layer with weights, by its output: the mean over some images of each channel that it
             makes, its activation left out.
         averaged: How many images those are, the first ones: as many as go through the graph for bias correction.
-        lowest: Least value of the images, 0 at most.
-        highest: Their greatest, 0 at least.
+        inputs: Of each input the range of the images, or of what else it takes.
     """
 
     tensors: dict[Tensor, ObservedTensor]
     mean_outputs: dict[Tensor, np.ndarray]
     averaged: int
-    lowest: float
-    highest: float
+    inputs: dict[Tensor, tuple[float, float]]
 
 
 @contextlib.contextmanager
@@ -71,12 +71,12 @@ def running(session: LiteRTSession | None = None) -> Iterator[LiteRTSession]:
         yield session
 
 
-def observe(form: Int8Form, images: np.ndarray, session: LiteRTSession | None = None) -> Observation:
+def observe(form: Int8Form, images: np.ndarray | Samples, session: LiteRTSession | None = None) -> Observation:
     """Return what images give at the tensors of a graph.
 
     Args:
         form: What `for_int8` returned.
-        images: Preprocessed images, float32.
+        images: Preprocessed images, or other samples, float32.
         session: What runs the float file. None: a session of its own.
     """
     ranged, multiplied = set(needs_range(form)), set(_multiplied(form))
@@ -84,7 +84,8 @@ def observe(form: Int8Form, images: np.ndarray, session: LiteRTSession | None = 
     largest = max(tensor.size for operator in form.graph.operators for tensor in operator.outputs)
     averaged = max(1, min(len(images), _MOST_AVERAGED, _MOST_HELD // largest))
     found: dict[Tensor, ObservedTensor] = {}
-    means = {form.graph.inputs[0]: images[:averaged].mean(0, dtype="float64")}
+    inputs = dict(zip(form.graph.inputs, arrays_of(images, [each.name for each in form.graph.inputs]), strict=True))
+    means = {tensor: array[:averaged].mean(0, dtype="float64") for tensor, array in inputs.items()}
     if tensors:
         content = written(float_graph(form, tensors), sum(tensor.size for tensor in tensors))
         counted, summed = ([tensor in some for tensor in tensors] for some in (ranged, multiplied))
@@ -95,12 +96,12 @@ def observe(form: Int8Form, images: np.ndarray, session: LiteRTSession | None = 
             if "sum" in each:
                 means[tensor] = each["sum"] / averaged
     mean_outputs = {
-        operator.output: _mean_outputs(operator, means[operator.inputs[0]])
-        for operator in form.graph.operators
+        operator.output: _mean_outputs(operator, means[operator.source])
+        for operator in form.whole
         if operator.kind in CHANNEL_AXES
     }
-    lowest, highest = min(float(images.min()), 0.0), max(float(images.max()), 0.0)
-    return Observation(found, mean_outputs, averaged, lowest, highest)
+    ends = {tensor: range_of(array) for tensor, array in inputs.items()}
+    return Observation(found, mean_outputs, averaged, ends)
 
 
 def written(graph: Graph, elements: int) -> bytes:
@@ -126,6 +127,10 @@ def ranges_from(form: Int8Form, observed: Observation, estimator: Estimator) -> 
     Example:
 
     ```python
+    from keras_lite.quantization.lower import for_int8, lower
+    from keras_lite.quantization.quantized_graph import quantize
+    from keras_lite.quantization.ranges import least_error_range
+
     form = for_int8(lower(model))
     graph = quantize(form, ranges_from(form, observe(form, images), least_error_range))
     ```
@@ -135,9 +140,12 @@ def ranges_from(form: Int8Form, observed: Observation, estimator: Estimator) -> 
         if tensor not in form.fixed:
             seen = observed.tensors[tensor]
             ranges[tensor] = opened(*estimator(seen.counts, float(seen.lowest.min()), float(seen.highest.max())))
-    [image] = form.graph.inputs
-    ranges[image] = opened(observed.lowest, observed.highest)
-    return ranges
+    return ranges | observed.inputs
+
+
+def range_of(values: np.ndarray) -> tuple[float, float]:
+    """Return the range of what goes into a model, zero included: padding needs it without error."""
+    return opened(min(float(values.min()), 0.0), max(float(values.max()), 0.0))
 
 
 def opened(low: float, high: float) -> tuple[float, float]:
@@ -169,7 +177,7 @@ def float_graph(form: Int8Form, tensors: Sequence[Tensor]) -> FloatGraph:
 
 def _multiplied(form: Int8Form) -> list[Tensor]:
     """Return what convolutions and dense layers take, the graph's inputs apart."""
-    found = [operator.inputs[0] for operator in form.graph.operators if operator.kind in CHANNEL_AXES]
+    found = [operator.source for operator in form.whole if operator.kind in CHANNEL_AXES]
     return [tensor for tensor in found if tensor not in form.graph.inputs]
 
 
@@ -178,9 +186,11 @@ def _mean_outputs(operator: Operator, mean: np.ndarray) -> np.ndarray:
 
     As a convolution is linear, its mean output is that of the means of what lies under its windows.
     """
-    kernel, bias = (tensor.data for tensor in operator.inputs[1:])
+    kernel, bias = operator.kernel.data, operator.bias.data
     if operator.kind == "FULLY_CONNECTED":
         return kernel.astype("float64") @ mean.reshape(-1, mean.shape[-1]).mean(0) + bias
+    if operator.kind == "TRANSPOSE_CONV":
+        return transposed_sums(operator, kernel, mean[None]).mean((0, 1, 2)) + bias
     windows = Windows(operator, kernel.shape[1:3])
     padded = windows.padded(mean[None], 0)
     under = np.stack([part.mean((0, 1, 2)) for part in windows.parts(padded)])  # places of the kernel, channels

@@ -18,11 +18,11 @@ from keras_lite.quantization.lower.for_int8 import Int8Form
 
 # Operators that hand on numbers of their input, whose scale their output has.
 HANDING_ON = (
-    "MAX_POOL_2D", "PAD", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "TRANSPOSE",
+    "DEPTH_TO_SPACE", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE",
+    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "STRIDED_SLICE", "TRANSPOSE",
 )  # fmt: skip
 # Those whose int8 operators have one scale for all models.
-_OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
-
+OWN_PARAMETERS = {**FIXED_PARAMETERS, "TANH": QuantizationParameters(1.0 / 128.0, 0)}
 # One range for several tensors is at most so many times as wide as that of each. A stem whose values feed all of
 # MobileNetV3-Large had twice the steps otherwise, and its outputs four times the divergence.
 _WIDENED = 1.25
@@ -30,12 +30,23 @@ _WIDENED = 1.25
 
 def needs_range(form: Int8Form) -> list[Tensor]:
     """Return the tensors whose range decides a scale, but for the input."""
-    shared = _in_concatenations(form)
+    shared, leaving = _in_concatenations(form), _leaving_floats(form)
     return [
         operator.output
         for operator in form.graph.operators
-        if operator.kind not in (*HANDING_ON, *_OWN_PARAMETERS) and operator.output not in shared
+        if (
+            operator.output in leaving
+            if operator.output in form.floats
+            else operator.kind not in (*HANDING_ON, *OWN_PARAMETERS)
+        )
+        and operator.output not in shared
     ]
+
+
+def _leaving_floats(form: Int8Form) -> set[Tensor]:
+    """Return what is made in floats and goes on in int8."""
+    taken = {tensor for operator in form.whole for tensor in operator.inputs}
+    return form.floats & (taken | set(form.graph.outputs))
 
 
 def quantize(
@@ -47,7 +58,8 @@ def quantize(
     """Return the int8 graph.
 
     What is only concatenated has the range of the whole; what is concatenated and used elsewhere too, or has a scale
-    that can't change, is brought to it by a QUANTIZE operator.
+    that can't change, is brought to it by a QUANTIZE operator. What stays in floats has a DEQUANTIZE in front and a
+    QUANTIZE behind it.
 
     Args:
         form: What `for_int8` returned.
@@ -63,33 +75,74 @@ def quantize(
     shared = _in_concatenations(form)
     if one_range:
         ranges = {**ranges, **_united(form, ranges, shared)}
-    made: dict[Tensor, Tensor] = {
-        tensor: _int8(tensor, QuantizationParameters.between(*ranges[tensor])) for tensor in form.graph.inputs
-    }
-    operators: list[Operator] = []
+    ends = _Ends(form, ranges)
     for operator in form.graph.operators:
-        inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
+        if operator.output in form.floats:
+            ends.in_floats(operator)
+            continue
+        inputs = [ends.quantized(tensor, operator) for tensor in operator.inputs]
         if operator.kind in HANDING_ON:
-            parameters = inputs[0].quantization
-        elif operator.kind in _OWN_PARAMETERS:
-            parameters = _OWN_PARAMETERS[operator.kind]
+            parameters = ends.quantized(operator.source).quantization
+        elif operator.kind in OWN_PARAMETERS:
+            parameters = OWN_PARAMETERS[operator.kind]
         else:
             parameters = QuantizationParameters.between(*ranges[shared.get(operator.output, operator.output)])
         output = _int8(operator.output, parameters)
         if operator.kind == "CONCATENATION":
-            inputs = [_brought_to(each, output, operators) for each in inputs]
+            inputs = [_brought_to(each, output, ends.operators) for each in inputs]
         elif operator.kind in CHANNEL_AXES:
-            inputs = with_weights(inputs, CHANNEL_AXES[operator.kind], (scales or {}).get(operator.inputs[1]))
+            source = ends.quantized(operator.source)
+            found = (scales or {}).get(operator.kernel)
+            weights = with_weights([source, operator.kernel, operator.bias], CHANNEL_AXES[operator.kind], found)
+            inputs = operator.weighted_inputs(*weights)
         else:
             inputs = [_number(each) if each.is_constant and each.dtype == "float32" else each for each in inputs]
-        operators.append(Operator(operator.kind, inputs, [output], operator.options))
-        made[operator.output] = output
-    return QuantizedGraph(
-        form.graph.name,
-        [made[tensor] for tensor in form.graph.inputs],
-        [made[tensor] for tensor in form.graph.outputs],
-        operators,
-    )
+        ends.operators.append(Operator(operator.kind, inputs, [output], operator.options, operator.layer))
+        ends.whole[operator.output] = output
+    outputs = [ends.quantized(tensor) for tensor in form.graph.outputs]
+    return QuantizedGraph(form.graph.name, [ends.whole[each] for each in form.graph.inputs], outputs, ends.operators)
+
+
+class _Ends:
+    """The operators of an int8 graph so far, and of each tensor the int8 one and the one in floats, where it has both.
+
+    Attributes:
+        operators: The operators.
+        whole: The int8 tensors.
+    """
+
+    def __init__(self, form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]]) -> None:
+        self.operators: list[Operator] = []
+        self.whole = {each: _int8(each, QuantizationParameters.between(*ranges[each])) for each in form.graph.inputs}
+        self._floats: dict[Tensor, Tensor] = {}
+        self._ranges = ranges
+
+    def quantized(self, tensor: Tensor, taker: Operator | None = None) -> Tensor:
+        """Return the int8 tensor, after a QUANTIZE of what is in floats; what `taker` concatenates it brings itself."""
+        if tensor.is_constant:
+            return tensor
+        if tensor not in self.whole:
+            if taker is not None and taker.kind == "CONCATENATION":
+                return self._floats[tensor]
+            self.whole[tensor] = _int8(tensor, QuantizationParameters.between(*self._ranges[tensor]))
+            self.operators.append(Operator("QUANTIZE", [self._floats[tensor]], [self.whole[tensor]]))
+        return self.whole[tensor]
+
+    def in_floats(self, operator: Operator) -> None:
+        """Add an operator in floats, each int8 tensor that it takes after a DEQUANTIZE."""
+        for tensor in operator.inputs:
+            if not tensor.is_constant and tensor not in self._floats:
+                self._floats[tensor] = _in_floats(tensor)
+                self.operators.append(Operator("DEQUANTIZE", [self.whole[tensor]], [self._floats[tensor]]))
+        inputs = [self._floats.get(tensor, tensor) for tensor in operator.inputs]
+        self._floats[operator.output] = _in_floats(operator.output)
+        self.operators.append(
+            Operator(operator.kind, inputs, [self._floats[operator.output]], operator.options, operator.layer)
+        )
+
+
+def _in_floats(tensor: Tensor) -> Tensor:
+    return Tensor(f"{tensor.name}/float", tensor.shape, dtype=tensor.dtype)
 
 
 def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
@@ -100,11 +153,12 @@ def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
             uses.setdefault(tensor, []).append(operator)
     free = {
         operator.output
-        for operator in form.graph.operators
-        if operator.kind not in (*HANDING_ON, *_OWN_PARAMETERS) and operator.output not in form.fixed
-    } - set(form.graph.outputs)
+        for operator in form.whole
+        if operator.kind not in (*HANDING_ON, *OWN_PARAMETERS) and operator.output not in form.fixed
+    }
+    free = (free | form.floats) - set(form.graph.outputs)
     shared: dict[Tensor, Tensor] = {}
-    for operator in reversed(form.graph.operators):
+    for operator in reversed(form.whole):
         if operator.kind == "CONCATENATION":
             for tensor in operator.inputs:
                 if tensor in free and len(uses[tensor]) == 1:
@@ -116,7 +170,7 @@ def _united(
     form: Int8Form, ranges: Mapping[Tensor, tuple[float, float]], shared: dict[Tensor, Tensor]
 ) -> dict[Tensor, tuple[float, float]]:
     """Return the common ranges of what is concatenated and of the concatenation, where they are much alike."""
-    makers = {operator.output: operator for operator in form.graph.operators}
+    makers = {operator.output: operator for operator in form.whole}
     groups: dict[Tensor, _Group] = {}
 
     def group(tensor: Tensor) -> _Group:
@@ -126,11 +180,11 @@ def _united(
             groups[tensor] = _Group([tensor], low, high, high - low)
         return groups[tensor]
 
-    for operator in form.graph.operators:
+    for operator in form.whole:
         for tensor in operator.inputs if operator.kind == "CONCATENATION" else []:
             while tensor in makers and makers[tensor].kind in HANDING_ON:
-                tensor = makers[tensor].inputs[0]
-            if tensor in makers and makers[tensor].kind not in _OWN_PARAMETERS and tensor not in form.fixed:
+                tensor = makers[tensor].source
+            if tensor in makers and makers[tensor].kind not in OWN_PARAMETERS and tensor not in form.fixed:
                 first, second = group(operator.output), group(tensor)
                 low, high = min(first.low, second.low), max(first.high, second.high)
                 narrowest = min(first.narrowest, second.narrowest)

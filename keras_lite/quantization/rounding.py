@@ -7,11 +7,13 @@ import numpy as np
 
 from keras_lite.litert import Operator, QuantizedGraph, Tensor
 from keras_lite.litert.integer.windows import Windows
+from keras_lite.litert.samples import Samples, arrays_of
 from keras_lite.litert.scheme import CHANNEL_AXES, HIGHEST
 from keras_lite.quantization.calibrated import CalibratedGraph
 from keras_lite.quantization.observe import running, written
 from keras_lite.runtime.session import LiteRTSession
 
+_ROUNDED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # Rows of inputs that tell how weights work together; so many times as many are to choose from, out of some images.
 _ROWS, _TIMES, _LEAST_IMAGES, _MOST_IMAGES = 4096, 4, 16, 128
 # Integers of the images, and floats of the rows, that are in memory at a time.
@@ -23,29 +25,29 @@ _BLOCK = 64
 
 
 def round_by_effect(
-    calibrated: CalibratedGraph, images: np.ndarray, session: LiteRTSession | None = None
+    calibrated: CalibratedGraph, images: np.ndarray | Samples, session: LiteRTSession | None = None
 ) -> CalibratedGraph:
     """Return a graph whose kernels are rounded by their effect on the outputs.
 
     The weights of an output are rounded one after the other, those of the strongest inputs first; what each is moved by
-    is made up for by the ones that are left, as far as their inputs go along with its own.
+    is made up for by the ones that are left, as far as their inputs go along with its own. Transposed convolutions stay
+    as they are: which of their weights work together differs from pixel to pixel of a stride.
 
     Source: Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
     ICLR 2023 (arXiv:2210.17323).
 
     Args:
         calibrated: A graph with ranges.
-        images: The preprocessed images that set them, float32. Some are used.
+        images: The preprocessed images, or other samples, that set them, float32. Some are used.
         session: What runs the int8 file. None: a session of its own.
     """
     graph, form = calibrated.graph, calibrated.form
-    floats, layers = (
-        [operator for operator in some.operators if operator.kind in CHANNEL_AXES] for some in (form.graph, graph)
-    )
+    floats = [operator for operator in form.whole if operator.kind in _ROUNDED]
+    layers = [operator for operator in graph.operators if operator.kind in _ROUNDED and not operator.is_float]
     changed, scales = {}, dict(calibrated.scales)
     with running(session) as session:
         for operator, made, taken in zip(floats, layers, _taken(graph, layers, images, session), strict=True):
-            kernel, steps = operator.inputs[1], made.inputs[1].quantization
+            kernel, steps = operator.kernel, made.kernel.quantization
             values = rounded_kernel(made, kernel.data, taken)
             changed[kernel] = Tensor(kernel.name, kernel.shape, values.astype("float32"))
             scales[changed[kernel]] = steps.exact_scales
@@ -53,10 +55,10 @@ def round_by_effect(
 
 
 def _taken(
-    graph: QuantizedGraph, layers: list[Operator], images: np.ndarray, session: LiteRTSession
+    graph: QuantizedGraph, layers: list[Operator], images: np.ndarray | Samples, session: LiteRTSession
 ) -> Iterator[np.ndarray]:
     """Yield for each layer the integers that it takes, for some images: more where they are small."""
-    [image] = graph.inputs
+    given = dict(zip(graph.inputs, arrays_of(images, [tensor.name for tensor in graph.inputs]), strict=True))
     counts = []
     for layer in layers:
         places = layer.output.size // layer.output.shape[-1]
@@ -64,17 +66,17 @@ def _taken(
     at = 0
     while at < len(layers):
         # As many layers at a time as there is memory for.
-        held = np.cumsum([count * each.inputs[0].size for each, count in zip(layers[at:], counts[at:], strict=True)])
+        held = np.cumsum([count * each.source.size for each, count in zip(layers[at:], counts[at:], strict=True)])
         end = at + max(1, int(np.searchsorted(held, _MOST_HELD, side="right")))
-        some = {layer.inputs[0]: count for layer, count in zip(layers[at:end], counts[at:end], strict=True)}
-        inner = [tensor for tensor in some if tensor is not image]
+        some = {layer.source: count for layer, count in zip(layers[at:end], counts[at:end], strict=True)}
+        inner = [tensor for tensor in some if tensor not in given]
         found = {}
         if inner:
             content = written(dataclasses.replace(graph, outputs=inner), sum(tensor.size for tensor in inner))
             found = dict(zip(inner, session.values(content, images, [some[each] for each in inner]), strict=True))
         for layer in layers[at:end]:
-            taken = layer.inputs[0]
-            yield found[taken] if taken in found else image.quantization.quantize(images[: some[image]])
+            taken = layer.source
+            yield found[taken] if taken in found else taken.quantization.quantize(given[taken][: some[taken]])
         at = end
 
 
@@ -88,8 +90,8 @@ def rounded_kernel(operator: Operator, kernel: np.ndarray, taken: np.ndarray, se
         seed: Of the places that are looked at, where there are more than needed.
     """
     axis = CHANNEL_AXES[operator.kind]
-    steps = operator.inputs[1].quantization.scales.reshape([-1 if each == axis else 1 for each in range(kernel.ndim)])
-    zero = operator.inputs[0].quantization.zero_point
+    steps = operator.kernel.quantization.scales.reshape([-1 if each == axis else 1 for each in range(kernel.ndim)])
+    zero = operator.source.quantization.zero_point
     weights = kernel.astype("float64") / steps
     rng = np.random.default_rng(seed)
     if operator.kind == "FULLY_CONNECTED":

@@ -1,40 +1,33 @@
 """The search for the way of post-training quantization that keeps a model's outputs best."""
 
 import dataclasses
-import functools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import Graph, QuantizationParameters, Tensor, quantize_kernel
+from keras_lite.litert.samples import Samples
 from keras_lite.litert.scheme import CHANNEL_AXES
-from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibrated import CalibratedGraph
-from keras_lite.quantization.closeness import BELIEVED, Closeness, closeness, divergences, is_closer
-from keras_lite.quantization.equalization import equalize
-from keras_lite.quantization.lower import Int8Form
-from keras_lite.quantization.observe import Observation, Ranges, float_graph, observe, opened, ranges_from, written
-from keras_lite.quantization.ranges import (
-    EMPTY,
-    Estimator,
-    least_error_range,
-    percentile_range,
-    rounding_loss,
-    whole_range,
+from keras_lite.quantization.candidates import ESTIMATORS, Maker, Steps
+from keras_lite.quantization.closeness import (
+    BELIEVED,
+    Answers,
+    Closeness,
+    Kind,
+    closeness,
+    divergences,
+    is_closer,
+    measure,
 )
-from keras_lite.quantization.rounding import round_by_effect
+from keras_lite.quantization.lower import Int8Form
+from keras_lite.quantization.observe import float_graph, opened, written
+from keras_lite.quantization.ranges import EMPTY, rounding_loss
 from keras_lite.runtime.session import LiteRTSession
 
-# How an activation's range is taken from its values; the first stays unless another is closer.
-ESTIMATORS: dict[str, Estimator] = {
-    "least squared error": least_error_range,
-    "99.999 %": functools.partial(percentile_range, share=1e-5),
-    "minimum and maximum": whole_range,
-}
-# By so many standard errors another estimator must be closer than the first. Corrected biases stay unless they are
-# farther by so many, and so does one range, which saves operators.
+# By so many standard errors another estimator must be closer than the first, and equalized channels closer than those
+# that are not. Corrected biases stay unless they are farther by so many, and so does one range, which saves operators.
 _BEYOND = 1.0
 # Where rounding the weights alone gives less than this share of the divergence, rounding them better gives nothing.
 _WORTH = 0.1
@@ -45,35 +38,8 @@ _SAVED = 0.05
 _WEAKEST = 3
 # Tensors as large as the largest that are in memory at a time, roughly.
 _AT_A_TIME = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Steps:
-    """A way to quantize.
-
-    Args:
-        ranges: Name of the estimator of activation ranges, out of `ESTIMATORS`.
-        bias_correction: Whether biases are corrected (see `keras_lite.quantization.bias_correction`).
-        by_effect: Whether weights are rounded by their effect (see `keras_lite.quantization.rounding`).
-        equalization: Whether channels are equalized (see `keras_lite.quantization.equalization`).
-        one_range: Whether what is concatenated has one range, where these are much alike (see
-            `keras_lite.quantization.calibrated`).
-    """
-
-    ranges: str
-    bias_correction: bool = False
-    by_effect: bool = False
-    equalization: bool = False
-    one_range: bool = False
-
-    def __str__(self) -> str:
-        """Return what it is, in one line."""
-        steps = [f"ranges: {self.ranges}"]
-        steps += ["corrected biases"] if self.bias_correction else []
-        steps += ["weights rounded by effect"] if self.by_effect else []
-        steps += ["equalized channels"] if self.equalization else []
-        steps += ["one range for what is concatenated"] if self.one_range else []
-        return ", ".join(steps)
+# Numbers that all judges have for outputs, and that an output's range is chosen by; judges there are at the least.
+_MOST_JUDGED, _MOST_ROUNDED, _LEAST_JUDGES = 1 << 25, 1 << 20, 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +63,7 @@ class PostTraining:
     """What `keras_lite.quantization.post_training` chose, and from what.
 
     Args:
-        output: What the float model outputs, by which the candidates were judged.
+        output: What the float model outputs, by which the candidates were judged; a tuple if it has several outputs.
         chosen: The candidate that was kept.
         tried: All candidates, in the order in which they were tried.
         images: Number of images that set ranges and biases.
@@ -105,7 +71,7 @@ class PostTraining:
         weakest: The tensors that lose most in their ranges: name, and signal to rounding error in decibels.
     """
 
-    output: str
+    output: Kind
     chosen: Candidate
     tried: list[Candidate]
     images: int
@@ -125,7 +91,7 @@ class PostTraining:
         ]
         head = (
             f"post-training quantization, {self.images} images for ranges and biases, {self.judges} others to judge "
-            "each file by:"
+            f"each file by ({measure(self.output)}):"
         )
         weakest = ", ".join(f"{name} ({value:.0f} dB)" for name, value in self.weakest.items())
         return "\n".join([head, *lines, f"tensors that lose most: {weakest}"])
@@ -136,24 +102,30 @@ class Search:
 
     Args:
         form: What `for_int8` returned.
-        output: What the float model outputs, as `keras_lite.data.ModelInfo.output` names it.
-        ends: The range of the input.
-        images: Preprocessed images; every second one judges, the others set ranges and biases.
+        output: What the float model outputs, see `keras_lite.quantization.closeness`.
+        ends: The range of each input.
+        images: Preprocessed images, or other samples; every second one judges, the others set ranges and biases.
         session: What runs the files.
     """
 
     def __init__(
-        self, form: Int8Form, output: str, ends: tuple[float, float], images: np.ndarray, session: LiteRTSession
+        self,
+        form: Int8Form,
+        output: Kind,
+        ends: list[tuple[float, float]],
+        images: np.ndarray | Samples,
+        session: LiteRTSession,
     ) -> None:
         self.form, self.output, self.ends, self.session = form, output, ends, session
-        self.images, self.judges = images[::2], images[1::2]
+        numbers = sum(tensor.size for tensor in form.graph.outputs)
+        self.images, self.judges = images[::2], images[1::2][: max(_LEAST_JUDGES, _MOST_JUDGED // numbers)]
         self.few = self.judges[:_FEW]
         self.tried: list[tuple[Candidate, np.ndarray]] = []
         self.chosen = 0
         self.best: CalibratedGraph | None = None
         self.refused: InputError | None = None
         self.expected = self._outputs(float_graph(form, form.graph.outputs))
-        self.answers = self._range_of_outputs()
+        self.answers = self._ranges_of_outputs()
 
     def run(self) -> CalibratedGraph:
         """Try all candidates, and return the one that is kept.
@@ -161,7 +133,7 @@ class Search:
         Raises:
             InputError: If LiteRT runs none of them, or none has biases of 32 bits.
         """
-        maker = _Maker(self.form, self.images, self.ends, self.answers, self.session)
+        maker = Maker(self.form, self.images, self.ends, self.answers, self.session)
         for ranges in ESTIMATORS:
             self._try(maker, Steps(ranges), _BEYOND)
         if self.best is None:
@@ -172,7 +144,7 @@ class Search:
             beyond = -_BEYOND if ranges == self._with().ranges else _BEYOND
             self._try(maker, Steps(ranges, bias_correction=True), beyond)
         if maker.equalized is not None:
-            self._try(maker, self._with(equalization=True), BELIEVED)
+            self._try(maker, self._with(equalization=True), _BEYOND)
         if self._weights_matter():
             # ResNet-20's files were closer for it on 2,500 other images, each time, whatever a few hundred judges said.
             self._try(maker, self._with(bias_correction=True, by_effect=True), -BELIEVED)
@@ -205,7 +177,7 @@ class Search:
         chosen = self.tried[self.chosen][0]
         return Steps(**{each.name: getattr(chosen, each.name) for each in dataclasses.fields(Steps)} | changes)
 
-    def _try(self, maker: "_Maker", steps: Steps, beyond: float = 0.0) -> None:
+    def _try(self, maker: Maker, steps: Steps, beyond: float = 0.0) -> None:
         """Keep a candidate if it is closer than the chosen one by more than some standard errors."""
         try:
             calibrated = maker.make(steps)
@@ -219,41 +191,36 @@ class Search:
         if self.best is None or is_closer(each, self.tried[self.chosen][1], beyond):
             self.chosen, self.best = len(self.tried) - 1, calibrated
 
-    def _outputs(self, graph: Graph, images: np.ndarray | None = None) -> np.ndarray:
+    def _outputs(self, graph: Graph, images: np.ndarray | Samples | None = None) -> Answers:
         largest = max(tensor.size for operator in graph.operators for tensor in operator.outputs)
-        found = self.session.outputs(written(graph, _AT_A_TIME * largest), self.judges if images is None else images)
-        if not np.isfinite(found).all():
+        content = written(graph, _AT_A_TIME * largest)
+        found = self.session.outputs(content, self.judges if images is None else images)
+        if not all(np.isfinite(each).all() for each in found):
             raise InputError("Expected a model with finite outputs, received inf or nan.")
-        return found
+        return found if isinstance(self.output, tuple) else found[0]
 
-    def _range_of_outputs(self) -> tuple[float, float]:
-        """Return the range in which the float model's outputs are rounded with the least divergence."""
-        lowest, highest = min(float(self.expected.min()), 0.0), max(float(self.expected.max()), 0.0)
-        if highest - lowest < EMPTY:
-            return opened(lowest, highest)
-        shares = np.linspace(1.0, 0.0, 33)[:-1]
+    def _each(self, outputs: Answers) -> list[np.ndarray]:
+        return outputs if isinstance(self.output, tuple) else [outputs]
 
-        def loss(low: float, high: float) -> float:
-            parameters = QuantizationParameters.between(low, high)
-            rounded = parameters.dequantize(parameters.quantize(self.expected))
-            return float(divergences(self.output, self.expected, rounded).mean())
-
-        low = min((lowest * share for share in shares), key=lambda end: loss(end, highest))
-        high = min((highest * share for share in shares), key=lambda end: loss(low, end))
-        return low, high
+    def _ranges_of_outputs(self) -> list[tuple[float, float]]:
+        """Return the ranges in which the float model's outputs are rounded with the least divergence."""
+        kinds = self.output if isinstance(self.output, tuple) else [self.output]
+        return [_range_of_output(*each) for each in zip(kinds, self._each(self.expected), strict=True)]
 
     def _weights_matter(self) -> bool:
         """Return whether rounding the weights alone gives a part of the divergence that is worth a better rounding."""
         rounded = {}
         for operator in self.form.graph.operators:
             if operator.kind in CHANNEL_AXES:
-                axis, kernel = CHANNEL_AXES[operator.kind], operator.inputs[1]
+                axis, kernel = CHANNEL_AXES[operator.kind], operator.kernel
                 whole, quantization = quantize_kernel(kernel.data, axis)
                 along = [-1 if each == axis else 1 for each in range(whole.ndim)]
                 rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * quantization.scales.reshape(along))
         form = self.form.with_constants(rounded)
         received = self._outputs(float_graph(form, form.graph.outputs), self.few)
-        alone = divergences(self.output, self.expected[: len(received)], received).mean()
+        expected = [each[:_FEW] for each in self._each(self.expected)]
+        expected = expected if isinstance(self.output, tuple) else expected[0]
+        alone = divergences(self.output, expected, received).mean()
         return float(alone) > _WORTH * self.tried[self.chosen][0].closeness.divergence
 
     def _weakest(self) -> dict[str, float]:
@@ -265,59 +232,19 @@ class Search:
         return dict(sorted(losses.items(), key=lambda item: item[1])[:_WEAKEST])
 
 
-class _Maker:
-    """Makes candidates from some images; what several need is seen once."""
+def _range_of_output(output: str, expected: np.ndarray) -> tuple[float, float]:
+    """Return the range in which outputs of a kind are rounded with the least divergence."""
+    lowest, highest = min(float(expected.min()), 0.0), max(float(expected.max()), 0.0)
+    expected = expected[:: -(-expected.size // _MOST_ROUNDED)]
+    if highest - lowest < EMPTY:
+        return opened(lowest, highest)
+    shares = np.linspace(1.0, 0.0, 33)[:-1]
 
-    def __init__(
-        self,
-        form: Int8Form,
-        images: np.ndarray,
-        ends: tuple[float, float],
-        answers: tuple[float, float],
-        session: LiteRTSession,
-    ):
-        self.form, self.images, self.ends, self.answers, self.session = form, images, ends, answers, session
-        self._observed: dict[bool, Observation] = {}
-        self._kernels: dict[bool, tuple[Int8Form, Mapping[Tensor, np.ndarray]]] = {}
+    def loss(low: float, high: float) -> float:
+        parameters = QuantizationParameters.between(low, high)
+        rounded = parameters.dequantize(parameters.quantize(expected))
+        return float(divergences(output, expected, rounded).mean())
 
-    def observed(self, equalization: bool) -> Observation:
-        """Return what the images give, with equalized channels or without."""
-        if equalization not in self._observed:
-            self._observed[equalization] = observe(
-                self.equalized if equalization else self.form, self.images, self.session
-            )
-        return self._observed[equalization]
-
-    @functools.cached_property
-    def equalized(self) -> Int8Form | None:
-        """The graph with equalized channels; None if there is nothing to scale."""
-        return equalize(self.form, self.observed(False))
-
-    def make(self, steps: Steps) -> CalibratedGraph:
-        """Return a candidate."""
-        observed = self.observed(steps.equalization)
-        form = self.equalized if steps.equalization else self.form
-        ranges = dict(self._ranges(steps.ranges, steps.equalization))
-        ranges[form.graph.inputs[0]] = self.ends
-        [answer] = form.graph.outputs
-        if answer in ranges and answer not in form.fixed:
-            ranges[answer] = self.answers
-        calibrated = CalibratedGraph(form, ranges, steps.one_range)
-        if steps.by_effect:
-            calibrated = self._rounded(calibrated, steps.equalization)
-        if not steps.bias_correction:
-            return calibrated
-        return correct_biases(calibrated, observed, self.images, self.session)
-
-    @functools.cache  # noqa: B019 (the search ends with it)
-    def _ranges(self, estimator: str, equalization: bool) -> Ranges:
-        form = self.equalized if equalization else self.form
-        return ranges_from(form, self.observed(equalization), ESTIMATORS[estimator])
-
-    def _rounded(self, calibrated: CalibratedGraph, equalization: bool) -> CalibratedGraph:
-        """Return a candidate with weights rounded by their effect; which ranges it has makes no difference to them."""
-        if equalization not in self._kernels:
-            found = round_by_effect(calibrated, self.images, self.session)
-            self._kernels[equalization] = found.form, found.scales
-        form, scales = self._kernels[equalization]
-        return dataclasses.replace(calibrated, form=form, scales=scales)
+    low = min((lowest * share for share in shares), key=lambda end: loss(end, highest))
+    high = min((highest * share for share in shares), key=lambda end: loss(low, end))
+    return low, high

@@ -82,9 +82,10 @@ def benchmark_files(
 
     Example:
 
-    >>> [float32, int8] = benchmark_files(["float32.tflite", "int8.tflite"], threads=[1])
-    >>> int8.latencies[0].median / float32.latencies[0].median
-    0.4...
+    ```python
+    [float32, int8] = benchmark_files(["model.tflite", "model_int8.tflite"], threads=[1])
+    int8.latencies[0].median / float32.latencies[0].median  # such as 0.4: the share of the time
+    ```
     """
     paths = [check_tflite(path) for path in paths]
     inspections = [inspect(path) for path in paths]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_lite.litert.samples import Samples
 from keras_lite.runtime.worker_process import call_worker
 
 # int32 stands for biases and for the constant arguments of an operator (axes, shapes, paddings).
@@ -21,16 +22,16 @@ class Inspection:
 
     Args:
         operators: Each operator as `{"name": ..., "inputs": [types], "outputs": [types]}`, in order.
-        input: Name, shape and dtype of the input; scale and zero point where it is quantized.
-        output: The same of the output.
+        inputs: Of each input name, shape and dtype; scale and zero point where it is quantized.
+        outputs: The same of each output.
         bad_scales: One line for each tensor whose scale XNNPACK can't run, with the tensor's name.
         partitions: Parts of the model that XNNPACK runs; 1 is best, 0 means none.
         not_delegated: Names of the operators outside of those parts, which run on slower kernels.
     """
 
     operators: list[dict[str, Any]]
-    input: dict[str, Any]
-    output: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
     bad_scales: list[str]
     partitions: int | None = None
     not_delegated: list[str] | None = None
@@ -38,7 +39,7 @@ class Inspection:
     @property
     def int8_only(self) -> bool:
         """Whether all inputs and outputs are int8, those of every operator and of the model."""
-        ends = {self.input["dtype"], self.output["dtype"]}
+        ends = {end["dtype"] for end in (*self.inputs, *self.outputs)}
         outputs = {kind for operator in self.operators for kind in operator["outputs"]}
         inputs = {kind for operator in self.operators for kind in operator["inputs"]}
         return ends | outputs == {"int8"} and inputs <= _INT8_TYPES
@@ -69,12 +70,12 @@ class Examination:
 
     Args:
         inspection: Its contents.
-        outputs: Its outputs as float32, of shape `(count, ...)`; None where no images were run.
+        outputs: Its outputs as float32, of shape `(count, ...)`, a list of several; None where no images were run.
         kernels: Its int8 kernels, in the order of the operators; None where they were not read.
     """
 
     inspection: Inspection
-    outputs: np.ndarray | None = None
+    outputs: np.ndarray | list[np.ndarray] | None = None
     kernels: list[FileKernel] | None = None
 
 
@@ -82,7 +83,7 @@ def examine(
     path: str | os.PathLike,
     *,
     delegates: bool = True,
-    images: np.ndarray | None = None,
+    images: np.ndarray | Samples | None = None,
     with_kernels: bool = False,
     stop_at_bad_scales: bool = False,
     threads: int = 1,
@@ -92,7 +93,7 @@ def examine(
     Args:
         path: The `.tflite` file.
         delegates: Also start XNNPACK, to count its partitions. Images always run with it.
-        images: Preprocessed float images of shape `(count, height, width, 3)` to run.
+        images: Preprocessed float images of shape `(count, height, width, 3)`, or other samples, to run.
         with_kernels: Also read the int8 kernels.
         stop_at_bad_scales: Go no further than the contents where XNNPACK can't run their scales; it may abort the
             process on them, and then names no tensor.
@@ -107,20 +108,18 @@ def examine(
     Example:
 
     ```python
-    found = examine("model.tflite", images=preprocessing(images), stop_at_bad_scales=True)
+    found = examine("model.tflite", images=preprocessing(photos), stop_at_bad_scales=True)
     if not found.inspection.bad_scales:
         logits = found.outputs
     ```
     """
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "images.npy"), Path(folder, "arrays.npz")
-        if images is not None:
-            np.save(source, np.asarray(images, dtype="float32"))
+        target = Path(folder, "arrays.npz")
         found = call_worker(
             "examine",
             path,
             delegates=delegates,
-            images=None if images is None else source,
+            images=None if images is None else saved(images, Path(folder)),
             with_kernels=with_kernels,
             stop_at_bad_scales=stop_at_bad_scales,
             arrays=target,
@@ -131,13 +130,24 @@ def examine(
             with np.load(target) as stored:
                 arrays = dict(stored)
     inspection = Inspection(**found)
-    outputs = arrays.pop("outputs", None)
+    names = [name for name in arrays if name.startswith("output")]
+    found_outputs = [arrays.pop(name) for name in names]
+    outputs = found_outputs[0] if len(names) == 1 else found_outputs or None
     if not with_kernels or (stop_at_bad_scales and inspection.bad_scales):
         return Examination(inspection, outputs)
     numbers = range(len(arrays) // len(FileKernel._fields))
     return Examination(
         inspection, outputs, [FileKernel(*(arrays[f"{part}{at}"] for part in FileKernel._fields)) for at in numbers]
     )
+
+
+def saved(samples: np.ndarray | Samples, folder: Path) -> list[Path]:
+    """Save samples as float32, a file for each input, and return the files."""
+    files = []
+    for at, array in enumerate(samples.arrays if isinstance(samples, Samples) else [samples]):
+        files.append(folder / f"input{at}.npy")
+        np.save(files[-1], np.asarray(array, "float32"))
+    return files
 
 
 def inspect(path: str | os.PathLike, delegates: bool = True) -> Inspection:
@@ -153,7 +163,8 @@ def inspect(path: str | os.PathLike, delegates: bool = True) -> Inspection:
 
     Example:
 
-    >>> inspect("model.tflite").operator_counts()
-    {'CONV_2D int8': 55, 'DEPTHWISE_CONV_2D int8': 17, ...}
+    ```python
+    inspect("model.tflite").operator_counts()  # such as {"CONV_2D int8": 55, "DEPTHWISE_CONV_2D int8": 17}
+    ```
     """
     return examine(path, delegates=delegates).inspection

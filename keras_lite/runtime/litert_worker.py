@@ -8,7 +8,7 @@ nothing of keras_lite.
 import argparse
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,11 @@ def to_float(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return (values.astype("float32") - zero_point) * np.float32(scale)
 
 
-def predict(interpreter: Any, images: Iterable[np.ndarray]) -> np.ndarray:
-    """Run a model of batch 1 on each image and return its outputs as float32, of shape `(count, ...)`."""
-    [target] = interpreter.get_output_details()
-    found = [values for [values] in _outputs(interpreter, images)]
-    return to_float(np.stack(found), target).reshape(-1, *target["shape"][1:])
+def predict(interpreter: Any, *inputs: Iterable[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    """Run a model of batch 1 on each sample; outputs as float32, of shape `(count, ...)`, several in a list."""
+    pairs = zip(zip(*_outputs(interpreter, inputs), strict=True), interpreter.get_output_details(), strict=True)
+    found = [to_float(np.stack(rows), target).reshape(-1, *target["shape"][1:]) for rows, target in pairs]
+    return found[0] if len(found) == 1 else found
 
 
 def examine(
@@ -70,7 +70,7 @@ def examine(
     *,
     threads: int = 1,
     delegates: bool = False,
-    images: Iterable[np.ndarray] | None = None,
+    images: Sequence[Iterable[np.ndarray]] | None = None,
     with_kernels: bool = False,
     stop_at_bad_scales: bool = False,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -82,12 +82,12 @@ def examine(
         path: The `.tflite` file.
         threads: Threads that LiteRT may use.
         delegates: Whether to start XNNPACK, to count its partitions.
-        images: Preprocessed float images to run with XNNPACK.
+        images: What to run with XNNPACK: preprocessed float images, or other samples, for each input.
         with_kernels: Whether to read the kernels.
         stop_at_bad_scales: Whether to go no further than the contents where XNNPACK can't run their scales.
 
     Returns:
-        The contents and the partitions, ready for JSON; and the arrays, `outputs` and those of `kernels`.
+        The contents and the partitions, ready for JSON; and the arrays, `output0` and so on, and those of `kernels`.
     """
     _begin("LiteRT opened it")
     plain = open_interpreter(path, delegates=False)
@@ -100,7 +100,8 @@ def examine(
         found |= delegation(interpreter)
         if images is not None:
             _begin("it ran the images")
-            arrays["outputs"] = predict(interpreter, images)
+            made = predict(interpreter, *images)
+            arrays |= {f"output{at}": each for at, each in enumerate(made if isinstance(made, list) else [made])}
     if with_kernels:
         _begin("its kernels were read")
         arrays |= kernels(plain)
@@ -108,7 +109,7 @@ def examine(
 
 
 def contents(interpreter: Any) -> dict[str, Any]:
-    """Return what is in a file: operators with types, input, output, and scales that XNNPACK can't run.
+    """Return what is in a file: operators with types, inputs, outputs, and scales that XNNPACK can't run.
 
     Args:
         interpreter: The file in LiteRT without delegates.
@@ -124,8 +125,8 @@ def contents(interpreter: Any) -> dict[str, Any]:
             }
             for operator in operators
         ],
-        "input": _interface(interpreter.get_input_details()),
-        "output": _interface(interpreter.get_output_details()),
+        "inputs": [_interface(each) for each in interpreter.get_input_details()],
+        "outputs": [_interface(each) for each in interpreter.get_output_details()],
         "bad_scales": _bad_scales(operators, tensors),
     }
 
@@ -209,13 +210,11 @@ def _time(interpreter: Any, runs: int) -> list[float]:
     return times
 
 
-def _interface(details: list[dict[str, Any]]) -> dict[str, Any]:
-    if len(details) != 1:
-        raise ValueError(f"Expected a model with one input and one output, received {len(details)}.")
-    scale, zero_point = details[0]["quantization"]
-    dtype = np.dtype(details[0]["dtype"])
-    entry = {"name": details[0]["name"], "shape": [int(size) for size in details[0]["shape"]], "dtype": dtype.name}
-    if dtype.kind != "f":
+def _interface(details: dict[str, Any]) -> dict[str, Any]:
+    scale, zero_point = details["quantization"]
+    dtype = np.dtype(details["dtype"])
+    entry = {"name": details["name"], "shape": [int(size) for size in details["shape"]], "dtype": dtype.name}
+    if dtype.kind != "f" and scale:
         entry |= {"scale": float(scale), "zero_point": int(zero_point)}
     return entry
 
@@ -245,19 +244,20 @@ def _bad_scales(operators: list[dict[str, Any]], tensors: dict[int, dict[str, An
     return problems
 
 
-def outputs(path: str, images: np.ndarray, threads: int) -> dict[str, np.ndarray]:
+def outputs(path: str, inputs: Sequence[np.ndarray], threads: int) -> dict[str, np.ndarray]:
     """Return what each output of a file holds, in its own type: `output0` and so on, of shape `(count, values)`."""
-    rows = list(_outputs(open_interpreter(path, threads), images))
+    rows = list(_outputs(open_interpreter(path, threads), inputs))
     return {f"output{at}": np.stack(values) for at, values in enumerate(zip(*rows, strict=True))}
 
 
-def _outputs(interpreter: Any, images: Iterable[np.ndarray]) -> Iterable[list[np.ndarray]]:
-    """Yield the values of all outputs, image by image."""
-    [source] = interpreter.get_input_details()
+def _outputs(interpreter: Any, inputs: Sequence[Iterable[np.ndarray]]) -> Iterable[list[np.ndarray]]:
+    """Yield the values of all outputs, sample by sample."""
+    sources = interpreter.get_input_details()
     targets = [target["index"] for target in interpreter.get_output_details()]
-    for image in images:
-        images_of_batch = image if image.ndim == len(source["shape"]) else image[None]
-        interpreter.set_tensor(source["index"], to_model_type(images_of_batch, source))
+    for sample in zip(*inputs, strict=True):
+        for source, values in zip(sources, sample, strict=True):
+            batch = values if values.ndim == len(source["shape"]) else values[None]
+            interpreter.set_tensor(source["index"], to_model_type(batch, source))
         interpreter.invoke()
         yield [interpreter.get_tensor(index).ravel() for index in targets]
 
@@ -272,24 +272,24 @@ def _main() -> None:
     parser.add_argument("model")
     for name in ("delegates", "with_kernels", "stop_at_bad_scales"):
         parser.add_argument(f"--{name}", action="store_true")
-    for name in ("images", "arrays", "folder"):
-        parser.add_argument(f"--{name}")
+    for name, action in (("arrays", "store"), ("folder", "store"), ("images", "append")):
+        parser.add_argument(f"--{name}", action=action)
     for name, default in (("threads", 1), ("runs", 50), ("warm_up", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
-    if arguments.action == "measure":
-        result = measure(arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
-    elif arguments.action == "measure_all":
-        result = measure_all(arguments.folder, arguments.threads, arguments.runs, arguments.warm_up)
+    images = arguments.images and [np.load(path, mmap_mode="r") for path in arguments.images]
+    if arguments.action in ("measure", "measure_all"):
+        timing = {"measure": measure, "measure_all": measure_all}[arguments.action]
+        result = timing(arguments.folder or arguments.model, arguments.threads, arguments.runs, arguments.warm_up)
     elif arguments.action == "outputs":
-        images, result = np.load(arguments.images, mmap_mode="r"), {}
+        result = {}
         np.savez(arguments.arrays, **outputs(arguments.model, images, arguments.threads))
     else:
         result, arrays = examine(
             arguments.model,
             threads=arguments.threads,
             delegates=arguments.delegates,
-            images=None if arguments.images is None else np.load(arguments.images, mmap_mode="r"),
+            images=images,
             with_kernels=arguments.with_kernels,
             stop_at_bad_scales=arguments.stop_at_bad_scales,
         )

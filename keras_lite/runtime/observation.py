@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_lite.litert.samples import Samples
+from keras_lite.runtime.inspection import saved
 from keras_lite.runtime.worker_process import call_worker
 
 
-def every_output(path: str | os.PathLike, images: np.ndarray, threads: int = 1) -> list[np.ndarray]:
+def every_output(path: str | os.PathLike, images: np.ndarray | Samples, threads: int = 1) -> list[np.ndarray]:
     """Return what each output of a file holds for each image, in its own type, of shape `(count, values)`.
 
     Args:
-        path: The `.tflite` file, with one input and any number of outputs.
-        images: float32 images; an int8 file turns them to int8 by the scale and zero point of its input.
+        path: The `.tflite` file.
+        images: float32 images, or other samples; an int8 file turns them to int8 by the scale and zero point of its
+            input.
         threads: Threads that LiteRT may use.
 
     Raises:
@@ -23,8 +26,7 @@ def every_output(path: str | os.PathLike, images: np.ndarray, threads: int = 1) 
         MissingExtraError: If LiteRT is not installed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "images.npy"), Path(folder, "arrays.npz")
-        np.save(source, np.asarray(images, "float32"))
-        call_worker("outputs", path, images=source, arrays=target, threads=threads)
+        target = Path(folder, "arrays.npz")
+        call_worker("outputs", path, images=saved(images, Path(folder)), arrays=target, threads=threads)
         with np.load(target) as found:
             return [found[f"output{at}"] for at in range(len(found))]

@@ -49,8 +49,9 @@ def time_operators(path: str | os.PathLike, threads: int = 1, runs: int = 100) -
 
     Example:
 
-    >>> time_operators("int8.tflite")[0]
-    OperatorTimes(kind='CONV_2D 1x1', count=44, milliseconds=...)
+    ```python
+    time_operators("model_int8.tflite")[0]  # such as OperatorTimes(kind="CONV_2D 1x1", count=44, milliseconds=1.5)
+    ```
     """
     operators = _split(check_tflite(path).read_bytes())
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from keras_lite.litert.samples import Given, Samples, arrays_of
 from keras_lite.runtime import litert_worker
 from keras_lite.runtime.inspection import examine
 from keras_lite.runtime.worker_process import check_tflite
@@ -26,7 +27,7 @@ class LiteRTModel:
     Example:
 
     ```python
-    logits = LiteRTModel("model.tflite").predict(preprocessing(images))
+    logits = LiteRTModel("model.tflite").predict(preprocessing(photos))
     ```
     """
 
@@ -34,25 +35,34 @@ class LiteRTModel:
         self.path = check_tflite(path)
         self.interpreter = litert_worker.open_interpreter(str(self.path), threads)
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    @property
+    def output_names(self) -> list[str]:
+        """The names of its outputs, in their order."""
+        return [target["name"] for target in self.interpreter.get_output_details()]
+
+    def predict(self, images: Given) -> np.ndarray | list[np.ndarray]:
         """Return the model's outputs.
 
         Args:
-            images: Preprocessed float images of shape `(count, height, width, 3)`. For an int8 file they are turned
-                to int8 by the file's own scale and zero point.
+            images: Preprocessed float images of shape `(count, height, width, 3)`, or what else the file takes; a list
+                of arrays, or a dictionary by the inputs' names, if it has several inputs. For an int8 file they are
+                turned to int8 by the file's own scale and zero point.
 
         Returns:
-            float32 array of shape `(count, classes)`, an int8 file's outputs scaled back.
+            float32 array of shape `(count, classes)`, an int8 file's outputs scaled back; a list if it has several.
         """
-        return litert_worker.predict(self.interpreter, images)
+        names = [source["name"] for source in self.interpreter.get_input_details()]
+        return litert_worker.predict(self.interpreter, *arrays_of(images, names))
 
 
-def run_in_subprocess(path: str | os.PathLike, images: np.ndarray, threads: int = 1) -> np.ndarray:
+def run_in_subprocess(
+    path: str | os.PathLike, images: np.ndarray | Samples, threads: int = 1
+) -> np.ndarray | list[np.ndarray]:
     """Return a TFLite file's outputs like `LiteRTModel.predict`, from a process that may die.
 
     Args:
         path: The `.tflite` file.
-        images: Preprocessed float images of shape `(count, height, width, 3)`.
+        images: Preprocessed float images of shape `(count, height, width, 3)`, or other samples.
         threads: Threads that LiteRT may use.
 
     Raises:

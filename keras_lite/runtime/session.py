@@ -1,7 +1,6 @@
 """A process in which LiteRT runs one file after the other, on images that it holds."""
 
 import contextlib
-import json
 import pickle
 import signal
 import subprocess
@@ -14,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from keras_lite.errors import import_extra
+from keras_lite.litert.samples import Samples
+from keras_lite.runtime.inspection import saved
 from keras_lite.runtime.litert_worker import STAGE
 from keras_lite.runtime.worker_process import LiteRTError
 
-# The process finds modules where this one does.
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from keras_lite.runtime.session_worker import main; main(int(sys.argv[2]))"
-)
+# The process starts in a fraction of a second, as it imports nothing of keras_lite but three files of this folder.
+_START = "import sys; sys.path.append(sys.argv[1]); from session_worker import main; main(int(sys.argv[2]))"
 
 
 class LiteRTSession:
@@ -51,7 +49,7 @@ class LiteRTSession:
         self._folder = tempfile.TemporaryDirectory()
         self._process: subprocess.Popen | None = None
         # Arrays that the process knows: themselves too, so that no other array gets their ids.
-        self._known: dict[int, np.ndarray] = {}
+        self._known: dict[int, np.ndarray | Samples] = {}
 
     def __enter__(self) -> "LiteRTSession":
         self._begin()
@@ -61,12 +59,12 @@ class LiteRTSession:
         self._end()
         self._folder.cleanup()
 
-    def outputs(self, content: bytes, images: np.ndarray) -> np.ndarray:
-        """Return the output of a file for all images as float32, of shape `(count, ...)`.
+    def outputs(self, content: bytes, images: np.ndarray | Samples) -> list[np.ndarray]:
+        """Return each output of a file for all images as float32, of shape `(count, ...)`.
 
         Args:
-            content: A .tflite file with one input and one output, of any batch.
-            images: float32 images. An int8 file gets them in its input's integers.
+            content: A .tflite file of any batch.
+            images: float32 images, or other samples. An int8 file gets them in its input's integers.
 
         Raises:
             LiteRTError: If LiteRT refused the file, or the process died.
@@ -74,13 +72,18 @@ class LiteRTSession:
         return self.request("outputs", content, self._key(images))
 
     def observe(
-        self, content: bytes, images: np.ndarray, counted: Sequence[bool], summed: Sequence[bool], averaged: int
+        self,
+        content: bytes,
+        images: np.ndarray | Samples,
+        counted: Sequence[bool],
+        summed: Sequence[bool],
+        averaged: int,
     ) -> list[dict[str, np.ndarray]]:
         """Return what images give at each output of a float file, in the outputs' order.
 
         Args:
-            content: A .tflite file with one input and any number of outputs, of any batch.
-            images: float32 images.
+            content: A .tflite file of any batch.
+            images: float32 images, or other samples.
             counted: Of which outputs there is to be a histogram.
             summed: Of which outputs there is to be a sum over images.
             averaged: How many of the images that sum is of, the first ones.
@@ -94,24 +97,24 @@ class LiteRTSession:
         """
         return self.request("observe", content, self._key(images), list(counted), list(summed), averaged)
 
-    def run(self, content: bytes, images: np.ndarray) -> list[np.ndarray]:
+    def run(self, content: bytes, images: np.ndarray | Samples) -> list[np.ndarray]:
         """Return all outputs of a file for the first images, as many as it takes at once.
 
         Args:
-            content: A .tflite file with one input and any number of outputs.
-            images: float32 images, at least as many.
+            content: A .tflite file.
+            images: float32 images, or other samples, at least as many.
 
         Raises:
             LiteRTError: If LiteRT refused the file, or the process died.
         """
         return self.request("run", content, self._key(images))
 
-    def values(self, content: bytes, images: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+    def values(self, content: bytes, images: np.ndarray | Samples, counts: Sequence[int]) -> list[np.ndarray]:
         """Return what each output of a file holds for some images, in its own type.
 
         Args:
-            content: A .tflite file with one input and any number of outputs, of any batch.
-            images: float32 images.
+            content: A .tflite file of any batch.
+            images: float32 images, or other samples.
             counts: For how many of the images, the first ones, each output is wanted.
 
         Raises:
@@ -140,7 +143,7 @@ class LiteRTSession:
     def _begin(self) -> None:
         self._errors = Path(self._folder.name, "errors").open("w+")  # noqa: SIM115 (closed when the process ends)
         self._known.clear()
-        command = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(self.threads)]
+        command = [sys.executable, "-P", "-c", _START, str(Path(__file__).parent), str(self.threads)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
 
     def _end(self) -> str:
@@ -160,12 +163,12 @@ class LiteRTSession:
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return f"its process {how}{f' while {begun[-1]}' if begun else ''} ({said[-1]})"
 
-    def _key(self, images: np.ndarray) -> int:
+    def _key(self, images: np.ndarray | Samples) -> int:
         """Return what the process knows images by; it reads them from a file."""
         key = id(images)
         if self._process is None or key not in self._known:
-            path = Path(self._folder.name, f"{key}.npy")
-            np.save(path, np.asarray(images, "float32"))
-            self.request("open_images", key, str(path))
+            folder = Path(self._folder.name, str(key))
+            folder.mkdir(exist_ok=True)
+            self.request("open_images", key, [str(path) for path in saved(images, folder)])
             self._known[key] = images
         return key

@@ -1,4 +1,7 @@
-"""The process of a `LiteRTSession`: it holds images, and runs one file after the other."""
+"""The process of a `LiteRTSession`: it holds images, and runs one file after the other.
+
+It is started in this folder and imports what it needs from beside itself, nothing else of keras_lite.
+"""
 
 import functools
 import importlib
@@ -10,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
-
-from keras_lite.runtime.histogram import Histogram
-from keras_lite.runtime.litert_worker import STAGE, open_interpreter, to_float, to_model_type
+from histogram import Histogram
+from litert_worker import STAGE, open_interpreter, to_float, to_model_type
 
 # How many values of an image's tensor are counted, roughly.
 _COUNTED = 2048
@@ -27,21 +29,22 @@ class Worker:
 
     def __init__(self, threads: int):
         self.threads = threads
-        self.images: dict[int, np.memmap] = {}
+        self.images: dict[int, list[np.ndarray]] = {}
 
-    def open_images(self, key: int, path: str) -> None:
-        """Open a file of images, which later requests name by a key."""
-        self.images[key] = np.load(path, mmap_mode="r")
+    def open_images(self, key: int, paths: list[str]) -> None:
+        """Open files of images, one for each input, which later requests name by a key."""
+        self.images[key] = [np.load(path, mmap_mode="r") for path in paths]
 
-    def outputs(self, content: bytes, key: int) -> np.ndarray:
-        """Return the one output of a file for all images, as float32."""
+    def outputs(self, content: bytes, key: int) -> list[np.ndarray]:
+        """Return each output of a file for all images, as float32."""
         images = self.images[key]
         interpreters = self._start(content, self.threads)
-        [target] = interpreters[0].get_output_details()
-        found = np.empty((len(images), *target["shape"][1:]), "float32")
+        targets = interpreters[0].get_output_details()
+        found = [np.empty((len(images[0]), *target["shape"][1:]), "float32") for target in targets]
 
         def use(_: int, some: slice, outputs: list[np.ndarray]) -> None:
-            found[some] = to_float(outputs[0], target)
+            for kept, values, target in zip(found, outputs, targets, strict=True):
+                kept[some] = to_float(values, target)
 
         self._run(interpreters, images, use)
         return found
@@ -73,8 +76,8 @@ class Worker:
     def run(self, content: bytes, key: int) -> list[np.ndarray]:
         """Return all outputs of a file for the first images, as many as it takes at once."""
         [interpreter] = self._start(content, 1, self.threads)
-        [source] = interpreter.get_input_details()
-        interpreter.set_tensor(source["index"], to_model_type(self.images[key][: source["shape"][0]], source))
+        for source, images in zip(interpreter.get_input_details(), self.images[key], strict=True):
+            interpreter.set_tensor(source["index"], to_model_type(images[: source["shape"][0]], source))
         interpreter.invoke()
         return [interpreter.get_tensor(target["index"]) for target in interpreter.get_output_details()]
 
@@ -88,7 +91,7 @@ class Worker:
             for kept, values in zip(found, outputs, strict=True):
                 kept[some] = values[: max(len(kept) - some.start, 0)]
 
-        self._run(interpreters, self.images[key][: max(counts)], use)
+        self._run(interpreters, [images[: max(counts)] for images in self.images[key]], use)
         return found
 
     def _start(self, content: bytes, count: int, threads: int = 1) -> list[Any]:
@@ -98,7 +101,7 @@ class Worker:
         return interpreters
 
     def _run(
-        self, interpreters: list[Any], images: np.ndarray, use: Callable[[int, slice, list[np.ndarray]], None]
+        self, interpreters: list[Any], inputs: list[np.ndarray], use: Callable[[int, slice, list[np.ndarray]], None]
     ) -> None:
         """Run images side by side; `use` gets the number of the thread, which images they are, and their outputs.
 
@@ -106,11 +109,12 @@ class Worker:
         """
 
         def share(at: int) -> None:
-            [source] = interpreters[at].get_input_details()
+            sources = interpreters[at].get_input_details()
             targets = [target["index"] for target in interpreters[at].get_output_details()]
-            batch = source["shape"][0]
-            for some in _slices(len(images), batch)[at :: self.threads]:
-                interpreters[at].set_tensor(source["index"], _filled(to_model_type(images[some], source), batch))
+            batch = sources[0]["shape"][0]
+            for some in _slices(len(inputs[0]), batch)[at :: self.threads]:
+                for source, images in zip(sources, inputs, strict=True):
+                    interpreters[at].set_tensor(source["index"], _filled(to_model_type(images[some], source), batch))
                 interpreters[at].invoke()
                 use(at, some, [interpreters[at].tensor(index)()[: some.stop - some.start] for index in targets])
 

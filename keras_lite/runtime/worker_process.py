@@ -22,7 +22,8 @@ def call_worker(action: str, path: str | os.PathLike, **arguments: Any) -> dict[
     Args:
         action: The action.
         path: The `.tflite` file.
-        **arguments: Its flags: a value, or True and False for a flag without one. One that is None is left out.
+        **arguments: Its flags: a value, a list of values for a flag that may be repeated, or True and False for a flag
+            without one. One that is None is left out.
 
     Raises:
         InputError: If the file does not exist or is no TFLite file.
@@ -35,7 +36,7 @@ def call_worker(action: str, path: str | os.PathLike, **arguments: Any) -> dict[
         if value is True:
             command.append(f"--{name}")
         elif value is not None and value is not False:
-            command.append(f"--{name}={value}")
+            command += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value])]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise LiteRTError(f"LiteRT can't run {path.name.removeprefix('.partial-')}: {_reason(result)}")

@@ -37,6 +37,8 @@ def data_parallel(options: Options) -> OneDevice:
     Example:
 
     ```python
+    from keras_lite.training.epochs import EpochBatches
+
     spread = data_parallel(options)
     with spread.scope():
         model = build()

@@ -36,7 +36,7 @@ class Finetuning:
     Example:
 
     ```python
-    recipe = Recipe(name="flowers", finetuning=Finetuning(head_epochs=5), ...)
+    recipe = dataclasses.replace(recipe, finetuning=Finetuning(head_epochs=5))
     ```
     """
 

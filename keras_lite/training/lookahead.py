@@ -12,7 +12,7 @@ class Lookahead(keras.optimizers.Optimizer):
 
     The wrapped optimizer moves the model's own, fast weights. Slow weights follow them: at each synchronization
 
-    ```python
+    ```text
     slow = slow + slow_step_size * (fast - slow)
     fast = slow
     ```

@@ -15,7 +15,7 @@ class SGD(keras.optimizers.SGD):
 
     For a variable `w` with the gradient `g`, clipped first if asked for:
 
-    ```python
+    ```text
     g = g + l2_regularization * w
     velocity = momentum * velocity + g
     w = w - learning_rate * (g + momentum * velocity if nesterov else velocity)

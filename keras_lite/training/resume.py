@@ -145,8 +145,9 @@ class RunState:
             random_state.begin_epoch(self._seed, self.progress.epoch)
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
-        # The first metric is the mean loss; compiled metrics are not listed before the first step.
-        metrics = [self._model.metrics[0], *self._metrics]
+        # The first metric is the mean loss, which tf_keras has from the first step on; compiled metrics are not listed
+        # before the first step.
+        metrics = [*self._model.metrics[:1], *self._metrics]
         metric_variables = [variable for metric in metrics for variable in metric.variables]
         return {
             "model": self._model.variables,

@@ -33,6 +33,7 @@ class RunFolder:
         evaluation: The folder of an evaluation: table, confusion matrix, mistakes.
         quantized: The folder of the int8 file.
         android: The folder of the example app's assets.
+        web: The folder of the web page.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
@@ -50,6 +51,7 @@ class RunFolder:
         self.evaluation = self.path / "evaluation"
         self.quantized = self.path / "quantized"
         self.android = self.path / "android"
+        self.web = self.path / "web"
 
     @property
     def data_dir(self) -> str:

@@ -74,7 +74,8 @@ def test_network(name, options, quick, tmp_path):
     # The slow cases trace the step, most of what they cost.
     check_training(model, images, run_eagerly=quick and keras.backend.backend() == "tensorflow")
     expected = outputs(model, images)
-    assert_close(outputs(model, images[:1]), expected[:1], 1e-4)
+    if keras.backend.backend() != "jax":  # another size is compiled anew
+        assert_close(outputs(model, images[:1]), expected[:1], 1e-4)
 
     assert type(model).from_config(model.get_config()).get_config() == model.get_config()
     model.save(tmp_path / "model.keras")
@@ -115,12 +116,12 @@ def check_bfloat16(build, model, images, expected):
 
 
 def check_tflite(flat, images, expected, folder):
-    from keras_lite.export.conversion import convert
-    from keras_lite.quantization import to_tf_keras
+    from keras_lite.litert import write
+    from keras_lite.quantization.lower import lower
     from keras_lite.runtime import LiteRTModel
 
     path = folder / "model.tflite"
-    path.write_bytes(convert(to_tf_keras(flat), "float32"))
+    path.write_bytes(write(lower(flat)))
     assert_close(LiteRTModel(path).predict(images), expected, 1e-4)
 
 

@@ -79,7 +79,7 @@ def test_another_checkout_takes_turns(run_tool, tmp_path, monkeypatch, assert_on
     assert finished.returncode == 0, finished.stderr
     assert [what for what, _ in calls] == ["to_tflite", "to_tflite", "lower", "convert"] * 3
     assert [folder == tmp_path for _, folder in calls] == [True, False, False, False] * 3
-    assert "imagenet/mobilenetv3_large/ours, 32 images" in finished.stdout
+    assert "imagenet/mobilenetv3_large/ours, float32, 32 images" in finished.stdout
 
 
 def test_table_has_medians():

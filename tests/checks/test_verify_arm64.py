@@ -48,8 +48,8 @@ def emulate(tmp_path, file):
 def test_outputs_may_differ_by_one_step(run_tool, tool, file, emulate, assert_one_line_error):
     finished = run_tool(tool, file, *emulate(steps=1), "--cpus", "one,two")
     assert finished.returncode == 0, finished.stderr
-    rows = [line.split() for line in finished.stdout.splitlines() if line.startswith("model.tflite")]
-    assert [row[:5] for row in rows] == [["model.tflite", cpu, "1", "1", "0.00%"] for cpu in ("one", "two")]
+    rows = [line.split() for line in finished.stdout.splitlines() if line.startswith("model ")]
+    assert [row[:6] for row in rows] == [["model", cpu, "1", "12", "12", "12"] for cpu in ("one", "two")]
 
     finished = run_tool(tool, file, *emulate(steps=2), "--cpus", "one")
     assert_one_line_error(finished, "model.tflite on one", "difference of 2 steps")

@@ -1,71 +1,24 @@
-import io
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from dataset_records import NAMES, stand_in, write_records
 
 from keras_lite.data import open_data
 from keras_lite.errors import InputError, MissingExtraError
 
 pytestmark = pytest.mark.tensorflow_only
 
-NAMES = ["ant", "bee", "cat"]
-
-
-def write_records(path, count, label=None):
-    """Write TFRecords as tensorflow-datasets does: one image each, its file and its label."""
-    import tensorflow as tf
-
-    def feature(**value):
-        return tf.train.Feature(**{kind: getattr(tf.train, name)(value=v) for kind, (name, v) in value.items()})
-
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for number in range(count):
-            file = io.BytesIO()
-            Image.new("RGB", (10 + number, 9), (50 * number, 0, 0)).save(file, "png")
-            features = {
-                "image": feature(bytes_list=("BytesList", [file.getvalue()])),
-                "image/filename": feature(bytes_list=("BytesList", [f"{number}.png".encode()])),
-                "label": feature(int64_list=("Int64List", [number % 3 if label is None else label])),
-            }
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-
-
-class Features:
-    """Like the package's, no dictionary."""
-
-    names = NAMES
-
-    def items(self):
-        return [("image", object()), ("image/filename", object()), ("label", types.SimpleNamespace(names=self.names))]
-
 
 @pytest.fixture
 def prepared(tmp_path, monkeypatch):
     """Two files of training images and one of validation images, and a stand-in for the package."""
-    files = {"train": ["pets-train.tfrecord-00000-of-00002", "pets-train.tfrecord-00001-of-00002"]}
-    files["validation"] = ["pets-validation.tfrecord-00000-of-00001"]
-    for name in [name for names in files.values() for name in names]:
-        write_records(tmp_path / name, 4)
-    info = types.SimpleNamespace(
-        splits={
-            split: types.SimpleNamespace(filepaths=[str(tmp_path / name) for name in names])
-            for split, names in files.items()
-        },
-        features=Features(),
-    )
-
-    def builder(name, data_dir=None):
-        if (name, data_dir) not in (("pets", "/data"), ("pets", None)):
-            raise ValueError(f"no set {name}\nin {data_dir}")
-        return types.SimpleNamespace(info=info)
-
-    module = types.ModuleType("tensorflow_datasets")
-    module.builder = builder
+    module = stand_in("pets", tmp_path, ("/data", None))
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
-    return types.SimpleNamespace(info=info, folder=tmp_path, file=tmp_path / files["train"][1])
+    info = module.builder("pets").info
+    return types.SimpleNamespace(info=info, folder=tmp_path, file=Path(info.splits["train"].filepaths[1]))
 
 
 @pytest.mark.parametrize("name", ["tfds:pets", "tfds:pets@/data"])

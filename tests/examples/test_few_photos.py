@@ -1,5 +1,8 @@
 """The example that compares fine-tuning with training from nothing."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 from cifar_files import write_cifar10
 
@@ -8,12 +11,23 @@ from keras_lite.files import read_json
 pytestmark = pytest.mark.tensorflow_only
 
 
-def test_both_ways_see_the_same_photos_for_as_many_steps(run_script, tmp_path):
+SCRIPT = Path(__file__).parents[2] / "examples" / "few_photos.py"
+
+
+@pytest.fixture(scope="module")
+def few_photos():
+    found = importlib.util.spec_from_file_location("few_photos", SCRIPT)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_both_ways_see_the_same_photos_for_as_many_steps(run_tool, few_photos, tmp_path):
     data, root, page = tmp_path / "cifar", tmp_path / "few", tmp_path / "page.md"
     data.mkdir()
     write_cifar10(data, per_file=60)
     flags = ("--data_dir", data, "--output_dir", root, "--seeds", "3", "--page", page)
-    finished = run_script("examples/few_photos.py", *flags, "--epochs_head", "1", "--epochs", "1")
+    finished = run_tool(few_photos, *flags, "--epochs_head", "1", "--epochs", "1")
     assert finished.returncode == 0, finished.stderr
     photos = {split: sorted(path.name for path in (root / "photos-3" / split).glob("*/*.png")) for split in
               ("train", "valid", "test")}  # fmt: skip
@@ -25,7 +39,7 @@ def test_both_ways_see_the_same_photos_for_as_many_steps(run_script, tmp_path):
         assert f"{run['test']['accuracy']:.2%}" in page.read_text()
 
 
-def test_a_seed_that_is_no_number(run_script, tmp_path, assert_one_line_error):
-    finished = run_script("examples/few_photos.py", "--seeds", "0,many", "--output_dir", tmp_path / "few")
+def test_a_seed_that_is_no_number(run_tool, few_photos, tmp_path, assert_one_line_error):
+    finished = run_tool(few_photos, "--seeds", "0,many", "--output_dir", tmp_path / "few")
     assert_one_line_error(finished, "whole numbers", "many")
     assert not (tmp_path / "few").exists()

@@ -6,6 +6,7 @@ import pytest
 
 from keras_lite.errors import InputError
 from keras_lite.graph import flatten, replace_convolutions, with_input_shape
+from keras_lite.graph.tracing import Trace
 from keras_lite.profiling import profile
 
 pytestmark = pytest.mark.tensorflow_only
@@ -145,10 +146,75 @@ class WithoutConfig(layers.Layer):
         return {}
 
 
+@keras.saving.register_keras_serializable("test_flatten")
+class Squeezed(keras.layers.Layer):
+    """A block as other packages write it: layers inside, operations between them, two outputs by name."""
+
+    def __init__(self, channels, **options):
+        super().__init__(**options)
+        self.channels = channels
+        self.convolution = keras.layers.Conv2D(channels, 3, padding="same", name="convolution")
+        self.norm = keras.layers.BatchNormalization(name="norm")
+        self.gate = keras.layers.Dense(channels, activation="sigmoid", name="gate")
+
+    def build(self, shape):
+        self.convolution.build(shape)
+        self.norm.build((*shape[:3], self.channels))
+        self.gate.build((None, self.channels))
+
+    def call(self, inputs, training=None):
+        x = keras.ops.relu(self.norm(self.convolution(inputs), training=training))
+        squeezed = keras.ops.mean(x, axis=(1, 2), keepdims=True)
+        return {"map": inputs + x * self.gate(squeezed), "mean": squeezed}
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+class Counting(keras.layers.Layer):
+    """One whose call wants values."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = keras.layers.ReLU()
+
+    def call(self, inputs):
+        return self.inner(inputs[:, : int(inputs[0, 0])])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape)
+
+
+def test_blocks_of_other_packages_are_gone_into():
+    inputs = keras.Input((6, 8, 3))
+    first = Squeezed(3, name="first")(inputs)
+    second = Squeezed(3, name="second")(first["map"])
+    model = keras.Model(inputs, {"end": second["map"], "means": keras.layers.Add()([first["mean"], second["mean"]])})
+    for variable in model.weights:
+        variable.assign(np.random.default_rng(2).uniform(0.1, 1, variable.shape))
+
+    flat = flatten(model)
+
+    assert {type(layer).__module__.partition(".")[0] for layer in flat.layers} == {"keras"}
+    assert {"first_convolution", "second_gate"} <= {layer.name for layer in flat.layers}
+    images = np.random.default_rng(3).uniform(-1, 1, (2, 6, 8, 3)).astype("float32")
+    found, expected = flat.predict(images, verbose=0), model.predict(images, verbose=0)
+    assert list(found) == list(expected) == ["end", "means"]
+    for name in found:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+    assert [call.kind for call in Trace(model).calls].count("Conv2D") == 2
+    subclassed = keras.Input((4,))
+    whole = keras.Model(subclassed, Subclassed()(subclassed))
+    row = np.ones((1, 4), "float32")
+    np.testing.assert_array_equal(flatten(whole).predict(row, verbose=0), whole.predict(row, verbose=0))
+
+
 def test_what_can_not_be_flattened_is_named():
     inputs = keras.Input((4,))
-    with pytest.raises(InputError, match=r"Expected a functional or built Sequential Keras 3 model, received .*Subcl"):
-        flatten(keras.Model(inputs, Subclassed()(inputs)))
+    with pytest.raises(InputError, match=r"model, received .*Subclassed; call it on symbolic inputs"):
+        flatten(Subclassed())
+    with pytest.raises(InputError, match=r"call can be followed .*, received layer \w+ of type Counting"):
+        flatten(keras.Model(inputs, Counting(name="loop")(inputs)))
     with pytest.raises(InputError, match="received layer mine of type WithoutConfig"):
         flatten(keras.Model(inputs, WithoutConfig(1)(inputs)))
 

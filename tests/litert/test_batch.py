@@ -6,7 +6,9 @@ from run_graph import constant, normal, open_file, run, single
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor, write
+from keras_lite.litert.batch import for_batch
 from keras_lite.runtime.litert_worker import delegation
+from keras_lite.runtime.session import LiteRTSession
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -77,3 +79,20 @@ def test_what_holds_for_one_image_alone():
         write(graph, batch=None)
     with pytest.raises(InputError, match="a batch of at least 1, or None to leave it open, received 0"):
         write(shuffled(), batch=0)
+
+
+def test_some_images_at_once_by_litert():
+    """A transposed convolution has the shape of its output as a constant: that of all images."""
+    rng = np.random.default_rng(0)
+    x, y, z = Tensor("x", (1, 3, 3, 2)), Tensor("y", (1, 6, 6, 4)), Tensor("z", (1, 144))
+    kernel = Tensor("kernel", (4, 2, 2, 2), rng.normal(size=(4, 2, 2, 2)).astype("float32"))
+    bias = Tensor("bias", (4,), rng.normal(size=4).astype("float32"))
+    size, flat = Tensor("size", (4,), np.array(y.shape, "int32")), Tensor("flat", (2,), np.array(z.shape, "int32"))
+    options = {"padding": "VALID", "stride_h": 2, "stride_w": 2}
+    operators = [Operator("TRANSPOSE_CONV", [size, kernel, x, bias], [y], options), Operator("RESHAPE", [y, flat], [z])]
+    graph = FloatGraph("transposed", [x], [z], operators)
+    images = rng.normal(size=(5, 3, 3, 2)).astype("float32")
+    with LiteRTSession() as session:
+        [expected] = session.outputs(write(graph), images)
+        [received] = session.run(write(for_batch(graph, 5)), images)
+    np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-5)

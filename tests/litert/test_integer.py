@@ -224,7 +224,8 @@ def test_the_greater_and_the_less():
         check(kind, [int8("a", (1, *first)), int8("b", (1, *second))], target)
         check(kind, [int8("a", (1, *first)), held(np.int8(20), 0.05, 3)], int8("y", (1, *first)))
     for axes, shape, keep in (([1, 2], (8,), False), ([-1], (6, 7, 1), True)):
-        check("REDUCE_MAX", [int8("x", SOURCE), constant(axes)], int8("y", (1, *shape)), {"keep_dims": keep})
+        for kind in ("REDUCE_MAX", "REDUCE_MIN"):
+            check(kind, [int8("x", SOURCE), constant(axes)], int8("y", (1, *shape)), {"keep_dims": keep})
 
 
 @pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])

@@ -51,14 +51,14 @@ def test_a_network():
 
 def test_what_is_refused():
     graph = network()
-    with pytest.raises(InputError, match="targets x86, received 'arm64'"):
-        IntegerModel(graph, target="arm64")
+    with pytest.raises(InputError, match="targets arm64, x86, received 'arm'"):
+        IntegerModel(graph, target="arm")
     model = IntegerModel(graph)
     with pytest.raises(InputError, match=r"photos of shape \(count, 8, 6, 3\), received \(2, 6, 8, 3\)"):
         model.predict(np.zeros((2, 6, 8, 3), "float32"))
     with pytest.raises(InputError, match=r"received \(0, 8, 6, 3\)"):
         model.predict(np.zeros((0, 8, 6, 3), "float32"))
-    with pytest.raises(InputError, match="1 arrays of inputs, received 2"):
+    with pytest.raises(InputError, match=r"photos of shape .*, received \(2, 2, 8, 6, 3\)"):
         model.predict([np.zeros((2, 8, 6, 3), "float32")] * 2)
     with pytest.raises(InputError, match="tensors that network computes"):
         model.outputs_of(integers(1, 8, 6, 3), [int8("other", (1, 4))])

@@ -107,6 +107,13 @@ def test_from_photos_to_the_assets_of_an_app(run_tool, photos, weights, tmp_path
     assert assets["model.tflite"].read_bytes() == (run / "quantized" / "cifar_resnet_int8.tflite").read_bytes()
     assert json.loads(assets["model.json"].read_text())["class_names"] == sorted(NAMES)
     assert assets["model.labels.txt"].read_text().splitlines() == sorted(NAMES)
+    # The page, or, where npm can't get what it needs, the command that makes it.
+    if "no web page yet" in finished.stderr:
+        assert f"keras-lite web {run}" in finished.stderr
+    else:
+        assert (run / "web" / "model.tflite").read_bytes() == (
+            run / "quantized" / "cifar_resnet_uint8.tflite"
+        ).read_bytes()
     assert "On the 7 images of the test split" in (run / "quantized" / "cifar_resnet_int8.md").read_text()
     # What was interrupted between the steps is done again, and nothing else.
     assets["model.json"].unlink()

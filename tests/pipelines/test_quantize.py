@@ -12,16 +12,15 @@ from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import InputError
-from keras_lite.export.verification import Exactness
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
-from keras_lite.runtime import benchmark, inspect
+from keras_lite.runtime import benchmark, examine, inspect
 
 pytestmark = pytest.mark.tensorflow_only
 INFO = ModelInfo("small", CLASSES, PREPROCESSING, "probabilities")
-CHANGES = {"epochs": 7, "learning_rate": 0.25, "batch_size": 9, "freeze_batch_norm": 0.75, "image_limit": 44,
-           "calibration_images": 55, "seed": 66}  # fmt: skip
+CHANGES = {"epochs": 7, "learning_rate": 0.25, "batch_size": 9, "engine": "tf_mot", "scales": "learned",
+           "image_limit": 44, "calibration_images": 55, "seed": 66}  # fmt: skip
 OTHERS = [text for name, value in CHANGES.items() for text in (f"--{name}", str(value))]
 
 
@@ -32,12 +31,13 @@ def in_order(source, numbers):
     return ArraySource(source.images(chosen), labels, [source.class_names[number] for number in numbers])
 
 
-def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("engine", ["keras", pytest.param("tf_mot", marks=pytest.mark.slow)])
+def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "_ROUNDS", 1)  # each file in each round is a process
     model = train(carnet_like(activation="softmax"))
     # Data of the model's classes in another order, and of only two of them to measure on.
     data = {"train": in_order(color_source(120, 1), [2, 0, 1]), "test": in_order(color_source(135, 3), [2, 1])}
-    options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48)
+    options = QuantizationOptions(epochs=1, batch_size=16, image_limit=64, calibration_images=48, engine=engine)
 
     result = quantize_run(
         model,
@@ -52,7 +52,7 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     assert QuantizationResult.read(tmp_path / "result.json") == result
     assert capsys.readouterr().out == ""
     names = sorted(path.name for path in tmp_path.iterdir())
-    stems = ("small_float32", "small_int8")
+    stems = ("small_float32", "small_int8", "small_uint8")
     assert names == ["result.json", *sorted(f"{s}.{e}" for s in stems for e in ("json", "labels.txt", "md", "tflite"))]
     rows = {row.precision: row for row in result.report.rows}
     # One epoch at so small a rate may be no gain: then the file is that of post-training quantization.
@@ -73,7 +73,12 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     assert inspect(tmp_path / "small_int8.tflite").int8_only
     # The quantized model outputs logits, the float file what the model outputs.
     outputs = [json.loads((tmp_path / f"{stem}.json").read_text())["output"] for stem in stems]
-    assert outputs == ["probabilities", "logits"]
+    assert outputs == ["probabilities", "logits", "logits"]
+    # For browsers the same with uint8 ends, without a warning that it takes other numbers than pixels.
+    photos = images[:8]
+    same = [examine(tmp_path / f"{stem}.tflite", images=photos) for stem in stems[1:]]
+    assert [each.inspection.inputs[0]["dtype"] for each in same] == ["int8", "uint8"]
+    np.testing.assert_array_equal(same[0].outputs, same[1].outputs)
     card = (tmp_path / "small_int8.md").read_text()
     assert "`sports100/carnet18/ours`" in card
     assert "On the 90 images of the test split" in card
@@ -83,7 +88,8 @@ def test_from_trained_model_to_measured_files(tmp_path, monkeypatch, capsys):
     assert (found.judges, len(found.epochs), found.note) == (21, 1, "")  # a fifth of 108
     assert f"| Precision | int8 ({'quantization-aware' if tuned else 'post-training'}) |" in card
     assert "All outputs are equal to the quantized model's, computed in whole numbers." in card
-    assert result.verification["int8"].exactness == Exactness(1.0, 0, [])
+    exactness = result.verification["int8"].exactness
+    assert (exactness.equal, exactness.steps) == (1.0, 0)
     assert len(result.post_training.tried) >= 5
     assert result.post_training.chosen in result.post_training.tried
     assert (result.post_training.images, result.post_training.judges) == (24, 24)
@@ -117,9 +123,9 @@ def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypat
     write_model_info(tmp_path / "model.keras", info)
     command = ["quantize", str(tmp_path / "model.keras"), "--unlabeled_dir", str(tmp_path / "photos")]
 
-    for flags, splits, distill in (
-        ([], {"unlabeled"}, 1.0),
-        (["--data_dir", "shapes", "--distill", "0.5", *OTHERS], {"train", "valid", "test", "unlabeled"}, 0.5),
+    for flags, splits in (
+        ([], {"unlabeled"}),
+        (["--data_dir", "shapes", *OTHERS], {"train", "valid", "test", "unlabeled"}),
     ):
         values = copy.deepcopy(tool.FLAGS)
         tool.main(values, values([*command, *flags])[1:])
@@ -127,7 +133,7 @@ def test_photos_without_classes_train_in_place_of_the_others(tmp_path, monkeypat
         assert set(data) == splits
         assert len(data["unlabeled"]) == 6
         assert data["unlabeled"].class_names == info.class_names
-        assert options == QuantizationOptions(distill=distill, **(CHANGES if "--seed" in flags else {}))
+        assert options == QuantizationOptions(**(CHANGES if "--seed" in flags else {}))
 
 
 @pytest.mark.slow
@@ -144,7 +150,6 @@ def test_photos_without_classes_are_enough(tmp_path, monkeypatch, capsys):
     tool.main(values, positional[1:])
 
     result = QuantizationResult.read(tmp_path / "quantized" / "result.json")
-    assert result.options.distill == 1.0
     assert (result.split, result.report.images) == ("unlabeled", 8)
     # Without labels accuracy is agreement with the float model.
     assert result.report.rows[0].top1 == 1.0
@@ -174,7 +179,7 @@ def test_wrong_command_lines_end_in_one_line(run_tool, tmp_path, assert_one_line
     check(path, expected=["--data_dir"])
     check(path, "--data_dir", tmp_path / "nowhere", expected=["nowhere"])
     check(path, "--unlabeled_dir", tmp_path / "nowhere", expected=["nowhere", "found nothing"])
-    check(path, "--data_dir", "shapes", "--distill", "2", expected=["distill"])
+    check(path, "--data_dir", "shapes", "--engine", "torch", expected=["engine"])
     check(path, "--data_dir", "shapes", "--output_dir", path / "x", expected=["can be written to"])
 
 

@@ -143,7 +143,7 @@ def test_int8_file_in_one_partition(build, tmp_path):
     model = classifier(build, seed=1)
     images = pixels(48)
     same_outputs(model, to_tf_keras(model), 1e-5)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images[:32])
     path = tmp_path / "model.tflite"
     path.write_bytes(convert(quantized, "int8"))
@@ -152,13 +152,13 @@ def test_int8_file_in_one_partition(build, tmp_path):
     assert found.int8_only
     assert (found.partitions, found.not_delegated, found.bad_scales) == (1, [], [])
     # Pixels go in as they are: one step each.
-    assert found.input["scale"] == pytest.approx(images[:32].max() / 255, rel=1e-3)
-    assert found.input["zero_point"] == -128
+    assert found.inputs[0]["scale"] == pytest.approx(images[:32].max() / 255, rel=1e-3)
+    assert found.inputs[0]["zero_point"] == -128
 
     received = run_in_subprocess(path, images)
     expected, fake = (np.asarray(each.predict(images, verbose=0)) for each in (model, quantized))
     # Up to 30 operators round one after another: two steps.
-    assert (np.abs(received - fake) <= 2.5 * found.output["scale"]).mean() >= 0.97
+    assert (np.abs(received - fake) <= 2.5 * found.outputs[0]["scale"]).mean() >= 0.97
     assert np.corrcoef((expected - expected.mean(0)).ravel(), (received - received.mean(0)).ravel())[0, 1] > 0.99
     # Constants are not trained; nor is what holds the input's scale, a thousand times smaller than other weights.
     trained = {variable.name.partition("/")[0] for variable in quantized.trainable_variables}

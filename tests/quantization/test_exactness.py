@@ -48,7 +48,7 @@ def normalized(x, filters=8):
 def largest_error(model, images):
     """Of an output without rounding, as a share of the largest one."""
     expected = ops.convert_to_numpy(model(images))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     with unrounded(quantized, weights=True):
         received = quantized(images).numpy()
     assert np.ptp(expected) > 0
@@ -213,7 +213,7 @@ def test_softmax_at_the_end_is_dropped(end):
     softmax = end == "softmax"
     x = layers.Dense(5, activation=end)(x) if softmax else layers.Softmax()(layers.Dense(5)(x))
     model = scramble(keras.Model(inputs, x))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     with unrounded(quantized, weights=True):
         powers = np.exp(quantized(normal()).numpy())
     probabilities = powers / powers.sum(1, keepdims=True)

@@ -81,7 +81,7 @@ def test_without_preprocessing_the_range_is_the_images_own_and_a_line_says_so(di
 
 
 def test_calibration_alone_leaves_the_input_to_who_knows(dim, tmp_path):
-    quantized = quantize_aware(network())
+    quantized = quantize_aware(network(), engine="tf_mot")
     calibrate(quantized, dim)
     to_tflite(quantized, tmp_path / "x.tflite", "int8", samples=dim, info=INFO)
     assert_covers(tmp_path / "x.tflite", LOWEST, HIGHEST)

@@ -8,10 +8,10 @@ from test_lower import chain, images_of, scrambled
 import keras_lite
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, IntegerModel, Operator, Tensor, write
+from keras_lite.quantization import CalibratedGraph
 from keras_lite.quantization.aware.keras_native import read_trained, trainable
 from keras_lite.quantization.lower import Int8Form, for_int8, lower
 from keras_lite.quantization.observe import observe, ranges_from
-from keras_lite.quantization.quantized_graph import quantize
 from keras_lite.quantization.ranges import whole_range
 from keras_lite.runtime.litert_worker import predict
 
@@ -42,6 +42,16 @@ def joined():
     return scrambled(keras.Model(inputs, layers.UpSampling2D(2)(layers.LeakyReLU(0.1)(x))))
 
 
+def moved():
+    """Channels that are spread, turned, taken, mirrored and summed."""
+    inputs = keras.Input((6, 4, 8))
+    x = keras.ops.nn.depth_to_space(layers.Conv2D(8, 1)(inputs), 2)
+    x = keras.ops.pad(keras.ops.flip(x, axis=1), [[0, 0], [2, 2], [2, 2], [0, 0]], mode="reflect")
+    x = keras.ops.take(keras.ops.nn.space_to_depth(x[:, 1::2], 2)[:, :, :4], [3, 0, 5, 1], axis=-1)
+    least = keras.ops.min(x, axis=1)
+    return scrambled(keras.Model(inputs, keras.ops.maximum(least, keras.ops.sum(x, axis=1) * 0.2)))
+
+
 MODELS = {
     "plain": lambda: chain(
         layers.Conv2D(5, 3, 2, "same", use_bias=False), layers.BatchNormalization(), layers.ReLU(),
@@ -50,15 +60,24 @@ MODELS = {
     "separable": lambda: chain(layers.SeparableConv2D(6, 3, padding="same", depth_multiplier=2, activation="silu")),
     "squeezed": squeezed,
     "joined": joined,
+    "transposed": lambda: chain(
+        layers.Conv2D(4, 3, padding="same", activation="relu"), layers.Conv2DTranspose(5, 3, 2, "same"), layers.PReLU(),
+        layers.Conv2DTranspose(3, 2, 3, "valid"), layers.Activation("selu"),
+    ),
+    "sequence": lambda: chain(
+        layers.Conv1D(6, 3, padding="causal"), layers.Activation("mish"), layers.MaxPooling1D(2),
+        layers.Conv1DTranspose(4, 4, 2), layers.GlobalMaxPooling1D(), layers.Dense(3), shape=(12, 3),
+    ),
+    "moved": moved,
     "attention": lambda: chain(keras_lite.layers.AttentionDownsampling(5, attention=True), shape=(8, 6, 8)),
     "functions": lambda: chain(layers.Dense(6, activation="tanh"), layers.Conv2D(3, 1), layers.Softmax(),
                                layers.Conv2D(4, 1), layers.UpSampling2D(2, interpolation="bilinear")),
 }  # fmt: skip
 
 
-def form_and_ranges(model, images):
+def calibrated_by(model, images):
     form = for_int8(lower(model))
-    return form, ranges_from(form, observe(form, images), whole_range)
+    return CalibratedGraph(form, ranges_from(form, observe(form, images), whole_range))
 
 
 def images_for(model):
@@ -74,17 +93,28 @@ def check_equal_to_the_file(aware, images):
     np.testing.assert_array_equal(found, predict(opened, images))
 
 
+def check_same_numbers(graph, other):
+    operators = {operator.name: operator for operator in other.operators}
+    for one in graph.operators:
+        two = operators.pop(one.name)
+        assert one.output.quantization == two.output.quantization
+        for first, second in zip(one.inputs, two.inputs, strict=True):
+            if first.is_constant:
+                np.testing.assert_array_equal(first.data, second.data)
+    assert not operators
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_forward_pass_and_file_are_equal(name):
     model = MODELS[name]()
     images = images_for(model)
-    form, ranges = form_and_ranges(model, images[:3])
-    aware = trainable(form, ranges)
+    calibrated = calibrated_by(model, images[:3])
+    aware = trainable(calibrated)
     check_equal_to_the_file(aware, images)
     trained = {variable.path.split("/")[-1] for variable in aware.trainable_variables}
     assert trained == {"kernel", "bias"}
     # Before any training it is the file that is made without.
-    before = IntegerModel(quantize(form, ranges)).predict(images)
+    before = IntegerModel(calibrated.graph).predict(images)
     np.testing.assert_array_equal(aware.predict(images, verbose=0), before)
 
 
@@ -98,7 +128,7 @@ def values_of(variables):
 def test_trained_further_it_still_is_its_file(name, jit, tmp_path):
     model = MODELS[name]()
     images = images_for(model)
-    aware = trainable(*form_and_ranges(model, images))
+    aware = trainable(calibrated_by(model, images))
     start = values_of(aware.non_trainable_variables)
     targets = model.predict(images, verbose=0)[:, ::-1].copy()
     aware.compile(keras.optimizers.Adam(1e-3), "mse", jit_compile=jit)
@@ -114,14 +144,14 @@ def test_trained_further_it_still_is_its_file(name, jit, tmp_path):
     assert write(read_trained(loaded)) == write(read_trained(aware))
 
 
-def dense(kernel, bias, low, high, activation="NONE"):
+def dense(kernel, bias, low, high, activation="NONE", scales="kept"):
     """Return a trainable dense layer, whose input is between -1 and 1 and whose output lies in a range."""
     x = Tensor("x", (1, len(kernel)))
     y = Tensor("y", (1, len(bias)))
     constants = [Tensor("y/kernel", kernel.T.shape, kernel.T.copy()), Tensor("y/bias", bias.shape, bias)]
     options = {"fused_activation_function": activation, "keep_num_dims": False}
     graph = FloatGraph("dense", [x], [y], [Operator("FULLY_CONNECTED", [x, *constants], [y], options)])
-    return trainable(Int8Form(graph, {}), {x: (-1.0, 1.0), y: (low, high)})
+    return trainable(CalibratedGraph(Int8Form(graph, {}), {x: (-1.0, 1.0), y: (low, high)}), scales)
 
 
 def test_a_step_of_training_against_numpy():
@@ -152,11 +182,94 @@ def test_a_step_of_training_against_numpy():
 def test_what_is_cut_off_trains_nothing():
     kernel, bias = np.eye(3, dtype="float32"), np.array([5.0, -5.0, 0.0], "float32")
     aware = dense(kernel, bias, -2.0, 2.0)
+    kernel, bias = values_of(aware.trainable_variables)
     aware.compile(keras.optimizers.SGD(0.1), "mse")
     aware.train_on_batch(np.full((2, 3), 0.5, "float32"), np.zeros((2, 3), "float32"))
     new_kernel, new_bias = values_of(aware.trainable_variables)
     assert (new_bias != bias).tolist() == [False, False, True]
     assert (new_kernel != kernel).any(0).tolist() == [False, False, True]
+
+
+def test_kernels_rounded_by_their_effect_are_the_start():
+    """The largest number of a channel need not be 127 of its steps."""
+    model = MODELS["plain"]()
+    images = images_for(model)
+    calibrated = calibrated_by(model, images)
+    rng = np.random.default_rng(5)
+    rounded, scales = {}, {}
+    for operator in calibrated.form.graph.operators:
+        if operator.kind in ("CONV_2D", "FULLY_CONNECTED"):
+            kernel = operator.inputs[1]
+            steps = rng.uniform(0.01, 0.02, len(kernel.data)).astype("float32")
+            whole = rng.integers(-90, 91, kernel.shape).astype("float32")
+            rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * steps.reshape(-1, *[1] * (whole.ndim - 1)))
+            scales[rounded[kernel]] = steps
+    calibrated = CalibratedGraph(calibrated.form.with_constants(rounded), calibrated.ranges, scales=scales)
+    wanted = IntegerModel(calibrated.graph).predict(images)
+    for kind in ("kept", "learned"):
+        aware = trainable(calibrated, scales=kind)
+        np.testing.assert_array_equal(aware.predict(images, verbose=0), wanted)
+        check_same_numbers(read_trained(aware), calibrated.graph)
+    # Estimated anew, the largest number of each channel is 127 steps.
+    anew = [operator.inputs[1].data for operator in read_trained(trainable(calibrated, scales="estimated")).operators
+            if operator.kind in ("CONV_2D", "FULLY_CONNECTED")]  # fmt: skip
+    assert {int(np.abs(channel).max()) for kernel in anew for channel in kernel} == {127}
+
+
+@pytest.mark.parametrize("name", ["squeezed", "joined", "functions"])
+def test_learned_scales_stay_those_of_the_file(name):
+    model = MODELS[name]()
+    images = images_for(model)
+    calibrated = calibrated_by(model, images)
+    aware = trainable(calibrated, scales="learned")
+    start = read_trained(aware)
+    check_same_numbers(start, calibrated.graph)
+    aware.compile(keras.optimizers.Adam(1e-3), "mse")
+    aware.fit(images, model.predict(images, verbose=0)[:, ::-1].copy(), batch_size=4, epochs=3, verbose=0)
+    check_equal_to_the_file(aware, images)
+    trained = read_trained(aware)
+    assert trained.inputs[0].quantization == start.inputs[0].quantization
+    changed = 0
+    for before, after in zip(start.operators, trained.operators, strict=True):
+        assert before.name == after.name
+        if after.kind == "CONCATENATION":
+            assert len({each.quantization for each in (*after.inputs, after.output)}) == 1
+        if after.kind in ("LOGISTIC", "SOFTMAX", "TANH"):
+            assert after.output.quantization == before.output.quantization
+        changed += after.output.quantization != before.output.quantization
+    assert changed
+
+
+def test_gradients_of_learned_scales_against_numpy():
+    rng = np.random.default_rng(4)
+    kernel, bias = rng.normal(0.0, 0.5, (8, 5)).astype("float32"), rng.normal(0.0, 0.1, 5).astype("float32")
+    images, targets = (rng.uniform(-1.0, 1.0, shape).astype("float32") for shape in ((16, 8), (16, 5)))
+    low, high = 0.0, 1.2
+    aware = dense(kernel, bias, low, high, "RELU", "learned")
+
+    rounded_images = np.clip(np.rint(images / (2 / 255)), -128, 127) * (2 / 255)
+    scales = np.abs(kernel).max(0) / 127
+    steps = np.rint(kernel / scales)
+    sums = rounded_images @ (steps * scales) + bias
+    step = (high - low) / 255
+    outputs = np.clip(np.rint(sums / step), 0, 255) * step
+    inside = (np.rint(sums / step) >= 0) & (np.rint(sums / step) <= 255)
+    upstream = 2.0 * (outputs - targets) / targets.size
+    # Equation 3 of the paper: of what is inside the rounding error, of what is cut off the end.
+    of_step = (upstream * np.where(inside, outputs / step - sums / step, outputs / step)).sum()
+    of_kernel = rounded_images.T @ (upstream * inside)
+    of_scales = (of_kernel * (steps - kernel / scales)).sum(0)
+
+    aware.compile(keras.optimizers.SGD(1.0), "mse")
+    aware.train_on_batch(images, targets)
+    found = {variable.path.split("/")[-1]: keras.ops.convert_to_numpy(variable) for variable in aware.variables}
+    np.testing.assert_allclose(found["kernel"], kernel - of_kernel, rtol=0, atol=1e-6)
+    # The weights stretch the scales by 1 + 16 of them.
+    np.testing.assert_allclose(found["stretch"], -16.0 * step * of_step, rtol=1e-3, atol=1e-6)
+    # The bias is rounded in steps of these scales too: its part is below half a step for each photo.
+    half_steps = 16.0 * 0.5 * (2 / 255) * scales * np.abs(upstream * inside).sum(0)
+    error = np.abs(found["kernel_stretch"] + 16.0 * scales * of_scales)
+    assert (error <= half_steps + 1e-6).all()
 
 
 def test_channels_next_to_nothing_keep_their_bias():
@@ -165,7 +278,7 @@ def test_channels_next_to_nothing_keep_their_bias():
     kernel[..., :2], kernel[..., 2] = 0.0, 1e-20
     model.layers[1].set_weights([kernel, bias])
     images = images_for(model)
-    check_equal_to_the_file(trainable(*form_and_ranges(model, images)), images)
+    check_equal_to_the_file(trainable(calibrated_by(model, images)), images)
 
 
 @pytest.mark.tensorflow_only
@@ -174,12 +287,16 @@ def test_what_it_does_not_take_is_named():
     turned = Tensor("turned", (2, 1, 2, 3))
     axes = Tensor("axes", (4,), np.array([1, 0, 2, 3], "int32"))
     for operator, message in {
-        Operator("EXP", [x], [y]): "Expected y to be one of .*, received EXP",
+        Operator(
+            "COS", [x], [y], {}, ("wave", "Cos")
+        ): "layer wave of type Cos: its operator COS has no trainable form",
         Operator("TRANSPOSE", [x, axes], [turned]): r"batch as first axis of turned in turned, received \(2, 1, 2, 3\)",
         Operator("ADD", [x, x], [y], {"fused_activation_function": "TANH"}): "activations .*, received TANH",
     }.items():
         form = Int8Form(FloatGraph("small", [x], operator.outputs, [operator]), {})
         with pytest.raises(InputError, match=message):
-            trainable(form, {x: (-1.0, 1.0), operator.output: (-1.0, 1.0)})
+            trainable(CalibratedGraph(form, {x: (-1.0, 1.0), operator.output: (-1.0, 1.0)}))
+    with pytest.raises(InputError, match=r"one of .*'learned'.*, received 'moved'"):
+        dense(np.eye(3, dtype="float32"), np.zeros(3, "float32"), -1.0, 1.0, scales="moved")
     with pytest.raises(InputError, match=r"received conv2d.* \(Conv2D\)"):
         read_trained(chain(layers.Conv2D(2, 1)))

@@ -12,12 +12,12 @@ from keras_lite.litert import IntegerModel
 from keras_lite.quantization import post_training, search
 from keras_lite.quantization.bias_correction import correct_biases
 from keras_lite.quantization.calibrated import CalibratedGraph
+from keras_lite.quantization.candidates import ESTIMATORS
 from keras_lite.quantization.equalization import equalize
 from keras_lite.quantization.lower import for_int8, lower
 from keras_lite.quantization.observe import observe, ranges_from
 from keras_lite.quantization.ranges import least_error_range, percentile_range, rounding_loss, whole_range
 from keras_lite.quantization.rounding import round_by_effect
-from keras_lite.quantization.search import ESTIMATORS
 
 pytest.importorskip("ai_edge_litert.interpreter")
 layers = keras.layers
@@ -250,7 +250,7 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
                photos - 0.04, photos - 0.06, photos - 0.0601]  # fmt: skip
     coming = iter(made_up)
     monkeypatch.setattr(search.Search, "_weights_matter", lambda self: False)
-    monkeypatch.setattr(search.Search, "_range_of_outputs", lambda self: (-10.0, 10.0))
+    monkeypatch.setattr(search.Search, "_ranges_of_outputs", lambda self: [(-10.0, 10.0)])
     monkeypatch.setattr(search, "divergences", lambda *arguments: next(coming))
 
     _, report = post_training(network(), noise(8, 1))

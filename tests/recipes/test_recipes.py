@@ -20,12 +20,17 @@ from recipes import __main__ as listing
 from recipes import find, sets_of
 
 MODULES = sorted({re.search(r"recipes/(\w+)\.py", command)[1] for command in listing.commands().values()} - {"latency"})
+# One of each protocol, of networks that are compiled soon; `make test-all` runs the others too.
+QUICK = ("cifar100_resnet", "cifar100_shufflenetv2", "cifar10_efficient_resnet", "sports100_carnet",
+         "stanford_dogs_mobilenetv3", "vegfru292")  # fmt: skip
 ON_ALL_BACKENDS = {
     "sports100_carnet": (),
     "cifar10_efficient_resnet": (),
     "cifar100_mobilenetv3": ("--hyperparameters", "first", "--model", "mobilenetv3_large_bsconvs/ours"),
     "cifar100_shufflenetv2": (),
 }
+# Compiled on TensorFlow, too, as users run them. The others train step by step: tracing is most of what they cost.
+COMPILED = "cifar100_resnet"
 CROP_AND_FLIP = Augmentation(crop_padding=4, horizontal_flip=True)
 SECOND_MEAN = (0.50707516, 0.48654887, 0.44091784)
 SECOND_STD = (0.26733429, 0.25643846, 0.27615047)
@@ -185,10 +190,22 @@ def test_large_images_are_the_published_protocols():
     assert vegfru.preprocessing().geometry == ImageGeometry((224, 224), (256, 256))
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_smoke_writes_every_file(name, tmp_path, capfd):
+def smoke_cases():
+    """On JAX and PyTorch `make test` runs two."""
+    for name in MODULES:
+        quick = name in QUICK and (keras.backend.backend() == "tensorflow" or name in ON_ALL_BACKENDS)
+        quick = quick and (keras.backend.backend() == "tensorflow" or name != "cifar100_shufflenetv2")
+        yield pytest.param(name, quick, id=name, marks=[] if quick else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("name", "quick"), smoke_cases())
+def test_smoke_writes_every_file(name, quick, tmp_path, capfd, monkeypatch):
     if keras.backend.backend() != "tensorflow" and name not in ON_ALL_BACKENDS:
         pytest.skip("runs on TensorFlow")
+    if quick and keras.backend.backend() == "tensorflow" and name != COMPILED:
+        compile_model = keras.Model.compile
+        eager = {"run_eagerly": True, "jit_compile": False, "steps_per_execution": 1}
+        monkeypatch.setattr(keras.Model, "compile", lambda self, *a, **k: compile_model(self, *a, **k | eager))
     recipes = recipes_of(name)
     arguments = ["--smoke", "--batch_size", "4", "--output_dir", str(tmp_path), *ON_ALL_BACKENDS.get(name, ())]
     with pytest.raises(SystemExit) as stopped:

@@ -1,11 +1,12 @@
 from collections import Counter
 
 import pytest
+from int8_models import calibrated
 from small_classifier import carnet_like, color_images, scramble
 
 from keras_lite.cli import benchmark as benchmark_tool
-from keras_lite.export import conversion
-from keras_lite.quantization import to_tf_keras
+from keras_lite.litert import write
+from keras_lite.quantization.lower import lower
 from keras_lite.runtime.inspection import inspect
 
 pytestmark = pytest.mark.tensorflow_only
@@ -14,11 +15,9 @@ pytestmark = pytest.mark.tensorflow_only
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    twin = to_tf_keras(scramble(carnet_like()))
-    images, _ = color_images(8, seed=0)
-    for precision in ("float32", "int8"):
-        content = conversion.convert(twin, precision, images if precision == "int8" else None)
-        (folder / f"{precision}.tflite").write_bytes(content)
+    model = scramble(carnet_like())
+    for name, graph in (("float32", lower(model)), ("int8", calibrated(model, color_images(8, seed=0)[0]).graph)):
+        (folder / f"{name}.tflite").write_bytes(write(graph))
     return [folder / "float32.tflite", folder / "int8.tflite"]
 
 

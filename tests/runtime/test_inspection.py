@@ -8,11 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from int8_models import calibrated
 from small_classifier import color_images, scramble
 
 from keras_lite.export import to_tflite
-from keras_lite.export.conversion import convert
-from keras_lite.quantization import calibrate, post_training, quantize_aware
+from keras_lite.litert import write
+from keras_lite.quantization import post_training
 from keras_lite.runtime import LiteRTError, LiteRTModel, examine, litert_worker, run_in_subprocess
 
 pytestmark = pytest.mark.tensorflow_only
@@ -30,10 +31,8 @@ def small():
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """An int8 file."""
-    quantized = quantize_aware(small())
-    calibrate(quantized, IMAGES)
     path = tmp_path_factory.mktemp("files") / "small.tflite"
-    path.write_bytes(convert(quantized, "int8"))
+    path.write_bytes(write(calibrated(small(), IMAGES).graph))
     return path
 
 

@@ -12,15 +12,16 @@ _LARGEST_FACTOR = np.float32(256.0)
 _LARGEST_INTEGER = 128
 
 
-class _Sums:
+class Sums:
     """What turns sums of products of integers into an output's integers.
 
     The sums are of the integers as they are. What the input's zero point adds to each is known, and is in the offsets.
-    A sum is exact in any order of adding, as all that is added up to it is a whole number that the type holds.
+    A sum is exact in any order of adding, as all that is added up to it is a whole number that the type holds. Sums of
+    a transposed convolution are of steps from zero.
     """
 
     def __init__(self, operator: Operator, axis: int):
-        source, kernel, *bias = operator.inputs
+        source, kernel, bias = operator.source, operator.kernel, operator.bias
         if not kernel.is_constant or kernel.dtype != "int8" or kernel.quantization is None:
             raise InputError(f"Expected constant int8 values with scales as {kernel.name}, received {kernel}.")
         self.rounding = Rounding(operator)
@@ -34,18 +35,19 @@ class _Sums:
         if kernel.quantization.zero_points.any():
             raise InputError(f"Expected zero points of 0 for {kernel.name}, received others.")
         others = tuple(each for each in range(kernel.data.ndim) if each != axis)
-        offsets = -self.zero * kernel.data.sum(others, dtype="int64")
-        if not bias and operator.kind != "FULLY_CONNECTED":
+        transposed = operator.kind == "TRANSPOSE_CONV"
+        offsets = (0 if transposed else -self.zero) * kernel.data.sum(others, dtype="int64")
+        if bias is None and operator.kind != "FULLY_CONNECTED":
             raise InputError(
                 f"Expected a bias in {operator.name}, received none: LiteRT runs no {operator.kind} without."
             )
-        if bias:
-            scales = () if bias[0].quantization is None else bias[0].quantization.scales
+        if bias is not None:
+            scales = () if bias.quantization is None else bias.quantization.scales
             if len(scales) != len(self.factors):
                 counts = f"{len(self.factors)}, received {len(scales)}"
-                raise InputError(f"Expected as many scales for {bias[0].name} as for {kernel.name}, {counts}.")
-            offsets = offsets + bias[0].data
-        largest = np.abs(kernel.data.astype("int64")).sum(others).max() * _LARGEST_INTEGER
+                raise InputError(f"Expected as many scales for {bias.name} as for {kernel.name}, {counts}.")
+            offsets = offsets + bias.data
+        largest = np.abs(kernel.data.astype("int64")).sum(others).max() * _LARGEST_INTEGER * (2 if transposed else 1)
         self.dtype = np.dtype("float32" if max(largest, np.abs(offsets).max()) <= EXACT else "float64")
         self.offsets = offsets.astype(self.dtype)
 
@@ -59,7 +61,7 @@ class _Sums:
 
 def conv_2d(operator: Operator) -> Compute:
     """Compute CONV_2D: dilated, grouped, padded or not."""
-    sums, kernel = _Sums(operator, 0), operator.inputs[1].data
+    sums, kernel = Sums(operator, 0), operator.inputs[1].data
     outputs, *size, depth = kernel.shape
     groups = operator.inputs[0].shape[3] // depth
     matrices = np.ascontiguousarray(kernel.reshape(groups, outputs // groups, -1).swapaxes(1, 2), sums.dtype)
@@ -98,7 +100,7 @@ def _patches(values: np.ndarray, windows: Windows, height: int) -> np.ndarray:
     return view.reshape(count * height * width, -1)
 
 
-def _rows(operator: Operator, sums: _Sums, matrix: np.ndarray, integers: np.ndarray) -> np.ndarray:
+def _rows(operator: Operator, sums: Sums, matrix: np.ndarray, integers: np.ndarray) -> np.ndarray:
     """Return the product of integers, of which each last axis is a row, and a matrix."""
     integers = integers.reshape(-1, len(matrix))
     answers = sums.rounding.empty((len(integers), matrix.shape[1]))
@@ -111,14 +113,14 @@ def _rows(operator: Operator, sums: _Sums, matrix: np.ndarray, integers: np.ndar
 
 def fully_connected(operator: Operator) -> Compute:
     """Compute FULLY_CONNECTED."""
-    sums = _Sums(operator, 0)
+    sums = Sums(operator, 0)
     matrix = np.ascontiguousarray(operator.inputs[1].data.T, sums.dtype)
     return lambda integers, *_: _rows(operator, sums, matrix, integers)
 
 
 def depthwise_conv_2d(operator: Operator) -> Compute:
     """Compute DEPTHWISE_CONV_2D, as a product and a sum over all of an image for each place of the kernel."""
-    sums, kernel = _Sums(operator, 3), operator.inputs[1].data[0]
+    sums, kernel = Sums(operator, 3), operator.inputs[1].data[0]
     windows = Windows(operator, kernel.shape[:2])
     channels = kernel.shape[2]
     multiplier = channels // operator.inputs[0].shape[3]

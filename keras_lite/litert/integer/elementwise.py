@@ -11,12 +11,14 @@ from keras_lite.litert.integer.rounding import (
     Rounding,
     all_integers,
     check_same_scheme,
+    doubled_high,
     fits_parts,
     in_parts,
     lookup,
     scale_of,
     steps_from_zero,
     times,
+    times_each,
     zero_of,
 )
 from keras_lite.litert.operators import Operator
@@ -27,6 +29,8 @@ _SUM_BITS = 20
 # product to LiteRT's kernels. Those for ADD and MUL compute in 16 bits, which overflow where it is that large.
 _SMALLEST_ADDED, _SMALLEST_MULTIPLIED, _TOO_LARGE = 2.0**-10, 2.0**-16, 2.0**8
 _TOO_LARGE_BESIDE_SMALL = 2.0**7
+# What the greatest power is in LiteRT's softmax for ARM64.
+_LARGEST_POWER = np.float32(65535.0)
 # Bits that LiteRT's own sum has below a step.
 _SHIFT = 20
 
@@ -41,8 +45,8 @@ def sub(operator: Operator) -> Compute:
     return _sum(operator, (1, -1))
 
 
-def mul(operator: Operator) -> Compute:
-    """Compute MUL."""
+def mul(operator: Operator, doubled: bool = False) -> Compute:
+    """Compute MUL; `doubled`: XNNPACK's factor is one in fixed point, as on ARM64 (see `doubled_high`)."""
     first, second = operator.inputs
     scale = scale_of(operator.output)
     factor = scale_of(first) * scale_of(second) / scale
@@ -60,8 +64,11 @@ def mul(operator: Operator) -> Compute:
 
     def compute(one: np.ndarray, other: np.ndarray, output: np.ndarray) -> None:
         product = steps_from_zero(first, one) * steps_from_zero(second, other)
-        product *= factor
-        rounding.store(np.rint(product, out=product), output)
+        if doubled:
+            rounding.store(doubled_high(product.astype("int64"), factor), output)
+        else:
+            product *= factor
+            rounding.store(np.rint(product, out=product), output)
 
     return _of_two(operator, compute)
 
@@ -160,9 +167,7 @@ def dequantize(operator: Operator) -> Compute:
 
 def softmax(operator: Operator) -> Compute:
     """Compute SOFTMAX over the last axis."""
-    [source], rounding = operator.inputs, Rounding(operator, delegated=False)
-    factor = -scale_of(source) * np.float32(operator.options.get("beta", 1.0))
-    powers = np.exp((factor * np.arange(256, dtype="float32")).astype("float64")).astype("float32")
+    rounding, powers = Rounding(operator, delegated=False), _powers(operator)
 
     def compute(integers: np.ndarray) -> np.ndarray:
         below = integers.max(-1, keepdims=True).astype("int16") - integers
@@ -173,6 +178,26 @@ def softmax(operator: Operator) -> Compute:
         return rounding.integers(np.floor(each, out=each))
 
     return compute
+
+
+def softmax_arm64(operator: Operator) -> Compute:
+    """Compute SOFTMAX over the last axis as LiteRT's kernel for ARM64 does: powers and sum in whole numbers."""
+    rounding = Rounding(operator, delegated=False)
+    powers = np.floor((_powers(operator) * _LARGEST_POWER).astype("float64") + 0.5).astype("int64")
+
+    def compute(integers: np.ndarray) -> np.ndarray:
+        below = integers.max(-1, keepdims=True).astype("int16") - integers
+        each = powers[below]
+        shares = np.float32(1.0) / (each.sum(-1, keepdims=True).astype("float32") * rounding.scale)
+        return rounding.integers(times_each(each, shares))
+
+    return compute
+
+
+def _powers(operator: Operator) -> np.ndarray:
+    """Return the exponential function of every difference from the greatest, 0 to 255 steps."""
+    factor = -scale_of(operator.inputs[0]) * np.float32(operator.options.get("beta", 1.0))
+    return np.exp((factor * np.arange(256, dtype="float32")).astype("float64")).astype("float32")
 
 
 def maximum(operator: Operator) -> Compute:

@@ -14,6 +14,7 @@ from keras_lite.litert.integer.rounding import (
     divided,
     fits_parts,
     fixed_point,
+    fused_multiply_add,
     in_parts,
     lookup,
     scale_of,
@@ -24,11 +25,11 @@ from keras_lite.litert.operators import Operator, Tensor
 from keras_lite.litert.scheme import round_away
 
 
-def _table(function: Callable[[Operator], np.ndarray]) -> Callable[[Operator], Compute]:
+def _table(function: Callable[..., np.ndarray]) -> Callable[..., Compute]:
     """Return what makes a computation by table from a function that gives the answers for all 256 integers."""
 
-    def build(operator: Operator) -> Compute:
-        return lookup(function(operator))
+    def build(operator: Operator, **options: bool) -> Compute:
+        return lookup(function(operator, **options))
 
     build.__doc__ = function.__doc__
     return build
@@ -45,18 +46,18 @@ def _single(function: Callable[[float], float], values: np.ndarray) -> np.ndarra
 
 
 @_table
-def logistic(operator: Operator) -> np.ndarray:
+def logistic(operator: Operator, fused: bool = False) -> np.ndarray:
     """Compute LOGISTIC."""
     with np.errstate(over="ignore"):  # beyond float32 the answer is 0, as in XNNPACK
         powers = np.exp(-_numbers(operator.inputs[0]).astype("float64")).astype("float32")
     answers = np.float32(1.0) / (np.float32(1.0) + powers)
-    return _xnnpack_rounded(operator, answers)
+    return _xnnpack_rounded(operator, answers, fused)
 
 
 @_table
-def tanh(operator: Operator) -> np.ndarray:
+def tanh(operator: Operator, fused: bool = False) -> np.ndarray:
     """Compute TANH."""
-    return _xnnpack_rounded(operator, _single(math.tanh, _numbers(operator.inputs[0])))
+    return _xnnpack_rounded(operator, _single(math.tanh, _numbers(operator.inputs[0])), fused)
 
 
 @_table
@@ -68,15 +69,15 @@ def gelu(operator: Operator) -> np.ndarray:
         inner = np.float32(math.sqrt(2.0 / math.pi)) * (numbers + np.float32(0.044715) * numbers * numbers * numbers)
         answers = half * numbers * (one + _single(math.tanh, inner))
     else:
-        answers = half * numbers * (one + _single(math.erf, numbers * np.float32(math.sqrt(0.5))))
+        answers = half * numbers * _single(math.erfc, numbers * np.float32(-math.sqrt(0.5)))
     return _own_rounded(operator, answers)
 
 
 @_table
-def elu(operator: Operator) -> np.ndarray:
+def elu(operator: Operator, fused: bool = False) -> np.ndarray:
     """Compute ELU."""
     numbers = _numbers(operator.inputs[0])
-    return _xnnpack_rounded(operator, np.where(numbers < 0.0, _single(math.expm1, numbers), numbers))
+    return _xnnpack_rounded(operator, np.where(numbers < 0.0, _single(math.expm1, numbers), numbers), fused)
 
 
 @_table
@@ -86,8 +87,20 @@ def exp(operator: Operator) -> np.ndarray:
 
 
 @_table
-def hard_swish(operator: Operator) -> np.ndarray:
-    """Compute HARD_SWISH as LiteRT's own kernel does: in 16 bits, of which 32768 stand for 3 in what cuts."""
+def log(operator: Operator) -> np.ndarray:
+    """Compute LOG; the answer for what is not above zero is the lowest."""
+    numbers = _numbers(operator.inputs[0])
+    answers = _own_rounded(operator, _single(math.log, np.where(numbers > 0.0, numbers, 1.0)))
+    return np.where(numbers > 0.0, answers, np.iinfo(answers.dtype).min).astype(answers.dtype)
+
+
+@_table
+def hard_swish(operator: Operator, neon: bool = False) -> np.ndarray:
+    """Compute HARD_SWISH as LiteRT's own kernel does: in 16 bits, of which 32768 stand for 3 in what cuts.
+
+    Its vector instructions for ARM64 (`neon`) go down at the end where its other code goes towards zero, and halves up
+    where that goes away from zero.
+    """
     [source], rounding = operator.inputs, Rounding(operator, delegated=False)
     fine = steps_from_zero(source, all_integers(source), "int64") << 7
     # The kernel takes these factors in floats.
@@ -101,6 +114,9 @@ def hard_swish(operator: Operator) -> np.ndarray:
     share = _cut_to_16_bits(share << (cut_exponent > 0))
     share = (divided(share, max(-cut_exponent, 0)) + (1 << 15)) >> 1
     product = share * _product_of_16_bits(fine, number)
+    if neon:
+        product >>= 15
+        return rounding.integers((product + ((1 << -exponent) >> 1)) >> -exponent)
     product = np.sign(product) * (np.abs(product) >> 15)
     return rounding.integers(divided(product, -exponent))
 
@@ -135,11 +151,18 @@ def _own_rounded(operator: Operator, answers: np.ndarray) -> np.ndarray:
     return rounding.integers(round_away(steps))
 
 
-def _xnnpack_rounded(operator: Operator, answers: np.ndarray) -> np.ndarray:
-    """Round the answers of a table as XNNPACK does, with the zero point added."""
+def _xnnpack_rounded(operator: Operator, answers: np.ndarray, fused: bool) -> np.ndarray:
+    """Round the answers of a table as XNNPACK does, with the zero point added.
+
+    Args:
+        operator: The operator.
+        answers: Of float32.
+        fused: Whether product and sum are rounded as one, as on ARM64.
+    """
     rounding = Rounding(operator)
     zero = np.float32(rounding.zero)
-    return rounding.integers(np.rint(answers * (np.float32(1.0) / rounding.scale) + zero) - zero)
+    multiply_add = fused_multiply_add if fused else lambda one, other, added: one * other + added
+    return rounding.integers(np.rint(multiply_add(answers, np.float32(1.0) / rounding.scale, zero)) - zero)
 
 
 @_table

@@ -28,6 +28,28 @@ def pad(operator: Operator) -> Compute:
     return lambda integers, *_: np.pad(integers, amounts, constant_values=filling)
 
 
+def mirror_pad(operator: Operator) -> Compute:
+    """Compute MIRROR_PAD, which repeats the pixel at the edge if it is symmetric."""
+    check_same_scheme(operator, operator.inputs[0])
+    amounts, mode = [(0, 0), *operator.inputs[1].data.tolist()], operator.options["mode"].lower()
+    return lambda integers, *_: np.pad(integers, amounts, mode=mode)
+
+
+def reverse_v2(operator: Operator) -> Compute:
+    """Compute REVERSE_V2."""
+    check_same_scheme(operator, operator.inputs[0])
+    axes = tuple(int(axis) % len(operator.output.shape) + 1 for axis in operator.inputs[1].data.ravel())
+    return lambda integers, *_: np.ascontiguousarray(np.flip(integers, axes))
+
+
+def gather(operator: Operator) -> Compute:
+    """Compute GATHER of places that are constant."""
+    source, places = operator.inputs
+    check_same_scheme(operator, source)
+    axis = operator.options.get("axis", 0) % len(source.shape) + 1
+    return lambda integers, *_: np.take(integers, places.data, axis)
+
+
 def slice_(operator: Operator) -> Compute:
     """Compute SLICE."""
     check_same_scheme(operator, operator.inputs[0])
@@ -49,6 +71,34 @@ def strided_slice(operator: Operator) -> Compute:
         no_begin, no_end, dropped = (mask >> axis & 1 for mask in masks)
         places.append(begin if dropped else slice(None if no_begin else begin, None if no_end else end, step))
     return lambda integers, *_: np.ascontiguousarray(integers[tuple(places)])
+
+
+def depth_to_space(operator: Operator) -> Compute:
+    """Compute DEPTH_TO_SPACE: a square of pixels from the channels of each."""
+    check_same_scheme(operator, operator.inputs[0])
+    size = operator.options["block_size"]
+    _, height, width, channels = operator.inputs[0].shape
+    parts = (height, width, size, size, channels // size**2)
+
+    def compute(integers: np.ndarray) -> np.ndarray:
+        squares = integers.reshape(len(integers), *parts).transpose(0, 1, 3, 2, 4, 5)
+        return np.ascontiguousarray(squares).reshape(-1, *operator.output.shape)
+
+    return compute
+
+
+def space_to_depth(operator: Operator) -> Compute:
+    """Compute SPACE_TO_DEPTH: the pixels of a square as channels of one."""
+    check_same_scheme(operator, operator.inputs[0])
+    size = operator.options["block_size"]
+    _, height, width, channels = operator.inputs[0].shape
+    parts = (height // size, size, width // size, size, channels)
+
+    def compute(integers: np.ndarray) -> np.ndarray:
+        squares = integers.reshape(len(integers), *parts).transpose(0, 1, 3, 2, 4, 5)
+        return np.ascontiguousarray(squares).reshape(-1, *operator.output.shape)
+
+    return compute
 
 
 def split(operator: Operator) -> Compute:

@@ -1,6 +1,7 @@
 """Means, pooling and products of matrices in whole numbers."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from keras_lite.litert.integer.rounding import (
     Compute,
     Rounding,
     check_same_scheme,
+    fused_multiply_add,
     scale_of,
     steps_from_zero,
     times,
@@ -18,19 +20,33 @@ from keras_lite.litert.integer.windows import Windows
 from keras_lite.litert.operators import Operator
 
 
-def mean(operator: Operator) -> Compute:
-    """Compute MEAN."""
+def mean(operator: Operator, fused: bool = False) -> Compute:
+    """Compute MEAN; `fused`: a product and the sum behind it are rounded as one, as on ARM64."""
+    return _total(operator, True, fused)
+
+
+def sum_(operator: Operator, fused: bool = False) -> Compute:
+    """Compute SUM; `fused` as for `mean`."""
+    return _total(operator, False, fused)
+
+
+def _total(operator: Operator, divided: bool, fused: bool) -> Compute:
     source, axes = operator.inputs
     rounding, rank = Rounding(operator), len(source.shape)
     reduced = tuple(sorted({int(axis) % rank for axis in axes.data.ravel()}))
     count = np.float32(math.prod(source.shape[axis] for axis in reduced))
     # XNNPACK sums the integers themselves, and takes their zero point away in floats.
-    factor = scale_of(source) / rounding.scale * (np.float32(1.0) / count)
-    offset = np.float32(rounding.zero) - np.float32(zero_of(source)) * count * factor
+    factor = scale_of(source) / rounding.scale
+    if divided:
+        factor *= np.float32(1.0) / count
+    zero, taken = np.float32(rounding.zero), np.float32(zero_of(source)) * count
+    offset = fused_multiply_add(taken, -factor, zero) if fused else zero - taken * factor
 
     def compute(integers: np.ndarray, *_: np.ndarray) -> np.ndarray:
-        sums = integers.sum(tuple(axis + 1 for axis in reduced), dtype="int32").astype("float32")
-        numbers = np.rint(sums * factor + offset) - np.float32(rounding.zero)
+        sums = integers.sum(tuple(axis + 1 for axis in reduced), dtype="int32")
+        sums = sums.astype("float32")
+        scaled = fused_multiply_add(sums, factor, offset) if fused else sums * factor + offset
+        numbers = np.rint(scaled) - zero
         return rounding.integers(numbers).reshape(-1, *operator.output.shape)
 
     return compute
@@ -38,10 +54,19 @@ def mean(operator: Operator) -> Compute:
 
 def reduce_max(operator: Operator) -> Compute:
     """Compute REDUCE_MAX."""
+    return _extreme(operator, np.max)
+
+
+def reduce_min(operator: Operator) -> Compute:
+    """Compute REDUCE_MIN."""
+    return _extreme(operator, np.min)
+
+
+def _extreme(operator: Operator, function: Callable[..., np.ndarray]) -> Compute:
     source, axes = operator.inputs
     check_same_scheme(operator, source)
     places = tuple({int(axis) % len(source.shape) + 1 for axis in axes.data.ravel()})
-    return lambda integers, *_: integers.max(places).reshape(-1, *operator.output.shape)
+    return lambda integers, *_: function(integers, places).reshape(-1, *operator.output.shape)
 
 
 def max_pool_2d(operator: Operator) -> Compute:

@@ -166,6 +166,24 @@ def times(whole: np.ndarray, factor: float, halves_up: bool = False) -> np.ndarr
     return divided(product, shift)
 
 
+def times_each(whole: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Return whole numbers times factors of their own, which are broadcast, rounded twice as `times` rounds.
+
+    Args:
+        whole: int64, 0 at least.
+        factors: Positive, below 1.
+
+    Example:
+
+    >>> times_each(np.array([6, 6, 5]), np.array([0.25, 0.5, 0.3]))
+    array([2, 3, 2])
+    """
+    shares, exponents = np.frexp(factors.astype("float64"))
+    numbers = np.floor(shares * 2.0**31 + 0.5).astype("int64")
+    product = (whole * numbers + (1 << 30)) >> 31
+    return (product + ((np.int64(1) << -exponents) >> 1)) >> -exponents
+
+
 def divided(whole: np.ndarray, bits: int) -> np.ndarray:
     """Return whole numbers by a power of two, halves away from zero.
 
@@ -185,3 +203,36 @@ def fits_parts(factor: np.float32) -> bool:
 def in_parts(whole: np.ndarray, factor: np.float32) -> np.ndarray:
     """Return whole numbers times a factor as XNNPACK computes it: in so many 256th parts, halves rounded up."""
     return (whole * int(np.rint(np.float32(256.0) * factor)) + 128) >> 8
+
+
+def doubled_high(whole: np.ndarray, factor: np.float32) -> np.ndarray:
+    """Return whole numbers times a factor as ARM64's vector instructions compute it for XNNPACK.
+
+    The upper half of twice the product with the factor's 31 bits, cut off; then a shift to the right, halves up.
+
+    Args:
+        whole: int64, within 32 bits.
+        factor: From 2**-32 to 2**8.
+
+    Example:
+
+    >>> doubled_high(np.array([6, -6, 5]), np.float32(0.25)).tolist()
+    [2, -1, 1]
+    """
+    share, exponent = math.frexp(float(factor))
+    number = int(share * 2.0**31)  # exact: a float32 has 24 bits
+    shift = max(-exponent, 1)
+    before = np.clip(whole << (shift + exponent), -(2**31), 2**31 - 1)
+    return (((before * number * 2) >> 32) + (1 << (shift - 1))) >> shift
+
+
+def fused_multiply_add(values: np.ndarray, factor: np.float32, added: np.float32) -> np.ndarray:
+    """Return float32 numbers times a factor plus another, rounded once to float32.
+
+    Example:
+
+    >>> fused_multiply_add(np.array([1.1], "float32"), np.float32(5.0), np.float32(-5.5))
+    array([1.1920929e-07], dtype=float32)
+    """
+    # float64 holds a product of two float32 exactly, and rounds its own sum far below a float32's last bit.
+    return (values.astype("float64") * float(factor) + float(added)).astype("float32")

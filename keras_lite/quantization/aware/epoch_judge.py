@@ -1,16 +1,14 @@
 """Which epoch of a fine-tuning is kept: judged on images that did not train, the start among them."""
 
 import dataclasses
-import json
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_lite.errors import import_extra
-from keras_lite.graph import output_of
-from keras_lite.quantization.aware.tf_mot.calibration import check_images
-from keras_lite.quantization.closeness import Closeness, as_quantized, closeness, divergences, is_closer
+from keras_lite.quantization.aware.teaching import Teacher
+from keras_lite.quantization.closeness import Closeness, closeness, divergences, is_closer
+from keras_lite.quantization.images import check_images
 
 _BATCH = 32
 
@@ -70,33 +68,39 @@ class Epochs:
         return "\n".join([head, *lines, *([self.note] if self.note else []), verdict])
 
 
-class Judge:
-    """Tells after each epoch how far the model is from its teacher on held-out images, and keeps the best weights."""
+class Judge(keras.callbacks.Callback):
+    """Callback that tells after each epoch how far a model is from its teacher on held-out images.
 
-    def __init__(self, quantized: Any, teacher: keras.Model | None, images: np.ndarray | None, output: str):
+    Args:
+        quantized: The model that is trained.
+        teacher: What it is to answer like.
+        images: Preprocessed images that train nothing. None: nothing is judged, and the last epoch kept.
+
+    Raises:
+        InputError: If the images are not the model's.
+    """
+
+    def __init__(self, quantized: Any, teacher: Teacher, images: np.ndarray | None) -> None:
+        super().__init__()
         self.quantized = quantized
-        self.output = output
+        self.output = teacher.output
         self.images = None if images is None else check_images(quantized, images)
         self.found: list[Closeness] = []
         self.each: list[np.ndarray] = []  # divergences, image by image: of the start, and of the best so far
         self.kept = 0
         self.best: list[np.ndarray] = []
-        if self.images is None:
-            return
-        answers = teacher.predict(self.images, batch_size=_BATCH, verbose=0)
-        self.expected = as_quantized(output_of(teacher), np.asarray(answers))
-        self.answer = import_extra("tensorflow", "quantization").function(
-            lambda batch: quantized(batch, training=False)
-        )
+        if self.images is not None:
+            self.expected = teacher.answers_of_all(self.images)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Judge the epoch."""
         self.judge()
 
     def judge(self) -> None:
         """Judge the model as it is now."""
         if self.images is None:
             return
-        received = np.concatenate(
-            [self.answer(self.images[at : at + _BATCH]).numpy() for at in range(0, len(self.images), _BATCH)]
-        )
+        received = np.asarray(self.quantized.predict(self.images, batch_size=_BATCH, verbose=0))
         each = divergences(self.output, self.expected, received)
         self.found.append(closeness(self.output, self.expected, received))
         if not self.each:
@@ -115,17 +119,12 @@ class Judge:
         start, *others = self.found
         return Epochs(self.output, len(self.images), start, others, self.kept)
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the state."""
-        found = json.dumps([each.to_dict() for each in self.found])
-        each = {f"each{index}": values for index, values in enumerate(self.each)}
-        return {"found": np.array(found), "kept": np.array(self.kept), **each} | {
-            f"best{index}": values for index, values in enumerate(self.best)
-        }
+    def get_state(self) -> dict[str, Any]:
+        """Return what is known so far, for the state of a run."""
+        found = [each.to_dict() for each in self.found]
+        return {"found": found, "each": self.each, "kept": self.kept, "best": self.best}
 
-    def from_arrays(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take a state."""
-        self.found = [Closeness(**each) for each in json.loads(str(arrays["found"]))]
-        self.kept = int(arrays["kept"])
-        self.each = [arrays[f"each{index}"] for index in range(sum(name.startswith("each") for name in arrays))]
-        self.best = [arrays[f"best{index}"] for index in range(sum(name.startswith("best") for name in arrays))]
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take what `get_state` returned."""
+        self.found = [Closeness(**each) for each in state["found"]]
+        self.each, self.kept, self.best = list(state["each"]), state["kept"], list(state["best"])

@@ -1,9 +1,9 @@
 """Fine-tuning a quantization-aware model until it answers like the float model it came from."""
 
+import hashlib
 import json
 import os
-import zipfile
-from collections.abc import Callable
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,252 +13,220 @@ import numpy as np
 
 from keras_lite.data import Batches
 from keras_lite.errors import InputError, import_extra
-from keras_lite.files import atomic_path
-from keras_lite.graph import output_of
+from keras_lite.files import write_text
+from keras_lite.litert.scheme import HIGHEST, LOWEST
 from keras_lite.quantization.aware.epoch_judge import Epochs, Judge
-from keras_lite.quantization.aware.quantize_aware import is_quantized, mark_finetuned
+from keras_lite.quantization.aware.quantize_aware import int8_graph, is_quantized
+from keras_lite.quantization.aware.teaching import TaughtBatches, Teacher, loss_of
 from keras_lite.quantization.aware.tf_mot.calibration import frozen_batch_norm, open_empty_ranges
-from keras_lite.quantization.aware.to_tf_keras import to_tf_keras
+from keras_lite.quantization.aware.tf_mot.wrapping import is_wrapped, mark_finetuned
 from keras_lite.quantization.closeness import judged_as
-from keras_lite.training.epochs import EpochBatches
+from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
+from keras_lite.training.progress import progress_callbacks
+from keras_lite.training.resume import RunState, SaveState
+
+LEARNING_RATE = 5e-6
+_SAVE_EVERY_STEPS = 100
 
 
 def finetune(
     quantized: Any,
     batches: Batches,
-    teacher: keras.Model | None = None,
+    teacher: keras.Model,
     *,
     epochs: int = 1,
-    learning_rate: float = 5e-6,
-    distill: float = 0.9,
-    freeze_batch_norm: float = 0.0,
+    learning_rate: float = LEARNING_RATE,
     state_path: str | os.PathLike | None = None,
     judges: np.ndarray | None = None,
     output: str | None = None,
     verbose: int = 0,
 ) -> Epochs:
-    """Train a calibrated quantization-aware model in place.
+    """Train a quantization-aware model in place, with `model.fit`, on the float model's own answers.
 
-    Adam, with a learning rate that falls as a cosine. The loss compares with a mixture of the labels and the teacher's
-    answers. Close to a trained float model its own answers teach more than the labels: accuracy can be kept while half
-    of the answers change. Layers that are not trainable stay as they are.
+    Close to a trained float model its answers teach more than the labels: accuracy can be kept while half of the
+    answers change. Where photos are not changed at random they are answered once, beforehand. Of classes the logits are
+    learned, which have gradients where the float model is sure, too.
+    The optimizer is Adam, with a learning rate that falls as a cosine. Batch normalization keeps its statistics, and
+    layers that are not trainable stay as they are.
 
     With `judges`, images that train nothing, the start and each epoch are judged by how far their answers are from the
     teacher's (see `keras_lite.quantization.closeness`). The closest epoch takes the place of the start only if it is
     closer by more than two standard errors of the differences, image by image: a step that is too large for a model
     that is next to its optimum makes it worse, and of the training images' loss one can't tell.
 
-    Source of the distillation: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531).
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network" (arXiv:1503.02531), section 2.1.
 
     Args:
-        quantized: What `trainable_start` returned; or what `quantize_aware` returned, after `calibrate`.
-        batches: Training images and labels.
-        teacher: The float model, to distill. None: labels alone.
+        quantized: What `quantize_aware` returned; of TF-MOT with ranges.
+        batches: Training images; their labels are not looked at.
+        teacher: The float model.
         epochs: Passes over the images.
         learning_rate: At the first step.
-        distill: Share of the teacher in the target, from 0 to 1; without a teacher it has no effect. Of labels that a
-            class folder can't give (many labels, regression, embedding) nothing is used, whatever this is.
-        freeze_batch_norm: Share of the steps after which mean and variance of batch normalization stay; 0: from the
-            start.
-        state_path: A file, `*.npz`, that takes the state after each epoch. If it is there already and belongs to
-            the same training, that training goes on. None: nothing is kept.
+        state_path: A file, `*.npz`, that takes the state after each epoch, and of a Keras model also within. If it is
+            there already and belongs to the same training, that training goes on exactly. None: nothing is kept.
         judges: Preprocessed float images that are neither in `batches` nor set ranges. None: the last epoch is kept.
         output: What the float model answers, as `keras_lite.data.ModelInfo.output` names it. None: what its last layer
-            tells, and without a teacher logits.
+            tells.
         verbose: 1 shows progress, and prints which epoch was kept.
 
     Returns:
         What each epoch gave, and which was kept.
 
     Raises:
-        InputError: If `quantized` is not of TF-MOT, an argument is out of range, or there are judges and no teacher.
-        MissingExtraError: If the quantization extra is not installed.
+        InputError: If `quantized` is of another kind, or an argument is out of range.
+        MissingExtraError: If the model is of TF-MOT, which is not installed.
 
     Example:
 
     ```python
-    _, report = post_training(model, images, preprocessing=preprocessing)
-    quantized = trainable_start(model, images, report.chosen, preprocessing)
-    finetune(quantized, batches, teacher=model, epochs=2, judges=held_out)
+    calibrated, _ = post_training(model, images, preprocessing=preprocessing)
+    aware = quantize_aware(calibrated)
+    finetune(aware, batches, teacher=model, epochs=2, judges=held_out)
+    to_tflite(aware, "model.tflite", precision="int8", samples=images, reference=model)
     ```
     """
-    _check(epochs, learning_rate, distill, freeze_batch_norm)
+    _check(epochs, learning_rate)
     if not is_quantized(quantized):
-        raise InputError(
-            f"Expected what trainable_start or quantize_aware returned, received {type(quantized).__name__}."
-        )
-    if judges is not None and teacher is None:
-        raise InputError("Expected a teacher to judge by, received judges alone.")
-    output = (output or "logits") if teacher is None else judged_as(teacher, output)
-    variables = list(quantized.trainable_variables)
-    if epochs and not variables:
+        raise InputError(f"Expected what quantize_aware returned, received {type(quantized).__name__}.")
+    output = judged_as(teacher, output)
+    if epochs and not quantized.trainable_variables:
         if verbose:
             print("nothing to fine-tune: no layer of the model is trainable")
         epochs = 0
-    optimizer = _adam(variables, learning_rate, max(1, epochs) * batches.num_batches)
+    answering = Teacher(teacher, output)
+    judge = Judge(quantized, answering, judges)
+    if not epochs:
+        judge.judge()
+        return judge.put_back(0)
     settings = {
-        "epochs": epochs,
-        "steps": batches.num_batches,
-        "batch_size": batches.batch_size,
-        "seed": batches.seed,
-        "learning_rate": learning_rate,
-        "distill": distill if teacher is not None else None,
-        "freeze_batch_norm": freeze_batch_norm,
-        "judges": 0 if judges is None else len(judges),
-    }
-    # Where the statistics freeze, training goes on with another graph; a whole epoch has one.
-    frozen_from = round(freeze_batch_norm * epochs)
-    judge = Judge(quantized, teacher, judges, output)
-    state = _State(state_path, settings, [*quantized.variables, *optimizer.variables], judge)
-    first = state.load(verbose)
-    loss = None
-    if epochs:
-        classes = len(batches.source.class_names)
-        loss = _loss(quantized, teacher, output=output, distill=distill, judge=judge, classes_of_data=classes)
-    step = None
-    with ThreadPoolExecutor(2) as pool:
-        for epoch in range(first, epochs):
-            with frozen_batch_norm(quantized, frozen=epoch >= frozen_from):
-                if step is None or epoch == frozen_from:
-                    step = _training_step(quantized, optimizer, variables, loss)
-                if verbose:
-                    print(f"fine-tuning epoch {epoch + 1}/{epochs}")
-                _run_epoch(step, EpochBatches(batches, epoch, 0, pool), verbose)
-            judge.judge()
-            state.save(epoch + 1)
+        "epochs": epochs, "steps": batches.num_batches, "batch_size": batches.batch_size, "seed": batches.seed,
+        "learning_rate": learning_rate, "judges": 0 if judges is None else len(judges),
+        "start": _digest(quantized),
+    }  # fmt: skip
+    outputs = int8_graph(quantized).outputs[0].quantization
+    low, high = (float(end) for end in outputs.dequantize(np.array([LOWEST, HIGHEST], "int8")))
+    taught = TaughtBatches(batches, answering, (low, high))
+    # Wrappers of TF-MOT would move the statistics of batch normalization.
+    with frozen_batch_norm(quantized, frozen=is_wrapped(quantized)):
+        _compile(quantized, output, learning_rate, epochs * batches.num_batches)
+        training = _Training(quantized, taught, judge, epochs, batches.seed, verbose)
+        training.run(None if state_path is None else Path(state_path), settings)
     report = judge.put_back(epochs)
-    if report.kept:
+    if report.kept and is_wrapped(quantized):
         open_empty_ranges(quantized)
         mark_finetuned(quantized)
-    if epochs and verbose:
+    if verbose:
         print(report, flush=True)
     return report
 
 
-def _check(epochs: int, learning_rate: float, distill: float, freeze_batch_norm: float) -> None:
+def _check(epochs: int, learning_rate: float) -> None:
     if epochs < 0:
         raise InputError(f"Expected epochs to be 0 or more, received {epochs}.")
     if not learning_rate > 0:
         raise InputError(f"Expected a positive learning_rate, received {learning_rate}.")
-    for name, share in (("distill", distill), ("freeze_batch_norm", freeze_batch_norm)):
-        if not 0 <= share <= 1:
-            raise InputError(f"Expected {name} from 0 to 1, received {share}.")
 
 
-def _adam(variables: list[Any], learning_rate: float, steps: int) -> Any:
-    tf_keras = import_extra("tf_keras", "quantization")
-    schedule = tf_keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    # Not the accelerated build of the step: compiling takes longer than the training.
-    optimizer = tf_keras.optimizers.Adam(schedule, jit_compile=False)
-    optimizer.build(variables)
-    return optimizer
+def _digest(quantized: Any) -> str:
+    """Return what tells one start from another."""
+    digest = hashlib.sha256()
+    for values in quantized.get_weights():
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
-def _loss(
-    quantized: Any, teacher: keras.Model | None, *, output: str, distill: float, judge: Judge, classes_of_data: int
-) -> Callable[[Any, Any, Any], Any]:
-    """Return the loss of a batch: a function of images, labels and the quantized model's answers."""
-    tensorflow = import_extra("tensorflow", "quantization")
-    nn, mean = tensorflow.nn, tensorflow.reduce_mean
-    twin = None if teacher is None or distill == 0 else to_tf_keras(teacher)
-    outputs = quantized.outputs[0].shape[-1]
-    if output in ("regression", "embedding") or (output == "sigmoid" and (outputs, classes_of_data) != (1, 2)):
-        if twin is None:
-            raise InputError(
-                f"Expected a teacher and distill above 0 for a model whose answers ({output}) class labels do not "
-                "give, received none."
+def _compile(quantized: Any, output: str, learning_rate: float, steps: int) -> None:
+    library = import_extra("tf_keras", "quantization") if is_wrapped(quantized) else keras
+    rate = library.optimizers.schedules.CosineDecay(learning_rate, steps)
+    # Of tf_keras not the step that XLA builds: compiling takes longer than the training.
+    optimizer = library.optimizers.Adam(rate, **({} if library is keras else {"jit_compile": False}))
+    compiled = {"jit_compile": "auto"} if library is keras else {}
+    quantized.compile(optimizer, loss_of(output, library), **compiled)
+    optimizer.build(quantized.trainable_variables)
+
+
+class _Training:
+    """The epochs of a fine-tuning, each a call of `fit`, taken up where they were stopped."""
+
+    def __init__(
+        self, quantized: Any, taught: TaughtBatches, judge: Judge, epochs: int, seed: int, verbose: int
+    ) -> None:
+        self._quantized, self._taught, self._judge = quantized, taught, judge
+        self._epochs, self._verbose = epochs, verbose
+        self._state = RunState(quantized, [], [judge], seed)
+
+    def run(self, path: Path | None, settings: dict[str, Any]) -> None:
+        """Train the epochs that are left.
+
+        Args:
+            path: The file of the state.
+            settings: What the state depends on.
+        """
+        progress, steps = self._state.progress, self._taught.num_batches
+        if path is not None and _belongs(path, settings, self._verbose):
+            self._state.load(path)
+            progress = self._state.progress
+            self._state.restore_callbacks()
+            if self._verbose:
+                print(f"going on in epoch {min(progress.epoch + 1, self._epochs)} after step {progress.step}")
+        else:
+            self._judge.judge()
+        saver = [] if path is None else [self._saver(path)]
+        show, bar = progress_callbacks() if self._verbose else ([], 0)
+        callbacks = RunCallbacks(
+            [self._judge, *saver, *show], self._quantized, self._epochs, steps=steps, verbose=bar
+        )  # fmt: skip
+        callbacks.begin()
+        with ThreadPoolExecutor(1) as pool:
+            for epoch in range(progress.epoch, self._epochs):
+                callbacks.first_step = progress.step
+                self._fit(EpochBatches(self._taught, epoch, progress.step, pool), epoch, callbacks)
+                progress.step = 0
+        callbacks.end()
+
+    def _saver(self, path: Path) -> SaveState:
+        start, before = time.monotonic(), self._state.progress.seconds
+        # tf_keras' metrics can't be taken up within an epoch.
+        every = self._taught.num_batches + 1 if is_wrapped(self._quantized) else _SAVE_EVERY_STEPS
+        return SaveState(
+            self._state, path, every, seconds=lambda: before + time.monotonic() - start, after_epoch=lambda: None
+        )
+
+    def _fit(self, left: EpochBatches, epoch: int, callbacks: RunCallbacks) -> None:
+        common = {"initial_epoch": epoch, "epochs": epoch + 1, "verbose": 0}
+        if not is_wrapped(self._quantized):
+            call_with_data(
+                lambda: self._quantized.fit(left, callbacks=callbacks, shuffle=False, **common),
+                left,
             )
-        distill = 1.0
-    softmax = nn.softmax if teacher is None or output_of(teacher) == "logits" else tensorflow.identity
-
-    def taught(images, labels, hard):
-        if twin is None:
-            return hard(labels)
-        soft = twin(images, training=False)
-        soft = softmax(soft) if output in ("logits", "probabilities") else soft
-        return tensorflow.stop_gradient(soft if distill == 1.0 else distill * soft + (1.0 - distill) * hard(labels))
-
-    def classes(images, labels, answers):
-        wanted = taught(images, labels, lambda labels: tensorflow.one_hot(labels, outputs))
-        return mean(nn.softmax_cross_entropy_with_logits(wanted, answers))
-
-    def probabilities(images, labels, answers):
-        wanted = taught(images, labels, lambda labels: tensorflow.cast(labels, "float32")[:, None])
-        answers = tensorflow.clip_by_value(answers, 1.0 / 512.0, 1.0 - 1.0 / 512.0)
-        return -mean(wanted * tensorflow.math.log(answers) + (1.0 - wanted) * tensorflow.math.log(1.0 - answers))
-
-    scale = 1.0 if judge.images is None else float(max(judge.expected.var(axis=0).mean(), 1e-12))
-
-    def numbers(images, labels, answers):
-        return mean(tensorflow.square(taught(images, labels, None) - answers)) / scale
-
-    def directions(images, labels, answers):
-        wanted = nn.l2_normalize(taught(images, labels, None), axis=-1)
-        return 1.0 - mean(tensorflow.reduce_sum(wanted * nn.l2_normalize(answers, axis=-1), axis=-1))
-
-    return {"sigmoid": probabilities, "regression": numbers, "embedding": directions}.get(output, classes)
-
-
-def _training_step(
-    quantized: Any, optimizer: Any, variables: list[Any], loss: Callable[[Any, Any, Any], Any]
-) -> Callable:
-    tensorflow = import_extra("tensorflow", "quantization")
-
-    # Scale and offset of a frozen batch normalization are trained on: only its statistics stay.
-    @tensorflow.function
-    def step(images, labels):
-        with tensorflow.GradientTape() as tape:
-            value = loss(images, labels, quantized(images, training=True))
-        gradients = tape.gradient(value, variables)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return value
-
-    return step
-
-
-def _run_epoch(step: Callable, batches: EpochBatches, verbose: int) -> None:
-    progress = keras.utils.Progbar(len(batches), verbose=verbose)
-    for index in range(len(batches)):
-        progress.update(index + 1, [("loss", float(step(*batches[index])))])
-
-
-class _State:
-    """The state of a training in one file: all variables, what the judge knows, the number of finished epochs."""
-
-    def __init__(self, path: str | os.PathLike | None, settings: dict[str, Any], variables: list[Any], judge: Judge):
-        self.path = None if path is None else Path(path)
-        self.settings = json.dumps(settings)
-        self.variables = variables
-        self.judge = judge
-
-    def load(self, verbose: int) -> int:
-        """Restore everything where the file belongs to this training; return the number of finished epochs."""
-        if self.path is None or not self.path.is_file():
-            return 0
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                found = dict(file)
-            values = [found.pop(str(index)) for index in range(int(found["count"]))]
-            epoch, settings = int(found["epoch"]), str(found["settings"])
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"Expected the state of a fine-tuning in {self.path}, which can't be read.") from error
-        shapes = [tuple(variable.shape) for variable in self.variables]
-        if settings != self.settings or [value.shape for value in values] != shapes:
-            if verbose:
-                print(f"starting over: {self.path} is the state of another fine-tuning")
-            return 0
-        for variable, value in zip(self.variables, values, strict=True):
-            variable.assign(value)
-        self.judge.from_arrays(found)
-        if verbose:
-            print(f"going on after epoch {epoch} of {self.path}")
-        return epoch
-
-    def save(self, epoch: int) -> None:
-        if self.path is None:
             return
-        values = {str(index): variable.numpy() for index, variable in enumerate(self.variables)}
-        with atomic_path(self.path) as temporary:
-            np.savez(
-                temporary, epoch=epoch, settings=self.settings, count=len(values), **values, **self.judge.to_arrays()
-            )
+        # tf_keras takes neither data nor callbacks of Keras as they are.
+        hooks = import_extra("tf_keras", "quantization").callbacks.LambdaCallback(
+            on_epoch_begin=callbacks.on_epoch_begin,
+            on_epoch_end=callbacks.on_epoch_end,
+            on_batch_begin=callbacks.on_train_batch_begin,
+            on_batch_end=callbacks.on_train_batch_end,
+        )
+        found = (left[index] for index in range(len(left)))
+        call_with_data(
+            lambda: self._quantized.fit(found, steps_per_epoch=len(left), callbacks=[hooks], **common),
+            left,
+        )
+
+
+def _belongs(path: Path, settings: dict[str, Any], verbose: int) -> bool:
+    """Return whether a state is there and of this training; else note that the next one is."""
+    note, text = path.with_suffix(".json"), json.dumps(settings)
+    if path.is_file() and note.is_file() and note.read_text(encoding="utf-8") == text:
+        return True
+    if path.is_file() and verbose:
+        print(f"starting over: {path} is the state of another fine-tuning")
+    path.unlink(missing_ok=True)
+    write_text(note, text)
+    return False
+
+
+def forget(state_path: Path) -> None:
+    """Remove the state of a fine-tuning, and what says which it is of."""
+    for path in (state_path, state_path.with_suffix(".json")):
+        path.unlink(missing_ok=True)

@@ -1,11 +1,12 @@
 """Fine-tuning in a process of its own, whose death without a message is noticed and survived.
 
 TensorFlow with oneDNN can end its process while it trains some networks. Here another process trains: if it dies, one
-line says so, and training goes on after the last whole epoch without oneDNN; if it dies again, the model stays as it
+line says so, and training goes on after what was saved, without oneDNN; if it dies again, the model stays as it
 was.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pickle
@@ -25,7 +26,7 @@ from keras_lite.graph import flatten
 from keras_lite.quantization.aware import finetuning_worker
 from keras_lite.quantization.aware.epoch_judge import Epochs
 from keras_lite.quantization.aware.finetuning import finetune
-from keras_lite.quantization.aware.quantize_aware import mark_finetuned
+from keras_lite.quantization.aware.tf_mot.wrapping import is_wrapped, mark_finetuned
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
@@ -43,10 +44,11 @@ def finetune_apart(
     """Fine-tune a quantized model in another process, and give it the weights that were kept.
 
     What can't go to another process, such as a source of images that is defined in the caller's own script, is trained
-    on in this one.
+    on in this one. So is everything on JAX and PyTorch, which don't end so, and where a second process would find the
+    memory of a GPU taken.
 
     Args:
-        quantized: What `post_training` returned for `model`.
+        quantized: What `quantize_aware` returned; of TF-MOT with ranges.
         model: The float model, which teaches.
         batches: Training images and labels.
         judges: Preprocessed images that neither train nor set ranges.
@@ -62,15 +64,23 @@ def finetune_apart(
         RuntimeError: If it raises something else, which is printed.
     """
     arguments |= {"verbose": verbose}
+    here = functools.partial(
+        finetune, quantized, batches, model, state_path=state_path, judges=judges, **arguments
+    )  # fmt: skip
+    if keras.backend.backend() != "tensorflow" and not is_wrapped(quantized):
+        return here()
     try:
         content = pickle.dumps((batches, judges, arguments))
     except (pickle.PicklingError, AttributeError, TypeError):
-        return finetune(quantized, batches, model, state_path=state_path, judges=judges, **arguments)
+        return here()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "training.pickle").write_bytes(content)
         flatten(model).save(folder / "model.keras")
-        np.savez(folder / "start.npz", *quantized.get_weights())
+        if is_wrapped(quantized):
+            np.savez(folder / "start.npz", *quantized.get_weights())
+        else:
+            quantized.save(folder / "start.keras")
         state = folder / "state.npz" if state_path is None else Path(state_path).resolve()
         note = ""
         # Without oneDNN already, another try would be the same.
@@ -79,12 +89,12 @@ def finetune_apart(
             try:
                 death = _run(folder, state, environment)
             except pickle.UnpicklingError:
-                return finetune(quantized, batches, model, state_path=state_path, judges=judges, **arguments)
+                return here()
             if death is None:
                 break
             note = f"fine-tuning ended without a message ({death}): "
             last = environment is tries[-1]
-            note += "the model stays as it was" if last else "it goes on after the last whole epoch, without oneDNN"
+            note += "the model stays as it was" if last else "it goes on after what was saved, without oneDNN"
             if verbose:
                 print(note, flush=True)
         else:
@@ -92,7 +102,7 @@ def finetune_apart(
         found = dataclasses.replace(Epochs.from_dict(json.loads((folder / "epochs.json").read_text())), note=note)
         with np.load(folder / "end.npz") as weights:
             quantized.set_weights([weights[f"arr_{index}"] for index in range(len(weights))])
-    if found.kept:
+    if found.kept and is_wrapped(quantized):
         mark_finetuned(quantized)
     return found
 

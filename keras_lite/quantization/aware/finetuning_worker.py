@@ -2,8 +2,8 @@
 
     python finetuning_worker.py FOLDER STATE.npz
 
-FOLDER holds model.keras, start.npz (the quantized model's weights) and training.pickle (batches, judges, arguments of
-`finetune`); it gets end.npz and epochs.json, or error.json.
+FOLDER holds model.keras, the quantized model (start.keras; of TF-MOT its weights, start.npz) and training.pickle
+(batches, judges, arguments of `finetune`); it gets end.npz and epochs.json, or error.json.
 """
 
 import json
@@ -14,6 +14,7 @@ import threading
 import traceback
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_lite.checkpoints import load_model
@@ -29,9 +30,12 @@ def main(folder: Path, state: Path) -> None:
     except Exception as error:
         # Classes and functions of the caller's own that are known in its process alone.
         raise pickle.UnpicklingError(str(error)) from error
-    quantized = quantize_aware(model, arguments.get("verbose", 0))
-    with np.load(folder / "start.npz") as start:
-        quantized.set_weights([start[f"arr_{index}"] for index in range(len(start))])
+    if (folder / "start.keras").is_file():
+        quantized = keras.saving.load_model(folder / "start.keras")
+    else:
+        quantized = quantize_aware(model, engine="tf_mot", verbose=arguments.get("verbose", 0))
+        with np.load(folder / "start.npz") as start:
+            quantized.set_weights([start[f"arr_{index}"] for index in range(len(start))])
     report = finetune(quantized, batches, model, state_path=state, judges=judges, **arguments)
     np.savez(folder / "end.npz", *quantized.get_weights())
     write_json(folder / "epochs.json", report.to_dict())

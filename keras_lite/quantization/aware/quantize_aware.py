@@ -1,147 +1,113 @@
-"""Quantization-aware training: a tf_keras model that computes as the int8 file will."""
+"""The model that quantization-aware training trains, made by Keras alone or by TF-MOT."""
 
-import re
-from typing import Any
+from typing import Any, Literal
 
 import keras
+import numpy as np
 
-from keras_lite.errors import InputError, import_extra
-from keras_lite.graph import flatten
-from keras_lite.graph.dead_channels import mend_dead_channels
-from keras_lite.graph.refusals import refusal
-from keras_lite.graph.rewriting import rewrite
-from keras_lite.quantization.aware.int8_layers import int8_classes
-from keras_lite.quantization.aware.preparation import preparation_builders
-from keras_lite.quantization.aware.to_tf_keras import default_builders, rebuild
+from keras_lite.data import Preprocessing
+from keras_lite.errors import InputError
+from keras_lite.litert import QuantizedGraph
+from keras_lite.quantization.aware.keras_native import is_trainable, read_trained, trainable
+from keras_lite.quantization.aware.tf_mot import read_quantized
+from keras_lite.quantization.aware.tf_mot.start import trainable_start
+from keras_lite.quantization.aware.tf_mot.wrapping import is_wrapped, wrap
+from keras_lite.quantization.calibrated import CalibratedGraph
+from keras_lite.quantization.post_training import post_training
 
-_FINETUNED = "keras_lite_finetuned"
+ENGINES = ("keras", "tf_mot")
 
 
-def quantize_aware(model: keras.Model, verbose: int = 0) -> Any:
-    """Return a model for quantization-aware training: `model` with weights and activations rounded to 8 bits.
+def quantize_aware(
+    model: keras.Model | CalibratedGraph,
+    images: np.ndarray | None = None,
+    engine: Literal["keras", "tf_mot"] = "keras",
+    *,
+    preprocessing: Preprocessing | None = None,
+    output: str | None = None,
+    scales: Literal["kept", "estimated", "learned"] | None = None,
+    verbose: int = 0,
+) -> Any:
+    """Return a model for quantization-aware training, which starts from what post-training quantization chose.
 
-    The model is flattened and rewritten (see `keras_lite.graph.rewriting`), its dead channels are mended (see
-    `keras_lite.graph.dead_channels`), it is carried to tf_keras, prepared where an int8 operator
-    would be missing (see `keras_lite.quantization.aware.preparation`), and given fake quantization by TF-MOT. Its
-    activation ranges mean nothing until `calibrate` has seen images; then `finetune` trains it, and
-    `keras_lite.export.to_tflite` writes it.
+    The engine `"keras"` returns a Keras model on any backend, which computes what the int8 file computes, in whole
+    numbers: before any step its outputs are those of the file that `post_training` gives, rounded weights and corrected
+    biases included. It compiles, fits, saves and loads as any other (`.keras`). Batch normalization is folded into
+    kernels and biases, with the statistics of the float model: the file has no others, and statistics that go on moving
+    were farther from the float model wherever both were tried. `keras_lite.quantization.finetune` trains it on the
+    float model's answers, and `keras_lite.export.to_tflite` writes it.
 
-    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference", CVPR 2018 (arXiv:1712.05877).
+    The engine `"tf_mot"` flattens the model, carries it to tf_keras and has TF-MOT wrap its layers, see
+    `keras_lite.quantization.aware.tf_mot`. There weights start rounded to the nearest step.
+
+    Sources: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", CVPR 2018 (arXiv:1712.05877); Esser et al., "Learned Step Size Quantization", ICLR 2020
+    (arXiv:1902.08153).
 
     Args:
-        model: A functional or Sequential Keras 3 model with one input and one output, on any backend. It is not
-            changed.
-        verbose: 1 prints which channels were mended.
+        model: A functional or Sequential Keras 3 model with one input and one output, on any backend; it is not
+            changed. Or what `post_training` returned, for the engine `"keras"`.
+        images: Preprocessed float images of shape `(count, height, width, 3)` that ranges and biases are set with; 512
+            are enough. `None`: what `post_training` returned needs none, and TF-MOT's ranges then mean nothing until
+            `keras_lite.quantization.calibrate` has seen some.
+        engine: Who makes the model.
+        preprocessing: As for `post_training`.
+        output: As for `post_training`.
+        scales: Of the engine `"keras"`: what becomes of scales in training. `"kept"`, the default: nothing.
+            `"estimated"`: those of kernels follow their largest numbers. `"learned"`: those of kernels and activations
+            are trained too.
+        verbose: 1 prints what was chosen.
 
     Returns:
-        A functional `tf_keras.Model` that takes the same float images and answers logits: a softmax at the end of
-        `model` is dropped. `predict` answers in floats what an int8 file of it answers, but for sums that lie next to
-        halfway between two steps; `keras_lite.litert.IntegerModel` rounds those as the file does.
+        A `keras.Model`, or of TF-MOT a `tf_keras.Model`. Both take the same float images as `model` and answer logits:
+        a softmax at the end is dropped.
 
     Raises:
-        InputError: If a layer can't be quantized; the message names it.
-        MissingExtraError: If TF-MOT or tf_keras is not installed.
+        InputError: If an argument is wrong, or a layer can't be quantized or trained; the message names it.
+        MissingExtraError: If the extra `litert`, or for TF-MOT the extra `quantization`, is not installed.
 
     Example:
 
     ```python
-    quantized = quantize_aware(model)
-    calibrate(quantized, images)
-    to_tflite(quantized, "model.tflite", precision="int8", calibration=images)
+    aware = quantize_aware(model, images)
+    aware.compile(keras.optimizers.Adam(5e-6), keras.losses.MeanSquaredError())
+    aware.fit(images, model.predict(images))  # of a model that ends in logits
+    to_tflite(aware, "model.tflite", precision="int8", samples=images, reference=model)
     ```
     """
-    tf_keras = import_extra("tf_keras", "quantization")
-    quantization = import_extra("tensorflow_model_optimization", "quantization").quantization.keras
-    flat = rewrite(flatten(model))
-    mended = mend_dead_channels(flat)
-    if mended and verbose:
-        print(f"mended dead channels in {'; '.join(mended)}")
-    twin = rebuild(flat, {**default_builders(), **preparation_builders(flat)}, tf_keras)
-    with quantization.quantize_scope(vars(int8_classes())):
-        try:
-            quantized = quantization.quantize_apply(quantization.quantize_annotate_model(twin))
-        except RuntimeError as error:
-            # TF-MOT: "Layer name:<class 'tf_keras...Kind'> is not supported. You can quantize this layer by ..."
-            found = re.search(r"Layer (.+):<class '[\w.]*\.(\w+)'> is not supported", str(error))
-            if found is None:
-                raise
-            raise InputError(
-                f"Expected layers that can be quantized, received layer {found[1]} of type {found[2]}: "
-                f"{refusal(found[2])}."
-            ) from error
-    _round_once(quantized)
-    _cut_off_by_rounding(quantized)
-    _tell_constants_apart(quantized)
-    _keep_constants(quantized)
-    return quantized
-
-
-def _round_once(quantized: Any) -> None:
-    """Leave what only goes into a concatenation to the rounding behind that: its inputs must share their range."""
-    # From the end: a concatenation inside another one takes that one's range.
-    for wrapper in reversed(quantized.layers):
-        if not _is_concatenation(wrapper):
-            continue
-        for tensor in wrapper.input:
-            maker = tensor._keras_history.layer
-            rounds = getattr(maker, "_output_quantizers", None)
-            if len(maker._outbound_nodes) != 1 or not rounds or _has_own_range(maker):
-                continue
-            if _is_concatenation(maker):
-                # Without one the converter would give it that of any of its inputs, and cut the others off.
-                maker._output_quantizers = [int8_classes().SharedRange()]
-                maker._output_quantizer_vars = wrapper._output_quantizer_vars
-            else:
-                maker._output_quantizers = []
-
-
-def _is_concatenation(wrapper: Any) -> bool:
-    return type(getattr(wrapper, "layer", None)).__name__ == "PlainConcatenate"
-
-
-def _has_own_range(wrapper: Any) -> bool:
-    """Whether a layer is a sigmoid, whose operator answers in steps of 1/256 wherever it stands."""
-    [quantizer] = wrapper._output_quantizers
-    return type(wrapper.layer).__name__ == "Activation" and type(quantizer).__name__ == "FixedRange"
-
-
-def _cut_off_by_rounding(quantized: Any) -> None:
-    """Give a ReLU with a highest value the range that ends there: XNNPACK's operators take none but ReLU and ReLU6."""
-    for wrapper in quantized.layers:
-        layer = getattr(wrapper, "layer", None)
-        if type(layer).__name__ == "ReLU" and layer.max_value not in (None, 6.0):
-            wrapper._output_quantizers = [int8_classes().FixedRange(0.0, float(layer.max_value))]
-            layer.max_value = None
-
-
-def _tell_constants_apart(quantized: Any) -> None:
-    """Number the layers that multiply by a constant, which the converter must not take for one another."""
-    constants = [wrapper.layer for wrapper in quantized.layers if hasattr(getattr(wrapper, "layer", None), "place")]
-    for place, layer in enumerate(constants):
-        layer.place = place
-
-
-def is_finetuned(model: Any) -> bool:
-    """Whether `keras_lite.quantization.finetune` has trained a quantized model."""
-    return getattr(model, _FINETUNED, False)
-
-
-def mark_finetuned(quantized: Any) -> None:
-    """Have `is_finetuned` answer yes."""
-    setattr(quantized, _FINETUNED, True)
-
-
-def _keep_constants(quantized: Any) -> None:
-    """Keep training from the kernels of layers that are not trainable: TF-MOT's wrapper trains each that it rounds."""
-    for wrapper in quantized.layers:
-        if hasattr(wrapper, "quantize_config") and not wrapper.layer.trainable:
-            wrapper._non_trainable_weights.extend(wrapper._trainable_weights)
-            wrapper._trainable_weights.clear()
+    if engine not in ENGINES:
+        raise InputError(f"Expected engine to be one of {ENGINES}, received {engine!r}.")
+    chosen = {"preprocessing": preprocessing, "output": output, "verbose": verbose}
+    if engine == "tf_mot":
+        if scales is not None:
+            raise InputError(f'Expected scales for the engine "keras" alone, received {scales!r} for TF-MOT.')
+        if isinstance(model, CalibratedGraph):
+            raise InputError("Expected a Keras model for TF-MOT, received what post_training returned.")
+        if images is None:
+            return wrap(model, verbose)
+        _, report = post_training(model, images, **chosen)
+        return trainable_start(model, images, report.chosen, preprocessing)
+    if isinstance(model, CalibratedGraph):
+        if images is not None:
+            raise InputError("Expected no images for what post_training returned, which has its ranges.")
+        return trainable(model, scales or "kept")
+    if images is None:
+        raise InputError("Expected images to set ranges and biases with, received none.")
+    calibrated, _ = post_training(model, images, **chosen)
+    return trainable(calibrated, scales or "kept")
 
 
 def is_quantized(model: Any) -> bool:
-    """Whether `model` is a tf_keras model that `quantize_aware` made."""
-    return not isinstance(model, keras.Model) and any(
-        type(layer).__name__.startswith("Quantize") for layer in getattr(model, "layers", [])
-    )
+    """Whether `model` is one that `quantize_aware` made, by any engine."""
+    return is_wrapped(model) or is_trainable(model)
+
+
+def int8_graph(quantized: Any) -> QuantizedGraph:
+    """Return the int8 graph of what `post_training` or `quantize_aware` returned.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if isinstance(quantized, CalibratedGraph):
+        return quantized.graph
+    return read_trained(quantized) if is_trainable(quantized) else read_quantized(quantized)

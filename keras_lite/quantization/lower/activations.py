@@ -1,16 +1,13 @@
 """Activations as operators, inside a layer and alone."""
 
-from collections.abc import Callable
-
 import keras
-import numpy as np
 
-from keras_lite.errors import InputError
+from keras_lite.graph.refusals import refused
 from keras_lite.graph.view import activation_name
 from keras_lite.litert import Tensor
+from keras_lite.quantization.lower import functions
 from keras_lite.quantization.lower.builder import Builder, constant
-
-_LEAKY_SLOPE = 0.2  # of Keras' activation leaky_relu
+from keras_lite.quantization.lower.functions import ACTIVATIONS
 
 
 def activation(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
@@ -27,11 +24,13 @@ def activate(build: Builder, layer: keras.layers.Layer, tensor: Tensor, name: st
     kind = activation_name(layer)
     if kind == "linear":
         return tensor
-    if not isinstance(kind, str) or kind not in _ACTIVATIONS or keras.activations.get(kind) is not layer.activation:
-        raise InputError(
-            f"Expected an activation among {sorted(_ACTIVATIONS)}, received {kind!r} in layer {build.name}."
+    if not isinstance(kind, str) or kind not in ACTIVATIONS or keras.activations.get(kind) is not layer.activation:
+        given = (
+            kind if isinstance(kind, str) else getattr(layer.activation, "__name__", type(layer.activation).__name__)
         )
-    return _ACTIVATIONS[kind](build, tensor, name)
+        why = f"its activation {given!r} is none of those that have operators; write one of {', '.join(ACTIVATIONS)}"
+        raise refused(build.name, type(layer).__name__, why)
+    return ACTIVATIONS[kind](build, tensor, name)
 
 
 def before_activation(build: Builder, layer: keras.layers.Layer) -> str:
@@ -57,13 +56,10 @@ def _with_threshold(
     build: Builder, x: Tensor, name: str, *, slope: float, threshold: float, highest: float | None
 ) -> Tensor:
     """Add x where it is above the threshold, else slope (x - threshold), and no more than `highest`."""
-    limit = constant(f"{name}/threshold", threshold)
-    above = build.add("GREATER", [x, limit], x.shape, f"{name}/above", dtype="bool")
-    kept = build.add("CAST", [above], x.shape, f"{name}/kept", in_data_type="BOOL", out_data_type="FLOAT32")
     names = [f"{name}/passed", f"{name}/sum", f"{name}/limited"]
     last = max(0, (slope != 0.0) + (highest is not None))
     names = [*names[:last], name]
-    y = build.arithmetic("MUL", x, kept, names.pop(0))
+    y = functions.above_threshold(build, x, names.pop(0), threshold)
     if slope:
         below = build.arithmetic("SUB", x, threshold, f"{name}/below")
         below = build.arithmetic("MINIMUM", below, 0.0, f"{name}/below_only")
@@ -82,69 +78,5 @@ def prelu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape
 
 
 def elu(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Lower `ELU`: TFLite's has an alpha of 1, so another one is put on the part below zero."""
-    alpha, name = float(layer.alpha), build.name
-    if alpha == 1.0:
-        return build.add("ELU", inputs, shape, name)
-    above = build.add("RELU", inputs, shape, f"{name}/above")
-    below = build.arithmetic("MINIMUM", inputs[0], 0.0, f"{name}/negative")
-    below = build.add("ELU", [below], shape, f"{name}/below")
-    return build.arithmetic("ADD", above, build.arithmetic("MUL", below, alpha, f"{name}/scaled"), name)
-
-
-def softmax(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Lower `Softmax`; TFLite's is along the last axis, so another one is brought there and back."""
-    [x] = inputs
-    if not isinstance(layer.axis, int):
-        raise InputError(f"Expected a Softmax along one axis, received {layer.axis} in layer {build.name}.")
-    axis = layer.axis % len(shape)
-    if axis == len(shape) - 1:
-        return _softmax(build, x, build.name)
-    axes = list(range(len(shape)))
-    axes[axis], axes[-1] = axes[-1], axes[axis]
-    turned = _softmax(build, build.transpose(x, axes, f"{build.name}/turned"), f"{build.name}/last_axis")
-    return build.transpose(turned, axes, build.name)
-
-
-def unit_normalization(
-    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
-) -> Tensor:
-    """Lower `UnitNormalization` along the channels."""
-    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if [axis % len(shape) for axis in axes] != [len(shape) - 1]:
-        raise InputError(f"Expected UnitNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
-    return build.add("L2_NORMALIZATION", inputs, shape, build.name, fused_activation_function="NONE")
-
-
-def _plain(kind: str, **options) -> Callable[[Builder, Tensor, str], Tensor]:
-    return lambda build, x, name: build.add(kind, [x], x.shape, name, **options)
-
-
-def _silu(build: Builder, x: Tensor, name: str) -> Tensor:
-    return build.arithmetic("MUL", x, build.add("LOGISTIC", [x], x.shape, f"{name}/sigmoid"), name)
-
-
-def _hard_sigmoid(build: Builder, x: Tensor, name: str) -> Tensor:
-    shifted = build.arithmetic("ADD", x, 3.0, f"{name}/shifted")
-    cut = build.add("RELU6", [shifted], x.shape, f"{name}/relu6")
-    return build.arithmetic("MUL", cut, np.float32(1.0 / 6.0), name)
-
-
-def _softmax(build: Builder, x: Tensor, name: str) -> Tensor:
-    return build.add("SOFTMAX", [x], x.shape, name, beta=1.0)
-
-
-_ACTIVATIONS: dict[str, Callable[[Builder, Tensor, str], Tensor]] = {
-    "elu": _plain("ELU"),
-    "exponential": _plain("EXP"),
-    "gelu": _plain("GELU", approximate=False),
-    "hard_sigmoid": _hard_sigmoid,
-    "hard_silu": _plain("HARD_SWISH"),
-    "leaky_relu": _plain("LEAKY_RELU", alpha=_LEAKY_SLOPE),
-    "relu": _plain("RELU"),
-    "relu6": _plain("RELU6"),
-    "sigmoid": _plain("LOGISTIC"),
-    "silu": _silu,
-    "softmax": _softmax,
-    "tanh": _plain("TANH"),
-}
+    """Lower `ELU`."""
+    return functions.elu(build, inputs[0], build.name, float(layer.alpha))

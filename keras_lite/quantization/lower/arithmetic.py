@@ -1,14 +1,15 @@
-"""Sums, products, scaling and batch norm as operators."""
+"""Sums, products and scaling as operators."""
 
 import functools
 
 import keras
 import numpy as np
 
-from keras_lite.errors import InputError
 from keras_lite.graph.input_scaling import scale_and_offset
+from keras_lite.graph.refusals import refused
 from keras_lite.litert import Tensor
-from keras_lite.quantization.lower.builder import Builder, array_of, constant
+from keras_lite.quantization.lower.builder import Builder, array_of, constant, integers
+from keras_lite.quantization.lower.functions import along_last_axis
 
 _KINDS = {"Add": "ADD", "Average": "ADD", "Maximum": "MAXIMUM", "Minimum": "MINIMUM", "Multiply": "MUL"}
 _KINDS["Subtract"] = "SUB"
@@ -26,6 +27,29 @@ def merge(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape
     return build.arithmetic("MUL", y, 1.0 / len(tensors), name) if kind == "Average" else y
 
 
+def dot(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower `Dot`, of vectors or of sequences of them."""
+    axes, name = layer.axes, build.name
+    axes = [axes, axes] if isinstance(axes, int) else list(axes)
+    axes = [axis % len(tensor.shape) for axis, tensor in zip(axes, inputs, strict=True)]
+    ranks = [len(tensor.shape) for tensor in inputs]
+    if ranks not in ([2, 2], [3, 3]):
+        why = f"it takes tensors of {ranks[0]} and {ranks[1]} axes; write Reshape, so that both have two or both three"
+        raise refused(*build.layer, why)
+    if layer.normalize:
+        inputs = [
+            along_last_axis(
+                build, "L2_NORMALIZATION", x, f"{name}/unit{number}", axis, fused_activation_function="NONE"
+            )
+            for number, (x, axis) in enumerate(zip(inputs, axes, strict=True), 1)
+        ]
+    if ranks == [2, 2]:
+        products = build.arithmetic("MUL", *inputs, f"{name}/products")
+        return build.add("SUM", [products, integers(f"{name}/axes", (1,))], shape, name, keep_dims=True)
+    turned = {"adj_x": axes[0] == 1, "adj_y": axes[1] == 2, "asymmetric_quantize_inputs": False}
+    return build.add("BATCH_MATMUL", inputs, shape, name, **turned)
+
+
 def _with_axes(build: Builder, tensor: Tensor, rank: int, name: str) -> Tensor:
     """Return a tensor of as many axes as the others; Keras puts new ones behind the batch."""
     if len(tensor.shape) == rank:
@@ -36,22 +60,12 @@ def _with_axes(build: Builder, tensor: Tensor, rank: int, name: str) -> Tensor:
 
 def scaling(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Lower `Rescaling` and `Normalization`."""
-    return _affine(build, inputs[0], *scale_and_offset(layer), build.name)
+    return affine(build, inputs[0], *scale_and_offset(layer), build.name)
 
 
-def batch_normalization(
-    build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]
-) -> Tensor:
-    """Lower `BatchNormalization` to a product and a sum, which a convolution before it takes in."""
-    if layer.axis % len(shape) != len(shape) - 1:
-        raise InputError(f"Expected BatchNormalization(axis=-1), received axis={layer.axis} in layer {build.name}.")
-    scale = 1.0 / np.sqrt(array_of(layer.moving_variance) + layer.epsilon)
-    if layer.scale:
-        scale *= array_of(layer.gamma)
-    offset = -array_of(layer.moving_mean) * scale
-    if layer.center:
-        offset += array_of(layer.beta)
-    return _affine(build, inputs[0], scale, offset, build.name)
+def layer_scale(build: Builder, layer: keras.layers.Layer, inputs: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Lower `LayerScale` of `keras.applications.convnext`."""
+    return affine(build, inputs[0], array_of(layer.gamma), np.zeros(1), build.name)
 
 
 def position_embedding(
@@ -62,7 +76,7 @@ def position_embedding(
     return build.arithmetic("ADD", inputs[0], embedding, build.name)
 
 
-def _affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
+def affine(build: Builder, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
     """Add what multiplies and what adds, where there is something to do."""
     adds = bool(np.any(offset != 0.0))
     if np.any(scale != 1.0):

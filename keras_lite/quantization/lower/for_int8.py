@@ -11,50 +11,54 @@ The result computes the same floats. What int8 needs besides is how some tensors
 - A pool of one pixel that strides is a depthwise convolution, and so is average pooling, mended at the edges by a
   product. A window that is the whole image is a mean; the maximum of an image is a pool with that window.
 - A softmax, or a normalization to length 1, at the end is left out: the answers are ordered the same without.
+- A layer that int8 has no operators for may stay as it is, in floats (see `keras_lite.quantization.lower.float_parts`).
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from keras_lite.errors import InputError
 from keras_lite.litert import FloatGraph, Operator, Tensor
-from keras_lite.quantization.lower.builder import Builder, constant
-from keras_lite.quantization.lower.editor import Editor
-from keras_lite.quantization.lower.folding import WEIGHTED, number_of
+from keras_lite.quantization.lower.builder import constant
+from keras_lite.quantization.lower.float_parts import is_opaque, opaque, part_of, plain
+from keras_lite.quantization.lower.int8.channelwise import along_axis, channel_axis
+from keras_lite.quantization.lower.int8.functions import FUNCTIONS, clipped
+from keras_lite.quantization.lower.int8.state import NotInInt8Error, State
 from keras_lite.quantization.lower.lowering import in_float32
-from keras_lite.quantization.lower.simplify import FUSING, simplify
+from keras_lite.quantization.lower.simplifying.folding import WEIGHTED, number_of
+from keras_lite.quantization.lower.simplifying.simplify import FUSING, simplify
 
 _ROOT = math.sqrt(6.0)
-_DROPPED_AT_END = ("L2_NORMALIZATION", "SOFTMAX")
+_DROPPED_AT_END = ("L2_NORMALIZATION", "LOG_SOFTMAX", "SOFTMAX")
 _KEPT = (
-    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "GELU", "LEAKY_RELU", "LOGISTIC", "MEAN", "MUL", "PAD",
-    "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SOFTMAX", "SUB", "TANH", "TRANSPOSE",
+    *WEIGHTED, "ADD", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "GATHER", "GELU", "LEAKY_RELU", "LOG",
+    "LOGISTIC", "MEAN", "MIRROR_PAD", "MUL", "PAD", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SOFTMAX", "SPACE_TO_DEPTH", "STRIDED_SLICE", "SUB", "SUM",
+    "TANH", "TRANSPOSE",
 )  # fmt: skip
-_INSTEAD = {
-    "ELU": "write ReLU, or Activation('hard_silu')",
-    "EXP": "write another activation",
-    "GREATER": "write ReLU() or ReLU(max_value), without a threshold",
-    "L2_NORMALIZATION": "leave it out, or put it at the model's end",
-    "MAXIMUM": "write Add, or Concatenate and a convolution",
-    "MINIMUM": "write Add, or Concatenate and a convolution",
-    "PRELU": "write ReLU or LeakyReLU",
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Int8Form:
-    """A float graph whose operators all have int8 ones.
+    """A float graph whose operators have int8 ones, but for those of layers that stay in floats.
 
     Args:
         graph: The graph.
         fixed: The ranges of tensors that are cut off there, lowest and highest value.
+        floats: What the operators make that stay in floats.
     """
 
     graph: FloatGraph
     fixed: dict[Tensor, tuple[float, float]]
+    floats: frozenset[Tensor] = frozenset()
+
+    @property
+    def whole(self) -> list[Operator]:
+        """The operators that have int8 ones."""
+        return [operator for operator in self.graph.operators if operator.output not in self.floats]
 
     def with_constants(self, constants: Mapping[Tensor, Tensor]) -> "Int8Form":
         """Return one with other constants in place of some; what it computes are the same tensors.
@@ -63,20 +67,23 @@ class Int8Form:
             constants: The new constant for each that is replaced.
         """
         operators = [
-            Operator(each.kind, [constants.get(t, t) for t in each.inputs], each.outputs, each.options)
+            dataclasses.replace(each, inputs=[constants.get(tensor, tensor) for tensor in each.inputs])
             for each in self.graph.operators
         ]
-        return Int8Form(FloatGraph(self.graph.name, self.graph.inputs, self.graph.outputs, operators), self.fixed)
+        return dataclasses.replace(self, graph=dataclasses.replace(self.graph, operators=operators))
 
 
-def for_int8(graph: FloatGraph) -> Int8Form:
+def for_int8(graph: FloatGraph, allow_float: bool = False) -> Int8Form:
     """Return a graph of the same outputs in operators that int8 has, but for a softmax at the end.
 
     Args:
         graph: What `lower` returned. It is not changed.
+        allow_float: Whether layers that int8 has no operators for stay as they are, in floats. What multiplies by
+            weights is int8 in any case.
 
     Raises:
-        InputError: If int8 has no operators for something; the message names it, and what to write instead.
+        InputError: If int8 has no operators for a layer, and `allow_float` is False; the message names the layer and
+            its type, and says why and what to write instead.
 
     Example:
 
@@ -85,70 +92,70 @@ def for_int8(graph: FloatGraph) -> Int8Form:
     >>> form.graph.operators[-1].kind
     'FULLY_CONNECTED'
     """
-    state = _State(graph)
-    for operator in graph.operators:
-        inputs = [state.made.get(tensor, tensor) for tensor in operator.inputs]
-        state.made[operator.output] = _LOWERINGS.get(operator.kind, _refuse)(state, operator, inputs)
-    outputs = [state.made[tensor] for tensor in graph.outputs]
+    floats: set[Tensor] = set()
+    while (lowered := _lowered(graph, floats, allow_float))[1]:
+        floats = part_of(graph, lowered[1], floats)
+    state, _ = lowered
+    outputs: list[Tensor] = []
+    for tensor in graph.outputs:
+        maker = state.view.producer(tensor)
+        outputs.append(state.made[maker.inputs[0] if maker.kind in _DROPPED_AT_END else tensor])
+        if outputs[-1] in (*graph.inputs, *outputs[:-1]):
+            outputs[-1] = state.build.reshape(outputs[-1], tensor.shape, tensor.name)
+        elif len(graph.outputs) > 1:
+            outputs[-1].name = tensor.name  # that of a softmax, which is left out
     operators = [in_float32(operator) for operator in simplify(state.build.operators, outputs)]
+    if not operators:
+        raise InputError(
+            f"Expected a model that computes more than a softmax in int8, received {graph.name}: a softmax at the "
+            "end is left out; write the layers before it into the model."
+        )
     made = {tensor for operator in operators for tensor in operator.outputs}
     fixed = {tensor: ends for tensor, ends in state.fixed.items() if tensor in made}
-    return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, operators), fixed)
+    kept = frozenset(operator.output for operator in operators if is_opaque(operator))
+    return Int8Form(FloatGraph(graph.name, list(graph.inputs), outputs, list(map(plain, operators))), fixed, kept)
 
 
-class _State:
-    """What is known while a graph is walked."""
-
-    def __init__(self, graph: FloatGraph) -> None:
-        self.build = Builder()
-        self.made: dict[Tensor, Tensor] = {}
-        self.fixed: dict[Tensor, tuple[float, float]] = {}
-        self.view = Editor(graph.operators, graph.outputs)
-
-    def copy(self, operator: Operator, inputs: list[Tensor], name: str | None = None, **changes) -> Tensor:
-        """Add an operator of the same kind with other inputs or options."""
-        kind, options = operator.kind, {**operator.options, **changes}
-        return self.build.add(kind, inputs, operator.output.shape, name or operator.name, **options)
-
-    def channelwise(self, x: Tensor, scale: np.ndarray, offset: np.ndarray, name: str) -> Tensor:
-        """Add a 1x1 depthwise convolution."""
-        channels = x.shape[-1]
-        kernel = np.broadcast_to(scale, channels).reshape(1, 1, 1, channels)
-        bias = np.broadcast_to(offset, channels)
-        return self.depthwise(x, kernel, bias, x.shape, name)
-
-    def depthwise(
-        self, x: Tensor, kernel: np.ndarray, bias: np.ndarray, shape: tuple[int, ...], name: str, **geometry
-    ) -> Tensor:
-        """Add a depthwise convolution."""
-        options = {"padding": "VALID", "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1}
-        options |= {"depth_multiplier": 1, "fused_activation_function": "NONE", **geometry}
-        inputs = [x, constant(f"{name}/kernel", kernel), constant(f"{name}/bias", bias)]
-        return self.build.add("DEPTHWISE_CONV_2D", inputs, shape, name, **options)
+def _lowered(graph: FloatGraph, floats: Collection[Tensor], allow_float: bool) -> tuple[State, list[Operator]]:
+    """Return what becomes of a graph, of which a part stays in floats, and operators that int8 has not."""
+    operators = [opaque(each) if each.output in floats else each for each in graph.operators]
+    state, refused = State(dataclasses.replace(graph, operators=operators)), []
+    for operator in operators:
+        inputs = [state.made.setdefault(tensor, tensor) for tensor in operator.inputs]
+        state.build.layer = operator.layer
+        lowering = _keep if is_opaque(operator) else _LOWERINGS.get(operator.kind, _refuse)
+        try:
+            state.check_layer(operator)
+            state.made[operator.output] = lowering(state, operator, inputs)
+        except NotInInt8Error:
+            if not allow_float:
+                raise
+            refused.append(operator)
+            state.made[operator.output] = state.copy(operator, inputs)
+    return state, refused
 
 
-_Lowering = Callable[[_State, Operator, list[Tensor]], Tensor]
+_Lowering = Callable[[State, Operator, list[Tensor]], Tensor]
 
 
-def _refuse(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    instead = _INSTEAD.get(operator.kind, "write it with layers that have an int8 operator")
-    raise InputError(
-        f"Expected operators that XNNPACK has in int8, received {operator.kind} for layer {operator.name}; {instead}."
-    )
+def _refuse(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    raise state.refusal(operator)
 
 
-def _keep(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _keep(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.copy(operator, inputs)
 
 
-def _weighted(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _weighted(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """Keep it; with the sixth of relu6 behind it, a gate, it takes that in and is cut off by its range."""
     behind = state.view.only_consumer(operator.output)
     if not _is_gate(operator, behind):
         return state.copy(operator, inputs)
-    x, kernel, bias = inputs
-    kernel, bias = (constant(each.name, each.data / 6.0) for each in (kernel, bias))
-    gate = state.copy(operator, [x, kernel, bias], behind.name, fused_activation_function="NONE")
+    kernel, bias = (constant(each.name, each.data / 6.0) for each in (operator.kernel, operator.bias))
+    x = state.made.get(operator.source, operator.source)
+    gate = state.copy(
+        operator, operator.weighted_inputs(x, kernel, bias), behind.name, fused_activation_function="NONE"
+    )
     state.fixed[gate] = (0.0, 1.0)
     return gate
 
@@ -160,24 +167,35 @@ def _is_gate(operator: Operator, behind: Operator | None) -> bool:
     return operator.kind in WEIGHTED and cut and number is not None and abs(number - 1.0 / 6.0) < 1e-6
 
 
-def _product(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _product(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
     maker = state.view.producer(operator.inputs[0])
     if maker is not None and _is_gate(maker, operator) and state.view.only_consumer(maker.output) is operator:
         return x  # the convolution took it in
     if _by_channel(operator):
         return _with_activation(state, operator, state.channelwise(x, other.data, np.zeros(1), _inner(operator)))
-    return state.copy(operator, inputs)
+    if channel_axis(operator) is None:
+        return state.copy(operator, inputs)
+    behind = state.view.only_consumer(operator.output)
+    fits = behind is not None and behind.kind == "ADD" and channel_axis(behind) == channel_axis(operator)
+    if not fits or operator.options["fused_activation_function"] != "NONE":
+        return along_axis(state, operator, x, other.data, np.zeros(1))
+    state.taken_in.add(behind)
+    return along_axis(state, behind, x, other.data, behind.inputs[1].data)
 
 
-def _sum(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _sum(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     x, other = inputs
     maker = state.view.producer(operator.inputs[0])
     after_product = maker is not None and maker.kind == "MUL" and _by_channel(maker)
     # Behind a product that becomes a convolution it goes into that one's bias.
     if _by_channel(operator) and not after_product:
         return _with_activation(state, operator, state.channelwise(x, np.ones(1), other.data, _inner(operator)))
-    return state.copy(operator, inputs)
+    if operator in state.taken_in:
+        return x
+    if channel_axis(operator) is None or _by_channel(operator):
+        return state.copy(operator, inputs)
+    return along_axis(state, operator, x, np.ones(1), other.data)
 
 
 def _by_channel(operator: Operator) -> bool:
@@ -193,13 +211,13 @@ def _inner(operator: Operator) -> str:
     return operator.name if plain else f"{operator.name}/linear"
 
 
-def _with_activation(state: _State, operator: Operator, x: Tensor) -> Tensor:
+def _with_activation(state: State, operator: Operator, x: Tensor) -> Tensor:
     """Add the activation that an operator had taken in, which `simplify` gives to the new one."""
     kind = operator.options["fused_activation_function"]
     return x if kind == "NONE" else state.build.add(kind, [x], x.shape, operator.name)
 
 
-def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _rectifier(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """A ReLU that no operator took in."""
     [x] = inputs
     kind = "RELU6" if operator.kind == "RELU6" else "RELU"
@@ -217,18 +235,18 @@ def _rectifier(state: _State, operator: Operator, inputs: list[Tensor]) -> Tenso
     return y
 
 
-def _smaller(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _smaller(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     """The highest value of a ReLU is where its range ends."""
     highest, maker = number_of(operator), state.view.producer(operator.inputs[0])
     if highest is None or highest <= 0.0 or maker is None:
-        return _refuse(state, operator, inputs)
+        return FUNCTIONS["MINIMUM"](state, operator, inputs)
     x = inputs[0]
     rectified = maker.kind == "RELU" or maker.options.get("fused_activation_function") == "RELU"
     if rectified and state.view.only_consumer(maker.output) is operator:
         state.fixed[x] = (0.0, highest)
         return x
     if maker.kind != "LEAKY_RELU" or len(x.shape) != 4:
-        return _refuse(state, operator, inputs)
+        return FUNCTIONS["MINIMUM"](state, operator, inputs)
     # m - relu(m - x) is the smaller of x and m.
     high = np.full(1, highest)
     below = state.channelwise(x, -np.ones(1), high, f"{operator.name}/below")
@@ -236,7 +254,7 @@ def _smaller(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.channelwise(below, -np.ones(1), high, operator.name)
 
 
-def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _hard_swish(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     name = operator.name
     y = state.build.arithmetic("MUL", inputs[0], 1.0 / _ROOT, f"{name}/root")
     shifted = state.build.arithmetic("ADD", y, 3.0 / _ROOT, f"{name}/shifted")
@@ -246,7 +264,9 @@ def _hard_swish(state: _State, operator: Operator, inputs: list[Tensor]) -> Tens
     return state.build.arithmetic("MUL", y, cut, name)
 
 
-def _largest(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _largest(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    if len(inputs[0].shape) != 4 or sorted(inputs[1].data.tolist()) != [1, 2]:
+        return state.copy(operator, inputs)
     _, height, width, channels = inputs[0].shape
     pooled = state.build.add(
         "MAX_POOL_2D", inputs[:1], (1, 1, 1, channels), f"{operator.name}/window", padding="VALID", stride_h=1,
@@ -255,13 +275,13 @@ def _largest(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     return state.build.reshape(pooled, operator.output.shape, operator.name)
 
 
-def _max_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _max_pool(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     if _window(operator) != (1, 1) or _strides(operator) == (1, 1):
         return state.copy(operator, inputs)
     return _box_filter(state, operator, inputs[0], operator.name)
 
 
-def _average_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _average_pool(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
     [x] = inputs
     size, window = x.shape[1:3], _window(operator)
     if operator.options["padding"] == "VALID" and window == size:
@@ -274,7 +294,7 @@ def _average_pool(state: _State, operator: Operator, inputs: list[Tensor]) -> Te
     return state.build.arithmetic("MUL", summed, share[None, :, :, None], operator.name)
 
 
-def _box_filter(state: _State, operator: Operator, x: Tensor, name: str) -> Tensor:
+def _box_filter(state: State, operator: Operator, x: Tensor, name: str) -> Tensor:
     """Add the mean over windows, zeros beyond the edge."""
     channels, window = x.shape[-1], _window(operator)
     kernel = np.full((1, *window, channels), 1.0 / math.prod(window))
@@ -302,8 +322,8 @@ def _pixels_in_windows(operator: Operator, size: tuple[int, int]) -> np.ndarray:
     return counts[0][:, None] * counts[1][None, :]
 
 
-def _at_end(state: _State, operator: Operator, inputs: list[Tensor]) -> Tensor:
-    if operator.kind in _DROPPED_AT_END and state.view.is_output(operator.output):
+def _at_end(state: State, operator: Operator, inputs: list[Tensor]) -> Tensor:
+    if state.view.is_end(operator.output):
         return inputs[0]
     return _keep(state, operator, inputs) if operator.kind == "SOFTMAX" else _refuse(state, operator, inputs)
 
@@ -312,12 +332,14 @@ _LOWERINGS: dict[str, _Lowering] = {
     **dict.fromkeys(_KEPT, _keep),
     **dict.fromkeys(WEIGHTED, _weighted),
     **dict.fromkeys(_DROPPED_AT_END, _at_end),
+    **FUNCTIONS,
     "ADD": _sum,
     "AVERAGE_POOL_2D": _average_pool,
     "HARD_SWISH": _hard_swish,
     "MAX_POOL_2D": _max_pool,
     "MINIMUM": _smaller,
     "MUL": _product,
+    "RELU_N1_TO_1": clipped,
     "REDUCE_MAX": _largest,
     "RELU": _rectifier,
     "RELU6": _rectifier,

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from small_classifier import DyingBatches, KilledError, scramble
 
-from keras_lite.data import ArraySource, Batches, Preprocessing
+from keras_lite.data import ArraySource, Augmentation, Batches, Preprocessing
 from keras_lite.errors import InputError
 from keras_lite.quantization import calibrate, finetune, quantize_aware
-from keras_lite.quantization.aware.quantize_aware import is_finetuned
+from keras_lite.quantization.aware import finetuning
+from keras_lite.quantization.aware.teaching import TaughtBatches, Teacher
+from keras_lite.quantization.aware.tf_mot.wrapping import is_finetuned
 
-pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
 SIZE = 8
 PREPROCESSING = Preprocessing((SIZE, SIZE), (0.5,) * 3, (0.5,) * 3)
@@ -47,7 +48,7 @@ def batches(kind=Batches):
 
 
 def calibrated(model):
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, PREPROCESSING(photos(32, 3)))
     return quantized
 
@@ -64,22 +65,29 @@ def trained_numbers(quantized):
     return numbers
 
 
+def aware_of(model, engine):
+    if engine == "tf_mot":
+        return calibrated(model)
+    return quantize_aware(model, PREPROCESSING(photos(32, 3)), preprocessing=PREPROCESSING)
+
+
 def changed(before, after):
     assert before.keys() == after.keys()
     return {name.partition("/")[0] for name, values in before.items() if not np.array_equal(values, after[name])}
 
 
-@pytest.fixture(scope="module")
-def start():
+@pytest.fixture(scope="module", params=["keras", pytest.param("tf_mot", marks=pytest.mark.tensorflow_only)])
+def start(request):
     """A model, its quantized form, and that one's weights at the start."""
     model = network()
-    quantized = calibrated(model)
+    quantized = aware_of(model, request.param)
     return model, quantized, quantized.get_weights()
 
 
 ALL = {"stem", "stem_norm", "inner", "inner_depthwise", "inner_norm", "late", "predictions"}
 
 
+@pytest.mark.tensorflow_only
 @pytest.mark.parametrize("frozen", [{"stem", "inner_norm"}, {"backbone", "late"}])
 def test_frozen_layers_stay_and_others_move(frozen):
     model = network()
@@ -97,11 +105,13 @@ def test_frozen_layers_stay_and_others_move(frozen):
     assert changed(before, trained_numbers(quantized)) == ALL - frozen - inside
 
 
-def test_nothing_to_train_is_one_line(start, capsys):
-    model, _, _ = start
-    model = keras.models.clone_model(model)
-    model.trainable = False
-    quantized = calibrated(model)
+@pytest.mark.parametrize("engine", ["keras", pytest.param("tf_mot", marks=pytest.mark.tensorflow_only)])
+def test_nothing_to_train_is_one_line(engine, capsys):
+    model = network()
+    model.trainable = engine == "keras"
+    quantized = aware_of(model, engine)
+    if engine == "keras":
+        quantized.trainable = False
     before = quantized.get_weights()
     capsys.readouterr()
 
@@ -113,6 +123,7 @@ def test_nothing_to_train_is_one_line(start, capsys):
     assert not is_finetuned(quantized)
 
 
+@pytest.mark.tensorflow_only
 def test_what_holds_the_scale_of_the_input_stays():
     model = network(scaling=True)
     quantized = calibrated(model)
@@ -155,7 +166,7 @@ def blank(quantized, weights):
     """Put the start back, with a classifier that knows nothing."""
     quantized.set_weights(weights)
     for variable in quantized.trainable_variables:
-        if "predictions" in variable.name:
+        if "predictions" in getattr(variable, "path", variable.name):
             variable.assign(np.zeros(variable.shape))
 
 
@@ -166,14 +177,14 @@ def test_a_better_epoch_is_kept_and_a_killed_training_finds_the_same(start, tmp_
     def run(kind=Batches, state=None):
         blank(quantized, weights)
         return finetune(
-            quantized, batches(kind), model, epochs=3, learning_rate=2e-2, distill=1.0, judges=JUDGES,
+            quantized, batches(kind), model, epochs=3, learning_rate=2e-2, judges=JUDGES,
             state_path=state, verbose=1,
         )  # fmt: skip
 
     report = run()
     whole = quantized.get_weights()
     assert report.kept > 0
-    assert is_finetuned(quantized)
+    assert is_finetuned(quantized) or isinstance(quantized, keras.Model)
     best = min(range(3), key=lambda index: report.epochs[index].divergence)
     assert report.kept == best + 1
     found = divergence(expected, quantized.predict(JUDGES, verbose=0))
@@ -186,12 +197,92 @@ def test_a_better_epoch_is_kept_and_a_killed_training_finds_the_same(start, tmp_
     with pytest.raises(KilledError):
         run(DyingBatches, state)
     again = run(state=state)
-    assert "going on after epoch 1" in capsys.readouterr().out
+    assert "going on in epoch 2 after step 0" in capsys.readouterr().out
     assert again == report
     assert all(np.array_equal(first, second) for first, second in zip(whole, quantized.get_weights(), strict=True))
 
 
-def test_judges_need_a_teacher(start):
-    _, quantized, _ = start
-    with pytest.raises(InputError, match="Expected a teacher to judge by"):
-        finetune(quantized, batches(), judges=JUDGES)
+def test_a_training_killed_within_an_epoch_ends_with_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "_SAVE_EVERY_STEPS", 1)
+    model = network()
+    quantized = aware_of(model, "keras")
+    weights = quantized.get_weights()
+
+    def run(kind=Batches):
+        quantized.set_weights(weights)
+        return finetune(quantized, batches(kind), model, epochs=2, learning_rate=1e-3, judges=JUDGES, state_path=state)
+
+    state = tmp_path / "whole.npz"
+    report = run()
+    whole = quantized.get_weights()
+    state = tmp_path / "state.npz"
+    for _ in range(2):
+        with pytest.raises(KilledError):
+            run(DyingBatches)
+    assert run() == report
+    assert all(np.array_equal(first, second) for first, second in zip(whole, quantized.get_weights(), strict=True))
+    # Of another training, such as one with another rate, nothing is taken up.
+    quantized.set_weights(weights)
+    other = finetune(quantized, batches(), model, epochs=2, learning_rate=2e-3, judges=JUDGES, state_path=state)
+    assert other.start == report.start
+    assert other.epochs != report.epochs
+    quantized.set_weights(weights)
+    state.write_bytes(b"something else")
+    with pytest.raises(InputError, match=r"saved state of a run in .*state\.npz"):
+        finetune(quantized, batches(), model, epochs=2, learning_rate=2e-3, judges=JUDGES, state_path=state)
+
+
+class Loud(Teacher):
+    """Counts the photos that it answers."""
+
+    count = 0
+
+    def answers(self, images):
+        self.count += len(images)
+        return super().answers(images)
+
+
+def test_photos_are_answered_once_unless_they_change():
+    model = network()
+    every = PREPROCESSING(SOURCE.images(np.arange(64)))
+    expected = model.predict(every, verbose=0)
+    ends = np.quantile(expected, [0.1, 0.9])
+    expected = np.clip(expected, *ends)
+    teacher = Loud(model, "logits")
+    taught = TaughtBatches(batches(), teacher, ends)
+    for epoch in (0, 1):
+        for index in range(4):
+            images, answers = taught.batch(epoch, index)
+            wanted, _ = batches().batch(epoch, index)
+            np.testing.assert_array_equal(images, wanted)
+            places = [int(np.flatnonzero((image == every).all((1, 2, 3)))[0]) for image in images]
+            np.testing.assert_allclose(answers, expected[places], rtol=1e-4, atol=1e-5)
+    assert teacher.count == 64
+    mirrored = Batches(SOURCE, 16, PREPROCESSING, Augmentation(horizontal_flip=True), shuffle=True)
+    teacher = Loud(model, "logits")
+    images, answers = TaughtBatches(mirrored, teacher, ends).batch(0, 0)
+    assert teacher.count == 16
+    np.testing.assert_allclose(answers, np.clip(model.predict(images, verbose=0), *ends), rtol=1e-4, atol=1e-5)
+    # Where an embedding is cut off its direction would be another.
+    _, whole = TaughtBatches(mirrored, Teacher(model, "embedding"), ends).batch(0, 0)
+    assert whole.max() > ends[1]
+
+
+@pytest.mark.parametrize("end", ["layer", "activation"])
+def test_what_stands_before_a_softmax_is_learned(end):
+    model = network()
+    logits = model.outputs[0]
+    softmax = layers.Softmax() if end == "layer" else layers.Activation("softmax")
+    images = PREPROCESSING(photos(5, 4))
+    answers = Teacher(keras.Model(model.inputs, softmax(logits)), "probabilities").answers(images)
+    np.testing.assert_allclose(answers, model.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.tensorflow_only
+def test_what_is_none_of_it_is_named(start):
+    model, quantized, _ = start
+    with pytest.raises(InputError, match="Expected what quantize_aware returned, received Functional"):
+        finetune(model, batches(), model)
+    for wrong, message in (({"epochs": -1}, "epochs"), ({"learning_rate": 0.0}, "learning_rate")):  # fmt: skip
+        with pytest.raises(InputError, match=f"Expected .*{message}"):
+            finetune(quantized, batches(), model, **wrong)

@@ -14,13 +14,13 @@ from keras_lite.errors import InputError
 from keras_lite.quantization import calibrate, finetune, quantize_aware
 from keras_lite.quantization.aware import finetuning_worker
 from keras_lite.quantization.aware.finetuning_process import finetune_apart
-from keras_lite.quantization.aware.quantize_aware import is_finetuned
+from keras_lite.quantization.aware.tf_mot.wrapping import is_finetuned
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
 SIZE = 8
 PREPROCESSING = Preprocessing((SIZE, SIZE), (0.5,) * 3, (0.5,) * 3)
-ARGUMENTS = {"epochs": 2, "learning_rate": 2e-2, "distill": 1.0}
+ARGUMENTS = {"epochs": 2, "learning_rate": 2e-2}
 
 
 class Changed(ArraySource):
@@ -43,20 +43,27 @@ def batches(kind=ArraySource):
 JUDGES = PREPROCESSING(photos(32, 2))
 
 
-@pytest.fixture(scope="module")
-def once():
+def network():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3, use_bias=False)(inputs)))
     outputs = layers.Dense(3, name="predictions")(layers.GlobalAveragePooling2D()(x))
-    model = scramble(keras.Model(inputs, outputs))
-    quantized = quantize_aware(model)
-    calibrate(quantized, JUDGES)
-    # A start that is bad, so that an epoch is kept: the classifier knows nothing.
+    return scramble(keras.Model(inputs, outputs))
+
+
+def blank(quantized):
+    """Make a start that is bad, so that an epoch is kept: the classifier knows nothing."""
     for variable in quantized.trainable_variables:
-        if "predictions" in variable.name:
+        if "predictions" in getattr(variable, "path", variable.name):
             variable.assign(np.zeros(variable.shape))
-    return model, quantized, quantized.get_weights()
+    return quantized.get_weights()
+
+
+@pytest.fixture(scope="module")
+def once():
+    model = network()
+    quantized = quantize_aware(model, JUDGES, preprocessing=PREPROCESSING)
+    return model, quantized, blank(quantized)
 
 
 @pytest.fixture
@@ -84,18 +91,23 @@ def replace_worker(tmp_path, monkeypatch):
     return replace
 
 
-def test_the_result_is_that_of_this_process(once, start):
+@pytest.mark.parametrize("engine", ["keras", "tf_mot"])
+def test_the_result_is_that_of_this_process(start, engine):
     model, quantized = start
+    if engine == "tf_mot":
+        quantized = quantize_aware(model, engine="tf_mot")
+        calibrate(quantized, JUDGES)
+    weights = blank(quantized)
     wanted = finetune(quantized, batches(), model, judges=JUDGES, **ARGUMENTS)
-    weights = quantized.get_weights()
+    trained = quantized.get_weights()
     assert wanted.kept > 0
-    quantized.set_weights(once[2])
+    quantized.set_weights(weights)
 
     found = finetune_apart(quantized, model, batches(), JUDGES, **ARGUMENTS)
 
     assert found == wanted
-    assert all(np.array_equal(old, new) for old, new in zip(weights, quantized.get_weights(), strict=True))
-    assert is_finetuned(quantized)
+    assert all(np.array_equal(old, new) for old, new in zip(trained, quantized.get_weights(), strict=True))
+    assert is_finetuned(quantized) == (engine == "tf_mot")
 
 
 def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, tmp_path, capfd):
@@ -114,7 +126,7 @@ def test_a_death_is_one_line_and_survived_without_onednn(start, replace_worker, 
 
     assert (tmp_path / "tries.txt").read_text().split()[-1] == "0"
     assert len((tmp_path / "tries.txt").read_text().split()) == 2
-    line = "fine-tuning ended without a message (SIGABRT): it goes on after the last whole epoch, without oneDNN"
+    line = "fine-tuning ended without a message (SIGABRT): it goes on after what was saved, without oneDNN"
     assert capfd.readouterr().out.splitlines().count(line) == 1
     assert (found.kept > 0, len(found.epochs), found.note) == (True, 2, line)
     assert line in str(found)
@@ -128,7 +140,7 @@ def test_two_deaths_leave_the_model_as_it_was(once, start, replace_worker, capfd
 
     lines = [line for line in capfd.readouterr().out.splitlines() if "without a message" in line]
     assert lines == [
-        f"fine-tuning ended without a message ({name}): it goes on after the last whole epoch, without oneDNN",
+        f"fine-tuning ended without a message ({name}): it goes on after what was saved, without oneDNN",
         f"fine-tuning ended without a message ({name}): the model stays as it was",
     ]
     assert (found.kept, found.epochs, found.note) == (0, [], lines[1])
@@ -138,8 +150,8 @@ def test_two_deaths_leave_the_model_as_it_was(once, start, replace_worker, capfd
 
 def test_an_error_arrives_as_what_it_is(once, start):
     model, quantized = start
-    with pytest.raises(InputError, match=r"Expected distill from 0 to 1, received 2\.0"):
-        finetune_apart(quantized, model, batches(), JUDGES, epochs=1, distill=2.0)
+    with pytest.raises(InputError, match=r"Expected epochs to be 0 or more, received -1"):
+        finetune_apart(quantized, model, batches(), JUDGES, epochs=-1)
     assert_as_it_was(once)
 
 

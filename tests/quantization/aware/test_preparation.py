@@ -42,7 +42,7 @@ def gated(x):
 def test_fake_quantized_outputs(build):
     model = classifier(build)
     images, _ = color_images(96, seed=1)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images[:64])
 
     expected, received = (np.asarray(each.predict(images[64:], verbose=0)) for each in (model, quantized))
@@ -50,7 +50,7 @@ def test_fake_quantized_outputs(build):
 
 
 def test_gate_is_cut_off_by_its_range():
-    quantized = quantize_aware(classifier(gated))
+    quantized = quantize_aware(classifier(gated), engine="tf_mot")
     kinds = [type(layer.layer).__name__ for layer in quantized.layers if hasattr(layer, "layer")]
     assert kinds.count("Conv2D") == 2
     assert "Rescaling" not in kinds  # the convolution has taken the gate in
@@ -60,7 +60,7 @@ def test_depthwise_kernel_is_rounded_channel_by_channel():
     model = classifier(layers.DepthwiseConv2D(3, use_bias=False, name="depthwise"))
     kernel = np.random.default_rng(0).normal(size=(3, 3, 8, 1)).astype("float32") * np.logspace(-3, 0, 8)[:, None]
     model.get_layer("depthwise").set_weights([kernel])
-    wrapper = quantize_aware(model).get_layer("quant_depthwise")
+    wrapper = quantize_aware(model, engine="tf_mot").get_layer("quant_depthwise")
     [(_, quantizer)] = wrapper.quantize_config.get_weights_and_quantizers(wrapper.layer)
 
     rounded = np.asarray(quantizer(kernel, False, {}))

@@ -2,10 +2,9 @@ import keras
 import numpy as np
 import pytest
 from small_classifier import (
+    CLASSES,
     PREPROCESSING,
     SIZE,
-    DyingBatches,
-    KilledError,
     carnet_like,
     color_images,
     color_source,
@@ -13,10 +12,12 @@ from small_classifier import (
     train,
 )
 
-from keras_lite.data import Batches
+from keras_lite.data import Batches, ModelInfo
 from keras_lite.errors import InputError
+from keras_lite.export import to_tflite
 from keras_lite.graph import flatten
-from keras_lite.quantization import calibrate, finetune, is_quantized, quantize_aware, to_tf_keras
+from keras_lite.quantization import calibrate, finetune, is_quantized, post_training, quantize_aware, to_tf_keras
+from keras_lite.runtime.runner import LiteRTModel
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -33,7 +34,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def calibrated_once(trained):
-    quantized = quantize_aware(trained)
+    quantized = quantize_aware(trained, engine="tf_mot")
     calibrate(quantized, color_images(128, seed=1)[0], batch_size=32)
     return quantized, quantized.get_weights()
 
@@ -79,7 +80,7 @@ def test_ranges_hold_what_the_float_model_computes(trained, calibrated):
 def test_standalone_batch_norm_dropout_and_softmax():
     model = train(preactivation())
     images, _ = color_images(150, seed=2)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
 
     probabilities = model.predict(images, verbose=0)
@@ -100,7 +101,7 @@ def test_dead_activation_gets_a_range():
     model = carnet_like()
     model.get_layer("stem").set_weights([np.zeros((3, 3, 3, 8))])
     images, _ = color_images(32, seed=1)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
 
     ends = {variable.name: float(variable.numpy()) for variable in quantized.variables if "output_m" in variable.name}
@@ -123,14 +124,6 @@ def test_finetuning_moves_weights_and_keeps_batch_norm_statistics(trained, calib
     assert all(np.array_equal(old, new) for old, new in zip(teacher, trained.get_weights(), strict=True))
 
 
-def test_batch_norm_statistics_move_until_they_are_frozen(calibrated):
-    before = {v.name: v.numpy() for v in calibrated.variables if "moving_" in v.name}
-
-    finetune(calibrated, Batches(color_source(32, seed=1), 16, PREPROCESSING), epochs=1, freeze_batch_norm=1.0)
-
-    assert all(not np.array_equal(v.numpy(), before[v.name]) for v in calibrated.variables if v.name in before)
-
-
 def test_distillation_brings_back_the_teachers_outputs(trained, calibrated):
     """From a classifier that knows nothing, on labels that are all wrong: only the teacher can help."""
     images, labels = color_images(150, seed=2)
@@ -141,63 +134,75 @@ def test_distillation_brings_back_the_teachers_outputs(trained, calibrated):
     source.labels = (source.labels + 1) % 3
 
     batches = Batches(source, 16, PREPROCESSING, shuffle=True)
-    finetune(calibrated, batches, trained, epochs=2, learning_rate=2e-3, distill=1.0)
+    finetune(calibrated, batches, trained, epochs=2, learning_rate=2e-3)
 
     assert (calibrated.predict(images, verbose=0).argmax(1) == labels).mean() > 0.9
-
-
-def test_killed_finetuning_goes_on_where_it_was(calibrated_once, tmp_path, capsys):
-    quantized, weights = calibrated_once
-    source = color_source(64, seed=1)
-
-    def run(kind, state_path):
-        quantized.set_weights(weights)
-        finetune(
-            quantized,
-            kind(source, 16, PREPROCESSING, shuffle=True),
-            None,
-            epochs=2,
-            learning_rate=1e-3,
-            state_path=state_path,
-            verbose=1,
-        )
-        return quantized.get_weights()
-
-    whole = run(Batches, None)
-    state = tmp_path / "finetune.npz"
-    with pytest.raises(KilledError):
-        run(DyingBatches, state)
-    resumed = run(Batches, state)
-
-    assert "going on after epoch 1" in capsys.readouterr().out
-    assert all(np.array_equal(first, second) for first, second in zip(whole, resumed, strict=True))
-
-    state.write_bytes(b"something else")
-    with pytest.raises(InputError, match=r"finetune\.npz, which can't be read"):
-        run(Batches, state)
 
 
 def test_what_can_not_be_quantized_is_named():
     inputs = keras.Input((SIZE, SIZE, 3))
     shared = layers.Conv2D(3, 1, name="twice")
     with pytest.raises(InputError, match="twice used twice"):
-        quantize_aware(keras.Model(inputs, shared(shared(inputs))))
+        quantize_aware(keras.Model(inputs, shared(shared(inputs))), engine="tf_mot")
     with pytest.raises(InputError, match="softplus in layer soft"):
-        quantize_aware(keras.Model(inputs, layers.Activation("softplus", name="soft")(inputs)))
+        quantize_aware(keras.Model(inputs, layers.Activation("softplus", name="soft")(inputs)), engine="tf_mot")
     vector = layers.GlobalAveragePooling2D()(inputs)
     with pytest.raises(InputError, match="lonely"):
-        quantize_aware(keras.Model(inputs, layers.BatchNormalization(name="lonely")(vector)))
+        quantize_aware(keras.Model(inputs, layers.BatchNormalization(name="lonely")(vector)), engine="tf_mot")
     with pytest.raises(InputError, match="half"):
-        quantize_aware(keras.Model(inputs, layers.Average(name="half")([inputs, inputs])))
+        quantize_aware(keras.Model(inputs, layers.Average(name="half")([inputs, inputs])), engine="tf_mot")
 
 
-def test_bad_arguments_are_refused(calibrated):
+def test_bad_arguments_are_refused(trained, calibrated):
     quantized = calibrated
     with pytest.raises(InputError, match=r"\(count, 32, 32, 3\), received float32 of shape \(2, 16, 16, 3\)"):
         calibrate(quantized, np.zeros((2, 16, 16, 3), "float32"))
     with pytest.raises(InputError, match="received uint8"):
         calibrate(quantized, np.zeros((2, 32, 32, 3), "uint8"))
     batches = Batches(color_source(32, seed=1), 16, PREPROCESSING)
-    for argument in ({"epochs": -1}, {"learning_rate": 0.0}, {"distill": 2.0}, {"freeze_batch_norm": -0.1}):
+    for argument in ({"epochs": -1}, {"learning_rate": 0.0}):
         with pytest.raises(InputError, match=next(iter(argument))):
-            finetune(quantized, batches, **argument)
+            finetune(quantized, batches, trained, **argument)
+
+
+@pytest.mark.parametrize("scales", ["kept", "learned"])
+def test_what_keras_trains_starts_as_the_file_of_post_training(trained, scales, tmp_path):
+    images, others = color_images(48, seed=3)[0], color_images(60, seed=4)[0]
+    calibrated, _ = post_training(trained, images, preprocessing=PREPROCESSING)
+    to_tflite(calibrated, tmp_path / "start.tflite", "int8", samples=others, reference=trained)
+    expected = LiteRTModel(tmp_path / "start.tflite").predict(others)
+    for aware in (
+        quantize_aware(calibrated, scales=scales),
+        quantize_aware(trained, images, preprocessing=PREPROCESSING, scales=scales),
+    ):
+        assert is_quantized(aware)
+        np.testing.assert_array_equal(aware.predict(others, verbose=0), expected)
+
+    aware.compile(keras.optimizers.Adam(1e-4), "mse", jit_compile=False)
+    aware.fit(images, trained.predict(images, verbose=0), batch_size=16, epochs=1, verbose=0)
+    aware.save(tmp_path / "aware.keras")
+    aware = keras.saving.load_model(tmp_path / "aware.keras")
+    aware.fit(images, trained.predict(images, verbose=0), batch_size=16, epochs=1, verbose=0)
+    info = ModelInfo("colors", CLASSES, PREPROCESSING, "logits")
+    to_tflite(aware, tmp_path / "trained.tflite", "int8", samples=others, reference=trained, info=info)
+    received = LiteRTModel(tmp_path / "trained.tflite").predict(others)
+    np.testing.assert_array_equal(aware.predict(others, verbose=0), received)
+    assert (received != expected).any()
+    assert "| Precision | int8 (quantization-aware) |" in (tmp_path / "trained.md").read_text()
+
+
+def test_wrong_arguments_are_named(trained):
+    images = color_images(8, seed=3)[0]
+    for arguments, message in (
+        ({}, "Expected images to set ranges and biases with"),
+        ({"engine": "torch"}, "engine to be one of .*, received 'torch'"),
+        ({"images": images, "scales": "all"}, "scales to be one of .*, received 'all'"),
+        ({"engine": "tf_mot", "scales": "kept"}, "scales for the engine"),
+    ):
+        with pytest.raises(InputError, match=message):
+            quantize_aware(trained, **arguments)
+    calibrated, _ = post_training(trained, images)
+    with pytest.raises(InputError, match="no images for what post_training returned"):
+        quantize_aware(calibrated, images)
+    with pytest.raises(InputError, match="Keras model for TF-MOT"):
+        quantize_aware(calibrated, engine="tf_mot")

@@ -94,7 +94,7 @@ def images(count, seed):
 def quantized_model(body):
     inputs = keras.Input((SIZE, SIZE, 3), name="photo")
     model = scramble(keras.Model(inputs, body(normalized(inputs))))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images(8, seed=1))
     return quantized
 
@@ -146,7 +146,7 @@ def test_the_graph_of_a_model():
     x = layers.ReLU(6.0, name="stem_relu")(layers.BatchNormalization(name="stem_norm")(x))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     model = scramble(keras.Model(inputs, layers.Dense(4, name="head")(x), name="small"))
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images(8, seed=1))
 
     graph = read_quantized(quantized)

@@ -8,8 +8,8 @@ from keras_lite.quantization.aware.tf_mot.bias_correction import correct_biases
 from keras_lite.quantization.aware.tf_mot.calibration import batches_of, measure, set_ranges, unrounded
 from keras_lite.quantization.aware.tf_mot.equalization import equalize
 from keras_lite.quantization.aware.tf_mot.start import trainable_start
+from keras_lite.quantization.candidates import Steps
 from keras_lite.quantization.ranges import least_error_range
-from keras_lite.quantization.search import Steps
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -18,7 +18,7 @@ layers = keras.layers
 def test_biases_take_out_the_mean_error():
     model, images = network(), noise(64, 1)
     expected = model.predict(images, verbose=0)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     measured = measure(quantized, images)
     set_ranges(quantized, measured, least_error_range)
     # Planted: the stem's output is cut off at a quarter, so that everything behind it is too small.
@@ -39,7 +39,7 @@ def test_equalized_channels_output_the_same_in_more_steps():
     # The small channels, which count most, have few steps of the common range.
     model, images = network(largest=100.0), noise(64, 1)
     expected = model.predict(images, verbose=0)
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
     plain = np.abs(quantized.predict(images, verbose=0) - expected).mean()
     with unrounded(quantized, weights=True):

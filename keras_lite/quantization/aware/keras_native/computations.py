@@ -3,7 +3,6 @@
 Each takes a `Call`, which says how, and a `Steps` for each input that is no list of integers.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,9 +10,11 @@ import numpy as np
 from keras import ops
 
 from keras_lite.litert.integer.resizing import nearest_places, places_between
+from keras_lite.quantization.aware.keras_native.moving import MOVING, total
 from keras_lite.quantization.aware.keras_native.rounding import (
     cut_off,
     in_one_pass,
+    in_place_of,
     limits,
     one_of,
     rounded,
@@ -46,6 +47,7 @@ class Call(NamedTuple):
         scale: Of its output.
         zero_point: Of its output.
         number: The place of the input that is constant; None if none is.
+        learned: Whether scales have gradients.
     """
 
     options: dict[str, Any]
@@ -54,17 +56,21 @@ class Call(NamedTuple):
     scale: Any
     zero_point: Any
     number: int | None
+    learned: bool = False
+
+    def limits(self):
+        """Return the lowest and the highest number of steps that the output's range and activation let through."""
+        activation = self.options.get("fused_activation_function", "NONE")
+        return limits(activation, self.scale, self.zero_point, self.learned)
 
     def rounded(self, steps, factor=1.0):
         """Return steps times a factor, rounded to the output's, cut off by its range and activation."""
-        activation = self.options.get("fused_activation_function", "NONE")
-        return rounded(steps, *limits(activation, self.scale, self.zero_point), factor)
+        return rounded(steps, *self.limits(), factor, self.learned)
 
     def rounded_with_zero_point(self, integers):
         """Return the output's steps from integers that hold its zero point and are not yet rounded."""
-        activation = self.options.get("fused_activation_function", "NONE")
-        ends = (end + self.zero_point for end in limits(activation, self.scale, self.zero_point))
-        return rounded(integers, *ends) - self.zero_point
+        ends = (end + self.zero_point for end in self.limits())
+        return rounded(integers, *ends, learned=self.learned) - self.zero_point
 
 
 # XNNPACK adds by factors of so many bits.
@@ -91,10 +97,14 @@ def _sum(sign: int) -> Callable:
         shift = ops.minimum(_SUM_BITS - _exponent(ops.maximum(*factors)), 30)
         whole = [ops.cast(ops.round(factor * _power(shift)), "int32") for factor in (factors[0], sign * factors[1])]
         half = ops.left_shift(ops.ones_like(shift), shift - 1)
-        ends = limits(call.options.get("fused_activation_function", "NONE"), call.scale, call.zero_point)
+        ends = call.limits()
         one, other = first.steps, second.steps
         if call.number is None and one.shape[1:] != other.shape[1:]:
             one, other = one + ops.zeros_like(other), other + ops.zeros_like(one)
+        if call.learned:
+            cut, _ = _whole_sum(*map(ops.stop_gradient, (one, other, *whole, half, shift, *ends)))
+            exact = one * factors[0] + sign * (other * factors[1])
+            return in_place_of(ops.minimum(ops.maximum(exact, ends[0]), ends[1]), cut)
 
         @ops.custom_gradient
         def total(one, other):
@@ -141,14 +151,7 @@ def _matrix_product(call: Call, first: Steps, second: Steps):
 
 
 def _mean(call: Call, source: Steps):
-    rank = len(source.steps.shape)
-    axes = tuple(sorted({int(axis) % rank for axis in call.integers[0].ravel()}))
-    count = math.prod(source.steps.shape[axis] for axis in axes)
-    factor = source.scale / call.scale * float(np.float32(1.0) / np.float32(count))
-    # As XNNPACK sums: the integers themselves, whose zero point is taken away afterwards.
-    offset = call.zero_point - source.zero_point * float(count) * factor
-    sums = ops.sum(source.steps, axes) + source.zero_point * float(count)
-    return ops.reshape(call.rounded_with_zero_point(sums * factor + offset), (-1, *call.shape))
+    return total(call, source, divided=True)
 
 
 def _requantized(call: Call, source: Steps):
@@ -171,7 +174,7 @@ def _fits_parts(factor):
 
 def _in_parts(factor):
     """Return a factor in whole 256th parts, which XNNPACK multiplies by."""
-    return ops.round(factor * 256.0) / 256.0
+    return in_place_of(factor, ops.stop_gradient(ops.round(factor * 256.0) / 256.0))
 
 
 def _halves_up(call: Call, exact):
@@ -245,11 +248,16 @@ def _bilinear(call: Call, source: Steps):
 
 
 COMPUTATIONS: dict[str, Callable] = {
+    **MOVING,
     "ADD": _sum(1),
     "BATCH_MATMUL": _matrix_product,
     "CONCATENATION": _concatenation,
+    "ELU": _function(lambda values, _: ops.elu(values)),
+    "EXP": _function(lambda values, _: ops.exp(values)),
     "GELU": _function(lambda values, options: ops.gelu(values, approximate=bool(options.get("approximate", False)))),
     "LEAKY_RELU": _leaky_relu,
+    # As in the file, what is not above zero has the lowest number.
+    "LOG": _function(lambda values, _: ops.log(ops.maximum(values, 1e-30))),
     "LOGISTIC": _function(lambda values, _: ops.sigmoid(values)),
     "MAX_POOL_2D": _max_pool,
     "MEAN": _mean,

@@ -16,10 +16,19 @@ from keras_lite.quantization.aware.keras_native.rounding import divided, limits,
 from keras_lite.quantization.quantized_graph import HANDING_ON
 
 _PACKAGE = "keras_lite"
+# What becomes of scales in training: of a kernel's and of what operators make.
+SCALES = ("kept", "estimated", "learned")
+# A learned scale is the first one times 1 plus so much of a weight, so that with Adam it moves by as large a part of
+# itself as kernels do.
+_STRETCH = 16.0
+_LEAST_STRETCH = 0.25
 # The axes of TFLite's kernels in the order in which Keras has them.
-_KERAS_ORDER = {"CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0)}
+_KERAS_ORDER = {
+    "CONV_2D": (1, 2, 3, 0), "DEPTHWISE_CONV_2D": (1, 2, 3, 0), "FULLY_CONNECTED": (1, 0),
+    "TRANSPOSE_CONV": (1, 2, 3, 0),
+}  # fmt: skip
 # Axes of Keras' kernels that are no output channels.
-_SUMMED_AXES = {"CONV_2D": (0, 1, 2), "DEPTHWISE_CONV_2D": (0, 1), "FULLY_CONNECTED": (0,)}
+_SUMMED_AXES = {"CONV_2D": (0, 1, 2), "DEPTHWISE_CONV_2D": (0, 1), "FULLY_CONNECTED": (0,), "TRANSPOSE_CONV": (0, 1, 2)}
 
 
 class _Int8Layer(keras.layers.Layer):
@@ -28,18 +37,32 @@ class _Int8Layer(keras.layers.Layer):
     Args:
         tensor: What the numbers are called in the file.
         shape: Their shape, without the batch.
+        scales: What becomes of scales in training, out of `SCALES`.
+        stays: Whether its own scale is kept even where scales are learned.
     """
 
-    def __init__(self, tensor: str, shape: Sequence[int], **kwargs):
+    def __init__(self, tensor: str, shape: Sequence[int], scales: str = "kept", stays: bool = True, **kwargs):
         # Whole numbers need float32, whatever the precision of other layers.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.tensor, self.shape = tensor, tuple(int(size) for size in shape)
-        self.scale = self.zero_point = None
+        self.scales, self.stays = scales, stays
+        self.scale = self.zero_point = self.stretch = None
+
+    @property
+    def learned(self) -> bool:
+        """Whether scales have gradients."""
+        return self.scales == "learned"
 
     def add_scheme(self) -> None:
-        """Add the weights that say what the numbers stand for; training leaves them as they are."""
+        """Add the weights that say what the numbers stand for."""
         self.scale = self.add_weight(name="scale", shape=(), initializer="ones", trainable=False)
         self.zero_point = self.add_weight(name="zero_point", shape=(), initializer="zeros", trainable=False)
+        if self.learned and not self.stays:
+            self.stretch = self.add_weight(name="stretch", shape=(), initializer="zeros")
+
+    def scheme(self):
+        """Return the scale and the zero point, as tensors."""
+        return stretched(self.scale, self.stretch), ops.convert_to_tensor(self.zero_point)
 
     def compute_output_spec(self, inputs):
         """Return what the layer makes: steps, scale, zero point."""
@@ -48,7 +71,16 @@ class _Int8Layer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {**super().get_config(), "tensor": self.tensor, "shape": list(self.shape)}
+        own = {"tensor": self.tensor, "shape": list(self.shape), "scales": self.scales, "stays": self.stays}
+        return {**super().get_config(), **own}
+
+
+def stretched(scale, stretch):
+    """Return a scale as training has changed it."""
+    scale = ops.convert_to_tensor(scale)
+    if stretch is None:
+        return scale
+    return scale * ops.maximum(1.0 + _STRETCH * ops.convert_to_tensor(stretch), _LEAST_STRETCH)
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
@@ -66,7 +98,7 @@ class QuantizeInput(_Int8Layer):
 
     def call(self, inputs):
         """Return images as steps, with their scale and zero point."""
-        scale, zero_point = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.zero_point)
+        scale, zero_point = self.scheme()
         return [rounded(divided(inputs, scale), *limits("NONE", scale, zero_point)), scale, zero_point]
 
 
@@ -143,9 +175,9 @@ class Int8Operator(_Int8Layer):
             sources.insert(place, Steps(*(ops.convert_to_tensor(each) for each in number)))
         scale, zero_point = sources[0].scale, sources[0].zero_point
         if self.scale is not None:
-            scale, zero_point = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.zero_point)
+            scale, zero_point = self.scheme()
         integers = [np.asarray(each["values"], "int32") for each in self.arguments if each and "values" in each]
-        call = Call(self.options, self.shape, integers, scale, zero_point, place)
+        call = Call(self.options, self.shape, integers, scale, zero_point, place, self.learned)
         return [COMPUTATIONS[self.kind](call, *sources), scale, zero_point]
 
     def get_config(self) -> dict[str, Any]:
@@ -156,7 +188,7 @@ class Int8Operator(_Int8Layer):
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 class Int8Convolution(_Int8Layer):
-    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED with a trainable kernel and bias.
+    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV or FULLY_CONNECTED with a trainable kernel and bias.
 
     The kernel has the axes of Keras: height, width, input channels, output channels; of a depthwise convolution height,
     width, channels, multiplier; of a dense layer inputs, outputs.
@@ -183,12 +215,17 @@ class Int8Convolution(_Int8Layer):
         super().__init__(tensor, shape, **kwargs)
         self.kind, self.options = kind, dict(options)
         self.kernel_shape, self.names = tuple(int(size) for size in kernel_shape), tuple(names)
-        self.kernel = self.bias = None
+        self.kernel = self.bias = self.kernel_scale = self.kernel_stretch = None
 
     def build(self, input_shape):
-        """Add the kernel, the bias, the scale and the zero point."""
+        """Add the kernel, the bias, the scale and the zero point, and the kernel's scales unless they are estimated."""
         self.kernel = self.add_weight(name="kernel", shape=self.kernel_shape, initializer="glorot_uniform")
         self.bias = self.add_weight(name="bias", shape=(self.shape[-1],), initializer="zeros")
+        if self.scales != "estimated":
+            shape = self.bias.shape
+            self.kernel_scale = self.add_weight(name="kernel_scale", shape=shape, initializer="ones", trainable=False)
+        if self.learned:
+            self.kernel_stretch = self.add_weight(name="kernel_stretch", shape=self.bias.shape, initializer="zeros")
         self.add_scheme()
         self._multiply = self._product(input_shape[0][0][-1])
 
@@ -197,6 +234,8 @@ class Int8Convolution(_Int8Layer):
         if self.kind == "FULLY_CONNECTED":
             return ops.matmul
         options, size = self.options, self.kernel_shape[:2]
+        if self.kind == "TRANSPOSE_CONV":
+            return self._transposed
         geometry = {
             "strides": (options.get("stride_h", 1), options.get("stride_w", 1)),
             "padding": options.get("padding", "SAME").lower(),
@@ -211,6 +250,19 @@ class Int8Convolution(_Int8Layer):
             return GroupedConv2D(self.kernel_shape[3], size, groups=groups, **geometry).convolution_op
         return Conv2D(self.kernel_shape[3], size, **geometry).convolution_op
 
+    def _transposed(self, steps, kernel):
+        """Return the sums of a transposed convolution, cut to the output."""
+        strides = [self.options.get(f"stride_{side}", 1) for side in "hw"]
+        kernel = ops.transpose(kernel, (0, 1, 3, 2))
+        sums = ops.conv_transpose(steps, kernel, strides, "valid", data_format="channels_last")
+        beyond = [found - wanted for found, wanted in zip(sums.shape[1:3], self.shape[:2], strict=True)]
+        same = self.options.get("padding", "SAME") == "SAME"
+        before = [max(each, 0) // 2 if same else 0 for each in beyond]
+        missing = [max(start - each, 0) for start, each in zip(before, beyond, strict=True)]
+        sums = ops.pad(sums, [(0, 0), *((0, each) for each in missing), (0, 0)])
+        (top, left), (height, width) = before, self.shape[:2]
+        return sums[:, top : top + height, left : left + width]
+
     def whole_weights(self, source_scale):
         """Return kernel and bias as whole numbers, and the kernel's scales, one for each output channel.
 
@@ -218,8 +270,12 @@ class Int8Convolution(_Int8Layer):
             source_scale: The scale of what the kernel is multiplied with.
         """
         summed = _SUMMED_AXES[self.kind]
-        bias = ops.reshape(self.bias, self.kernel_shape[len(summed) :])
-        kernel, bias, scales = whole_weights(self.kernel, bias, source_scale, summed)
+        shape = self.kernel_shape[len(summed) :]
+        scales = None
+        if self.kernel_scale is not None:
+            scales = ops.reshape(stretched(self.kernel_scale, self.kernel_stretch), shape)
+        bias = ops.reshape(self.bias, shape)
+        kernel, bias, scales = whole_weights(self.kernel, bias, source_scale, summed, scales, self.learned)
         return kernel, ops.reshape(bias, (-1,)), ops.reshape(scales, (-1,))
 
     def call(self, inputs):
@@ -229,14 +285,18 @@ class Int8Convolution(_Int8Layer):
             inputs: The same of the input, in a list of one.
         """
         [source] = (Steps(*each) for each in inputs)
-        scale, zero_point = ops.convert_to_tensor(self.scale), ops.convert_to_tensor(self.zero_point)
+        scale, zero_point = self.scheme()
         kernel, bias, scales = self.whole_weights(source.scale)
         steps = source.steps
         if self.kind == "FULLY_CONNECTED" and len(steps.shape) != len(self.shape) + 1:
             steps = ops.reshape(steps, (-1, self.kernel_shape[0]))
         sums = self._multiply(steps, kernel)
-        ends = limits(self.options.get("fused_activation_function", "NONE"), scale, zero_point)
-        steps = rounded_sums(sums, bias, *ends, divided(source.scale * scales, scale))
+        ends = limits(self.options.get("fused_activation_function", "NONE"), scale, zero_point, self.learned)
+        factor = divided(source.scale * scales, scale)
+        if self.learned:
+            steps = rounded(sums + bias, *ends, factor, learned=True)
+        else:
+            steps = rounded_sums(sums, bias, *ends, factor)
         return [ops.reshape(steps, (-1, *self.shape)), scale, zero_point]
 
     def get_config(self) -> dict[str, Any]:
@@ -245,10 +305,12 @@ class Int8Convolution(_Int8Layer):
         own |= {"kernel_shape": list(self.kernel_shape), "names": list(self.names)}
         return {**super().get_config(), **own}
 
-    def take(self, kernel: np.ndarray, bias: np.ndarray) -> None:
-        """Take a kernel and a bias as TFLite has them, in floats."""
+    def take(self, kernel: np.ndarray, bias: np.ndarray, scales: np.ndarray) -> None:
+        """Take a kernel and a bias as TFLite has them, in floats, and the kernel's scales."""
         self.kernel.assign(kernel.transpose(_KERAS_ORDER[self.kind]).reshape(self.kernel_shape))
         self.bias.assign(bias)
+        if self.kernel_scale is not None:
+            self.kernel_scale.assign(scales)
 
     def in_file(self, source_scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the int8 kernel with the axes of TFLite, the int32 bias and the kernel's scales.

@@ -17,8 +17,9 @@ from keras_lite.litert.scheme import HIGHEST, LOWEST
 
 # Between what numbers a fused activation cuts, None where it does not.
 CUTS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-# A bias has at most 30 bits beside its sign, so that sums have the rest.
+# A bias has at most 30 bits beside its sign, so that sums have the rest; if its scale is given, as many as int32 has.
 _BIAS_STEPS = 2.0**30
+_MOST_BIAS_STEPS = float(np.nextafter(np.float32(2.0**31), np.float32(0.0)))
 _TINY = float(np.finfo("float32").tiny)
 # Numbers of an image, or of a kernel, from which on it pays to start a compiled function.
 _LARGE = 1 << 14
@@ -85,18 +86,23 @@ def _rounded_product(values, low, high, factor):
     return cut, gradient
 
 
-def rounded(values, low, high, factor=1.0):
+def rounded(values, low, high, factor=1.0, learned: bool = False):
     """Return values times a factor, rounded to whole numbers, halves to even, and cut off.
 
-    Gradients go straight through, but what was cut off has a gradient of zero. The factor has none.
+    Gradients go straight through, but what was cut off has a gradient of zero.
 
     Args:
         values: A tensor.
         low: The lowest whole number, a tensor of one number.
         high: The highest.
         factor: One number, or one for each channel.
+        learned: Whether the factor and the ends have gradients too, which takes longer.
     """
-    return _rounded_product(values, low, high, ops.convert_to_tensor(factor))
+    factor = ops.convert_to_tensor(factor)
+    if not learned:
+        return _rounded_product(values, low, high, factor)
+    cut, _ = _rounded(*map(ops.stop_gradient, (values, low, high, factor)))
+    return in_place_of(ops.minimum(ops.maximum(values * factor, low), high), cut)
 
 
 @in_one_pass
@@ -139,7 +145,12 @@ def _stand_in(values, whole, factor):
 
 def rounded_up(values):
     """Return values rounded to whole numbers, halves up, with the gradient of the values themselves."""
-    return _stand_in(values, ops.stop_gradient(ops.floor(values + 0.5)), ops.ones(()))
+    return in_place_of(values, ops.stop_gradient(ops.floor(values + 0.5)))
+
+
+def in_place_of(values, rounded_values):
+    """Return rounded values, with the gradient of the values themselves."""
+    return _stand_in(values, rounded_values, ops.ones(()))
 
 
 def one_of(scale):
@@ -152,39 +163,62 @@ def divided(values, scale):
     return values / (scale * ops.sign(ops.abs(values) + 1.0))
 
 
-def limits(activation: str, scale, zero_point):
+def limits(activation: str, scale, zero_point, learned: bool = False):
     """Return the lowest and the highest number of steps from zero that int8 and an activation let through.
 
     Args:
         activation: The fused one: `"NONE"`, `"RELU"`, ...
         scale: Of the output.
         zero_point: Of the output.
+        learned: Whether the scale has a gradient.
     """
     ends = []
     for value, end in zip(CUTS[activation], (float(LOWEST), float(HIGHEST)), strict=True):
         if value is not None:
-            end = ops.round(value * one_of(scale) / scale + zero_point)
+            exact = value * one_of(scale) / scale + zero_point
+            end = ops.round(exact)
+            if learned:
+                end = in_place_of(exact, ops.stop_gradient(end))
             end = ops.minimum(ops.maximum(end, float(LOWEST)), float(HIGHEST))
         ends.append(end - zero_point)
     return ends
 
 
-def whole_weights(kernel, bias, source_scale, axes: tuple[int, ...]):
+def whole_weights(kernel, bias, source_scale, axes: tuple[int, ...], scales=None, learned: bool = False):
     """Return a kernel and a bias as whole numbers, and the kernel's scales, as the file has them.
 
-    The whole numbers have the gradients of the numbers they stand for, the scales have none. See
-    `keras_lite.litert.quantize_weights` for the rule.
+    The whole numbers have the gradients of the numbers they stand for. See `keras_lite.litert.quantize_weights` for the
+    rule.
 
     Args:
         kernel: The kernel, with the output channels last.
         bias: A number for each of them, in the shape that the kernel has there.
         source_scale: The scale of what is multiplied with the kernel.
         axes: Those of the kernel that are no output channels.
+        scales: The kernel's, in the shape of the bias; what does not fit in is cut off and has a gradient of zero.
+            None: such that the largest number of each channel just fits in.
+        learned: Whether the scales have a gradient.
     """
     kernel, bias = ops.convert_to_tensor(kernel), ops.convert_to_tensor(bias)
     values = [ops.stop_gradient(each) for each in (kernel, bias, source_scale)]
-    whole, whole_bias, scales, inverse, bias_inverse = _whole_weights(axes)(*values)
-    return _stand_in(kernel, whole, inverse), _stand_in(bias, whole_bias, bias_inverse), scales
+    if scales is None:
+        whole, whole_bias, scales, inverse, bias_inverse = _whole_weights(axes)(*values)
+        return _stand_in(kernel, whole, inverse), _stand_in(bias, whole_bias, bias_inverse), scales
+    whole, kept, whole_bias, inverse, bias_inverse = _whole_weights_by_scales(*values, ops.stop_gradient(scales))
+    if learned:
+        one = one_of(source_scale)
+        exact = ops.minimum(ops.maximum(kernel * (one / scales), -float(HIGHEST)), float(HIGHEST))
+        return in_place_of(exact, whole), in_place_of(bias * (one / (source_scale * scales)), whole_bias), scales
+    return _stand_in(kernel, whole, kept * inverse), _stand_in(bias, whole_bias, bias_inverse), scales
+
+
+@in_one_pass
+def _whole_weights_by_scales(kernel, bias, source_scale, scales):
+    one = one_of(source_scale)
+    inverse, steps = one / scales, source_scale * scales
+    whole, kept = cut_off(_away(kernel * inverse), -float(HIGHEST), float(HIGHEST))
+    whole_bias, _ = cut_off(_away(bias / steps), -_MOST_BIAS_STEPS, _MOST_BIAS_STEPS)
+    return whole, ops.cast(kept, kernel.dtype), whole_bias, inverse, one / steps
 
 
 @functools.cache

@@ -12,8 +12,8 @@ from keras_lite.litert import (
     quantize_values,
     quantize_weights,
 )
-from keras_lite.quantization.aware.quantize_aware import is_quantized
 from keras_lite.quantization.aware.tf_mot import wrappers
+from keras_lite.quantization.aware.tf_mot.wrapping import is_wrapped
 from keras_lite.quantization.lower.builder import integers
 
 _MERGING = {"Add": "ADD", "Multiply": "MUL", "Subtract": "SUB"}
@@ -40,11 +40,12 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
     Example:
 
     ```python
-    quantized, report = post_training(model, images)
+    quantized = quantize_aware(model)
+    calibrate(quantized, images)
     content = keras_lite.litert.write(read_quantized(quantized))
     ```
     """
-    if not is_quantized(quantized):
+    if not is_wrapped(quantized):
         raise InputError(f"Expected what quantize_aware returned, received {type(quantized).__name__}.")
     return _Reader(quantized).graph()
 

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 
 from keras_lite.data import Preprocessing
-from keras_lite.quantization.aware.quantize_aware import quantize_aware
 from keras_lite.quantization.aware.tf_mot.bias_correction import correct_biases
 from keras_lite.quantization.aware.tf_mot.calibration import measure, set_ranges
 from keras_lite.quantization.aware.tf_mot.equalization import equalize
 from keras_lite.quantization.aware.tf_mot.input_range import set_input_range, widen_ranges
+from keras_lite.quantization.aware.tf_mot.wrapping import wrap
+from keras_lite.quantization.candidates import ESTIMATORS, Steps
 from keras_lite.quantization.images import check_images
-from keras_lite.quantization.search import ESTIMATORS, Steps
 
 
 def trainable_start(
@@ -33,7 +33,7 @@ def trainable_start(
         InputError: If a layer can't be quantized, or the images are not the model's.
         MissingExtraError: If TF-MOT or tf_keras is not installed.
     """
-    quantized = quantize_aware(model, verbose)
+    quantized = wrap(model, verbose)
     images = check_images(quantized, images)
     set_input_range(quantized, images, preprocessing, verbose)
     measured = measure(quantized, images, verbose=verbose)

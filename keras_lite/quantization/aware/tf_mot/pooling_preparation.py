@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from keras_lite.errors import InputError, import_extra
-from keras_lite.quantization.aware.int8_layers import annotate, int8_classes
-from keras_lite.quantization.aware.to_tf_keras import Replacement, twin_layer
+from keras_lite.quantization.aware.tf_mot.int8_layers import annotate, int8_classes
+from keras_lite.quantization.aware.tf_mot.to_tf_keras import Replacement, twin_layer
 
 
 def max_pooling(layer: keras.layers.Layer) -> Replacement:

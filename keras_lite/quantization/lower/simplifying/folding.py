@@ -4,10 +4,10 @@ import numpy as np
 
 from keras_lite.litert import Operator, Tensor
 from keras_lite.litert.scheme import CHANNEL_AXES
-from keras_lite.quantization.lower.editor import Editor
+from keras_lite.quantization.lower.simplifying.editor import Editor
 
 # Operators with weights that lowering makes: input, kernel, bias.
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def fold_numbers(editor: Editor) -> None:
@@ -77,7 +77,7 @@ def _fold_back(editor: Editor, operator: Operator) -> None:
     values = _by_channel(operator.inputs[1], maker.output.shape[-1])
     if values is None or maker.options["fused_activation_function"] != "NONE":
         return
-    x, kernel, bias = maker.inputs
+    kernel, bias = maker.kernel, maker.bias
     if operator.kind == "MUL":
         axes = [1] * len(kernel.shape)
         axes[CHANNEL_AXES[maker.kind]] = -1
@@ -85,7 +85,7 @@ def _fold_back(editor: Editor, operator: Operator) -> None:
         bias = _constant(bias.name, _double(bias) * values)
     else:
         bias = _constant(bias.name, _double(bias) + values)
-    editor.set_inputs(maker, [x, kernel, bias])
+    editor.set_inputs(maker, maker.weighted_inputs(maker.source, kernel, bias))
     editor.take_over(maker, operator)
 
 
@@ -94,9 +94,8 @@ def _fold_product_forward(editor: Editor, operator: Operator) -> None:
     taker = editor.only_consumer(operator.output)
     factors = _values_for(operator, taker)
     if factors is not None:
-        _, kernel, bias = taker.inputs
-        kernel = _scaled(kernel, _by_input(taker, factors))
-        editor.set_inputs(taker, [operator.inputs[0], kernel, bias])
+        kernel = _scaled(taker.kernel, _by_input(taker, factors))
+        editor.set_inputs(taker, taker.weighted_inputs(operator.inputs[0], kernel, taker.bias))
         editor.remove(operator)
 
 
@@ -114,23 +113,25 @@ def _fold_sum_forward(editor: Editor, operator: Operator) -> None:
 
 
 def _pads_nothing(operator: Operator) -> bool:
-    pixel = operator.kind != "FULLY_CONNECTED" and operator.inputs[1].shape[1:3] == (1, 1)
+    if operator.kind == "TRANSPOSE_CONV":
+        return False  # pixels at the edge add fewer products
+    pixel = operator.kind != "FULLY_CONNECTED" and operator.kernel.shape[1:3] == (1, 1)
     return pixel or operator.options.get("padding", "VALID") == "VALID"
 
 
 def _values_for(operator: Operator, taker: Operator | None) -> np.ndarray | None:
     """Return a constant as a value for each channel that `taker` takes, if it can take it in."""
-    if taker is None or taker.kind not in WEIGHTED or taker.inputs[0] is not operator.output:
+    if taker is None or taker.kind not in WEIGHTED or taker.source is not operator.output:
         return None
     channels = operator.output.shape[-1]
-    if taker.kind == "FULLY_CONNECTED" and taker.inputs[1].shape[1] != channels:
+    if taker.kind == "FULLY_CONNECTED" and taker.kernel.shape[1] != channels:
         return None
     return _by_channel(operator.inputs[1], channels)
 
 
 def _by_input(taker: Operator, values: np.ndarray) -> np.ndarray:
     """Return values of input channels so that they fit the kernel."""
-    kernel = taker.inputs[1].shape
+    kernel = taker.kernel.shape
     if taker.kind == "DEPTHWISE_CONV_2D":
         return np.repeat(values, kernel[3] // len(values))
     inside = kernel[-1]  # the channels of a group

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from keras_lite.errors import import_extra
-from keras_lite.quantization.aware.int8_layers import annotate, int8_classes
-from keras_lite.quantization.aware.to_tf_keras import Replacement
+from keras_lite.quantization.aware.tf_mot.int8_layers import annotate, int8_classes
+from keras_lite.quantization.aware.tf_mot.to_tf_keras import Replacement
 
 ROOT = 6.0**0.5
 

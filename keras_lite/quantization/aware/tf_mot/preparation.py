@@ -10,8 +10,8 @@
   0 to sqrt(6): two elementwise operators, as the layer before takes in the factor. XNNPACK does not take the operator
   of that name in int8.
 - Reshape, crop, reshape, by which Keras takes some of the channels, becomes one slice; it keeps its input's range.
-- Pooling: see `keras_lite.quantization.aware.pooling_preparation`; position embeddings and attention: see
-  `keras_lite.quantization.aware.activation_steps`.
+- Pooling: see `keras_lite.quantization.aware.tf_mot.pooling_preparation`; position embeddings and attention: see
+  `keras_lite.quantization.aware.tf_mot.activation_steps`.
 - silu is x times a sigmoid: XNNPACK takes both operators in int8.
 - Rescaling and Normalization that no convolution at the input could take in become a 1x1 depthwise convolution.
 - An activation inside a layer, other than ReLU, becomes a layer of its own.
@@ -28,7 +28,7 @@ import numpy as np
 from keras_lite.errors import InputError, import_extra
 from keras_lite.graph.input_scaling import scale_and_offset
 from keras_lite.graph.view import WEIGHTED, activation_name, is_relu
-from keras_lite.quantization.aware.activation_steps import (
+from keras_lite.quantization.aware.tf_mot.activation_steps import (
     ROOT,
     HardSigmoidSteps,
     HardSwishSteps,
@@ -39,10 +39,10 @@ from keras_lite.quantization.aware.activation_steps import (
     strided_attention,
     tanh,
 )
-from keras_lite.quantization.aware.int8_layers import annotate, int8_classes
-from keras_lite.quantization.aware.neighbors import Neighbors
-from keras_lite.quantization.aware.pooling_preparation import average_pooling, max_pooling
-from keras_lite.quantization.aware.to_tf_keras import (
+from keras_lite.quantization.aware.tf_mot.int8_layers import annotate, int8_classes
+from keras_lite.quantization.aware.tf_mot.neighbors import Neighbors
+from keras_lite.quantization.aware.tf_mot.pooling_preparation import average_pooling, max_pooling
+from keras_lite.quantization.aware.tf_mot.to_tf_keras import (
     Builder,
     Concatenation,
     Replacement,

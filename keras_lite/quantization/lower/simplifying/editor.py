@@ -43,6 +43,10 @@ class Editor:
         """Return what makes a tensor; None for constants and inputs."""
         return self._producers.get(id(tensor))
 
+    def consumers(self, tensor: Tensor) -> list[Operator]:
+        """Return all that take a tensor; none where it is an output."""
+        return [] if id(tensor) in self._outputs else list(self._consumers[id(tensor)])
+
     def only_consumer(self, tensor: Tensor) -> Operator | None:
         """Return what takes a tensor, where that is one operator, once, and the tensor is no output."""
         found = self._consumers[id(tensor)]
@@ -60,6 +64,10 @@ class Editor:
     def is_output(self, tensor: Tensor) -> bool:
         """Return whether a tensor must stay."""
         return id(tensor) in self._outputs
+
+    def is_end(self, tensor: Tensor) -> bool:
+        """Return whether a tensor must stay, and nothing takes it."""
+        return self.is_output(tensor) and not self._consumers[id(tensor)]
 
     def remove(self, operator: Operator) -> None:
         """Take an operator out, whose output nothing takes any more."""

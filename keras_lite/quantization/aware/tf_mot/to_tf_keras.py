@@ -96,16 +96,17 @@ def to_tf_keras(model: keras.Model, builders: dict[str, Builder] | None = None) 
     """
     tf_keras = import_extra("tf_keras", "quantization")
     flat = flatten(model)
-    if len(flat.inputs) != 1 or len(flat.outputs) != 1:
-        raise InputError(
-            "Expected a model with one input and one output, "
-            f"received {len(flat.inputs)} inputs and {len(flat.outputs)} outputs."
-        )
     return rebuild(flat, {**default_builders(), **own_builders(), **(builders or {})}, tf_keras)
 
 
 def rebuild(flat: keras.Model, builders: dict[str, Builder], tf_keras: Any) -> Any:
     """Walk a flat model from its input to its output and build each layer's replacement in tf_keras."""
+    if len(flat.inputs) != 1 or len(flat.outputs) != 1:
+        raise InputError(
+            f"Expected a model with one input and one output for TF-MOT and TensorFlow's converter, received "
+            f"{len(flat.inputs)} inputs and {len(flat.outputs)} outputs; quantize it by post_training, and train what "
+            "that returns by keras_lite.quantization.aware.keras_native.building.trainable."
+        )
     source = flat.inputs[0]
     tensors = {id(source): tf_keras.Input(source.shape[1:], name=source.name)}
     first = tensors[id(source)]

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from keras_lite.litert import Operator, Tensor
-from keras_lite.quantization.lower.editor import Editor
-from keras_lite.quantization.lower.folding import fold_numbers, number_of
+from keras_lite.quantization.lower.simplifying.editor import Editor
+from keras_lite.quantization.lower.simplifying.folding import fold_numbers, number_of
+from keras_lite.quantization.lower.simplifying.reversals import fold_reversals
 
 _FUSED = {"RELU": "RELU", "RELU6": "RELU6"}
-FUSING = ("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MUL", "SUB")
+FUSING = ("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MUL", "SUB", "TRANSPOSE_CONV")
 _REDUCING = ("MEAN", "REDUCE_MAX")
 _COMPARED = 4096  # constants with more values are equal only if they are one object
 
@@ -34,6 +35,7 @@ def simplify(operators: Sequence[Operator], outputs: Sequence[Tensor]) -> list[O
     _compute_once(editor)
     _slice_channels(editor)
     _find_hard_swish(editor)
+    fold_reversals(editor)
     _pad_in_convolutions(editor)
     fold_numbers(editor)
     _fuse_activations(editor)

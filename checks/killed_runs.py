@@ -1,0 +1,254 @@
+"""Kill `keras-lite quantize` and `keras-lite export` at random moments, and run them again.
+
+    python -m checks.killed_runs [COMMAND ...] [--kills 20] [--seed 0] [--cache_dir DIR]
+
+COMMAND is quantize or export; without any it is both, of a small network of random weights, without fine-tuning. Each
+run is a process that gets SIGKILL: one half of them after a random part of the time that an undisturbed run takes, the
+other half at a random one of the moments at which an undisturbed run opens, renames or removes a file. Then no file may
+be half written under its final name, and the same command, given again, must leave the same files as an undisturbed
+run: `.tflite` files and class names equal to the byte, nothing more and nothing less beside them.
+
+What is finished is kept in the cache until code of the package changes. One line a kill; a fault is an error.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import keras
+import numpy as np
+from absl import flags
+from PIL import Image
+
+from checks.subjects import code_hash
+from keras_lite.cli import command_line, export, quantize
+from keras_lite.data import ModelInfo, Preprocessing, write_model_info
+from keras_lite.errors import InputError
+from keras_lite.files import read_json, write_json
+
+FLAGS = command_line.new_flags()
+flags.DEFINE_integer("kills", 20, "Of each command.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("seed", 0, "Of the moments.", 0, flag_values=FLAGS)
+flags.DEFINE_string("cache_dir", "build/kill-test", "Where finished kills are kept.", flag_values=FLAGS)
+
+COMMANDS = {
+    "quantize": (quantize, ("--epochs", "0", "--calibration_images", "16")),
+    "export": (export, ("--precision", "int8", "--images", "8")),
+}
+_ROOMS = ("cli", "data", "export", "files.py", "graph", "inference", "litert", "pipelines", "quantization", "runtime")
+_PACKAGES = ("keras", "ai-edge-litert")
+_SIZE = 16
+_CLASSES = ("circle", "square")
+_PHOTOS = 24  # of each class
+_SAME = (".tflite", ".txt")  # files without a time in them
+_PARTIAL = ".partial-"
+# What Python tells of before it is done to a file.
+_EVENTS = ("open", "os.rename", "os.remove")
+
+
+def main(values: flags.FlagValues, positional: list[str]) -> None:
+    """Kill the named commands, or both."""
+    if unknown := [name for name in positional if name not in COMMANDS]:
+        raise InputError(f"Expected commands out of {', '.join(COMMANDS)}; received {unknown[0]!r}.")
+    cache, faults = Path(values.cache_dir).resolve(), []
+    key = hashlib.sha256(json.dumps([values.seed, code_hash(_ROOMS, _PACKAGES)]).encode()).hexdigest()
+    if not (cache / "key.json").is_file() or read_json(cache / "key.json") != key:
+        shutil.rmtree(cache, ignore_errors=True)
+        _in_child(lambda: _write_material(cache / "material"))
+        write_json(cache / "key.json", key)
+    for name in positional or COMMANDS:
+        seconds, events = _reference(cache, name)
+        for number in range(values.kills):
+            found = _killed(cache, name, number, seed=values.seed, seconds=seconds, events=events)
+            verdict = "; ".join(found["faults"]) or "whole files, and the same ones in the end"
+            print(f"{name} {number + 1}/{values.kills}, killed {found['moment']}: {verdict}", flush=True)
+            faults += found["faults"]
+    if faults:
+        raise InputError(f"Expected whole files after each kill, received {len(faults)} faults, above.")
+
+
+def _write_material(folder: Path) -> None:
+    """Write a small network of random weights, and photos of two classes."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((_SIZE, _SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, use_bias=False, name="stem")(inputs)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(name="norm")(x))
+    x = keras.layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.Model(inputs, keras.layers.Dense(len(_CLASSES), name="predictions")(x)).save(folder / "model.keras")
+    info = ModelInfo("small", list(_CLASSES), Preprocessing((_SIZE, _SIZE)), "logits")
+    write_model_info(folder / "model.keras", info)
+    rng = np.random.default_rng(0)
+    for name in _CLASSES:
+        (folder / "photos" / name).mkdir(parents=True, exist_ok=True)
+        for index in range(_PHOTOS):
+            pixels = rng.integers(0, 256, (_SIZE, _SIZE, 3)).astype("uint8")
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{index}.png")
+
+
+def _reference(cache: Path, name: str) -> tuple[float, int]:
+    """Return the seconds of an undisturbed run, and how many moments it has at which something is done to a file."""
+    folder, kept = cache / f"{name}-reference", cache / f"{name}-reference.json"
+    if not kept.is_file():
+        start = time.monotonic()
+        _finish(cache, name, folder, count_in=cache / "events.json")
+        write_json(kept, [time.monotonic() - start, read_json(cache / "events.json")])
+    seconds, events = read_json(kept)
+    return seconds, events
+
+
+def _killed(cache: Path, name: str, number: int, *, seed: int, seconds: float, events: int) -> dict:
+    """Return what was found of a kill: the moment, as text, and faults; from the cache if it is there."""
+    kept = cache / f"{name}-{number}.json"
+    if kept.is_file():
+        return read_json(kept)
+    rng = np.random.default_rng([seed, number, list(COMMANDS).index(name)])
+    folder, reference = cache / "run", cache / f"{name}-reference"
+    shutil.rmtree(folder, ignore_errors=True)
+    if number % 2:
+        event = int(rng.integers(1, events + 1))
+        moment = f"at moment {event} of {events} with a file"
+        ended = _in_child(lambda: _run(cache, name, folder, die_at=event))
+    else:
+        after = float(rng.uniform(0, seconds))
+        moment = f"after {after:.1f} of {seconds:.1f} s"
+        ended = _in_child(lambda: _run(cache, name, folder), limit=after)
+    faults = [] if ended in (0, -signal.SIGKILL) else [f"it ended with {ended}"]
+    faults += half_written(folder, reference)
+    _finish(cache, name, folder)
+    faults += differences(folder, reference)
+    found = {"moment": moment if ended else f"{moment}, when it was done", "faults": faults}
+    write_json(kept, found)
+    return found
+
+
+def half_written(folder: Path, reference: Path) -> list[str]:
+    """Return a text for each file under a final name that is not whole.
+
+    Args:
+        folder: What a killed run left.
+        reference: What an undisturbed run left.
+    """
+    faults = []
+    for path in _files(folder):
+        same = reference / path
+        if path.suffix in _SAME and (not same.is_file() or (folder / path).read_bytes() != same.read_bytes()):
+            faults.append(f"{path} is another than that of an undisturbed run")
+        if path.suffix == ".json":
+            try:
+                read_json(folder / path)
+            except InputError as error:
+                faults.append(str(error))
+        if not (folder / path).stat().st_size:
+            faults.append(f"{path} is empty")
+    return faults
+
+
+def differences(folder: Path, reference: Path) -> list[str]:
+    """Return a text for each file that is missing, left over or another than an undisturbed run's.
+
+    Args:
+        folder: What a run left that was killed and run again.
+        reference: What an undisturbed run left.
+    """
+    received, expected = ({*_files(each, partial=True)} for each in (folder, reference))
+    faults = [f"{path} is missing" for path in sorted(expected - received)]
+    return faults + [f"{path} is left over" for path in sorted(received - expected)] + half_written(folder, reference)
+
+
+def _files(folder: Path, partial: bool = False) -> list[Path]:
+    """Return the files of a folder; `partial`: those that are not finished too."""
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [path for path in paths if partial or not path.name.startswith(_PARTIAL)]
+
+
+def _finish(cache: Path, name: str, folder: Path, count_in: Path | None = None) -> None:
+    """Run a command to its end."""
+    if code := _in_child(lambda: _run(cache, name, folder, count_in=count_in)):
+        raise InputError(f"Expected keras-lite {name} to end with 0, received {code}; what it said stands above.")
+
+
+def _run(cache: Path, name: str, folder: Path, die_at: int = 0, count_in: Path | None = None) -> None:
+    """Run a command on the network in a folder, in this process, which it may kill or count moments in."""
+    module, options = COMMANDS[name]
+    folder.mkdir(exist_ok=True)
+    if not (folder / "model.keras").is_file():
+        for path in (cache / "material").glob("model.*"):
+            shutil.copy(path, folder)
+    arguments = [str(folder / "model.keras"), "--data_dir", str(cache / "material" / "photos"), *options]
+    moments = [0]
+
+    def told(event: str, details: tuple) -> None:
+        if event in _EVENTS and str(folder) in str(details[0]):
+            moments[0] += 1
+            if moments[0] == die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(told)
+    try:
+        command_line.run(module.main, module.FLAGS, module.__doc__, arguments)
+    finally:
+        if count_in is not None:
+            write_json(count_in, moments[0])
+
+
+def _in_child(work: Callable[[], None], limit: float | None = None) -> int:
+    """Do some work in a process of its own, and return how it ended; what it says is shown if it fails.
+
+    The process is forked: what is imported is imported once for all. Nothing may be computed before.
+
+    Args:
+        work: What to do.
+        limit: Seconds after which it gets SIGKILL.
+    """
+    sys.stdout.flush()
+    with tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if child == 0:
+            _work_and_leave(work, said.fileno())
+        ended = _wait(child, limit)
+        if ended not in (0, -signal.SIGKILL):
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+    return ended
+
+
+def _work_and_leave(work: Callable[[], None], said: int) -> NoReturn:
+    """Do some work, what it says going into an open file, and end the process."""
+    code = 1
+    try:
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        work()
+        code = 0
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(child: int, limit: float | None) -> int:
+    """Wait for a process, which gets SIGKILL after some seconds, and return how it ended."""
+    deadline = None if limit is None else time.monotonic() + limit
+    while deadline is not None and time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    if deadline is not None:
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,0 +1,1 @@
+"""Float operators in others that int8 has."""

@@ -1,0 +1,1 @@
+"""Fewer operators that compute the same."""
