@@ -133,7 +133,10 @@ def _model_file(path: Path) -> Path:
         file = uint8_file(run.quantized, run.info)
         if not file.is_file():
             raise InputError(f"Expected {file}, which does not exist: `keras-lite quantize {path}` writes it.")
-    read_model_info(file)
+    info = read_model_info(file)
+    if info.output in ("image", "several"):
+        what = "an image" if info.output == "image" else "several"
+        raise InputError(f"Expected a model with one row of numbers as output, received {file}, which outputs {what}.")
     entries = read_json(model_info_path(file))
     types = {entries.get(name, {}).get("dtype", "unknown") for name in ("input_tensor", "output_tensor")}
     if not types <= set(_ENDS):
