@@ -82,7 +82,7 @@ def test_what_is_missing_or_wrong_is_one_line(run_tool, runtime, folder, tmp_pat
         assert_one_line_error(run_tool(web, model), *said)
     mask = tmp_path / "mask.tflite"
     mask.write_bytes(b"")
-    write_model_info(mask, ModelInfo("mask", (), PREPROCESSING, "image"))
+    write_model_info(mask, ModelInfo("mask", [], PREPROCESSING, "image"))
     assert_one_line_error(run_tool(web, mask), "one row of numbers", "outputs an image")
     bare = RunFolder(tmp_path / "bare")
     bare.path.mkdir()
