@@ -1,7 +1,6 @@
 """int8 files of models that output something else than classes: how they are judged, trained and verified."""
 
 import json
-import re
 
 import keras
 import numpy as np
@@ -56,7 +55,7 @@ def distance(output, expected, received):
 
 
 @pytest.mark.parametrize(("outputs", "activation", "output", "names"), HEADS)
-def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation, output, names, tmp_path, capsys):
+def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation, output, names, tmp_path):
     model = network(outputs, activation)
     info = ModelInfo("small", names, PREPROCESSING, output)
     images, judges = PREPROCESSING(photos(64, 1)), PREPROCESSING(photos(32, 2))
@@ -85,7 +84,6 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
             variable.assign(-variable)
     bad = distance(output, expected, quantized.predict(judges, verbose=0))
     batches = Batches(ArraySource(photos(64, 3), np.zeros(64, int), ["any"]), 16, PREPROCESSING)
-    capsys.readouterr()
     tuned = finetune(
         quantized,
         batches,
@@ -94,11 +92,7 @@ def test_a_head_is_judged_trained_and_verified_as_what_it_is(outputs, activation
         learning_rate=2e-2,
         judges=judges,
         output=output,
-        verbose=1,
     )
-    losses = [float(text) for text in re.findall(r"loss: ([\d.e+-]+)", capsys.readouterr().out)]
-    assert losses
-    assert min(losses) > 0
     assert tuned.output == output
     assert tuned.start.divergence == pytest.approx(bad, rel=1e-3)
     assert tuned.kept > 0
