@@ -63,6 +63,9 @@ _ARGUMENTS: dict[str, Any] = {
 }  # fmt: skip
 _MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 _OWN: dict[str, _Build] = {
+    "AdditiveAttention": lambda x: layers.AdditiveAttention()(_rows(x)),
+    "Attention": lambda x: layers.Attention()(_rows(x)),
+    "MultiHeadAttention": lambda x: layers.MultiHeadAttention(2, 4)(*_rows(x)),
     "Dot": lambda x: layers.Dot(2)([layers.Reshape((8, 32))(x), layers.Reshape((8, 32))(x * 0.5)]),
     "PositionEmbedding": lambda x: own.PositionAwareCircularConv("height")(x),
     "StridedAttention": lambda x: own.AttentionDownsampling(5, attention=True)(layers.Concatenate()([x, x])),
@@ -71,7 +74,8 @@ _CALLS: dict[str, _Build] = {
     "Add": lambda x: x + np.ones((8, 4), "float32"), "ArraySplit": lambda x: ops.array_split(x, 2, -1)[0],
     "Clip": lambda x: ops.clip(x, -1, 1), "Concatenate": lambda x: ops.concatenate([x, x * 2.0], -1),
     "ConvertToTensor": lambda x: x, "DepthToSpace": lambda x: ops.nn.depth_to_space(x, 2),
-    "Divide": lambda x: ops.divide(x, ops.exp(x)), "ExpandDims": lambda x: ops.expand_dims(x, 1),
+    "Divide": lambda x: ops.divide(x, ops.exp(x)),
+    "ExtractPatches": lambda x: ops.image.extract_patches(x, 2), "ExpandDims": lambda x: ops.expand_dims(x, 1),
     "Flip": lambda x: ops.flip(x, 1), "Gelu": lambda x: ops.gelu(x, approximate=True),
     "GetItem": lambda x: x[:, 1:5, 2],
     "Matmul": lambda x: ops.matmul(x, np.ones((4, 3), "float32")), "Maximum": lambda x: ops.maximum(x, -1.0),
@@ -87,6 +91,8 @@ _CALLS: dict[str, _Build] = {
     "Transpose": lambda x: ops.transpose(x, (0, 3, 1, 2)), "TrueDivide": lambda x: x / ops.exp(x),
     "Unstack": lambda x: ops.unstack(x, axis=1)[0], "Copy": lambda x: ops.copy(x) * 2.0,
 }  # fmt: skip
+# Layers of keras.applications' ConvNeXt, which Keras gives no public name: a factor, and one that does nothing.
+_CONVNEXT = ("LayerScale", "StochasticDepth")
 _LEFT_OUT_AT_END = ("LogSoftmax", "Softmax", "UnitNormalization", "log_softmax", "softmax")
 _REDUCING = ("Amax", "Amin", "Max", "Mean", "Min", "Prod", "Sum", "Var")
 
@@ -109,15 +115,23 @@ def table() -> str:
         parts.append(markdown_table(rows, left=(0, 1, 2)) + "\n")
     idle = ", ".join(f"`{name}`" for name in sorted((*IDLE, "Dropout", "SpatialDropout2D")))
     parts.append(f"Layers that do nothing when a model predicts are left out of the file: {idle}.\n")
+    parts.append(
+        f"keras.applications' ConvNeXt is taken with its own layers: {', '.join(map('`{}`'.format, _CONVNEXT))}.\n"
+    )
     return "\n".join(parts)
 
 
 def _layers() -> Iterator[tuple[str, _Build, tuple[int, ...]]]:
     for name in sorted(LAYERS):
-        if name in (*IDLE, "Dropout", "SpatialDropout2D"):
+        if name in (*IDLE, "Dropout", "SpatialDropout2D", *_CONVNEXT):
             continue
         shape = _ROW if "1D" in name else _VECTOR if name == "RepeatVector" else _IMAGE
         yield name, _OWN.get(name) or (lambda x, name=name: _called(name, x)), shape
+
+
+def _rows(x: Any) -> list[Any]:
+    rows = layers.Reshape((8, 32))(x)
+    return [rows, layers.Rescaling(0.5)(rows)]
 
 
 def _called(name: str, x: Any) -> Any:

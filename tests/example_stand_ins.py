@@ -22,6 +22,7 @@ from keras_lite.data import ArraySource, Batches, ModelInfo, Preprocessing, open
 from keras_lite.export import to_tflite
 from keras_lite.pipelines import QuantizationOptions, quantize_run
 from keras_lite.pipelines.compare import CompareOptions, compare_precisions
+from keras_lite.quantization import CalibratedGraph
 from keras_lite.quantization.aware.keras_native import trainable
 from keras_lite.quantization.lower import for_int8, lower
 from keras_lite.quantization.observe import observe, ranges_from
@@ -66,7 +67,8 @@ def averaging():
 def aware():
     model = build()
     form = for_int8(lower(model))
-    return trainable(form, ranges_from(form, observe(form, PREPROCESSING(pixels(4))), least_error_range))
+    ranges = ranges_from(form, observe(form, PREPROCESSING(pixels(4))), least_error_range)
+    return trainable(CalibratedGraph(form, ranges))
 
 
 def torchvision_network(name):
@@ -242,10 +244,11 @@ class Files:
 
 
 def no_downloads(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Have what fetches something find it here: data sets of Keras and tensorflow-datasets, names of ImageNet."""
+    """Have what fetches something find it here: data sets of Keras and tfds, names of ImageNet, LiteRT.js."""
     images = np.zeros((100, 32, 32, 3), "uint8"), np.arange(100)[:, None]
     monkeypatch.setattr(keras.datasets.cifar100, "load_data", lambda: (images, images))
     names = {str(number): [f"n{number:08}", f"class_{number}"] for number in range(1000)}
     monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", names)
+    monkeypatch.setattr("keras_lite.runtime.litert_js.litert_js", lambda: {"core.js": b""})
     folder.mkdir()
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", dataset_records.stand_in("stanford_dogs", folder, ["tfds"]))

@@ -90,6 +90,9 @@ function parse(bytes) {
   if (missing.length > 0) {
     throw new Problem(`model.json is not that of a model exported by keras_lite: it lacks ${missing.join(", ")}.`);
   }
+  if (info.output_tensor.shape.length !== 2) {
+    throw new Problem("This page shows models that return a row of numbers for a photo, no maps or images.");
+  }
   const types = [info.input_tensor.dtype, info.output_tensor.dtype];
   if (!types.every((type) => TYPES.includes(type))) {
     throw new Problem(`Browsers need a model with uint8 or float32 at its ends; this one has ${types.join(" and ")}.`);

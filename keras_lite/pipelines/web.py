@@ -133,8 +133,12 @@ def _model_file(path: Path) -> Path:
         file = uint8_file(run.quantized, run.info)
         if not file.is_file():
             raise InputError(f"Expected {file}, which does not exist: `keras-lite quantize {path}` writes it.")
-    read_model_info(file)
+    output = read_model_info(file).output
     entries = read_json(model_info_path(file))
+    # A model may also say what each pixel is, with the output of a classifier.
+    if output in ("image", "several") or len(entries.get("output_tensor", {}).get("shape", ())) > 2:
+        what = {"image": "an image", "several": "several"}.get(output, "a map")
+        raise InputError(f"Expected a model with one row of numbers as output, received {file}, which outputs {what}.")
     types = {entries.get(name, {}).get("dtype", "unknown") for name in ("input_tensor", "output_tensor")}
     if not types <= set(_ENDS):
         raise InputError(

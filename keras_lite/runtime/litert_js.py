@@ -71,7 +71,7 @@ def litert_js() -> dict[str, bytes]:
     Example:
 
     ```python
-    sorted(litert_js())  # ['core.js', 'litert_wasm_compat_internal.js', ..., 'wasm-utils.js']
+    sizes = {name: len(content) for name, content in litert_js().items()}
     ```
     """
     return {name: content for package in PACKAGES for name, content in _files(package).items()}

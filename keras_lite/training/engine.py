@@ -83,7 +83,7 @@ def fit(
     Example:
 
     ```python
-    result = fit(recipe, open_data("photos", (96, 96)), Options.of(recipe, image_size=(96, 96)), "runs/photos")
+    result = fit(recipe, open_data("photos", (96, 96)), Options.of(recipe, image_size=(96, 96)), "runs/mine")
     print(result.test["accuracy"])
     ```
     """

@@ -105,11 +105,14 @@ def test_models_of_keras_2_output_alike(form, old, tmp_path):
     model.save(path, **({"save_format": "tf"} if form == "folder" else {}))
     found = load_model(path)
     assert isinstance(found, keras.Model)
-    np.testing.assert_allclose(found.predict(images, verbose=0), outputs, rtol=1e-5, atol=1e-6)
+    # With 16 bits of a number it matters in which order the backend adds.
+    half = any(layer.compute_dtype == "float16" for layer in model.layers)
+    close = {"rtol": 2e-3, "atol": 1e-3} if half else {"rtol": 1e-5, "atol": 1e-6}
+    np.testing.assert_allclose(found.predict(images, verbose=0), outputs, **close)
     if form == ".h5":
         found.save(tmp_path / "new.keras")
         again = load_model(tmp_path / "new.keras").predict(images, verbose=0)
-        np.testing.assert_allclose(again, outputs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(again, outputs, **close)
 
 
 @pytest.mark.parametrize("form", [".h5", ".keras", "folder"])

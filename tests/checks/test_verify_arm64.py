@@ -32,7 +32,7 @@ def emulate(tmp_path, file):
 
     def flags(steps=0, command='"$@"'):
         program = tmp_path / "qemu"
-        add = f"a['outputs'] = a['outputs'] + {steps * scale}"
+        add = f"a['output0'] = a['output0'] + {steps * scale}"
         change = f"import sys, numpy; p = sys.argv[1]; a = dict(numpy.load(p)); {add}; numpy.savez(p, **a)"
         program.write_text(
             f'#!/bin/sh\nshift 4\n{command} || exit\n[ "$4" = examine ] || exit 0\n"$1" -c "{change}" "$9"\n'

@@ -36,7 +36,11 @@ def test_the_app_and_export_know_the_same_keys(tmp_path):
     # The files hold only what the app tells apart.
     assert {metadata["input_tensor"]["dtype"], metadata["output_tensor"]["dtype"]} == {"int8"}
     assert '.equals("int8")' in source
-    # What the app does with the numbers, for every kind of output that the file may name.
+    # What the app does with the numbers, for every kind of output that is one row of them.
     outputs = JAVA.with_name("ModelOutputs.java").read_text()
     assert metadata["output"] == "logits"
-    assert set(re.findall(r'output\.equals\("(\w+)"\)', outputs)) == set(OUTPUTS) - {"probabilities"}
+    assert set(re.findall(r'output\.equals\("(\w+)"\)', outputs)) == set(OUTPUTS) - {
+        "probabilities",
+        "image",
+        "several",
+    }

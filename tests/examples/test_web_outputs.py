@@ -39,4 +39,5 @@ def test_the_page_shows_what_the_numbers_mean(tmp_path):
         assert "".join(item["name"] for item in result["items"]) == shown
         assert result["shares"] == (output not in ("regression", "embedding"))
     assert refused == {"problem": "model.json names 2 classes, but the model returns 3 numbers."}
-    assert {case[0] for case in CASES} == set(OUTPUTS)
+    # `keras-lite web` makes no page for the others.
+    assert {case[0] for case in CASES} == set(OUTPUTS) - {"image", "several"}

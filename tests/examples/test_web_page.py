@@ -139,6 +139,9 @@ def test_what_is_missing_or_wrong_is_one_plain_sentence(page, tmp_path):
         "int8.json": json.dumps(
             information | {"input_tensor": information["input_tensor"] | {"dtype": "int8"}}
         ).encode(),
+        "map.json": json.dumps(
+            information | {"output_tensor": information["output_tensor"] | {"shape": [1, 8, 8, 3]}}
+        ).encode(),
         "same_length.tflite": bytes(information["bytes"]),
     }
     paths = {name: tmp_path / name for name in files}
@@ -153,6 +156,7 @@ def test_what_is_missing_or_wrong_is_one_plain_sentence(page, tmp_path):
         "wrong json": {"url": "**/model.json", "path": str(paths["text.txt"])},
         "other json": {"url": "**/model.json", "path": str(paths["other.json"])},
         "int8": {"url": "**/model.json", "path": str(paths["int8.json"])},
+        "map": {"url": "**/model.json", "path": str(paths["map.json"])},
         "wrong model": {"url": "**/model.tflite", "path": str(paths["same_length.tflite"])},
         "no WebAssembly": {"script": "delete globalThis.WebAssembly"},
         "no photo": {"photo": str(paths["text.txt"])},
@@ -166,6 +170,7 @@ def test_what_is_missing_or_wrong_is_one_plain_sentence(page, tmp_path):
         "wrong json": "model.json is no JSON file.",
         "other json": "model.json names 1 classes, but the model returns 3 numbers.",
         "int8": "Browsers need a model with uint8 or float32 at its ends; this one has int8 and uint8.",
+        "map": "This page shows models that return a row of numbers for a photo, no maps or images.",
         "wrong model": "model.tflite is not the file that model.json describes: copy both again.",
         "no WebAssembly": "This browser has no WebAssembly (or it is switched off), which running a model needs.",
         "no photo": "text.txt is no photo that this browser can read.",

@@ -305,7 +305,7 @@ def test_what_does_not_go_in_is_refused():
 
 def test_training_goes_on_with_several_ends():
     calibrated, samples = calibrated_towers()
-    aware = trainable(calibrated.form, calibrated.ranges)
+    aware = trainable(calibrated)
     given = [samples["facts"], samples["photo"]]
     for one, other in zip(aware.predict(given, verbose=0), IntegerModel(calibrated.graph).predict(given), strict=True):
         np.testing.assert_allclose(one, other, atol=0.02)

@@ -80,6 +80,13 @@ def test_what_is_missing_or_wrong_is_one_line(run_tool, runtime, folder, tmp_pat
         (tmp_path, "model.json", "does not exist"),
     ):
         assert_one_line_error(run_tool(web, model), *said)
+    mask = tmp_path / "mask.tflite"
+    mask.write_bytes(b"")
+    write_model_info(mask, ModelInfo("mask", [], PREPROCESSING, "image"))
+    assert_one_line_error(run_tool(web, mask), "one row of numbers", "outputs an image")
+    output = {"shape": [1, 8, 8, 3], "dtype": "uint8"}
+    write_model_info(mask, ModelInfo("mask", CLASSES, PREPROCESSING, "logits"), output_tensor=output)
+    assert_one_line_error(run_tool(web, mask), "one row of numbers", "outputs a map")
     bare = RunFolder(tmp_path / "bare")
     bare.path.mkdir()
     write_model_info(bare.model, ModelInfo("tiny", CLASSES, PREPROCESSING, "logits"))

@@ -263,7 +263,9 @@ def test_gradients_of_learned_scales_against_numpy():
     aware.compile(keras.optimizers.SGD(1.0), "mse")
     aware.train_on_batch(images, targets)
     found = {variable.path.split("/")[-1]: keras.ops.convert_to_numpy(variable) for variable in aware.variables}
-    np.testing.assert_allclose(found["kernel"], kernel - of_kernel, rtol=0, atol=1e-6)
+    # The greatest weight of a channel is at the end of its range: whether it is cut off there is a matter of rounding.
+    within = np.abs(kernel) < np.abs(kernel).max(0)
+    np.testing.assert_allclose(found["kernel"][within], (kernel - of_kernel)[within], rtol=0, atol=1e-6)
     # The weights stretch the scales by 1 + 16 of them.
     np.testing.assert_allclose(found["stretch"], -16.0 * step * of_step, rtol=1e-3, atol=1e-6)
     # The bias is rounded in steps of these scales too: its part is below half a step for each photo.

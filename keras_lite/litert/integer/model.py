@@ -1,5 +1,6 @@
 """An int8 graph computed in whole numbers, rounded wherever and however LiteRT rounds with XNNPACK."""
 
+import collections
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -82,7 +83,6 @@ _OTHERWISE: dict[str, dict[str, Callable[[Operator], Compute]]] = {
     },
     "x86": {},
 }
-_KINDS_OF = {target: KINDS | other for target, other in _OTHERWISE.items()}
 _VARYING = {kind for kinds in _OTHERWISE.values() for kind in kinds}
 # How `platform.machine()` names the processors of a target, in small letters.
 _MACHINES = {"arm64": ("aarch64", "arm64"), "x86": ("amd64", "i386", "i686", "x86", "x86_64")}
@@ -93,9 +93,9 @@ _TOGETHER = 1 << 22
 _MOST = 32
 
 
-def kinds_for(operator: Operator, target: str = "x86") -> dict[str, Callable[[Operator], Compute]]:
+def kinds_for(operator: Operator, target: str = "x86") -> Mapping[str, Callable[[Operator], Compute]]:
     """Return the kinds of operators that are computed: in whole numbers, or in floats as an operator is."""
-    return floats.KINDS if operator.is_float else _KINDS_OF[target]
+    return floats.KINDS if operator.is_float else collections.ChainMap(_OTHERWISE[target], KINDS)
 
 
 def target_of(machine: str) -> str | None:

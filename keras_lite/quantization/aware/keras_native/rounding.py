@@ -207,7 +207,8 @@ def whole_weights(kernel, bias, source_scale, axes: tuple[int, ...], scales=None
     whole, kept, whole_bias, inverse, bias_inverse = _whole_weights_by_scales(*values, ops.stop_gradient(scales))
     if learned:
         one = one_of(source_scale)
-        exact = ops.minimum(ops.maximum(kernel * (one / scales), -float(HIGHEST)), float(HIGHEST))
+        # Not by minimum and maximum: at the very ends JAX and PyTorch give half a gradient.
+        exact = ops.where(ops.greater(kept, 0.0), kernel * (one / scales), ops.stop_gradient(whole))
         return in_place_of(exact, whole), in_place_of(bias * (one / (source_scale * scales)), whole_bias), scales
     return _stand_in(kernel, whole, kept * inverse), _stand_in(bias, whole_bias, bias_inverse), scales
 

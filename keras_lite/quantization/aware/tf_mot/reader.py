@@ -40,7 +40,7 @@ def read_quantized(quantized: Any) -> QuantizedGraph:
     Example:
 
     ```python
-    quantized = quantize_aware(model)
+    quantized = quantize_aware(model, engine="tf_mot")
     calibrate(quantized, images)
     content = keras_lite.litert.write(read_quantized(quantized))
     ```
