@@ -74,7 +74,7 @@ def test_what_images_give_at_a_tensor():
     _, observed = calibrated_graph(model, images)
     [tensor] = [tensor for tensor in observed.tensors if tensor.name == "grouped"]
     seen = observed.tensors[tensor]
-    values = outputs_of(keras.Model(model.inputs, model.get_layer("grouped").output), images)
+    values = outputs_of(keras.Model(model.input, model.get_layer("grouped").output), images)
     np.testing.assert_allclose(seen.highest, values.max((0, 1, 2)), rtol=1e-4)
     np.testing.assert_allclose(seen.lowest, np.minimum(values.min((0, 1, 2)), 0.0), atol=1e-5)
     # Zeros are not counted.
@@ -85,7 +85,7 @@ def test_what_images_give_at_a_tensor():
     assert observed.averaged == 64
     means = {tensor.name: mean for tensor, mean in observed.mean_outputs.items()}
     [layer] = [layer for layer in model.layers if layer.name == "predictions"]
-    expected = outputs_of(keras.Model(model.inputs, layer.output), images)[:64].mean(0)
+    expected = outputs_of(keras.Model(model.input, layer.output), images)[:64].mean(0)
     np.testing.assert_allclose(means["predictions"], expected, rtol=1e-4, atol=1e-4)
 
 
