@@ -11,8 +11,8 @@
 #      1024 steps, ReLU  values up to 0.60, range [-2.15, 2.44]  without the start: up to 0.45
 # Why: the range of an activation starts at -6 to 6 and each step moves it by a thousandth towards the batch's; that of
 #   the input is taken from the first batch and widened after. A ReLU's range has a part below 0 that it never uses.
-# Why it matters: after 32 steps the activations get 13 of the 256 steps of int8, and fine-tuning starts from so coarse a
-#   model. Even after some hundred steps it ends with ranges that no data has.
+# Why it matters: after 32 steps the activations get 13 of the 256 steps of int8, and fine-tuning starts from so coarse
+#   a model. Even after some hundred steps it ends with ranges that no data has.
 # What to do instead: take out what is left of the start after n steps, `start * 0.999**n`, and divide by
 #   `1 - 0.999**n` (last column: the mean of the batches' maxima); or assign ranges measured on the float model.
 set -euo pipefail

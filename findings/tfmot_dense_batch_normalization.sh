@@ -10,8 +10,8 @@
 #     Dense, BatchNormalization, ReLU       float32, float32, float32
 #     1x1 Conv2D, BatchNormalization, ReLU  int8, int8, int8
 # Why: TF-MOT knows the pattern with a batch normalization for convolutions only. The converter folds the
-#   normalization into the weights of Dense, no range belongs to the folded ones, and so it keeps them in floats, between
-#   a DEQUANTIZE and a QUANTIZE operator.
+#   normalization into the weights of Dense, no range belongs to the folded ones, and so it keeps them in floats,
+#   between a DEQUANTIZE and a QUANTIZE operator.
 # Why it matters: the layer mostly is the largest of a head. The file is up to four times larger than it should be, does
 #   not run on int8-only accelerators, and `quantize_model` and the converter say nothing.
 # What to do instead: fold the batch normalization into the Dense layer first, or write the layer as a 1x1 Conv2D; and

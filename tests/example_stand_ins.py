@@ -243,12 +243,17 @@ class Files:
             shutil.copytree(made.parent, folder / Path(name).parent, dirs_exist_ok=True)
 
 
-def no_downloads(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Have what fetches something find it here: data sets of Keras and tfds, names of ImageNet, LiteRT.js."""
+def no_network(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Have what fetches something find it here: data sets of Keras and tfds, names of ImageNet, LiteRT.js.
+
+    A server, which would go on until it is interrupted, does not start.
+    """
     images = np.zeros((100, 32, 32, 3), "uint8"), np.arange(100)[:, None]
     monkeypatch.setattr(keras.datasets.cifar100, "load_data", lambda: (images, images))
     names = {str(number): [f"n{number:08}", f"class_{number}"] for number in range(1000)}
     monkeypatch.setattr(imagenet_utils, "CLASS_INDEX", names)
-    monkeypatch.setattr("keras_lite.runtime.litert_js.litert_js", lambda: {"core.js": b""})
+    for module in ("runtime.litert_js", "pipelines.web"):
+        monkeypatch.setattr(f"keras_lite.{module}.litert_js", lambda: {"core.js": b""})
+    monkeypatch.setattr("keras_lite.pipelines.web.serve_web_page", lambda folder: None)
     folder.mkdir()
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", dataset_records.stand_in("stanford_dogs", folder, ["tfds"]))

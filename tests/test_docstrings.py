@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import torch_networks
-from example_stand_ins import OWN_VALUES, VALUES, Files, no_downloads
+from example_stand_ins import OWN_VALUES, VALUES, Files, no_network
 from PIL import Image
 
 import keras_lite
@@ -142,7 +142,7 @@ def test_a_block_runs(module, owner, code, files, tmp_path, monkeypatch):
     if owner == "GridMask":
         pytest.importorskip("keras_cv", reason="KerasCV is the extra keras-cv")
     monkeypatch.chdir(tmp_path)
-    no_downloads(monkeypatch, tmp_path / "fetched")
+    no_network(monkeypatch, tmp_path / "fetched")
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             files.copy(node.value, tmp_path)

@@ -304,9 +304,7 @@ def _evaluate(folder: RunFolder, data: dict[str, Source], verbose: int) -> None:
 
 
 def _quantization_of(options: FinetuneOptions) -> QuantizationOptions:
-    return QuantizationOptions(
-        epochs=options.quantize_epochs, engine=options.quantize_engine, seed=options.seed
-    )  # fmt: skip
+    return QuantizationOptions(epochs=options.quantize_epochs, engine=options.quantize_engine, seed=options.seed)
 
 
 def _quantize(

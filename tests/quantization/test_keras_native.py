@@ -274,6 +274,25 @@ def test_gradients_of_learned_scales_against_numpy():
     assert (error <= half_steps + 1e-6).all()
 
 
+@pytest.mark.parametrize("mode", ["SYMMETRIC", "REFLECT"])
+def test_mirrored_margins_against_numpy(mode):
+    amounts = np.array([[0, 0], [2, 1], [0, 3], [0, 0]], "int32")
+    x, y = Tensor("x", (1, 4, 5, 2)), Tensor("y", (1, 7, 8, 2))
+    margins = Operator("MIRROR_PAD", [x, Tensor("margins", amounts.shape, amounts)], [y], {"mode": mode})
+    form = Int8Form(FloatGraph("margins", [x], [y], [margins]), {})
+    aware = trainable(CalibratedGraph(form, {x: (-128.0, 127.0)}))  # steps of 1
+    images = np.random.default_rng(6).integers(-100, 100, (3, 4, 5, 2)).astype("float32")
+    np.testing.assert_array_equal(aware.predict(images, verbose=0), np.pad(images, amounts, mode.lower()))
+
+
+def test_the_number_next_below_a_half_is_rounded_down():
+    below = np.nextafter(np.float32(0.5), np.float32(0.0))
+    kernel = np.array([[127.0, 127.0, 127.0], [below, -below, 0.5]], "float32")  # in steps of 1
+    graph = read_trained(dense(kernel, np.zeros(3, "float32"), -1.0, 1.0))
+    [operator] = graph.operators
+    assert operator.kernel.data.tolist() == [[127, 0], [127, 0], [127, 1]]
+
+
 def test_channels_next_to_nothing_keep_their_bias():
     model = chain(layers.Conv2D(6, 3), layers.ReLU(), layers.Conv2D(4, 1))
     kernel, bias = model.layers[1].get_weights()

@@ -29,7 +29,13 @@ def _gather(call: Any, source: Any):
 
 
 def _mirror_pad(call: Any, source: Any):
-    return ops.pad(source.steps, call.integers[0].tolist(), call.options["mode"].lower())
+    # Not by ops.pad: on PyTorch Keras 3.15.1 repeats the edge where it is asked for "symmetric".
+    steps = source.steps
+    for axis, amounts in enumerate(call.integers[0].tolist()):
+        if any(amounts):
+            places = np.pad(np.arange(steps.shape[axis]), amounts, call.options["mode"].lower())
+            steps = ops.take(steps, places, axis)
+    return steps
 
 
 def _strided_slice(call: Any, source: Any):

@@ -239,5 +239,7 @@ def _whole_weights(axes: tuple[int, ...]) -> Callable:
 
 
 def _away(values):
-    """Return values rounded to whole numbers, halves away from zero."""
-    return ops.sign(values) * ops.floor(ops.abs(values) + 0.5)
+    """Return values rounded to whole numbers, halves away from zero, as `keras_lite.litert.scheme.round_away` does."""
+    sizes = ops.abs(values)
+    whole = ops.floor(sizes)
+    return ops.sign(values) * (whole + ops.cast(ops.greater_equal(sizes - whole, 0.5), sizes.dtype))
