@@ -10,7 +10,7 @@
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
-# make kill-test  kill keras-lite quantize and export at random moments, and run them again (resumable)
+# make kill-test  kill keras-lite quantize, export and finetune at random moments, and run them again (resumable)
 # make test-web  the web page in headless Chromium (Debian's package chromium, and Node.js with npm, must be there)
 # make verify-web  the web page of each network with kept weights against Python, with the same programs
 # make verify-mediapipe  whether MediaPipe reads the files with uint8 ends as this package does (in an environment of

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure what a step of quantization-aware training takes, beside a step of the float model.
 
-    python checks/aware_speed.py [--image_sizes 32,160] [--ways float,keras,tf_mot] [--page results/aware_speed.md]
+    python checks/aware_speed.py [--image_sizes 32,160] [--ways float,keras,tf_mot,learned]
     KERAS_BACKEND=jax python checks/aware_speed.py --ways float,keras
 
 The network is MobileNetV3-Large as published for CIFAR-100, with its kept weights; the images are random, and the
@@ -54,7 +54,7 @@ _STEPS_OF_SCHEDULE = 10_000
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_list("image_sizes", ["32", "160"], "Sides in pixels.", flag_values=FLAGS)
-flags.DEFINE_list("ways", ["float", "keras", "tf_mot"], f"Out of {', '.join(WAYS)}.", flag_values=FLAGS)
+flags.DEFINE_list("ways", ["float", "keras", "tf_mot", "learned"], f"Out of {', '.join(WAYS)}.", flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", 32, "Images in a step.", 1, flag_values=FLAGS)
 flags.DEFINE_float("seconds", 3.0, "Of a way's turn, roughly.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 5, "How often each way has its turn.", 1, flag_values=FLAGS)
@@ -173,9 +173,9 @@ def page(rows: list[tuple[str, ...]], batch_size: int) -> str:
 
 Written by `python checks/aware_speed.py --page results/aware_speed.md`.
 
-MobileNetV3-Large as published for CIFAR-100 (hybrid stem, padding-free downsampling), {batch_size} images in a step, the
-teacher's answers at hand, Adam, squared error of the logits. A step is forward, backward and update. Ways took turns in
-one process; medians over the rounds, and the fastest and slowest round.
+MobileNetV3-Large as published for CIFAR-100 (hybrid stem, padding-free downsampling), {batch_size} images in a step,
+the teacher's answers at hand, Adam, squared error of the logits. A step is forward, backward and update. Ways took
+turns in one process; medians over the rounds, and the fastest and slowest round.
 
 {markdown_table([_HEAD, *rows], left=(0, 1))}
 

@@ -52,7 +52,7 @@ def test_what_is_half_written_is_named(folders, name, content, fault):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["quantize", "export"])
+@pytest.mark.parametrize("command", ["quantize", "export", "quantize-trained", "finetune"])
 def test_killed_commands(run_script, tmp_path, command):
     finished = run_script("tools/kill_test.py", command, "--kills", 3, "--cache_dir", tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
