@@ -84,7 +84,10 @@ COMMANDS = {
         on_model=False,
     ),
 }  # fmt: skip
-_ROOMS = ("cli", "data", "export", "files.py", "graph", "inference", "litert", "pipelines", "quantization", "runtime")
+_ROOMS = (
+    "applications", "cli", "data", "export", "files.py", "graph", "inference", "litert", "pipelines", "quantization",
+    "runtime", "training",
+)  # fmt: skip
 _PACKAGES = ("keras", "ai-edge-litert")
 _SIZE = 16
 _CLASSES = ("circle", "square")
