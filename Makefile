@@ -16,7 +16,8 @@
 # make verify-web  the web page of each network with kept weights against Python, with the same programs
 # make verify-mediapipe  whether MediaPipe reads the files with uint8 ends as this package does (in an environment of
 #                its own, .mediapipe)
-# make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
+# make without-tensorflow  train, export, fine-tune to int8 and evaluate where TensorFlow is not installed, on JAX and
+#                on PyTorch
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.

@@ -103,8 +103,10 @@ def weights_alone(calibrated: CalibratedGraph, images: np.ndarray) -> np.ndarray
     for operator in calibrated.form.graph.operators:
         if operator.kind in CHANNEL_AXES:
             kernel = whole[operator.name].kernel
-            values = kernel.quantization.dequantize(kernel.data)
-            rounded[operator.kernel] = Tensor(operator.kernel.name, values.shape, values.astype("float32"))
+            sizes = [1] * kernel.data.ndim
+            sizes[CHANNEL_AXES[operator.kind]] = -1
+            values = kernel.data.astype("float32") * np.reshape(kernel.quantization.scales, sizes)
+            rounded[operator.kernel] = Tensor(operator.kernel.name, values.shape, values)
     form = calibrated.form.with_constants(rounded)
     return run_floats(form, form.graph.outputs, images)[0]
 
