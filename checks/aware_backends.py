@@ -30,10 +30,9 @@ import keras
 import numpy as np
 from absl import flags
 
+from checks.aware_subjects import open_subject
 from checks.subjects import code_hash
-from keras_lite import applications, published
 from keras_lite.cli import command_line
-from keras_lite.data import Preprocessing, open_cifar
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_json
 from keras_lite.litert import write
@@ -44,7 +43,7 @@ from keras_lite.quantization.closeness import divergences
 from keras_lite.runtime import run_in_subprocess
 from keras_lite.tables import text_table
 
-NETWORKS = {"resnet20": "cifar100_first/resnet20/ours", "mobilenetv3_large": "cifar100_second/mobilenetv3_large/ours"}
+NETWORKS = ("resnet20", "mobilenetv3_large")
 BACKENDS = ("tensorflow", "jax", "torch")
 STEPS, BATCH, HELD_OUT, COMPARED = 100, 32, 512, 64
 EQUAL, MOST_STEPS, AGREE = 0.999, 1, 1e-5
@@ -104,10 +103,8 @@ def _arrays(path: Path) -> list[np.ndarray]:
 
 def _write_start(folder: Path, network: str, cifar_dir: str | None) -> None:
     """Write what all backends start from: the int8 model, photos and the float model's answers."""
-    row = NETWORKS[network]
-    [kept] = [each for each in applications.list_weights() if each.row == row]
-    model = published.get(row).build(classifier_activation=None, input_shape=tuple(kept.input_shape), weights=kept.name)
-    given, photos = Preprocessing.from_dict(kept.preprocessing), open_cifar(cifar_dir)["train"]
+    subject = open_subject(network, cifar_dir, None)
+    model, given, photos = subject.model, subject.preprocessing, subject.train
     count = STEPS * BATCH + HELD_OUT
     images = given(photos.images(np.random.default_rng(0).permutation(len(photos))[:count]))
     answers = np.asarray(model.predict(images, batch_size=64, verbose=0))

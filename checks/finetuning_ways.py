@@ -33,13 +33,9 @@ from keras import ops
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from checks.aware_subjects import open_subject
 from checks.finetuning_blocks import activations_alone, train_blocks, weights_alone
 from checks.int8_figures import made_with
-from keras_lite import applications, published
-from keras_lite.checkpoints import load_model
-from keras_lite.data import Preprocessing, read_image, read_model_info
-from keras_lite.data.cifar import open_cifar
-from keras_lite.data.photo_tree import find_photos
 from keras_lite.files import atomic_path, read_json, write_json, write_text
 from keras_lite.graph import output_of
 from keras_lite.quantization import post_training
@@ -47,7 +43,6 @@ from keras_lite.quantization.aware.keras_native import trainable
 from keras_lite.quantization.closeness import as_quantized, divergences, judged_as, standard_error
 from keras_lite.tables import markdown_table
 
-ROWS = {"resnet20": "cifar100_first/resnet20/ours", "mobilenetv3_large": "cifar100_second/mobilenetv3_large/ours"}
 TRAINED = {
     "all": ("kernel", "bias", "stretch", "kernel_stretch"),
     "bias": ("bias",),
@@ -56,30 +51,6 @@ TRAINED = {
 }
 CALIBRATION, JUDGES = 512, 512
 FLOORS = "floors"
-
-
-def photos_of(values: argparse.Namespace) -> tuple[keras.Model, str, Preprocessing, np.ndarray, np.ndarray]:
-    """Return the network, what it answers, its preprocessing, training photos and photos to measure on."""
-    rng = np.random.default_rng(0)
-    if values.network in ROWS:
-        row = ROWS[values.network]
-        [kept] = [each for each in applications.list_weights() if each.row == row]
-        model = published.get(row).build(
-            classifier_activation=None, input_shape=tuple(kept.input_shape), weights=kept.name
-        )
-        data = open_cifar(values.cifar_dir)
-        train, test = (
-            data[split].images(rng.permutation(len(data[split]))[:count])
-            for split, count in (("train", values.photos), ("test", values.measured))
-        )
-        return model, "logits", Preprocessing.from_dict(kept.preprocessing), train, test
-    info = read_model_info(values.network)
-    found = []
-    for split, count in (("train", values.photos), ("test", values.measured)):
-        paths = find_photos(Path(values.photos_dir, split))
-        chosen = rng.permutation(len(paths))[:count]
-        found.append(np.stack([read_image(paths[at], info.preprocessing.geometry) for at in chosen]))
-    return load_model(values.network), info.output, info.preprocessing, *found
 
 
 def losses_of(low: float, high: float) -> dict[str, Any]:
@@ -129,7 +100,13 @@ class _Trial:
     """A network, its photos, and what they start from."""
 
     def __init__(self, values: argparse.Namespace, folder: Path) -> None:
-        self.model, output, given, train, self.test = photos_of(values)
+        subject = open_subject(values.network, values.cifar_dir, values.photos_dir)
+        self.model, output, given = subject.model, subject.output, subject.preprocessing
+        rng = np.random.default_rng(0)
+        train, self.test = (
+            photos.images(rng.permutation(len(photos))[:count])
+            for photos, count in ((subject.train, values.photos), (subject.test, values.measured))
+        )
         calibration, self.judges = train[:CALIBRATION], train[CALIBRATION : CALIBRATION + JUDGES]
         self.pool = np.concatenate([calibration, train[CALIBRATION + JUDGES :]])
         self.given = given
