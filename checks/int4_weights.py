@@ -35,8 +35,8 @@ _PAGE = """# Kernels of 4 bits in LiteRT
 Written by `python -m checks.int4_weights --page results/int4_weights.md`.
 
 Each layer is one operator with a kernel of whole numbers from -7 to 7 and one scale a channel, once as int8 and once as
-int4 (two numbers a byte), all else the same. Where XNNPACK does not take the operator, LiteRT's own kernels run it, which
-round otherwise.
+int4 (two numbers a byte), all else the same. Where XNNPACK does not take the operator, LiteRT's own kernels run it,
+which round otherwise.
 
 {table}
 

@@ -1,6 +1,6 @@
 """Kill `keras-lite quantize`, `export` and `finetune --quantize` at random moments, and run them again.
 
-    python -m checks.killed_runs [NAME ...] [--kills 20] [--seed 0] [--cache_dir DIR]
+    python tools/kill_test.py [NAME ...] [--kills 20] [--seed 0] [--cache_dir DIR]
 
 NAME is quantize (without fine-tuning) or export, of a small network of random weights; or quantize-trained or finetune,
 which are quantize with fine-tuning and finetune --quantize, killed while they fine-tune or later. Without any it is all
