@@ -11,7 +11,7 @@ step, which falls as a cosine; photos in a step; epochs; photos. Each starts fro
 512 training photos, and is measured by the divergence from the float model on photos of the test split, which set
 nothing, judged nothing and trained nothing, by its difference from the start's with the standard error of that, and by
 the divergence on 512 held-out training photos. What is found is kept in --cache_dir: the same command goes on where it
-was, and --page puts all rows that are there in place of the table of that page.
+was, and --page puts all rows that are there in place of the first table of that page.
 
 Losses, from the float model's answers: kl, the divergence itself; kl4, at temperature 4; mse, the squared error of the
 logits less their mean; msec, of the logits as the int8 outputs' range can hold them; blocks, the squared error of each
@@ -204,7 +204,7 @@ def row_of(network: str, found: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def with_rows(page: str, cache: Path) -> str:
-    """Return a page with the rows of a cache in place of those of its table, of each network the closest first."""
+    """Return a page with the rows of a cache in place of its first table, of each network the closest first."""
     head = ("network", "way", "start", "trained", "difference", "held out", "seconds")
     rows = [head]
     for folder in sorted(path for path in cache.iterdir() if path.is_dir()):
@@ -212,8 +212,9 @@ def with_rows(page: str, cache: Path) -> str:
         found.sort(key=lambda each: (not each["way"].startswith("rounded"), each["end"]))
         rows += row_of(folder.name, found)
     lines = page.split("\n")
-    places = [place for place, line in enumerate(lines) if line.startswith("|")]
-    return "\n".join([*lines[: places[0]], markdown_table(rows, left=(0, 1)), *lines[places[-1] + 1 :]])
+    first = next(place for place, line in enumerate(lines) if line.startswith("|"))
+    end = next(place for place in range(first, len(lines)) if not lines[place].startswith("|"))
+    return "\n".join([*lines[:first], markdown_table(rows, left=(0, 1)), *lines[end:]])
 
 
 if __name__ == "__main__":
