@@ -8,7 +8,8 @@ of them. Each run is a process that gets SIGKILL: of the first two one half afte
 undisturbed run takes, the other half at a random one of the moments at which an undisturbed run opens, renames or
 removes a file; the last two after a random part of the time from the first step of fine-tuning to the end. Then no file
 may be half written under its final name, and the same command, given again, must leave the same files as an undisturbed
-run: `.tflite` files and class names equal to the byte, nothing more and nothing less beside them.
+run: `.tflite` files and class names equal to the byte, the same figures of each epoch of fine-tuning, nothing more and
+nothing less beside them.
 
 What is finished is kept in the cache until code of the package changes. One line a kill; a fault is an error.
 """
@@ -93,6 +94,7 @@ _SIZE = 16
 _CLASSES = ("circle", "square")
 _PHOTOS = 64  # of each class: enough to hold some out of fine-tuning
 _SAME = (".tflite", ".txt")  # files without a time in them
+_RESULT = "result.json"
 _PARTIAL = ".partial-"
 # What Python tells of before it is done to a file.
 _EVENTS = ("open", "os.rename", "os.remove")
@@ -210,7 +212,20 @@ def differences(folder: Path, reference: Path) -> list[str]:
     """
     received, expected = ({*_files(each, partial=True)} for each in (folder, reference))
     faults = [f"{path} is missing" for path in sorted(expected - received)]
-    return faults + [f"{path} is left over" for path in sorted(received - expected)] + half_written(folder, reference)
+    faults += [f"{path} is left over" for path in sorted(received - expected)]
+    for path in sorted(path for path in expected & received if path.name == _RESULT):
+        found, wanted = (_fine_tuning(each / path) for each in (folder, reference))
+        if found != wanted:
+            faults.append(f"{path} tells of another fine-tuning than that of an undisturbed run")
+    return faults + half_written(folder, reference)
+
+
+def _fine_tuning(path: Path) -> object:
+    """Return what each epoch of a fine-tuning gave, which says that it went on exactly; None if there was none."""
+    try:
+        return read_json(path).get("finetuning")
+    except InputError:  # it is half written, which is told of anyway
+        return None
 
 
 def _files(folder: Path, partial: bool = False) -> list[Path]:
