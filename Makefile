@@ -9,19 +9,22 @@
 #                and int8 files on every backend (hours; resumable)
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
+# make verify-aware CIFAR=FOLDER  train int8 networks on the three backends from one start, and compare (resumable)
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
-# make kill-test  kill keras-lite quantize and export at random moments, and run them again (resumable)
+# make kill-test  kill keras-lite quantize, export and finetune at random moments, and run them again (resumable)
 # make test-web  the web page in headless Chromium (Debian's package chromium, and Node.js with npm, must be there)
 # make verify-web  the web page of each network with kept weights against Python, with the same programs
 # make verify-mediapipe  whether MediaPipe reads the files with uint8 ends as this package does (in an environment of
 #                its own, .mediapipe)
-# make without-tensorflow  train, export and evaluate where TensorFlow is not installed, on JAX and on PyTorch
+# make without-tensorflow  train, export, fine-tune to int8 and evaluate where TensorFlow is not installed, on JAX and
+#                on PyTorch
 # make mutants   change the code in ways that a test must catch
 #
 # Everything runs in an environment of its own, .venv, that is made first.
 #   PYTHON            the Python to make it with (3.11 or later)
 #   DATA              real images for verify-int8, verify-floats, verify-graph and verify-web; without it the built-in
 #                     shapes
+#   CIFAR             for verify-aware: the folder of CIFAR-100's python files
 #   COMPARED          for without-tensorflow: an environment with TensorFlow to compare sizes with, instead of a new one
 #   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
 
@@ -42,7 +45,7 @@ PIP := $(BIN)/python $(INSTALL)
 # Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph fuzz-export kill-test arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph verify-aware fuzz-export kill-test arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -79,6 +82,9 @@ verify-floats: $(VENV)/.test
 
 verify-graph: $(VENV)/.demo
 	$(BIN)/python tools/verify_graph.py $(if $(DATA),--data_dir $(DATA))
+
+verify-aware: $(VENV)/.test
+	$(BIN)/python tools/verify_aware.py --cifar_dir $(CIFAR)
 
 fuzz-export: $(VENV)/.demo
 	$(BIN)/python tools/fuzz_export.py

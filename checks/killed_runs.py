@@ -1,16 +1,20 @@
-"""Kill `keras-lite quantize` and `keras-lite export` at random moments, and run them again.
+"""Kill `keras-lite quantize`, `export` and `finetune --quantize` at random moments, and run them again.
 
-    python -m checks.killed_runs [COMMAND ...] [--kills 20] [--seed 0] [--cache_dir DIR]
+    python tools/kill_test.py [NAME ...] [--kills 20] [--seed 0] [--cache_dir DIR]
 
-COMMAND is quantize or export; without any it is both, of a small network of random weights, without fine-tuning. Each
-run is a process that gets SIGKILL: one half of them after a random part of the time that an undisturbed run takes, the
-other half at a random one of the moments at which an undisturbed run opens, renames or removes a file. Then no file may
-be half written under its final name, and the same command, given again, must leave the same files as an undisturbed
-run: `.tflite` files and class names equal to the byte, nothing more and nothing less beside them.
+NAME is quantize (without fine-tuning) or export, of a small network of random weights; or quantize-trained or finetune,
+which are quantize with fine-tuning and finetune --quantize, killed while they fine-tune or later. Without any it is all
+of them. Each run is a process that gets SIGKILL: of the first two one half after a random part of the time that an
+undisturbed run takes, the other half at a random one of the moments at which an undisturbed run opens, renames or
+removes a file; the last two after a random part of the time from the first step of fine-tuning to the end. Then no file
+may be half written under its final name, and the same command, given again, must leave the same files as an undisturbed
+run: `.tflite` files and class names equal to the byte, the same figures of each epoch of fine-tuning, nothing more and
+nothing less beside them.
 
 What is finished is kept in the cache until code of the package changes. One line a kill; a fault is an error.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,7 +26,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -30,7 +34,7 @@ from absl import flags
 from PIL import Image
 
 from checks.subjects import code_hash
-from keras_lite.cli import command_line, export, quantize
+from keras_lite.cli import command_line, export, finetune, quantize
 from keras_lite.data import ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
@@ -40,23 +44,64 @@ flags.DEFINE_integer("kills", 20, "Of each command.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Of the moments.", 0, flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", "build/kill-test", "Where finished kills are kept.", flag_values=FLAGS)
 
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What is killed.
+
+    Args:
+        module: The command's.
+        options: Its flags besides those that say what it works on.
+        phase: A file of its folder that is there from the moment on from which it may be killed. None: at any moment.
+        on_model: Whether it takes a model; else it makes one in a run folder.
+    """
+
+    module: Any
+    options: tuple[str, ...]
+    _: dataclasses.KW_ONLY
+    phase: str | None = None
+    on_model: bool = True
+
+    def arguments(self, folder: Path, material: Path) -> list[str]:
+        """Return its command line, for a folder to work in and the folder of the model and the photos."""
+        given = ["--data_dir", str(material / "photos"), *self.options]
+        return [str(folder / "model.keras"), *given] if self.on_model else ["--output_dir", str(folder), *given]
+
+
+_STATE = "quantized/finetune.npz"
 COMMANDS = {
-    "quantize": (quantize, ("--epochs", "0", "--calibration_images", "16")),
-    "export": (export, ("--precision", "int8", "--images", "8")),
-}
-_ROOMS = ("cli", "data", "export", "files.py", "graph", "inference", "litert", "pipelines", "quantization", "runtime")
+    "quantize": Command(quantize, ("--epochs", "0", "--calibration_images", "16")),
+    "export": Command(export, ("--precision", "int8", "--images", "8")),
+    "quantize-trained": Command(
+        quantize, ("--epochs", "40", "--learning_rate", "1e-3", "--calibration_images", "16"), phase=_STATE
+    ),
+    "finetune": Command(
+        finetune,
+        (
+            "--model=cifar_resnet", "--options=depth=8", "--weights=none", "--image_size=16", "--epochs=1",
+            "--quantize", "--quantize_epochs=40",
+        ),
+        phase=_STATE,
+        on_model=False,
+    ),
+}  # fmt: skip
+_ROOMS = (
+    "applications", "cli", "data", "export", "files.py", "graph", "inference", "litert", "pipelines", "quantization",
+    "runtime", "training",
+)  # fmt: skip
 _PACKAGES = ("keras", "ai-edge-litert")
 _SIZE = 16
 _CLASSES = ("circle", "square")
-_PHOTOS = 24  # of each class
+_PHOTOS = 64  # of each class: enough to hold some out of fine-tuning
 _SAME = (".tflite", ".txt")  # files without a time in them
+_RESULT = "result.json"
 _PARTIAL = ".partial-"
 # What Python tells of before it is done to a file.
 _EVENTS = ("open", "os.rename", "os.remove")
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
-    """Kill the named commands, or both."""
+    """Kill the named commands, or all."""
     if unknown := [name for name in positional if name not in COMMANDS]:
         raise InputError(f"Expected commands out of {', '.join(COMMANDS)}; received {unknown[0]!r}.")
     cache, faults = Path(values.cache_dir).resolve(), []
@@ -97,12 +142,14 @@ def _write_material(folder: Path) -> None:
 
 
 def _reference(cache: Path, name: str) -> tuple[float, int]:
-    """Return the seconds of an undisturbed run, and how many moments it has at which something is done to a file."""
+    """Return the seconds of an undisturbed run, and how many moments it has at which something is done to a file.
+
+    Of a command that is killed in one phase, they are those from its begin on.
+    """
     folder, kept = cache / f"{name}-reference", cache / f"{name}-reference.json"
     if not kept.is_file():
-        start = time.monotonic()
-        _finish(cache, name, folder, count_in=cache / "events.json")
-        write_json(kept, [time.monotonic() - start, read_json(cache / "events.json")])
+        seconds = _finish(cache, name, folder, count_in=cache / "events.json")
+        write_json(kept, [seconds, read_json(cache / "events.json")])
     seconds, events = read_json(kept)
     return seconds, events
 
@@ -115,14 +162,16 @@ def _killed(cache: Path, name: str, number: int, *, seed: int, seconds: float, e
     rng = np.random.default_rng([seed, number, list(COMMANDS).index(name)])
     folder, reference = cache / "run", cache / f"{name}-reference"
     shutil.rmtree(folder, ignore_errors=True)
-    if number % 2:
+    phase = COMMANDS[name].phase
+    if phase is None and number % 2:
         event = int(rng.integers(1, events + 1))
         moment = f"at moment {event} of {events} with a file"
-        ended = _in_child(lambda: _run(cache, name, folder, die_at=event))
+        ended, _ = _in_child(lambda: _run(cache, name, folder, die_at=event))
     else:
         after = float(rng.uniform(0, seconds))
-        moment = f"after {after:.1f} of {seconds:.1f} s"
-        ended = _in_child(lambda: _run(cache, name, folder), limit=after)
+        moment = f"after {after:.1f} of {seconds:.1f} s{' of fine-tuning and later' if phase else ''}"
+        begin = folder / phase if phase else None
+        ended, _ = _in_child(lambda: _run(cache, name, folder), limit=after, begin=begin)
     faults = [] if ended in (0, -signal.SIGKILL) else [f"it ended with {ended}"]
     faults += half_written(folder, reference)
     _finish(cache, name, folder)
@@ -163,7 +212,20 @@ def differences(folder: Path, reference: Path) -> list[str]:
     """
     received, expected = ({*_files(each, partial=True)} for each in (folder, reference))
     faults = [f"{path} is missing" for path in sorted(expected - received)]
-    return faults + [f"{path} is left over" for path in sorted(received - expected)] + half_written(folder, reference)
+    faults += [f"{path} is left over" for path in sorted(received - expected)]
+    for path in sorted(path for path in expected & received if path.name == _RESULT):
+        found, wanted = (_fine_tuning(each / path) for each in (folder, reference))
+        if found != wanted:
+            faults.append(f"{path} tells of another fine-tuning than that of an undisturbed run")
+    return faults + half_written(folder, reference)
+
+
+def _fine_tuning(path: Path) -> object:
+    """Return what each epoch of a fine-tuning gave, which says that it went on exactly; None if there was none."""
+    try:
+        return read_json(path).get("finetuning")
+    except InputError:  # it is half written, which is told of anyway
+        return None
 
 
 def _files(folder: Path, partial: bool = False) -> list[Path]:
@@ -172,20 +234,24 @@ def _files(folder: Path, partial: bool = False) -> list[Path]:
     return [path for path in paths if partial or not path.name.startswith(_PARTIAL)]
 
 
-def _finish(cache: Path, name: str, folder: Path, count_in: Path | None = None) -> None:
-    """Run a command to its end."""
-    if code := _in_child(lambda: _run(cache, name, folder, count_in=count_in)):
-        raise InputError(f"Expected keras-lite {name} to end with 0, received {code}; what it said stands above.")
+def _finish(cache: Path, name: str, folder: Path, count_in: Path | None = None) -> float:
+    """Run a command to its end, and return the seconds it took, in its phase if it is killed in one."""
+    phase = COMMANDS[name].phase
+    begin = folder / phase if phase else None
+    code, seconds = _in_child(lambda: _run(cache, name, folder, count_in=count_in), begin=begin)
+    if code:
+        raise InputError(f"Expected {name} to end with 0, received {code}; what it said stands above.")
+    return seconds
 
 
 def _run(cache: Path, name: str, folder: Path, die_at: int = 0, count_in: Path | None = None) -> None:
     """Run a command on the network in a folder, in this process, which it may kill or count moments in."""
-    module, options = COMMANDS[name]
+    command, material = COMMANDS[name], cache / "material"
     folder.mkdir(exist_ok=True)
-    if not (folder / "model.keras").is_file():
-        for path in (cache / "material").glob("model.*"):
+    if command.on_model and not (folder / "model.keras").is_file():
+        for path in material.glob("model.*"):
             shutil.copy(path, folder)
-    arguments = [str(folder / "model.keras"), "--data_dir", str(cache / "material" / "photos"), *options]
+    arguments = command.arguments(folder, material)
     moments = [0]
 
     def told(event: str, details: tuple) -> None:
@@ -196,31 +262,32 @@ def _run(cache: Path, name: str, folder: Path, die_at: int = 0, count_in: Path |
 
     sys.addaudithook(told)
     try:
-        command_line.run(module.main, module.FLAGS, module.__doc__, arguments)
+        command_line.run(command.module.main, command.module.FLAGS, command.module.__doc__, arguments)
     finally:
         if count_in is not None:
             write_json(count_in, moments[0])
 
 
-def _in_child(work: Callable[[], None], limit: float | None = None) -> int:
-    """Do some work in a process of its own, and return how it ended; what it says is shown if it fails.
+def _in_child(work: Callable[[], None], limit: float | None = None, begin: Path | None = None) -> tuple[int, float]:
+    """Do some work in a process of its own; return how it ended and how long that took; what it says shows if it fails.
 
     The process is forked: what is imported is imported once for all. Nothing may be computed before.
 
     Args:
         work: What to do.
         limit: Seconds after which it gets SIGKILL.
+        begin: A file from whose appearance on seconds count. None: from the start.
     """
     sys.stdout.flush()
     with tempfile.TemporaryFile() as said:
         child = os.fork()
         if child == 0:
             _work_and_leave(work, said.fileno())
-        ended = _wait(child, limit)
+        ended, seconds = _wait(child, limit, begin)
         if ended not in (0, -signal.SIGKILL):
             said.seek(0)
             sys.stderr.write(said.read().decode(errors="replace"))
-    return ended
+    return ended, seconds
 
 
 def _work_and_leave(work: Callable[[], None], said: int) -> NoReturn:
@@ -241,14 +308,18 @@ def _work_and_leave(work: Callable[[], None], said: int) -> NoReturn:
         os._exit(code)
 
 
-def _wait(child: int, limit: float | None) -> int:
-    """Wait for a process, which gets SIGKILL after some seconds, and return how it ended."""
-    deadline = None if limit is None else time.monotonic() + limit
-    while deadline is not None and time.monotonic() < deadline:
+def _wait(child: int, limit: float | None, begin: Path | None) -> tuple[int, float]:
+    """Wait for a process, which gets SIGKILL after some seconds; return how it ended and the seconds that count."""
+    start = time.monotonic() if begin is None else None
+    while True:
+        if start is None and begin.exists():
+            start = time.monotonic()
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
+            break
+        if None not in (limit, start) and time.monotonic() >= start + limit:
+            os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            break
         time.sleep(0.01)
-    if deadline is not None:
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.waitstatus_to_exitcode(status), time.monotonic() - start if start else 0.0

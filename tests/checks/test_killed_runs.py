@@ -51,8 +51,17 @@ def test_what_is_half_written_is_named(folders, name, content, fault):
     assert any(fault in text for text in half_written(*folders))
 
 
+def test_a_fine_tuning_that_went_on_otherwise_is_named(folders):
+    for folder, divergence in zip(folders, (0.0123, 0.0124), strict=True):
+        text = f'{{"seconds": 1.5, "finetuning": {{"epochs": [{{"divergence": {divergence}}}]}}}}'
+        (folder / "quantized" / "result.json").write_text(text)
+    [fault] = differences(*folders)
+    assert fault == "quantized/result.json tells of another fine-tuning than that of an undisturbed run"
+    assert differences(folders[0], folders[0]) == []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["quantize", "export"])
+@pytest.mark.parametrize("command", ["quantize", "export", "quantize-trained", "finetune"])
 def test_killed_commands(run_script, tmp_path, command):
     finished = run_script("tools/kill_test.py", command, "--kills", 3, "--cache_dir", tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr

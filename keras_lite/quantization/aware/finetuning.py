@@ -108,7 +108,7 @@ def finetune(
     taught = TaughtBatches(batches, answering, (low, high))
     # Wrappers of TF-MOT would move the statistics of batch normalization.
     with frozen_batch_norm(quantized, frozen=is_wrapped(quantized)):
-        _compile(quantized, output, learning_rate, epochs * batches.num_batches)
+        compile_to_finetune(quantized, output, learning_rate, epochs * batches.num_batches)
         training = _Training(quantized, taught, judge, epochs, batches.seed, verbose)
         training.run(None if state_path is None else Path(state_path), settings)
     report = judge.put_back(epochs)
@@ -135,7 +135,15 @@ def _digest(quantized: Any) -> str:
     return digest.hexdigest()
 
 
-def _compile(quantized: Any, output: str, learning_rate: float, steps: int) -> None:
+def compile_to_finetune(quantized: Any, output: str, learning_rate: float, steps: int) -> None:
+    """Compile a model, of Keras or tf_keras, as `finetune` does.
+
+    Args:
+        quantized: The model.
+        output: What it answers, as `keras_lite.data.ModelInfo.output` names it.
+        learning_rate: At the first step.
+        steps: All steps, over which the rate falls.
+    """
     library = import_extra("tf_keras", "quantization") if is_wrapped(quantized) else keras
     rate = library.optimizers.schedules.CosineDecay(learning_rate, steps)
     # Of tf_keras not the step that XLA builds: compiling takes longer than the training.

@@ -204,22 +204,33 @@ def whole_weights(kernel, bias, source_scale, axes: tuple[int, ...], scales=None
     if scales is None:
         whole, whole_bias, scales, inverse, bias_inverse = _whole_weights(axes)(*values)
         return _stand_in(kernel, whole, inverse), _stand_in(bias, whole_bias, bias_inverse), scales
-    whole, kept, whole_bias, inverse, bias_inverse = _whole_weights_by_scales(*values, ops.stop_gradient(scales))
-    if learned:
-        one = one_of(source_scale)
-        # Not by minimum and maximum: at the very ends JAX and PyTorch give half a gradient.
-        exact = ops.where(ops.greater(kept, 0.0), kernel * (one / scales), ops.stop_gradient(whole))
-        return in_place_of(exact, whole), in_place_of(bias * (one / (source_scale * scales)), whole_bias), scales
-    return _stand_in(kernel, whole, kept * inverse), _stand_in(bias, whole_bias, bias_inverse), scales
+    one, fixed = one_of(values[2]), ops.stop_gradient(scales)
+    inverse, steps = one / fixed, values[2] * fixed
+    whole_bias, _ = cut_off(_away(values[1] / steps), -_MOST_BIAS_STEPS, _MOST_BIAS_STEPS)
+    if not learned:
+        kernel = ops.reshape(kernel, kernel.shape)  # on TensorFlow a tensor of what still is a variable
+        return _rounded_away(kernel, inverse), _stand_in(bias, whole_bias, one / steps), scales
+    whole, kept = _whole_by_factor(values[0], inverse)
+    # Not by minimum and maximum: at the very ends JAX and PyTorch give half a gradient.
+    exact = ops.where(kept, kernel * (one / scales), ops.stop_gradient(whole))
+    return in_place_of(exact, whole), in_place_of(bias * (one / (source_scale * scales)), whole_bias), scales
 
 
 @in_one_pass
-def _whole_weights_by_scales(kernel, bias, source_scale, scales):
-    one = one_of(source_scale)
-    inverse, steps = one / scales, source_scale * scales
-    whole, kept = cut_off(_away(kernel * inverse), -float(HIGHEST), float(HIGHEST))
-    whole_bias, _ = cut_off(_away(bias / steps), -_MOST_BIAS_STEPS, _MOST_BIAS_STEPS)
-    return whole, ops.cast(kept, kernel.dtype), whole_bias, inverse, one / steps
+def _whole_by_factor(kernel, factor):
+    return cut_off(_away(kernel * factor), -float(HIGHEST), float(HIGHEST))
+
+
+@ops.custom_gradient
+def _rounded_away(kernel, factor):
+    """Return a kernel times a factor in whole numbers, whose gradient is zero where they were cut off."""
+    whole, kept = _whole_by_factor(kernel, factor)
+
+    def gradient(*arguments, upstream=None):
+        upstream = arguments[0] if upstream is None else upstream
+        return through(kept, upstream, factor), ops.zeros_like(factor)
+
+    return whole, gradient
 
 
 @functools.cache
