@@ -26,6 +26,7 @@ _ROOMS = [
     "graph",
     "inference",
     "layers",
+    "litert",
     "pipelines",
     "profiling",
     "published",
