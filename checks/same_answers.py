@@ -120,7 +120,7 @@ processors that QEMU emulates, and as WebAssembly (LiteRT.js) in Node and in the
 on. A column says how many outputs are not those of `keras_lite.litert.IntegerModel(graph, target)`, which computes in
 whole numbers, without a file: target "x86" for x86, Node and Chromium, and "arm64" for the ARM64 processors.
 
-{markdown_table(rows, 2)}
+{markdown_table(rows, [0])}
 
 - **deviation**: of an output between photos, in steps, the median: files that answer alike would prove little.
 - **{", ".join(PROCESSORS)}**: plain NEON; with dot products; all that QEMU knows. XNNPACK has other code for each.
