@@ -85,7 +85,10 @@ def test_on_a_processor_without_rules_a_step_is_allowed(exact, move, tmp_path, m
     move(1)
     verification, card = export(exact, tmp_path)
     assert verification.exactness.inexact == ["processor riscv64"]
-    assert "at most 1 step away; a step is allowed, as there is no exact rule for processor riscv64. Outputs are known " in card
+    assert (
+        "at most 1 step away; a step is allowed, as there is no exact rule for processor riscv64. Outputs are known "
+        in card
+    )
 
 
 def test_x86_has_its_names(exact, tmp_path, monkeypatch):
