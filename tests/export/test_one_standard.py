@@ -97,9 +97,9 @@ def test_x86_has_its_names(exact, tmp_path, monkeypatch):
     assert (verification.exactness.equal, verification.exactness.inexact) == (1.0, [])
     assert str(verification).startswith("on 24 images: equals its quantized model to the bit; with the float model: ")
     assert (
-        "All outputs are equal to the quantized model's, computed in whole numbers. Outputs are known to the bit on x86 "
-        "processors and in browsers (WebAssembly), and on ARM64 processors; none of the compared ones differs between the "
-        "two." in card
+        "All outputs are equal to the quantized model's, computed in whole numbers. Outputs are known to the bit on "
+        "x86 processors and in browsers (WebAssembly), and on ARM64 processors; none of the compared ones differs "
+        "between the two." in card
     )
 
 
