@@ -4,6 +4,8 @@
 # make report    RESULTS.md and its plots, from the files in results/
 # make arm64     get QEMU and a Python for ARM64 (Debian and Ubuntu; 110 MB)
 # make verify-arm64  int8 files on emulated ARM64 processors against this machine, with what `make arm64` got
+# make same-answers  the networks with kept weights on x86, on emulated ARM64 processors, in Node and in Chromium, with
+#                what `make arm64` and `make test-web` got
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
 # make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes of float32
 #                and int8 files on every backend (hours; resumable)
@@ -13,7 +15,7 @@
 # make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
 # make kill-test  kill keras-lite quantize, export and finetune at random moments, and run them again (resumable)
 # make test-web  the web page in headless Chromium (Debian's package chromium, and Node.js with npm, must be there)
-# make verify-web  the web page of each network with kept weights against Python, with the same programs
+# make verify-web  how the web page reads odd photos, against Python, and what a visit takes, with the same programs
 # make verify-mediapipe  whether MediaPipe reads the files with uint8 ends as this package does (in an environment of
 #                its own, .mediapipe)
 # make without-tensorflow  train, export, fine-tune to int8 and evaluate where TensorFlow is not installed, on JAX and
@@ -22,8 +24,8 @@
 #
 # Everything runs in an environment of its own, .venv, that is made first.
 #   PYTHON            the Python to make it with (3.11 or later)
-#   DATA              real images for verify-int8, verify-floats, verify-graph and verify-web; without it the built-in
-#                     shapes
+#   DATA              real images for verify-int8, verify-floats, verify-graph, verify-web and same-answers; without it
+#                     the built-in shapes
 #   CIFAR             for verify-aware: the folder of CIFAR-100's python files
 #   COMPARED          for without-tensorflow: an environment with TensorFlow to compare sizes with, instead of a new one
 #   TORCH_INDEX_URL   where to take PyTorch from, for example the index of its CPU builds
@@ -45,7 +47,7 @@ PIP := $(BIN)/python $(INSTALL)
 # Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph verify-aware fuzz-export kill-test arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph verify-aware fuzz-export kill-test arm64 verify-arm64 same-answers without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -72,6 +74,9 @@ arm64: $(VENV)/.demo
 
 verify-arm64: $(VENV)/.demo
 	$(BIN)/python tools/verify_arm64.py
+
+same-answers: $(VENV)/.demo $(WEB)/.complete
+	$(BIN)/python tools/same_answers.py $(if $(DATA),--data_dir $(DATA))
 
 verify-int8: $(VENV)/.demo
 	$(BIN)/python tools/verify_int8.py $(if $(DATA),--data_dir $(DATA))

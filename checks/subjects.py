@@ -16,6 +16,7 @@ from keras_lite.applications.kept_weights import KeptWeights
 from keras_lite.data import ModelInfo, Preprocessing, make_shapes
 from keras_lite.data.cifar import find_cifar
 from keras_lite.data.open_data import SHAPES
+from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
 from keras_lite.export import to_tflite
 from keras_lite.inference.samples import read_samples
@@ -23,6 +24,7 @@ from keras_lite.litert import QuantizedGraph
 from keras_lite.quantization import post_training
 
 _CALIBRATION_IMAGES = 64
+_SHAPES_PIXELS = 160
 
 
 def published_networks() -> dict[str, published.Row]:
@@ -65,7 +67,7 @@ def export_int8(
     name = row.id.replace("/", "-")
     print(f"Exporting {name} to int8 ...", flush=True)
     preprocessing = Preprocessing(row.input[:2]) if kept is None else Preprocessing(**kept.preprocessing)
-    class_names = tuple(map(str, range(row.classes))) if kept is None else kept.class_names
+    class_names = list(map(str, range(row.classes))) if kept is None else kept.class_names
     info = ModelInfo(name, class_names, preprocessing, "logits")
     images = read_samples(SHAPES, info.preprocessing, _CALIBRATION_IMAGES, seed=1)
     model = build_published(row, images, kept)
@@ -99,6 +101,29 @@ def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.n
     if len(images) < count:
         raise InputError(f"Expected {count} images in {data_dir}, found {len(images)}.")
     return images
+
+
+def write_photos(data_dir: str, count: int, folder: Path) -> list[Path]:
+    """Return files of photos, at equal distances in the order of their names; shapes are written.
+
+    Args:
+        data_dir: `"shapes"`, or a folder of photos, at any depth.
+        count: How many.
+        folder: Where shapes are written.
+
+    Raises:
+        InputError: If there are fewer.
+    """
+    if data_dir != SHAPES:
+        found = find_photos(data_dir)
+        if len(found) < count:
+            raise InputError(f"Expected {count} photos in {data_dir}, found {len(found)}.")
+        return [found[index] for index in np.linspace(0, len(found) - 1, count).astype(int)]
+    folder.mkdir()
+    paths = [folder / f"{number}.png" for number in range(count)]
+    for path, image in zip(paths, make_shapes(count, 0, _SHAPES_PIXELS).images(np.arange(count)), strict=True):
+        Image.fromarray(image).save(path)
+    return paths
 
 
 def code_hash(rooms: Iterable[str], packages: Iterable[str]) -> str:

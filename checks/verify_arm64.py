@@ -13,15 +13,13 @@ parts of the model as it does here.
 """
 
 import dataclasses
-import json
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
+from checks.arm64_runs import PROCESSORS, Emulator
 from checks.subjects import export_int8
 from keras_lite import published
 from keras_lite.applications.kept_weights import list_weights
@@ -32,16 +30,16 @@ from keras_lite.export import VerificationError
 from keras_lite.files import write_text
 from keras_lite.inference.samples import read_samples
 from keras_lite.litert import IntegerModel, QuantizedGraph
-from keras_lite.runtime import Inspection, examine, litert_worker
+from keras_lite.runtime import Inspection, examine
 from keras_lite.tables import markdown_table, text_table
 from keras_lite.training.environment import processor
 
-ARM64 = Path(__file__).resolve().parents[1] / ".arm64"
+_MADE = Emulator()
 FLAGS = command_line.new_flags()
-flags.DEFINE_string("qemu", str(ARM64 / "qemu-aarch64"), "QEMU's user emulation.", flag_values=FLAGS)
-flags.DEFINE_string("python", str(ARM64 / "root/usr/bin/python3"), "Python in ROOT/usr/bin.", flag_values=FLAGS)
-flags.DEFINE_string("site_packages", str(ARM64 / "site-packages"), "NumPy and LiteRT for it.", flag_values=FLAGS)
-flags.DEFINE_list("cpus", ["cortex-a53", "cortex-a76", "max"], "Processors, as QEMU names them.", flag_values=FLAGS)
+flags.DEFINE_string("qemu", str(_MADE.qemu), "QEMU's user emulation.", flag_values=FLAGS)
+flags.DEFINE_string("python", str(_MADE.python), "Python in ROOT/usr/bin.", flag_values=FLAGS)
+flags.DEFINE_string("site_packages", str(_MADE.site_packages), "NumPy and LiteRT for it.", flag_values=FLAGS)
+flags.DEFINE_list("cpus", list(PROCESSORS), "Processors, as QEMU names them.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 8, "Images to compare outputs on.", 1, flag_values=FLAGS)
 flags.DEFINE_list("rows", [], "Published rows, instead of all those networks.", flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
@@ -70,7 +68,8 @@ class _Subject:
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Compare the files on the command line, or those of a few networks."""
-    missing = [name for name in ("qemu", "python", "site_packages") if not Path(values[name].value).exists()]
+    emulator = Emulator(Path(values.qemu), Path(values.python), Path(values.site_packages))
+    missing = list(emulator.missing())
     if any(values[name].present for name in missing):
         raise InputError(f"Expected --{missing[0]} to exist, received {values[missing[0]].value}.")
     if missing:
@@ -88,14 +87,16 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             _Subject(*export_int8(published.get(row), kept.get(row), Path(folder))) for row in values.rows or known
         ):
             images = read_samples("shapes", subject.info.preprocessing, values.images)
-            rows += _compare(subject, images, values, Path(folder))
+            rows += _compare(subject, images, emulator, values.cpus, Path(folder))
     print(text_table(rows))
     print("Deviations are in steps of the output.")
     if values.page is not None:
         write_text(values.page, _page(rows, values))
 
 
-def _compare(subject: _Subject, images: np.ndarray, values: flags.FlagValues, folder: Path) -> list[tuple[str, ...]]:
+def _compare(
+    subject: _Subject, images: np.ndarray, emulator: Emulator, cpus: list[str], folder: Path
+) -> list[tuple[str, ...]]:
     """Return a row of the table for each processor.
 
     Raises:
@@ -109,14 +110,10 @@ def _compare(subject: _Subject, images: np.ndarray, values: flags.FlagValues, fo
     x86 = _steps(examined.outputs, here)
     expected = x86 if graph is None else _steps(IntegerModel(graph, "arm64").predict(images), here)
     wanted = "this machine's outputs" if graph is None else "its model's"
-    np.save(folder / "images.npy", images)
     rows = []
-    for cpu in values.cpus:
-        print(f"Running {path.name} on {cpu} ...", flush=True)
-        found = _run(values, cpu, path, "--images", folder / "images.npy", "--arrays", folder / "arrays.npz")
-        parts = found["partitions"]
-        with np.load(folder / "arrays.npz") as arrays:
-            received = _steps(arrays["output0"], here)
+    for cpu in cpus:
+        outputs, parts = emulator.run(cpu, path, images, folder)
+        received = _steps(outputs, here)
         difference = np.abs(received - expected)
         allowed = 1 if graph is None else 0
         if difference.max() > allowed or parts != here.partitions:
@@ -135,7 +132,7 @@ def _page(rows: list[tuple[str, ...]], values: flags.FlagValues) -> str:
 Written by `python tools/verify_arm64.py --images {values.images} --page FILE` on {processor()}, which emulates
 {", ".join(values.cpus)} by QEMU. {values.images} images of shapes for each network, LiteRT with XNNPACK.
 
-{markdown_table(rows, 2)}
+{markdown_table(rows, [0, 1])}
 
 - **XNNPACK**: parts that it runs, as many as on x86.
 - **not its model's**: outputs that differ from `IntegerModel(graph, target="arm64")`; that must be none.
@@ -151,19 +148,3 @@ def _deviation(steps: np.ndarray) -> float:
 
 def _steps(outputs: np.ndarray, inspection: Inspection) -> np.ndarray:
     return np.rint(outputs / inspection.outputs[0]["scale"]).astype(int)
-
-
-def _run(values: flags.FlagValues, cpu: str, path: Path, *arguments: str | Path) -> dict:
-    """Run `litert_worker` on a file on the emulated processor and return what it printed."""
-    python = Path(values.python)
-    command = [values.qemu, "-cpu", cpu, "-L", python.parents[2], python, "-P", litert_worker.__file__, "examine", path]
-    result = subprocess.run(
-        list(map(str, [*command, *arguments])),
-        env=os.environ | {"PYTHONPATH": values.site_packages},
-        capture_output=True,
-        text=True,
-    )
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
-        raise InputError(f"Expected {path.name} to run on {cpu}, received: {lines[-1]}")
-    return json.loads(result.stdout.splitlines()[-1])

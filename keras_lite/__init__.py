@@ -14,7 +14,7 @@ if platform.machine() in ("x86_64", "AMD64"):
     # TensorFlow reads this when it is imported, and leaves its faster kernels off on processors without AVX512-VNNI.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 # Modules that register families of networks, see `keras_lite.checkpoints.register`; they are imported when the first is
 # asked for. A module of your own may be added.
 FAMILY_MODULES = ["keras_lite.applications"]
@@ -26,6 +26,7 @@ _ROOMS = [
     "graph",
     "inference",
     "layers",
+    "litert",
     "pipelines",
     "profiling",
     "published",
