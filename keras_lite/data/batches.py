@@ -109,9 +109,7 @@ class Batches(keras.utils.PyDataset):
         Raises:
             IndexError: If the epoch has no such batch.
         """
-        if not 0 <= index < self.num_batches:
-            raise IndexError(f"Expected an index from 0 to {self.num_batches - 1}, received {index}.")
-        indices = self._epoch_order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        indices = self.indices(epoch, index)
         rng = np.random.default_rng((self.seed, epoch, index + 1))  # number 0 of an epoch is its order
         images = self._images(indices, rng)
         if self.augmentation is not None:
@@ -120,6 +118,20 @@ class Batches(keras.utils.PyDataset):
         if self.mix is None:
             return inputs, labels
         return self.mix(inputs, np.eye(len(self.source.class_names), dtype="float32")[labels], rng)
+
+    def indices(self, epoch: int, index: int) -> np.ndarray:
+        """Return which images of the source one batch of one epoch has, in its order.
+
+        Args:
+            epoch: The epoch, from 0.
+            index: The batch's index in the epoch, from 0.
+
+        Raises:
+            IndexError: If the epoch has no such batch.
+        """
+        if not 0 <= index < self.num_batches:
+            raise IndexError(f"Expected an index from 0 to {self.num_batches - 1}, received {index}.")
+        return self._epoch_order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
 
     def on_epoch_end(self) -> None:
         """Advance to the next epoch; Keras calls this."""

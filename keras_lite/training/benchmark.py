@@ -14,11 +14,11 @@ import numpy as np
 from keras_lite import published
 from keras_lite.data import ArraySource, ModelInfo
 from keras_lite.training.compilation import CompiledModel
-from keras_lite.training.engine import batches_of
 from keras_lite.training.epochs import EpochBatches
 from keras_lite.training.options import Options
 from keras_lite.training.pytorch_twin import TwinTraining
 from keras_lite.training.recipe import Recipe
+from keras_lite.training.run_batches import batches_of
 
 _CLASSES = 10  # of models that stand for no published row
 

@@ -7,6 +7,8 @@ from keras_lite.training.averaged_weights import AveragedWeights
 from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
 from keras_lite.training.finetuning import unfreeze
+from keras_lite.training.folding import fold_batch_norm
+from keras_lite.training.frozen_layers import fits_in_memory, split_frozen
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.schedules import OneCycle, WarmUp
@@ -20,10 +22,12 @@ class CompiledModel:
         options: The run's options.
         info: Classes and preprocessing of the model.
         steps_per_epoch: Training steps in an epoch.
+        images: Images that train and validate, together.
 
     Attributes:
         model: The network, to be saved.
-        trained: The same network, compiled; another object where a teacher takes part.
+        trained: What steps train, compiled: the network, or another model with its variables.
+        body: While the head of a fine-tuning trains on features: what they are made with. Else `None`.
         accuracy: The metric it was compiled with.
         average: The moving average of its weights, where one is kept.
 
@@ -31,11 +35,13 @@ class CompiledModel:
         InputError: If the teacher is none, or of another kind.
     """
 
-    def __init__(self, recipe: Recipe, options: Options, info: ModelInfo, steps_per_epoch: int) -> None:
+    def __init__(
+        self, recipe: Recipe, options: Options, info: ModelInfo, steps_per_epoch: int, images: int = 0
+    ) -> None:
         extras = options.extras
-        self._recipe, self._options, self._steps_per_epoch = recipe, options, steps_per_epoch
+        self._recipe, self._options, self._steps_per_epoch, self._images = recipe, options, steps_per_epoch, images
         self.model = _build(recipe, options, len(info.class_names))
-        self.trained = self.model
+        self.trained, self.body = self.model, None
         if extras.teacher is not None:
             teacher = load_teacher(extras.teacher, info)
             self.trained = DistilledModel(self.model, teacher, extras.distillation_weight, extras.temperature)
@@ -57,12 +63,28 @@ class CompiledModel:
         self._head_only = head_only
         if tuning is not None:
             tuning.freeze(self.model, head_only)
+            self._choose_trained(head_only)
         self._compile(head_only)
+
+    def _choose_trained(self, head_only: bool) -> None:
+        """Choose what trains: less than the network where its frozen layers allow that."""
+        extras = self._options.extras
+        if extras.teacher is not None:
+            return
+        model = fold_batch_norm(self.model) if self._recipe.finetuning.freeze_batch_norm or head_only else self.model
+        split = split_frozen(model) if head_only and not extras.mixes else None
+        if split is not None and fits_in_memory(split, self._images):
+            self.body, self.trained = split
+            self.body.compile(loss="mse", jit_compile="auto")  # predicting compiles it else by XLA, which takes longer
+        else:
+            self.body, self.trained = None, model
 
     def unfreeze(self) -> None:
         """Make all layers trainable, as users of the trained model expect."""
         if self._recipe.finetuning is not None:
             unfreeze(self.model)
+            if self._options.extras.teacher is None:
+                self.trained = self.model
             self._compile(head_only=False)
 
     def _compile(self, head_only: bool) -> None:

@@ -12,17 +12,7 @@ from typing import Any
 import keras
 
 from keras_lite import published
-from keras_lite.data import (
-    Augmentation,
-    Batches,
-    GridMask,
-    Mix,
-    ModelInfo,
-    RandAugment,
-    Source,
-    TrivialAugment,
-    write_model_info,
-)
+from keras_lite.data import Batches, ModelInfo, Source, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path
 from keras_lite.profiling import profile
@@ -31,19 +21,19 @@ from keras_lite.training.compilation import CompiledModel
 from keras_lite.training.data_parallel import data_parallel
 from keras_lite.training.environment import environment, peak_memory
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
+from keras_lite.training.frozen_layers import FeatureBatches
 from keras_lite.training.one_device import OneDevice
 from keras_lite.training.options import Options
 from keras_lite.training.progress import progress_callbacks
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.resume import RunState, SaveState
+from keras_lite.training.run_batches import augmentation_of, batches_of
 from keras_lite.training.run_folder import RunFolder, best_row, draw_curves, named_errors
 from keras_lite.training.splits import splits_of_run
 from keras_lite.training.tensorboard import TensorBoardLog
 from keras_lite.training.training_result import TrainingResult
 
 _SECONDS_BETWEEN_DRAWINGS = 60
-_POLICIES = {"rand_augment": RandAugment, "trivial_augment": TrivialAugment, "grid_mask": GridMask}
-_FOURIER_MIX_ALPHA = 0.5  # KerasCV's default
 
 
 def fit(
@@ -105,8 +95,9 @@ def fit(
     tuning = recipe.finetuning
     callbacks = [*callbacks, *(tuning.callbacks() if tuning else [])]
     with spread.scope():
-        compiled = CompiledModel(recipe, options, info, steps_per_epoch)
-        state = RunState(compiled.trained, [compiled.accuracy], callbacks, options.seed)
+        seen = images["train"] + images.get("valid", 0)
+        compiled = CompiledModel(recipe, options, info, steps_per_epoch, seen)
+        state = RunState(compiled.model, [compiled.accuracy], callbacks, options.seed, trained=lambda: compiled.trained)
     spread.prepare(compiled.trained)
     processes.on_first(lambda: folder.begin(settings, options.to_dict(), environment()))
     processes.share_file(folder.resume)
@@ -134,7 +125,7 @@ def fit(
     with ThreadPoolExecutor(options.workers) as pool:
         run.train(batches["train"], batches["valid"], callbacks, pool)
         if tuning:
-            compiled.trained.load_weights(folder.best_weights, objects_to_skip=[compiled.trained.optimizer])
+            compiled.model.load_weights(folder.best_weights, objects_to_skip=[compiled.trained.optimizer])
         test = run.test(batches["test"], pool) if "test" in batches else None
     compiled.unfreeze()
     with (
@@ -187,7 +178,7 @@ def run_settings(recipe: Recipe, options: Options) -> dict[str, Any]:
         "row": recipe.models[options.model].row,
         "flags": options.with_effect(),
         "preprocessing": recipe.preprocessing(options.image_size).to_dict(),
-        "augmentation": _augmentation(recipe, options).to_dict(),
+        "augmentation": augmentation_of(recipe, options).to_dict(),
         "optimizer": {"class_name": type(optimizer).__name__, "config": _without_names(optimizer.get_config())},
         "backend": keras.backend.backend(),
         **({"finetuning": dataclasses.asdict(tuning)} if tuning else {}),
@@ -231,7 +222,6 @@ class _Run:
     ) -> None:
         self._folder = folder
         self._compiled = compiled
-        self._model = compiled.trained
         self._average = compiled.average
         self._state = state
         self._options = options
@@ -239,6 +229,7 @@ class _Run:
         self._verbose = verbose
         self.seconds = seconds
         self._ends_at = math.inf
+        self._features: dict[int, FeatureBatches] = {}
         self.class_weight: dict[int, float] | None = None
 
     def end_at(self, seconds: float) -> None:
@@ -279,14 +270,17 @@ class _Run:
         show, verbose = progress_callbacks() if self._verbose else ([], 0)
         average = [self._average] if self._average else []
         every_callback = [*callbacks, *average, saver, *show]
-        run_callbacks = RunCallbacks(every_callback, self._model, epochs, steps=train.num_batches, verbose=verbose)
+        run_callbacks = RunCallbacks(
+            every_callback, self._compiled.trained, epochs, steps=train.num_batches, verbose=verbose
+        )
         run_callbacks.begin()
         self._state.restore_callbacks()
         while progress.epoch < epochs and not progress.stopped:
             self._compiled.enter_epoch(progress.epoch)
+            run_callbacks.set_model(self._compiled.trained)
             run_callbacks.first_step = progress.step
-            left = self._epoch(train, progress.epoch, progress.step, pool)
-            validation = self._epoch(valid, 0, 0, pool)
+            left = self._epoch(self._inputs(train), progress.epoch, progress.step, pool)
+            validation = self._epoch(self._inputs(valid), 0, 0, pool)
             self._fit_epoch(left, validation, progress.epoch, run_callbacks)
         run_callbacks.end()
         draw_curves(folder.curves, progress.rows)
@@ -297,24 +291,38 @@ class _Run:
         if self._verbose:
             print(f"testing on {len(test.source)} images", flush=True)
         with self.weights_to_keep():
-            metrics = call_with_data(lambda: self._model.evaluate(batches, verbose=0, return_dict=True), batches)
+            metrics = call_with_data(
+                lambda: self._compiled.trained.evaluate(batches, verbose=0, return_dict=True), batches
+            )
         return {name: float(value) for name, value in metrics.items()}
 
     def weights_to_keep(self) -> contextlib.AbstractContextManager[None]:
         """Have the weights in the model that are tested and kept."""
         return self._average.in_place() if self._average else contextlib.nullcontext()
 
-    def _epoch(self, batches: Batches, epoch: int, first_step: int, pool: ThreadPoolExecutor) -> EpochBatches:
+    def _inputs(self, batches: Batches) -> Batches | FeatureBatches:
+        """Return batches of what is trained now: of photos, or of their features."""
+        body = self._compiled.body
+        if body is None:
+            self._features.clear()
+            return batches
+        if id(batches) not in self._features:
+            self._features[id(batches)] = FeatureBatches(batches, body)
+        return self._features[id(batches)]
+
+    def _epoch(
+        self, batches: Batches | FeatureBatches, epoch: int, first_step: int, pool: ThreadPoolExecutor
+    ) -> EpochBatches:
         soft = self._options.extras.soft_labels
         return EpochBatches(batches, epoch, first_step, pool, one_hot=soft, place=self._spread.place)
 
     def _write_epoch(self) -> None:
         with self.weights_to_keep():
-            self._folder.write_epoch(self._model, self._state.progress.rows)
+            self._folder.write_epoch(self._compiled.model, self._state.progress.rows)
 
     def _fit_epoch(self, left: EpochBatches, validation: EpochBatches, epoch: int, callbacks: RunCallbacks) -> None:
         call_with_data(
-            lambda: self._model.fit(
+            lambda: self._compiled.trained.fit(
                 left,
                 validation_data=validation,
                 initial_epoch=epoch,
@@ -326,24 +334,3 @@ class _Run:
             left,
             validation,
         )
-
-
-def batches_of(recipe: Recipe, options: Options, source: Source, training: bool) -> Batches:
-    """Return the batches of a run, in random order and changed at random if they are for training."""
-    extras = options.extras
-    fourier = _FOURIER_MIX_ALPHA if extras.augmentation_policy == "fourier_mix" else 0.0
-    return Batches(
-        source,
-        options.batch_size,
-        recipe.preprocessing(options.image_size),
-        augmentation=_augmentation(recipe, options) if training else None,
-        shuffle=training,
-        seed=options.seed,
-        mix=Mix(extras.mixup, extras.cutmix, fourier) if training and extras.mixes else None,
-    )
-
-
-def _augmentation(recipe: Recipe, options: Options) -> Augmentation:
-    policy = _POLICIES.get(options.extras.augmentation_policy)
-    more = {"policy": policy() if policy else None, "erasing": options.extras.random_erasing}
-    return dataclasses.replace(recipe.augmentation, **{name: value for name, value in more.items() if value})

@@ -48,10 +48,11 @@ class RunState:
     epoch, what `callback_state` finds in each callback, and the backend's own generator of random numbers.
 
     Args:
-        model: The compiled model.
+        model: The model.
         metrics: The metrics the model was compiled with, as objects.
         callbacks: Callbacks whose state belongs to the run.
         seed: The run's seed.
+        trained: Returns the compiled model whose steps train `model`; `None`: that is `model` itself.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class RunState:
         metrics: list[keras.metrics.Metric],
         callbacks: list[keras.callbacks.Callback],
         seed: int,
+        trained: Callable[[], keras.Model] | None = None,
     ) -> None:
         self.progress = Progress()
         self._model = model
+        self._trained = trained or (lambda: model)
         self._metrics = metrics
         self._callbacks = callbacks
         self._seed = seed
@@ -72,7 +75,7 @@ class RunState:
     def save(self, path: Path) -> None:
         """Write the state; the old file stays until the new one is complete."""
         if keras.backend.backend() == "jax":
-            self._model.jax_state_sync()  # within an epoch the variables live in the trainer
+            self._trained().jax_state_sync()  # within an epoch the variables live in the trainer
         self.progress.callbacks = [callback_state(callback) for callback in self._callbacks]
         arrays: dict[str, np.ndarray] = {}
         for group, variables in self._variables().items():
@@ -147,11 +150,11 @@ class RunState:
     def _variables(self) -> dict[str, list[keras.Variable]]:
         # The first metric is the mean loss, which tf_keras has from the first step on; compiled metrics are not listed
         # before the first step.
-        metrics = [*self._model.metrics[:1], *self._metrics]
+        metrics = [*self._trained().metrics[:1], *self._metrics]
         metric_variables = [variable for metric in metrics for variable in metric.variables]
         return {
             "model": self._model.variables,
-            "optimizer": self._model.optimizer.variables,
+            "optimizer": self._trained().optimizer.variables,
             "metrics": [copy for variable in metric_variables for copy in copies_of(variable)],
         }
 

@@ -14,6 +14,8 @@ from keras_lite.errors import InputError
 from keras_lite.training import EpochCosineDecay, Finetuning, Options, RecipeModel, fit
 from keras_lite.training.training_result import TrainingResult
 
+NETWORKS = []  # as they were built: steps may train another model that has their variables
+
 
 def build(image_size, classes):
     """The same weights in every process and run, as if they came from a file."""
@@ -23,6 +25,7 @@ def build(image_size, classes):
     for name, low in (("gamma", 0.5), ("beta", -0.5), ("moving_mean", -0.5), ("moving_variance", 0.5)):
         variable = getattr(model.get_layer("normalization"), name)
         variable.assign(rng.uniform(low, low + 1, variable.shape))
+    NETWORKS.append(model)
     return model
 
 
@@ -56,7 +59,7 @@ class Watch(keras.callbacks.Callback):
             raise Stopped
 
     def on_epoch_end(self, epoch, logs=None):
-        layers = {layer.name: layer.get_weights() for layer in self.model.layers if layer.weights}
+        layers = {layer.name: layer.get_weights() for layer in NETWORKS[-1].layers if layer.weights}
         self.seen.append(layers)
 
     def get_state(self):
