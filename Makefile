@@ -9,7 +9,8 @@
 #                and int8 files on every backend (hours; resumable)
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
-# make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
+# make fuzz-export  export 200 small random models, dead channels among them (about half an hour; resumable)
+# make fuzz-layers  export 500 small random models of the layers in LAYERS.md (about half an hour; resumable)
 # make kill-test  kill keras-lite quantize and export at random moments, and run them again (resumable)
 # make test-web  the web page in headless Chromium (Debian's package chromium, and Node.js with npm, must be there)
 # make verify-web  the web page of each network with kept weights against Python, with the same programs
@@ -42,7 +43,7 @@ PIP := $(BIN)/python $(INSTALL)
 # Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph fuzz-export kill-test arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph fuzz-export fuzz-layers kill-test arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -81,7 +82,10 @@ verify-graph: $(VENV)/.demo
 	$(BIN)/python tools/verify_graph.py $(if $(DATA),--data_dir $(DATA))
 
 fuzz-export: $(VENV)/.demo
-	$(BIN)/python tools/fuzz_export.py
+	$(BIN)/python tools/fuzz_export.py blocks
+
+fuzz-layers: $(VENV)/.demo
+	$(BIN)/python tools/fuzz_export.py layers --models 500
 
 kill-test: $(VENV)/.demo
 	$(BIN)/python tools/kill_test.py
