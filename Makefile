@@ -5,6 +5,8 @@
 # make arm64     get QEMU and a Python for ARM64 (Debian and Ubuntu; 110 MB)
 # make verify-arm64  int8 files on emulated ARM64 processors against this machine, with what `make arm64` got
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
+# make verify-others  models of keras.applications, and of KerasHub and KerasCV where they are installed, as float32
+#                and int8 files: results/other_models.md (about a minute each; resumable)
 # make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes of float32
 #                and int8 files on every backend (hours; resumable)
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
@@ -43,7 +45,7 @@ PIP := $(BIN)/python $(INSTALL)
 # Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph fuzz-export fuzz-layers kill-test arm64 verify-arm64 without-tensorflow mutants clean
+.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-others verify-floats verify-graph fuzz-export fuzz-layers kill-test arm64 verify-arm64 without-tensorflow mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -73,6 +75,9 @@ verify-arm64: $(VENV)/.demo
 
 verify-int8: $(VENV)/.demo
 	$(BIN)/python tools/verify_int8.py $(if $(DATA),--data_dir $(DATA))
+
+verify-others: $(VENV)/.demo
+	$(BIN)/python tools/verify_others.py --page results/other_models.md
 
 verify-floats: $(VENV)/.test
 	$(BIN)/python tools/same_bytes.py
