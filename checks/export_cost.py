@@ -1,12 +1,14 @@
-"""Measure what writing a float32 or int8 file takes: seconds and memory of the first call in a fresh process.
+"""Measure what one call on the way to a file takes: seconds and memory of the first call in a fresh process.
 
-    python -m checks.export_cost [--precision float32] [--row ROW] [--images 32] [--repeats 5] [--against CHECKOUT]
+    python tools/benchmark_export.py [--call float32] [--network ROW] [--images 32] [--repeats 5] [--against CHECKOUT]
 
 `to_tflite` is the whole call with its verification on --images images, `lower` lowering and writing alone, `convert`
 TensorFlow's conversion alone; of int8 files, whose ranges are known before, `write_int8` is the making and writing of
-the int8 graph. --against is the folder of another checkout of this repository, whose `to_tflite` takes turns with this
-one's. Packages are imported before the clock starts. Seconds are medians; memory is the most that the process and those
-it started hold at a time, from /proc (pages that they share count for each), after what was there before the call.
+the int8 graph. `post_training` sets ranges on --images images, `answers` runs an `IntegerModel` on them (an older one
+is made of the file and its Keras model, which it reads before the clock starts). --against is the folder of another
+checkout of this repository, whose call takes turns with this one's. Packages are imported before the clock starts.
+Seconds are medians; memory is the most that the process and those it started hold at a time, from /proc (pages that
+they share count for each), after what was there before the call.
 """
 
 import dataclasses
@@ -25,15 +27,23 @@ from keras_lite.tables import text_table
 from keras_lite.training.environment import processor
 
 FLAGS = command_line.new_flags()
-flags.DEFINE_enum("precision", "float32", ["float32", "int8"], "What the files are of.", flag_values=FLAGS)
-flags.DEFINE_string("row", "imagenet/mobilenetv3_large/ours", "Published row.", flag_values=FLAGS)
-flags.DEFINE_integer("images", 32, "Images that to_tflite verifies the file on.", 1, flag_values=FLAGS)
+flags.DEFINE_enum("call", "float32", ["float32", "int8", "post_training", "answers"], "What runs.", flag_values=FLAGS)
+flags.DEFINE_string("network", "imagenet/mobilenetv3_large/ours", "Published row, or a .keras file.", flag_values=FLAGS)
+flags.DEFINE_integer("images", 32, "Images that the call gets.", 1, flag_values=FLAGS)
+flags.DEFINE_string(
+    "photos", None, "They, in a .npy file as the network takes them; otherwise noise.", flag_values=FLAGS
+)
 flags.DEFINE_integer("repeats", 5, "Fresh processes of each kind, in turns.", 1, flag_values=FLAGS)
 flags.DEFINE_string("against", None, "Folder of another checkout.", flag_values=FLAGS)
 
 _SCRIPT = Path(__file__).resolve().with_name("export_once.py")
 _HERE = _SCRIPT.parents[1]
-_KINDS = {"float32": ("to_tflite", "lower", "convert"), "int8": ("to_tflite_int8", "write_int8", "convert_int8")}
+_KINDS = {
+    "float32": ("to_tflite", "lower", "convert"),
+    "int8": ("to_tflite_int8", "write_int8", "convert_int8"),
+    "post_training": ("post_training",),
+    "answers": ("answers",),
+}
 _INTERVAL = 0.02
 _MEGABYTE = 1e6
 
@@ -56,7 +66,7 @@ class Cost:
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure and print a table."""
     command_line.expect(positional)
-    kinds = {what: (what, _HERE) for what in _KINDS[values.precision]}
+    kinds = {what: (what, _HERE) for what in _KINDS[values.call]}
     whole = next(iter(kinds))
     if values.against is not None:
         folder = Path(values.against).resolve()
@@ -66,25 +76,26 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     costs: dict[str, list[Cost]] = {name: [] for name in kinds}
     for number in range(1, values.repeats + 1):
         for name, (what, folder) in kinds.items():
-            costs[name].append(measure(what, values.row, values.images, folder))
+            costs[name].append(measure(what, values.network, values.images, folder, values.photos))
             last = costs[name][-1]
             print(f"{number}/{values.repeats} {name}: {last.seconds:.2f} s, {last.peak / _MEGABYTE:.0f} MB", flush=True)
-    print(f"\n{values.row}, {values.precision}, {values.images} images, {processor()}\n{table(costs)}")
+    print(f"\n{values.network}, {values.call}, {values.images} images, {processor()}\n{table(costs)}")
 
 
-def measure(what: str, row: str, images: int, folder: Path) -> Cost:
+def measure(what: str, network: str, images: int, folder: Path, photos: str | None = None) -> Cost:
     """Run `export_once.py` in a process of its own.
 
     Args:
         what: Its action.
-        row: The published row.
-        images: How many the file is verified on.
+        network: The published row, or a `.keras` file.
+        images: How many it gets.
         folder: The checkout whose keras_lite it uses.
+        photos: A `.npy` file of them. None: noise.
 
     Raises:
         InputError: If it fails; the message has the last line of its error.
     """
-    command = [sys.executable, "-P", str(_SCRIPT), what, row, str(images)]
+    command = [sys.executable, "-P", str(_SCRIPT), what, network, str(images), *([photos] if photos else [])]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, text=True, cwd=folder, **pipes) as process:

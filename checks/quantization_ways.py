@@ -2,11 +2,15 @@
 """How close int8 files stay to their float model, by the ways that there are: on photos that set nothing.
 
     python checks/quantization_ways.py --cifar_dir CIFAR100 --photos_dir PHOTOS [NAME=MODEL.keras ...]
-        [--networks resnet20,...] [--ways stock,post_training,default,curve] [--smoke]
+        [--networks resnet20,...] [--ways stock,litert_quantizer,before,post_training,default,curve] [--smoke]
+        [--against CHECKOUT] [--litert_quantizer PYTHON]
 
 Networks are three with kept weights (resnet20 and mobilenetv3_large, on CIFAR-100; carnet18, on PHOTOS) and any others
 that are named, each with its information file (.json) beside it; their photos are PHOTOS. CIFAR100 is the folder of its
 python files, PHOTOS has the folders train, valid and test of photos at any depth.
+
+The way "before" is the post_training of CHECKOUT, an older one of this repository (with TF-MOT); PYTHON is one of an
+environment with litert-quantizer 0.11 and ai-edge-litert. Without these flags the two ways are left out.
 
 Each network and way is measured in a process of its own and kept in the cache; the same command goes on where it was.
 To measure something anew, remove its .json there; what was made from it is then measured anew too. The page is written
@@ -30,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from checks import ways_page
 from checks.int8_figures import made_with
 from checks.ways import FULL, FULL_LARGE, KEPT, LARGE, SEED, SMOKE, Subject, kept_by_command, measure, same_start
-from checks.ways_page import DEFAULT, FLOAT, POST_TRAINING, STOCK
+from checks.ways_page import BEFORE, DEFAULT, FLOAT, LITERT_QUANTIZER, POST_TRAINING, STOCK, TITLES
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_json, write_text
@@ -38,13 +42,17 @@ from keras_lite.training.environment import processor
 
 RATES = ["1e-6", "5e-6", "2e-5", "5e-5"]
 CURVE = "curve"
-WAYS = [STOCK, POST_TRAINING, DEFAULT, CURVE]
+# Way -> the flag that it needs.
+_NEEDED = {LITERT_QUANTIZER: "litert_quantizer", BEFORE: "against"}
+WAYS = [STOCK, LITERT_QUANTIZER, BEFORE, POST_TRAINING, DEFAULT, CURVE]
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("cifar_dir", None, "CIFAR-100's python files.", flag_values=FLAGS)
 flags.DEFINE_string("photos_dir", None, "Photos in train, valid and test.", flag_values=FLAGS)
 flags.DEFINE_list("networks", None, "Only these. Default: all.", flag_values=FLAGS)
 flags.DEFINE_list("ways", WAYS, "Only these.", flag_values=FLAGS)
+flags.DEFINE_string("against", None, "Folder of an older checkout.", flag_values=FLAGS)
+flags.DEFINE_string("litert_quantizer", None, "Python of an environment with litert-quantizer.", flag_values=FLAGS)
 flags.DEFINE_list("rates", RATES, "Learning rates of the curve.", flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", "build/quantization-ways", "Where what is finished is kept.", flag_values=FLAGS)
 flags.DEFINE_string("page", "results/quantization_ways.md", "Page to write. Smoke writes none.", flag_values=FLAGS)
@@ -68,6 +76,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     failed = []
     for subject in [subject for subject in subjects if subject.name in (values.networks or names)]:
         ways = [FLOAT, *(each for way in WAYS if way in values.ways for each in (rates if way == CURVE else [way]))]
+        ways = [way for way in ways if way not in _NEEDED or values[_NEEDED[way]].value is not None]
         if CURVE in values.ways and POST_TRAINING not in ways:
             ways.insert(1, POST_TRAINING)
         for way in ways:
@@ -145,7 +154,7 @@ def _run(subject: Subject, way: str) -> bool:
 
 def _network(subject: Subject, rates: list[str]) -> ways_page.Network | None:
     """Return what is known of a network, if the float model and `post_training` are."""
-    found = {way: facts for way in (FLOAT, STOCK, POST_TRAINING, DEFAULT, *rates) if (facts := _found(subject, way))}
+    found = {way: facts for way in (FLOAT, *TITLES, *rates) if (facts := _found(subject, way))}
     if not {FLOAT, POST_TRAINING} <= set(found):
         return None
     expected, other = found[FLOAT]["outputs"], found[POST_TRAINING]["outputs"]
@@ -169,11 +178,13 @@ def _facts(
 ) -> dict[str, Any]:
     """Return what the page says of how it was made."""
     others = "".join(f" {name}={name}.keras" for name, _, _ in (each.partition("=") for each in positional))
-    ways = [FLOAT, STOCK, POST_TRAINING, DEFAULT, *rates]
-    made = {facts["made_with"] for each in subjects for way in ways if (facts := _found(each, way))}
+    found = {(each.name, way): _found(each, way) or {} for each in subjects for way in (FLOAT, *TITLES, *rates)}
+    made = {facts["made_with"] for facts in found.values() if facts}
+    before = {facts["commit"] for (_, way), facts in found.items() if way == BEFORE and facts}
     sizes, large = (SMOKE, SMOKE) if values.smoke else (FULL, FULL_LARGE)
     return {
         "command": f"python checks/quantization_ways.py --cifar_dir CIFAR100 --photos_dir SPORTS100{others}",
+        "before": ", ".join(sorted(before)) or "(not measured yet)",
         "calibration": sizes.calibration,
         "given": sizes.calibration + sizes.training,
         "given_large": large.calibration + large.training,

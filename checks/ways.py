@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from checks.ways_page import DEFAULT, FLOAT, POST_TRAINING, STOCK
+from checks.ways_page import BEFORE, DEFAULT, FLOAT, LITERT_QUANTIZER, POST_TRAINING, STOCK
 from keras_lite import published
 from keras_lite.applications import list_weights
 from keras_lite.checkpoints import load_model
@@ -186,14 +186,15 @@ def measure(subject: Subject, way: str) -> tuple[np.ndarray, dict[str, Any]]:
 
     Args:
         subject: The network.
-        way: `"float"`, which comes first; `"stock"`, `"post_training"`, `"default"`; or a learning rate, as text, which
-            comes after `"post_training"`.
+        way: `"float"`, which comes first; `"stock"`, `"litert_quantizer"`, `"before"`, `"post_training"`, `"default"`;
+            or a learning rate, as text, which comes after `"post_training"`.
 
     Returns:
         The logits of the photos to measure on, and what else is worth knowing, ready for JSON.
     """
     functions = {
         FLOAT: measure_float, STOCK: measure_stock, POST_TRAINING: measure_post_training, DEFAULT: measure_default,
+        BEFORE: measure_before, LITERT_QUANTIZER: measure_litert_quantizer,
     }  # fmt: skip
     return functions[way](subject) if way in functions else measure_rate(subject, way)
 
@@ -215,6 +216,47 @@ def measure_stock(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Convert as TensorFlow's converter does by itself."""
     _, calibration = subject.split()
     return _outputs_of_file(subject, STOCK, subject.logits_model(), calibration=calibration), {}
+
+
+def measure_before(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
+    """Quantize as an older checkout's `post_training` does."""
+    folder = Path(subject.values.against).resolve()
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    git = ["git", "-C", str(folder), "rev-parse", "--short=10", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    outputs = _quantized_once(subject, BEFORE, POST_TRAINING, sys.executable, _logits_file(subject), environment)
+    return outputs, {"commit": commit}
+
+
+def measure_litert_quantizer(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
+    """Quantize the float file as LiteRT's own quantizer does."""
+    model, file = subject.logits_model(), subject.folder / "float.tflite"
+    to_tflite(model, file, samples=subject.info.preprocessing(subject.images("given")[:16]))
+    python = subject.values.litert_quantizer
+    return _quantized_once(subject, LITERT_QUANTIZER, LITERT_QUANTIZER, python, file, dict(os.environ)), {}
+
+
+def _logits_file(subject: Subject) -> Path:
+    """Write the network with logits as its output, and return its file."""
+    file = subject.folder / "logits.keras"
+    subject.logits_model().save(file)
+    return file
+
+
+def _quantized_once(
+    subject: Subject, way: str, what: str, python: str, model: Path, environment: dict[str, str]
+) -> np.ndarray:
+    """Return the outputs of the file that `quantize_once.py` writes in a process of its own."""
+    _, calibration = subject.split()
+    photos, file = subject.folder / "calibration.npy", subject.folder / f"{way}.tflite"
+    np.save(photos, calibration)
+    script = Path(__file__).resolve().with_name("quantize_once.py")
+    command = [python, "-P", str(script), what, str(model), str(photos), str(file)]
+    code = subprocess.run(command, env=environment, check=False).returncode
+    photos.unlink()
+    if code:
+        raise InputError(f"Expected {way} to write {file}; its process ended with {code}.")
+    return _litert(subject, file)
 
 
 def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:

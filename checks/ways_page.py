@@ -9,11 +9,16 @@ from keras_lite.quantization.closeness import divergences, standard_error
 from keras_lite.tables import markdown_table
 
 FLOAT, STOCK, POST_TRAINING, DEFAULT = "float", "stock", "post_training", "default"
+LITERT_QUANTIZER, BEFORE = "litert_quantizer", "before"
 TITLES = {
     STOCK: "stock converter",
+    LITERT_QUANTIZER: "litert-quantizer",
+    BEFORE: "`post_training` before",
     POST_TRAINING: "`post_training`",
     DEFAULT: "default command",
 }
+
+_LITTLE_MORE = 1.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +105,8 @@ def page(networks: list[Network], rates: list[str], facts: dict[str, Any]) -> st
     Args:
         networks: What was found, complete or not.
         rates: The learning rates of the curve, as texts.
-        facts: `command`, `calibration`, `given`, `given_large` (photos), `large` (pixels), `epochs`, `seed` and
-            `made_with`.
+        facts: `command`, `before` (a commit), `calibration`, `given`, `given_large` (photos), `large` (pixels),
+            `epochs`, `seed` and `made_with`.
     """
     return f"""# Ways to int8, on photos that set nothing
 
@@ -120,7 +125,10 @@ range and no bias, judged nothing and trained nothing. All outputs are those of 
 - **{TITLES[STOCK]}**: TensorFlow's own, `to_tflite(..., stock=True)`, on {facts["calibration"]} photos.
   A softmax at the end is left out first: as int8 its probabilities come in steps of 1/256, many are 0, and KL is
   infinite.
-- **{TITLES[POST_TRAINING]}**: `keras_lite.quantization.post_training` on the same photos.
+- **{TITLES[LITERT_QUANTIZER]}**: `litert_quantizer` (PyPI) on the float32 file and the same photos: static int8, ranges
+  by `min_max_update`.
+- **{TITLES[POST_TRAINING]}**: `keras_lite.quantization.post_training` on the same photos. **{TITLES[BEFORE]}**: that of
+  commit {facts["before"]}, which ran its candidates in TensorFlow.
 - **{TITLES[DEFAULT]}**: `keras-lite quantize MODEL --unlabeled_dir PHOTOS`, on a folder of photos:
   {facts["given"]:,}, or {facts["given_large"]:,} for {facts["large"]} pixels and more. It holds a tenth of them out and
   trains with the others, of which it sets ranges with the same {facts["calibration"]} as `post_training`.
@@ -147,6 +155,12 @@ def verdicts(networks: list[Network]) -> str:
     """Return the verdict lines: where a way is farther from the float model than it should be."""
     worse = [network.name for network in networks if DEFAULT in network.ways and network.ways[DEFAULT].above]
     stock = [network.name for network in networks if STOCK in network.ways and network.ways[STOCK].below]
+    more = [
+        f"{network.name} ({ratio:.2f})"
+        for network in networks
+        if (old := network.ways.get(BEFORE)) and POST_TRAINING in network.ways
+        if (ratio := network.ways[POST_TRAINING].divergence / old.divergence) > _LITTLE_MORE
+    ]
     missing = [
         f"{network.name} ({', '.join(left)})"
         for network in networks
@@ -156,6 +170,8 @@ def verdicts(networks: list[Network]) -> str:
         f"- The default's KL is above `post_training`'s by more than two standard errors on: {_listed(worse)}.",
         f"- `post_training`'s is above the stock converter's by more than two standard errors on: {_listed(stock)}.",
     ]
+    if any(BEFORE in network.ways for network in networks):
+        lines.append(f"- `post_training`'s is above {_LITTLE_MORE:.2f} times that before on: {_listed(more)}.")
     return "\n".join([*lines, f"- Not measured yet: {', '.join(missing)}."] if missing else lines)
 
 

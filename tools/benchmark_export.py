@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure what writing a float32 or int8 file takes."""
+"""Measure what exporting, quantizing or running an IntegerModel takes."""
 
 from _repository import run
 

@@ -127,15 +127,19 @@ def _file(graph: Graph, batches: Mapping[Tensor, int | None], metadata: Mapping[
 
 @dataclasses.dataclass
 class _Buffer:
-    """The bytes of a constant, as a table of the schema that aligns them and writes them at once."""
+    """The bytes of a constant (uint8), as a table of the schema that aligns them and writes them at once."""
 
-    data: bytes
+    data: np.ndarray
 
     def Pack(self, builder: Any) -> int:  # noqa: N802 (the name that the schema's tables call)
         schema, vector = tflite_schema(), None
-        if self.data:
+        if len(self.data):
+            # Room for the bytes, then the bytes: the builder's own call would copy them twice more.
             builder.Prep(_ALIGNMENT, len(self.data))
-            vector = builder.CreateByteVector(self.data)
+            builder.StartVector(1, len(self.data), 1)
+            builder.head -= len(self.data)
+            np.frombuffer(builder.Bytes, "uint8", len(self.data), builder.head)[:] = self.data
+            vector = builder.EndVector()
         schema.BufferStart(builder)
         if vector is not None:
             schema.BufferAddData(builder, vector)
@@ -146,17 +150,19 @@ class _Buffers:
     """The constants of a file, equal ones once. The first is empty: that of tensors which are computed."""
 
     def __init__(self) -> None:
-        self.tables = [_Buffer(b"")]
+        self.tables = [_Buffer(np.empty(0, "uint8"))]
         self.size = 0
         # By type, shape and some bytes: hashing all would take longer than writing them.
         self._places: dict[tuple[str, tuple[int, ...], bytes], list[int]] = {}
 
     def add(self, values: np.ndarray) -> int:
         """Return the index of the buffer that holds some values."""
-        data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-        alike = self._places.setdefault((values.dtype.name, values.shape, data[:64] + data[-64:]), [])
+        plain = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        data = plain.reshape(-1).view("uint8")
+        some = data[:64].tobytes() + data[-64:].tobytes()
+        alike = self._places.setdefault((values.dtype.name, values.shape, some), [])
         for place in alike:
-            if self.tables[place].data == data:
+            if np.array_equal(self.tables[place].data, data):
                 return place
         alike.append(len(self.tables))
         self.tables.append(_Buffer(data))

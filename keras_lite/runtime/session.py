@@ -18,8 +18,16 @@ from keras_lite.runtime.inspection import saved
 from keras_lite.runtime.litert_worker import STAGE
 from keras_lite.runtime.worker_process import LiteRTError
 
-# The process starts in a fraction of a second, as it imports nothing of keras_lite but three files of this folder.
-_START = "import sys; sys.path.append(sys.argv[1]); from session_worker import main; main(int(sys.argv[2]))"
+# The process starts in a fraction of a second: of keras_lite it imports three files of this folder and nothing else, as
+# the packages around them are there already, empty.
+_START = """
+import sys, types
+for name, folder in zip(("keras_lite", "keras_lite.runtime"), sys.argv[1:3]):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+from keras_lite.runtime.session_worker import main
+main(int(sys.argv[3]))
+"""
 
 
 class LiteRTSession:
@@ -37,9 +45,9 @@ class LiteRTSession:
     Example:
 
     ```python
+    contents = [Path(name).read_bytes() for name in ("model.tflite", "model_int8.tflite")]
     with LiteRTSession(2) as session:
-        for content in contents:
-            outputs.append(session.outputs(content, images))
+        outputs = [session.outputs(content, images) for content in contents]
     ```
     """
 
@@ -143,7 +151,8 @@ class LiteRTSession:
     def _begin(self) -> None:
         self._errors = Path(self._folder.name, "errors").open("w+")  # noqa: SIM115 (closed when the process ends)
         self._known.clear()
-        command = [sys.executable, "-P", "-c", _START, str(Path(__file__).parent), str(self.threads)]
+        folder = Path(__file__).parent
+        command = [sys.executable, "-P", "-c", _START, str(folder.parent), str(folder), str(self.threads)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
 
     def _end(self) -> str:

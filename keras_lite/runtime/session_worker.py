@@ -1,6 +1,6 @@
 """The process of a `LiteRTSession`: it holds images, and runs one file after the other.
 
-It is started in this folder and imports what it needs from beside itself, nothing else of keras_lite.
+It imports what it needs from this folder, and nothing else of keras_lite.
 """
 
 import functools
@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
-from histogram import Histogram
-from litert_worker import STAGE, open_interpreter, to_float, to_model_type
+
+from keras_lite.runtime.histogram import Histogram
+from keras_lite.runtime.litert_worker import STAGE, open_interpreter, to_float, to_model_type
 
 # How many values of an image's tensor are counted, roughly.
 _COUNTED = 2048

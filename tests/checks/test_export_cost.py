@@ -68,7 +68,7 @@ def test_the_call_alone_is_measured(tmp_path, monkeypatch):
 def test_another_checkout_takes_turns(run_tool, tmp_path, monkeypatch, assert_one_line_error):
     calls = []
 
-    def measure(what, row, images, folder):
+    def measure(what, network, images, folder, photos):
         calls.append((what, folder))
         return Cost(float(len(calls)), 10**9, 2 * 10**9)
 

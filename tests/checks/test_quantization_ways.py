@@ -19,6 +19,7 @@ pytestmark = pytest.mark.tensorflow_only
 
 FACTS = {
     "command": "python checks/quantization_ways.py",
+    "before": "9876543210",
     "calibration": 512,
     "given": 2512,
     "given_large": 1712,
@@ -88,7 +89,9 @@ def test_verdicts_name_what_is_two_standard_errors_off():
     ])  # fmt: skip
     assert "default's KL is above `post_training`'s by more than two standard errors on: spoilt." in text
     assert "above the stock converter's by more than two standard errors on: beaten." in text
-    assert "Not measured yet: begun (stock converter, default command)." in text
+    assert "), begun (stock converter, litert-quantizer, `post_training` before, default command)." in text
+    text = ways_page.verdicts([network("closer", before=found(0.01)), network("farther", before=found(-0.001))])
+    assert "above 1.02 times that before on: farther (1.05)." in text
     assert "on: none." in ways_page.verdicts([network("good", stock=found(0.1), default=found(0.0))])
 
 
