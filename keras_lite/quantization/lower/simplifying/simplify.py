@@ -1,4 +1,4 @@
-"""Fewer operators that compute the same: equal ones once, hard-swish, leaky ReLU, folded numbers, fused activations, reshapes."""
+"""Fewer operators that compute the same: hard-swish, leaky ReLU, folded numbers, fused activations, fewer reshapes."""
 
 import math
 from collections.abc import Sequence
