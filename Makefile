@@ -7,12 +7,15 @@
 # make same-answers  the networks with kept weights on x86, on emulated ARM64 processors, in Node and in Chromium, with
 #                what `make arm64` and `make test-web` got
 # make verify-int8  convert every published network to int8 and check the files (about a minute each; resumable)
+# make verify-others  models of keras.applications, and of KerasHub and KerasCV where they are installed, as float32
+#                and int8 files: results/other_models.md (about a minute each; resumable)
 # make verify-floats  float32 files of every network against Keras and the stock converter, and the same bytes of float32
 #                and int8 files on every backend (hours; resumable)
 # make verify-graph  int8 files written without TensorFlow's converter against the converter's, to the bit (hours;
 #                resumable)
 # make verify-aware CIFAR=FOLDER  train int8 networks on the three backends from one start, and compare (resumable)
-# make fuzz-export  export 200 small random models, dead channels among them (about half an hour)
+# make fuzz-export  export 200 small random models, dead channels among them (about half an hour; resumable)
+# make fuzz-layers  export 500 small random models of the layers in LAYERS.md (about half an hour; resumable)
 # make kill-test  kill keras-lite quantize, export and finetune at random moments, and run them again (resumable)
 # make test-web  the web page in headless Chromium (Debian's package chromium, and Node.js with npm, must be there)
 # make verify-web  how the web page reads odd photos, against Python, and what a visit takes, with the same programs
@@ -47,7 +50,7 @@ PIP := $(BIN)/python $(INSTALL)
 # Neighbors in a file share what is made once, so each process gets a stretch of the tests, and takes over from the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph verify-aware fuzz-export kill-test arm64 verify-arm64 same-answers without-tensorflow mutants clean
+.PHONY: demo test test-all test-web verify-web verify-mediapipe lint report verify-int8 verify-floats verify-graph verify-aware fuzz-export kill-test arm64 verify-arm64 same-answers without-tensorflow mutants verify-others fuzz-layers clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
@@ -81,6 +84,9 @@ same-answers: $(VENV)/.demo $(WEB)/.complete
 verify-int8: $(VENV)/.demo
 	$(BIN)/python tools/verify_int8.py $(if $(DATA),--data_dir $(DATA))
 
+verify-others: $(VENV)/.demo
+	$(BIN)/python tools/verify_others.py --page results/other_models.md
+
 verify-floats: $(VENV)/.test
 	$(BIN)/python tools/same_bytes.py
 	$(BIN)/python tools/verify_floats.py $(if $(DATA),--data_dir $(DATA))
@@ -92,7 +98,10 @@ verify-aware: $(VENV)/.test
 	$(BIN)/python tools/verify_aware.py --cifar_dir $(CIFAR)
 
 fuzz-export: $(VENV)/.demo
-	$(BIN)/python tools/fuzz_export.py
+	$(BIN)/python tools/fuzz_export.py blocks
+
+fuzz-layers: $(VENV)/.demo
+	$(BIN)/python tools/fuzz_export.py layers --models 500
 
 kill-test: $(VENV)/.demo
 	$(BIN)/python tools/kill_test.py

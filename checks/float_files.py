@@ -28,9 +28,10 @@ import keras
 import numpy as np
 from absl import flags
 
-from checks import fuzz, keras_applications
+from checks import random_blocks
 from checks.float_figures import Figures, compare_files
 from checks.float_page import page
+from checks.other_models import APPLICATIONS, NAMES, other_models
 from checks.subjects import build_published, code_hash, published_networks, read_images
 from keras_lite import published
 from keras_lite.applications.kept_weights import list_weights
@@ -113,20 +114,17 @@ def choose(names: list[str], values: flags.FlagValues) -> list[Subject]:
     rows, limit = published_networks(), values.image_size
     known: dict[str, Callable[[], Subject]] = {
         **{name: functools.partial(_published, row, limit) for name, row in rows.items()},
-        **{
-            f"{keras_applications.PREFIX}{name}": functools.partial(_application, name, limit)
-            for name in keras_applications.NAMES
-        },
+        **{f"{APPLICATIONS}{name}": functools.partial(_application, name, limit) for name in NAMES},
         **{f"{RANDOM}{seed}": functools.partial(_random, seed) for seed in range(values.random_models)},
     }
     subjects = []
-    for name in names or [*rows, keras_applications.PREFIX.rstrip("/"), RANDOM.rstrip("/")]:
+    for name in names or [*rows, APPLICATIONS.rstrip("/"), RANDOM.rstrip("/")]:
         label, assigned, file = name.partition("=")
         if assigned:
             subjects.append(_trained_file(label, file))
         elif name in known:
             subjects.append(known[name]())
-        elif f"{name}/" in (keras_applications.PREFIX, RANDOM):
+        elif f"{name}/" in (APPLICATIONS, RANDOM):
             subjects += [make() for each, make in known.items() if each.startswith(f"{name}/")]
         else:
             raise InputError(
@@ -164,16 +162,21 @@ def _published(row: published.Row, limit: int | None) -> Subject:
 def _application(name: str, limit: int | None) -> Subject:
     own = _APPLICATION_SIZES.get(name, _APPLICATION_SIZE)
     size = max(_LEAST_APPLICATION, min(own, limit or own))
-    read = functools.partial(_read, keras_applications.preprocessing(name, size))
-    return Subject(f"{keras_applications.PREFIX}{name}", size, read, functools.partial(keras_applications.build, name))
+    model = other_models()[f"{APPLICATIONS}{name}"]
+    return Subject(
+        model.name,
+        size,
+        functools.partial(_read, model.preprocessing(size)),
+        lambda images: model.with_known_weights(images),
+    )
 
 
 def _random(seed: int) -> Subject:
     return Subject(
         f"{RANDOM}{seed}",
-        hashlib.sha256(Path(fuzz.__file__).read_bytes()).hexdigest(),
-        lambda data_dir, count: fuzz.random_images(seed, count),
-        lambda images: fuzz.random_model(seed),
+        hashlib.sha256(Path(random_blocks.__file__).read_bytes()).hexdigest(),
+        lambda data_dir, count: random_blocks.random_images(seed, count),
+        lambda images: random_blocks.random_model(seed),
     )
 
 

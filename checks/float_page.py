@@ -68,7 +68,7 @@ converter makes of the same model.
   {first // AT_ONCE} processes, in which the two files take {first} turns in all. Demanded: at most {ratio}. One above
   that is measured again in {again} turns, then in {last}; all are shown, the last counts.
 - **seconds**: from the Keras model to the file's bytes.
-- Random models (`checks/fuzz.py`) that pass share a line, which has the worst of each figure.
+- Random models (`checks/random_blocks.py`) that pass share a line, which has the worst of each figure.
 
 {made_with()}.
 """

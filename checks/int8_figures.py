@@ -13,12 +13,21 @@ from keras_lite.errors import InputError
 from keras_lite.export import first_departure
 from keras_lite.export.exactness import allowed_steps, exactness
 from keras_lite.export.verification import compare
-from keras_lite.litert import IntegerModel, write
-from keras_lite.quantization.lower import for_int8, lower
+from keras_lite.litert import (
+    FloatGraph,
+    IntegerModel,
+    Operator,
+    QuantizationParameters,
+    QuantizedGraph,
+    Tensor,
+    write,
+)
+from keras_lite.quantization.lower import Int8Form, for_int8, lower
 from keras_lite.quantization.observe import observe, ranges_from
-from keras_lite.quantization.quantized_graph import quantize
+from keras_lite.quantization.quantized_graph import HANDING_ON, quantize
 from keras_lite.quantization.ranges import least_error_range
 from keras_lite.runtime.inspection import examine
+from keras_lite.runtime.runner import run_in_subprocess
 from keras_lite.training.environment import environment
 
 _PACKAGES = ("keras", "tensorflow", "ai-edge-litert")
@@ -66,7 +75,8 @@ class Figures:
         correlation: With the float model, of the deviations from the mean output.
         fake_correlation: That of the same model computed in whole numbers: what 8 bits cost, whoever computes them.
         seconds: What it took.
-        float32: Of a model of `keras.applications`, the figures of its float32 file.
+        rounded_correlation: That of the model with float weights, whose activations are rounded as in the file; None
+            where that was not asked for.
         inexact: Operators without an exact rule, and a processor that is none of x86: a step is allowed for them.
         departure: The first operator that departs from the quantized model, where all must be equal and are not.
     """
@@ -83,15 +93,14 @@ class Figures:
     correlation: float
     fake_correlation: float
     seconds: float
-    float32: FloatFigures | None = None
+    rounded_correlation: float | None = None
     inexact: list[str] = dataclasses.field(default_factory=list)
     departure: str | None = None
 
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> "Figures":
         """Return the figures that `dataclasses.asdict` made a dictionary of."""
-        float32 = entries.get("float32")
-        return cls(**{**entries, "float32": None if float32 is None else FloatFigures(**float32)})
+        return cls(**entries)
 
     def shortcomings(self, attention: bool = False) -> list[str]:
         """Return one text for each demand that the file misses.
@@ -107,8 +116,6 @@ class Figures:
             self._departure(): self.equal == 1.0 or (allowed_steps(self.inexact) and self.within_one == 1.0),
             f"correlation {self.correlation:.3f} < 0.98": self.correlation >= 0.98,
         }
-        if self.float32 is not None:
-            demands[f"float32 file off by {self.float32.difference:.1e} > 1e-4"] = self.float32.difference <= 1e-4
         return [text for text, met in demands.items() if not met]
 
     def _departure(self) -> str:
@@ -138,6 +145,7 @@ def convert_and_measure(
     others: np.ndarray,
     path: Path,
     start: float,
+    rounded: bool = False,
 ) -> Figures:
     """Convert a model to int8, without training, and return what is found of the file.
 
@@ -148,6 +156,7 @@ def convert_and_measure(
         others: Preprocessed images to compare.
         path: The file to write.
         start: When the work on this network began, by `time.monotonic`.
+        rounded: Whether the figures have a `rounded_correlation`.
 
     Raises:
         InputError: If it can't be converted or run.
@@ -177,7 +186,45 @@ def convert_and_measure(
     )
     inexact = exactness(exact, received, found.outputs[0]["scale"]).inexact
     departure = None if figures.equal == 1.0 or inexact else first_departure(graph, whole, others)
-    return dataclasses.replace(figures, inexact=inexact, departure=str(departure) if departure else None)
+    control = None
+    if rounded:
+        control = compare(expected, _with_rounded_activations(form, graph, others, path)).correlation
+    return dataclasses.replace(
+        figures, inexact=inexact, departure=str(departure) if departure else None, rounded_correlation=control
+    )
+
+
+def _with_rounded_activations(form: Int8Form, graph: QuantizedGraph, images: np.ndarray, path: Path) -> np.ndarray:
+    """Return what a graph of floats outputs whose activations are rounded as those of an int8 graph.
+
+    Args:
+        form: The graph of floats.
+        graph: The int8 graph.
+        images: What it takes.
+        path: Where a file may be written.
+    """
+    rounding = {operator.output.name: operator.output.quantization for operator in graph.operators}
+    made: dict[Tensor, Tensor] = {}
+    operators: list[Operator] = []
+
+    def rounded(tensor: Tensor, parameters: QuantizationParameters) -> Tensor:
+        small = Tensor(f"{tensor.name}/rounded", tensor.shape, dtype="int8", quantization=parameters)
+        large = Tensor(f"{tensor.name}/in_steps", tensor.shape)
+        operators.extend((Operator("QUANTIZE", [tensor], [small]), Operator("DEQUANTIZE", [small], [large])))
+        return large
+
+    for tensor, shipped in zip(form.graph.inputs, graph.inputs, strict=True):
+        made[tensor] = rounded(tensor, shipped.quantization)
+    for operator in form.graph.operators:
+        inputs = [made.get(tensor, tensor) for tensor in operator.inputs]
+        operators.append(dataclasses.replace(operator, inputs=inputs))
+        parameters = None if operator.kind in HANDING_ON else rounding[operator.output.name]
+        if parameters is not None:
+            made[operator.output] = rounded(operator.output, parameters)
+    outputs = [made.get(tensor, tensor) for tensor in form.graph.outputs]
+    path = path.with_suffix(".rounded.tflite")
+    path.write_bytes(write(FloatGraph(form.graph.name, form.graph.inputs, outputs, operators)))
+    return run_in_subprocess(path, images)
 
 
 def _outputs(model: keras.Model, images: np.ndarray) -> np.ndarray:

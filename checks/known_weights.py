@@ -38,23 +38,28 @@ def set_known_weights(model: keras.Model, images: np.ndarray) -> None:
 
 
 def draw_weights(model: keras.Model, images: np.ndarray) -> None:
-    """Draw every weight of a flat model as `set_known_weights` does, from its place in the model.
+    """Draw every weight of a model as `set_known_weights` does, from its place in the model.
 
     The names of Keras' layers depend on what was built before in the same process.
 
     Args:
-        model: A functional model of stock layers, none of them shared.
+        model: A functional model.
         images: What the model takes, for the statistics of batch normalization.
     """
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(_leaves(model)):
         norm = type(layer).__name__ == "BatchNormalization"
-        for variable in layer.trainable_variables:
+        for variable in layer._trainable_variables:
             parameter = "weight" if variable.name.endswith(("kernel", "gamma")) else "bias"
             depthwise = type(layer).__name__ == "DepthwiseConv2D" or variable.name == "depthwise_kernel"
             shape = _torch_shape(variable, depthwise and parameter == "weight")
             values = _draw(f"{index}.{variable.name}", shape, parameter, norm)
             variable.assign(values.reshape(variable.shape))
     _take_statistics(model, images)
+
+
+def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a model, each before those inside of it."""
+    return [inside for layer in model.layers for inside in layer._flatten_layers()]
 
 
 def _torch_shape(variable: keras.Variable, depthwise: bool) -> tuple[int, ...]:
@@ -67,7 +72,7 @@ def _torch_shape(variable: keras.Variable, depthwise: bool) -> tuple[int, ...]:
 
 def _take_statistics(model: keras.Model, images: np.ndarray) -> None:
     """Set the statistics of batch normalization to those of images; dropout is switched off for good."""
-    for layer in model.layers:
+    for layer in _leaves(model):
         if type(layer).__name__ == "BatchNormalization":
             layer.momentum = 0.0
         if type(layer).__name__ == "Dropout":

@@ -136,7 +136,7 @@ def _rows(x: Any) -> list[Any]:
 
 def _called(name: str, x: Any) -> Any:
     if name in _MERGING:
-        return getattr(layers, name)()([x, layers.Rescaling(0.5)(x)])
+        return getattr(layers, name)()([x, layers.Rescaling(-0.5)(x)])
     arguments = _ARGUMENTS.get(name, ())
     layer_class = getattr(layers, name)
     return (layer_class(**arguments) if isinstance(arguments, dict) else layer_class(*arguments))(x)

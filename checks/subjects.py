@@ -126,13 +126,21 @@ def write_photos(data_dir: str, count: int, folder: Path) -> list[Path]:
     return paths
 
 
-def code_hash(rooms: Iterable[str], packages: Iterable[str]) -> str:
-    """Return a hash of what results depend on: code and tables of rooms of keras_lite, and versions of packages."""
+def code_hash(rooms: Iterable[str], packages: Iterable[str], files: Iterable[Path] = ()) -> str:
+    """Return a hash of what results depend on.
+
+    Args:
+        rooms: Rooms of keras_lite, for their code and tables.
+        packages: Packages, for their versions.
+        files: Files beside those.
+    """
     root = Path(published.__file__).parents[1]
     total = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         if path.suffix in (".py", ".json") and parts[0] in rooms and path.name != "kept_weights.json":
             total.update("/".join(parts).encode() + b"\0" + path.read_bytes())
+    for path in sorted(files):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
     total.update(json.dumps({name: importlib.metadata.version(name) for name in packages}).encode())
     return total.hexdigest()

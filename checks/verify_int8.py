@@ -1,16 +1,13 @@
 """Convert networks to int8 and check the files, without any training: all published ones, or those that are named.
 
     python -m checks.verify_int8 [NETWORK ...] [--data_dir DATA] [--cache_dir DIR]
-    python -m checks.verify_int8 keras.applications [--image_size 96] [--page FILE.md]
     python -m checks.verify_int8 carnet --trained --data_dir SPORTS
 
-NETWORK is the network of a published row, or keras.applications/NAME for a model that comes with Keras;
-keras.applications alone stands for all of those that are known to work. Each network gets known random weights, so that
-nothing need be trained or downloaded, or with --trained those that are kept in weights/, on images like those it was
-trained with; ranges come from some images, and others are compared. DATA is a folder with
-images, a folder with CIFAR's python files (scaled to the network's size), or `shapes`. A finished network is kept in
-the cache and not converted again until its code changes. One line a network, then a table; a network that falls short
-is an error.
+NETWORK is the network of a published row. Each gets known random weights, so that nothing need be trained or
+downloaded, or with --trained those that are kept in weights/, on images like those it was trained with; ranges come
+from some images, and others are compared. DATA is a folder with images, a folder with CIFAR's python files (scaled to
+the network's size), or `shapes`. A finished network is kept in the cache and not converted again until its code
+changes. One line a network, then a table; a network that falls short is an error.
 """
 
 import dataclasses
@@ -28,7 +25,6 @@ import keras
 import numpy as np
 from absl import flags
 
-from checks import keras_applications
 from checks.int8_figures import Figures, convert_and_measure, made_with
 from checks.subjects import build_published, code_hash, published_networks, read_images
 from keras_lite import published
@@ -46,7 +42,6 @@ FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", SHAPES, "Where images come from.", flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", "build/verify-int8", "Where finished networks are kept.", flag_values=FLAGS)
 flags.DEFINE_integer("calibration_images", 256, "Images that set the ranges.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("image_size", 96, "Of models of keras.applications.", 75, flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
 flags.DEFINE_boolean("trained", False, "Kept weights instead of random ones.", flag_values=FLAGS)
 flags.DEFINE_integer("images", 64, "Other images, to compare.", 2, flag_values=FLAGS)
@@ -96,7 +91,7 @@ def verify(row: published.Row, images: np.ndarray, others: np.ndarray, kept: Kep
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named networks, or all."""
     check_installed("int8")
-    chosen = _choose_trained(positional) if values.trained else _choose(positional, values.image_size)
+    chosen = _choose_trained(positional) if values.trained else _choose(positional)
     code = code_hash(_ROOMS, _PACKAGES)
     images: dict[Preprocessing, np.ndarray] = {}
     results, passed, failed = [], 0, []
@@ -127,41 +122,30 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         failed += [subject.name] if alone else []
     table = text_table([_HEAD, *map(_line, results)])
     print(f"\n{table}\n{passed} of {len(chosen)} networks meet every demand; {len(failed)} fall short.")
-    applications = [figures for figures in results if figures.float32 is not None]
-    if applications:
-        print(f"\n{keras_applications.markdown_table(applications)}")
     if values.page is not None:
-        counts = (values.data_dir, values.calibration_images, values.images)
-        text = keras_applications.page(applications, values.image_size, *counts) if applications else ""
-        others = [figures for figures in results if figures.float32 is None]
-        text += published_page(others, "kept" if values.trained else "random", *counts) if others else ""
+        weights = "kept" if values.trained else "random"
+        text = published_page(results, weights, values.data_dir, values.calibration_images, values.images)
         write_text(values.page, text)
     if failed:
         raise InputError(f"Expected every int8 file to pass, received {len(failed)} that fall short, above.")
 
 
-def _choose(names: list[str], image_size: int) -> list[_Subject]:
-    """Return what the command line names: published networks (all, if it names none) and `keras.applications`."""
+def _choose(names: list[str]) -> list[_Subject]:
+    """Return what the command line names: published networks, all if it names none."""
     rows = published_networks()
-    prefix = keras_applications.PREFIX
-    every = [f"{prefix}{name}" for name in keras_applications.NAMES]
-    names = [each for name in names for each in (every if f"{name}/" == prefix else [name])]
-    if unknown := [name for name in names if name not in rows and name not in every]:
-        raise InputError(f"Expected networks out of: {', '.join([*rows, *every])}; received {unknown[0]!r}.")
-    subjects = []
-    for name in names or rows:
-        if name in every:
-            short = name.removeprefix(prefix)
-            preprocessing = keras_applications.preprocessing(short, image_size)
-            check = functools.partial(keras_applications.verify, short)
-            subjects.append(_Subject(name, image_size, preprocessing, attention=False, random=True, verify=check))
-        else:
-            row = rows[name]
-            check, attention = functools.partial(verify, row), row.variant == "efficientformer"
-            subjects.append(
-                _Subject(name, row.id, Preprocessing(row.input[:2]), attention=attention, random=True, verify=check)
-            )
-    return subjects
+    if unknown := [name for name in names if name not in rows]:
+        raise InputError(f"Expected networks out of: {', '.join(rows)}; received {unknown[0]!r}.")
+    return [
+        _Subject(
+            name,
+            rows[name].id,
+            Preprocessing(rows[name].input[:2]),
+            attention=rows[name].variant == "efficientformer",
+            random=True,
+            verify=functools.partial(verify, rows[name]),
+        )
+        for name in names or rows
+    ]
 
 
 def _choose_trained(names: list[str]) -> list[_Subject]:

@@ -63,7 +63,7 @@ def fit_input(model: keras.Model, info: ModelInfo, path: Path) -> keras.Model:
     instead = (
         ""
         if len(shapes) == 1 and len(shapes[0]) == 3
-        else ("; the commands read photos, so export it in Python, by keras_lite.export.to_tflite")
+        else ("; the commands read photos, so call it in Python; keras_lite.export.to_tflite writes its file")
     )
     raise InputError(
         f"Expected one input of shape {wanted} (height, width, channels) in {path}, received {received}{instead}."

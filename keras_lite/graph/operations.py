@@ -152,7 +152,9 @@ def _transpose(operation: keras.Operation, tensor: Any) -> _Twin | None:
     return layers.Permute(tuple(axis % len(axes) for axis in axes[1:]), name=operation.name), tensor
 
 
-def _concatenate(operation: keras.Operation, tensors: Any) -> _Twin:
+def _concatenate(operation: keras.Operation, tensors: Any) -> _Twin | None:
+    if not all(map(_is_tensor, tensors)):
+        return None  # constants among them, as a class token is
     return layers.Concatenate(operation.axis, name=operation.name), list(tensors)
 
 

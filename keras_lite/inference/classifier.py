@@ -9,7 +9,7 @@ import numpy as np
 from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Source, interpret, read_model_info, task_of
 from keras_lite.errors import InputError
-from keras_lite.export.trained_model import check_scaling, with_own_resizing
+from keras_lite.export.trained_model import check_scaling, fit_input, with_own_resizing
 from keras_lite.graph import check_output, output_names
 from keras_lite.runtime import LiteRTModel, run_in_subprocess
 from keras_lite.training import model_file
@@ -100,6 +100,8 @@ class Classifier:
         model = load_model(self.path, verbose=verbose)
         model, self.info = with_own_resizing(model, self.info, verbose)
         check_scaling(model, self.info.preprocessing, self.path)
+        if len(getattr(model, "inputs", None) or []) > 1:
+            model = fit_input(model, self.info, self.path)  # which says that photos are all that is read
         try:
             self.output_names = output_names(model)
             if len(self.output_names) == 1:

@@ -1,6 +1,6 @@
 """What a .tflite file is: graphs of operators, and how they are written."""
 
-from keras_lite.litert.checks import check_quantized
+from keras_lite.litert.checks import check_quantized, excess
 from keras_lite.litert.ends import with_ends
 from keras_lite.litert.integer import IntegerModel, target_of
 from keras_lite.litert.metadata import ModelMetadata, model_metadata, takes_pixels
@@ -25,6 +25,7 @@ __all__ = [
     "QuantizedGraph",
     "Tensor",
     "check_quantized",
+    "excess",
     "model_metadata",
     "quantize_bias",
     "quantize_kernel",

@@ -18,7 +18,8 @@ def for_any_batch(graph: Graph) -> Graph:
     STRIDED_SLICE: XNNPACK takes no SLICE with an open size. The tensors' shapes stay those for a batch of 1.
 
     Raises:
-        InputError: If a tensor has no batch in front, or an operator can't leave it open: TRANSPOSE_CONV, BROADCAST_TO.
+        InputError: If a tensor has no batch in front, or an operator can't leave it open: TRANSPOSE_CONV, BROADCAST_TO,
+            a CONCATENATION with a constant.
 
     Example:
 
@@ -60,6 +61,9 @@ def for_batch(graph: Graph, count: int) -> Graph:
             inputs, shape = list(operator.inputs), operator.inputs[place]
             inputs[place] = _constant(shape, [count, *shape.data[1:]])
             operator = dataclasses.replace(operator, inputs=inputs)
+        elif _joins_constants(operator):
+            inputs = [_repeated(each, count) if each.is_constant else each for each in operator.inputs]
+            operator = dataclasses.replace(operator, inputs=inputs)
         else:
             operator = _for_any_batch(operator)
         inputs, outputs = ([of_all(tensor) for tensor in some] for some in (operator.inputs, operator.outputs))
@@ -74,6 +78,11 @@ def _for_any_batch(operator: Operator) -> Operator:
             f"Expected operators that hold for any batch, received {operator.kind} in {operator.name}, which takes its "
             "output's shape as a constant; write the file with a batch of 1."
         )
+    if _joins_constants(operator):
+        raise InputError(
+            f"Expected operators that hold for any batch, received {operator.kind} in {operator.name}, which takes a "
+            "constant for each image; write the file with a batch of 1."
+        )
     if any(tensor.is_constant for tensor in operator.inputs[1:]):
         if operator.kind == "RESHAPE":
             operator = _reshape(operator)
@@ -84,6 +93,16 @@ def _for_any_batch(operator: Operator) -> Operator:
     for tensor in operator.outputs:
         _check_batch(tensor)
     return operator
+
+
+def _joins_constants(operator: Operator) -> bool:
+    return operator.kind == "CONCATENATION" and any(tensor.is_constant for tensor in operator.inputs)
+
+
+def _repeated(tensor: Tensor, count: int) -> Tensor:
+    """Return a constant of one image for several."""
+    data = np.repeat(tensor.data, count, axis=0)
+    return dataclasses.replace(tensor, shape=data.shape, data=data)
 
 
 def _check_batch(tensor: Tensor) -> None:

@@ -81,6 +81,20 @@ def check_quantized(graph: QuantizedGraph) -> None:
             check(operator)
 
 
+def excess(operator: Operator) -> float:
+    """Return how many times wider the range of an int8 operator's output must at least be for LiteRT with XNNPACK.
+
+    A sum whose parts have steps of many times its own is such an operator, or a product with a kernel. Up to 1, all is
+    well.
+    """
+    target = operator.output.quantization
+    if target is None or target.scale < SMALLEST_SCALE:
+        return 0.0
+    if operator.kind in _SUMS and all(each.quantization is not None for each in operator.inputs):
+        return max(float(each.quantization.scale / target.scale) for each in operator.inputs) / _LARGEST_SUM_RATIO
+    return float(_factors(operator).max()) / LARGEST_SCALE_RATIO if _is_weighted(operator) else 0.0
+
+
 def _numbers_of_scales(operator: Operator) -> None:
     for tensor in (*operator.inputs, *operator.outputs):
         parameters = tensor.quantization

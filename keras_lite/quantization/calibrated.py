@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_lite.litert import QuantizedGraph, Tensor
+from keras_lite.litert import QuantizedGraph, Tensor, excess
 from keras_lite.quantization.lower import Int8Form
 from keras_lite.quantization.observe import Ranges
-from keras_lite.quantization.quantized_graph import quantize
+from keras_lite.quantization.quantized_graph import in_concatenations, quantize
+
+# A range that is too narrow for LiteRT becomes so much wider than it must be.
+_SPARE = 1.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +59,22 @@ class CalibratedGraph:
             InputError: If a bias needs more than 32 bits.
         """
         return quantize(self.form, self.ranges, self.one_range, self.scales)
+
+    def widened(self) -> "CalibratedGraph":
+        """Return it with wider ranges where LiteRT can't run the operator: where its parts have far larger steps.
+
+        Nothing is lost: what is made of such parts is known to one of their steps, which is 256 of its own at least.
+        """
+        owners, ranges = in_concatenations(self.form), dict(self.ranges)
+        tensors = {operator.output.name: operator.output for operator in self.form.whole}
+        for operator in self.graph.operators:
+            factor = excess(operator)
+            tensor = tensors.get(operator.output.name)
+            if factor < 1.0 or tensor is None or tensor in self.form.fixed:
+                continue
+            tensor = owners.get(tensor, tensor)
+            low, high = ranges[tensor]
+            ranges[tensor] = (low * factor * _SPARE, high * factor * _SPARE)
+            # The next operator's parts have other steps now.
+            return dataclasses.replace(self, ranges=ranges).widened()
+        return self

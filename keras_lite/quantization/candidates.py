@@ -91,7 +91,7 @@ class Maker:
         for answer, found in zip(form.graph.outputs, self.answers, strict=True):
             if answer in ranges and answer not in form.fixed:
                 ranges[answer] = found
-        calibrated = CalibratedGraph(form, ranges, steps.one_range)
+        calibrated = CalibratedGraph(form, ranges, steps.one_range).widened()
         if steps.by_effect:
             calibrated = self._rounded(calibrated, steps.equalization)
         if not steps.bias_correction:

@@ -30,7 +30,7 @@ _WIDENED = 1.25
 
 def needs_range(form: Int8Form) -> list[Tensor]:
     """Return the tensors whose range decides a scale, but for the input."""
-    shared, leaving = _in_concatenations(form), _leaving_floats(form)
+    shared, leaving = in_concatenations(form), _leaving_floats(form)
     return [
         operator.output
         for operator in form.graph.operators
@@ -72,7 +72,7 @@ def quantize(
     Raises:
         InputError: If a bias needs more than 32 bits.
     """
-    shared = _in_concatenations(form)
+    shared = in_concatenations(form)
     if one_range:
         ranges = {**ranges, **_united(form, ranges, shared)}
     ends = _Ends(form, ranges)
@@ -89,7 +89,12 @@ def quantize(
             parameters = QuantizationParameters.between(*ranges[shared.get(operator.output, operator.output)])
         output = _int8(operator.output, parameters)
         if operator.kind == "CONCATENATION":
-            inputs = [_brought_to(each, output, ends.operators) for each in inputs]
+            inputs = [
+                _constant(each, quantize_values(each.data, parameters), parameters)
+                if each.is_constant
+                else _brought_to(each, output, ends.operators)
+                for each in inputs
+            ]
         elif operator.kind in CHANNEL_AXES:
             source = ends.quantized(operator.source)
             found = (scales or {}).get(operator.kernel)
@@ -145,7 +150,7 @@ def _in_floats(tensor: Tensor) -> Tensor:
     return Tensor(f"{tensor.name}/float", tensor.shape, dtype=tensor.dtype)
 
 
-def _in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
+def in_concatenations(form: Int8Form) -> dict[Tensor, Tensor]:
     """Return the outermost concatenation of each tensor that is only concatenated and may have any scale."""
     uses: dict[Tensor, list[Operator]] = {}
     for operator in form.graph.operators:

@@ -9,6 +9,7 @@ import pytest
 
 from checks import float_figures, float_files
 from checks.float_figures import Figures, Latency, OneFile, compare_files, largest_difference, measure_latency
+from checks.other_models import OtherModel
 from keras_lite.data import ModelInfo, Preprocessing, write_model_info
 from keras_lite.errors import InputError
 
@@ -130,8 +131,8 @@ def calls(monkeypatch):
 
     monkeypatch.setattr(float_files, "compare_files", compare)
     monkeypatch.setattr(float_files, "build_published", lambda row, images, kept=None: None)
-    monkeypatch.setattr(float_files.keras_applications, "build", lambda name, images: None)
-    monkeypatch.setattr(float_files.fuzz, "random_model", lambda seed: None)
+    monkeypatch.setattr(OtherModel, "with_known_weights", lambda model, images: None)
+    monkeypatch.setattr(float_files.random_blocks, "random_model", lambda seed: None)
     return found
 
 

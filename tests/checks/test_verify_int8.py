@@ -10,8 +10,8 @@ import pytest
 from read_golden import draw, read
 from small_classifier import color_images
 
-from checks import keras_applications, verify_int8
-from checks.int8_figures import Figures, FloatFigures, convert_and_measure, measure
+from checks import verify_int8
+from checks.int8_figures import Figures, convert_and_measure, measure
 from checks.known_weights import draw_weights, set_known_weights
 from keras_lite import published
 from keras_lite.checkpoints import to_torch_state_dict
@@ -197,7 +197,7 @@ def test_trained_networks_have_no_excuse(run_tool, tmp_path, monkeypatch, assert
 
     def verify(row, images, others, kept):
         calls.append((row.id, images.shape[1:], kept.name))
-        return dataclasses.replace(GOOD, network=row.network, float32=None, correlation=0.97, fake_correlation=0.97)
+        return dataclasses.replace(GOOD, network=row.network, correlation=0.97, fake_correlation=0.97)
 
     monkeypatch.setattr(verify_int8, "verify", verify)
     arguments = ("--trained", "--cache_dir", tmp_path, "--calibration_images", 4, "--images", 2)
@@ -226,47 +226,7 @@ GOOD = Figures(
     correlation=1.0,
     fake_correlation=1.0,
     seconds=2.0,
-    float32=FloatFigures(1_000, macs=2_000_000, difference=3e-6, partitions=1, latency_ms=2.5, int8_latency_ms=1.0),
 )
-
-
-def test_models_that_come_with_keras_stand_beside_published_networks(
-    run_tool, tmp_path, monkeypatch, assert_one_line_error
-):
-    calls = []
-
-    def verify(name, images, others):
-        calls.append((name, images.shape, float(images.max() - images.min())))
-        return dataclasses.replace(GOOD, network=f"keras.applications/{name}")
-
-    monkeypatch.setattr(keras_applications, "verify", verify)
-    monkeypatch.setattr(verify_int8, "verify", lambda row, images, others: dataclasses.replace(GOOD, float32=None))
-    page = tmp_path / "page.md"
-    arguments = (
-        "keras.applications", "cifar_resnet20__ours", "--image_size", 80, "--cache_dir", tmp_path / "cache",
-        "--calibration_images", 4, "--images", 2, "--page", page,
-    )  # fmt: skip
-    for _ in range(2):
-        finished = run_tool(verify_int8, *arguments)
-        assert finished.returncode == 0, finished.stderr
-        assert "12 of 12 networks meet every demand" in finished.stdout
-    assert [name for name, *_ in calls] == list(keras_applications.NAMES)  # once each
-    widths = {name: width for name, _, width in calls}
-    assert widths["EfficientNetB0"] > 200 > 10 > widths["ResNet50"]  # pixels, and normalized ones
-    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
-    assert len(rows) == 2 + 11 + 2 + 1  # and the published one's table
-    assert "| 1,000 | 2 M | 3e-06 | yes | 1 / 1 | none | 2.50 | 1.00 | 0.40 |" in rows[2]
-    assert "keras.applications --image_size 80" in page.read_text()
-    assert_one_line_error(run_tool(verify_int8, "keras.applications/VGG16"), "keras.applications/VGG16", "NASNetMobile")
-    assert_one_line_error(run_tool(verify_int8, "keras.applications", "--image_size", 32), "image_size")
-
-
-def test_float32_file_must_agree():
-    bad = dataclasses.replace(GOOD, float32=dataclasses.replace(GOOD.float32, difference=2e-4))
-    assert GOOD.shortcomings() == []
-    assert bad.shortcomings() == ["float32 file off by 2.0e-04 > 1e-4"]
-    assert bad.shared_with_control() == []
-    assert Figures.from_dict(dataclasses.asdict(bad)) == bad
 
 
 def test_drawn_weights_keep_activations_in_range():

@@ -309,3 +309,13 @@ def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
     assert [row.top1 for row in result.report.rows] == [None] * 4
     assert result.report.row("int8").agreement >= 0.9
     assert read_model_info(tmp_path / "small_int8.tflite") == info
+
+
+def test_a_model_that_takes_more_than_a_photo_is_refused(tmp_path):
+    photo, number = keras.Input((8, 12, 3), name="photo"), keras.Input((1,), name="number")
+    features = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(photo), number])
+    model = keras.Model([photo, number], keras.layers.Dense(2, activation="softmax")(features))
+    model.save(tmp_path / "both.keras")
+    write_model_info(tmp_path / "both.keras", ModelInfo("both", ["a", "b"], PREPROCESSING, "probabilities"))
+    with pytest.raises(InputError, match=r"received \(8, 12, 3\) and \(1,\); the commands read photos, so call it in"):
+        Classifier(tmp_path / "both.keras")

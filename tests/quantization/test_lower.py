@@ -237,3 +237,40 @@ def test_what_has_no_operators_is_named():
     inputs = keras.Input(SIZE)
     with pytest.raises(InputError, match="returns its input"):
         lower(keras.Model(inputs, layers.Dropout(0.1)(inputs)))
+
+
+@pytest.mark.parametrize(("size", "uneven"), [(7, False), (8, True)])
+def test_average_pooling_where_keras_repeats_edges(size, uneven):
+    """Windows of 3 by steps of 2 reach beyond an image of 8 pixels on one side alone."""
+    inputs = keras.Input((size, size, 2))
+    model = keras.Model(inputs, layers.AveragePooling2D(3, 2, padding="same", name="mean")(inputs))
+    if uneven and keras.backend.backend() == "torch":
+        with pytest.raises(InputError, match="layer mean of type AveragePooling2D: Keras on PyTorch repeats the edges"):
+            lower(model)
+        return
+    images = images_of((size, size, 2))
+    np.testing.assert_allclose(litert(lower(model), images), model.predict(images, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "slope"),
+    [
+        (lambda x: keras.ops.maximum(x, 0.15 * x), 0.15),
+        (lambda x: keras.ops.maximum(x * 0.3, x), 0.3),
+        (lambda x: layers.Maximum()([x, layers.Rescaling(0.02)(x)]), 0.02),
+        (lambda x: keras.ops.maximum(x, 1.5 * x), None),
+        (lambda x: keras.ops.maximum(x, -0.5 * x), None),
+        (lambda x: keras.ops.maximum(x, 0.15 * x + 1.0), None),
+    ],
+)
+def test_leaky_relu_written_out(function, slope):
+    inputs = keras.Input(SIZE)
+    model = keras.Model(inputs, function(inputs))
+    graph = lower(model)
+    found = [(operator.kind, operator.options.get("alpha")) for operator in graph.operators]
+    assert ("MAXIMUM" in dict(found)) == (slope is None)
+    assert slope is None or found == [("LEAKY_RELU", pytest.approx(slope))]
+    images = images_of(SIZE)
+    # Not by predict: with oneDNN TensorFlow makes a leaky ReLU of the larger of x and 1.5 x, too, which is the smaller.
+    expected = keras.ops.convert_to_numpy(model(images))
+    np.testing.assert_allclose(litert(graph, images), expected, atol=1e-5)

@@ -67,6 +67,18 @@ def window_pooling(build: Builder, layer: keras.layers.Layer, inputs: list[Tenso
     """Lower `MaxPooling2D` and `AveragePooling2D`; those along one axis, of a row."""
     kind = "MAX_POOL_2D" if type(layer).__name__.startswith("Max") else "AVERAGE_POOL_2D"
     strides, window = ((1, *each)[-2:] for each in (layer.strides, layer.pool_size))
+    if kind == "AVERAGE_POOL_2D" and layer.padding == "same" and keras.backend.backend() == "torch":
+        reach = [
+            max((places - 1) * stride + size - length, 0)
+            for places, stride, size, length in zip(shape[1:3], strides, window, inputs[0].shape[1:3], strict=True)
+        ]
+        if any(each % 2 for each in reach):
+            why = (
+                f"Keras on PyTorch repeats the edges of an image of {inputs[0].shape[1]} x {inputs[0].shape[2]} here, "
+                "where the padding is uneven, and no file does; convert it on TensorFlow or JAX, or write padding "
+                '"valid", or a size and strides with as much padding before as behind'
+            )
+            raise refused(build.name, build.layer[1], why)
     return build.add(
         kind,
         inputs,

@@ -1,4 +1,4 @@
-"""Fewer operators that compute the same: equal ones once, hard-swish, folded numbers, fused activations, reshapes."""
+"""Fewer operators that compute the same: hard-swish, leaky ReLU, folded numbers, fused activations, fewer reshapes."""
 
 import math
 from collections.abc import Sequence
@@ -35,6 +35,7 @@ def simplify(operators: Sequence[Operator], outputs: Sequence[Tensor]) -> list[O
     _compute_once(editor)
     _slice_channels(editor)
     _find_hard_swish(editor)
+    _find_leaky_relu(editor)
     fold_reversals(editor)
     _pad_in_convolutions(editor)
     fold_numbers(editor)
@@ -79,6 +80,19 @@ def _find_hard_swish(editor: Editor) -> None:
             editor.set_inputs(operator, [x])
             for each in inside:
                 editor.remove(each)
+
+
+def _find_leaky_relu(editor: Editor) -> None:
+    """The larger of x and a share of it is LEAKY_RELU."""
+    for operator in editor:
+        for x, share in (operator.inputs, operator.inputs[::-1]) if operator.kind == "MAXIMUM" else ():
+            product = None if share.is_constant else editor.producer(share)
+            slope = number_of(product) if product is not None and product.kind == "MUL" else None
+            plain = slope is not None and product.options["fused_activation_function"] == "NONE"
+            if plain and 0.0 <= slope <= 1.0 and product.inputs[0] is x:
+                operator.kind, operator.options = "LEAKY_RELU", {"alpha": slope}
+                editor.set_inputs(operator, [x])
+                break
 
 
 def _gated_by_sixth(editor: Editor, product: Operator) -> tuple[Tensor, list[Operator]] | None:
