@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 GUIDES = REPOSITORY / "guides"
 # What makes a command short; the last of equal flags counts.
 SHORTER = {
-    "finetune": ["--epochs_head", "1", "--epochs", "1", "--quantize_epochs", "0", "--image_size", "48"],
+    "finetune": ["--epochs_head", "1", "--epochs", "1", "--quantize_epochs", "0"],
     "quantize": ["--epochs", "1", "--image_limit", "32", "--calibration_images", "32"],
 }
 
@@ -47,6 +47,7 @@ def follow(tmp_path, monkeypatch):
 
     def run(name, without=()):
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("keras_lite.cli.web.serve_web_page", lambda *_, **__: None)
         no_network(monkeypatch, tmp_path / "fetched")
         for module in without:
             monkeypatch.setitem(sys.modules, module, None)  # to import it fails
