@@ -249,7 +249,7 @@ def _quantized_once(
     """Return the outputs of the file that `quantize_once.py` writes in a process of its own."""
     _, calibration = subject.split()
     photos, file = subject.folder / "calibration.npy", subject.folder / f"{way}.tflite"
-    np.save(photos, np.asarray(subject.info.preprocessing(calibration), "float32"))
+    np.save(photos, calibration)
     script = Path(__file__).resolve().with_name("quantize_once.py")
     command = [python, "-P", str(script), what, str(model), str(photos), str(file)]
     code = subprocess.run(command, env=environment, check=False).returncode
