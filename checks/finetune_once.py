@@ -20,6 +20,7 @@ from typing import Any
 PHASES = {
     "photos": ["pipelines.finetune:open_data", "finetune:open_data"],
     "training, around the epochs": ["pipelines.finetune:fit", "finetune:fit"],
+    "features of the head": ["training.engine:_Run._inputs"],
     "test": ["training.engine:_Run.test"],
     "evaluation": ["pipelines.finetune:_evaluate", "finetune:_evaluate"],
     "pictures": [

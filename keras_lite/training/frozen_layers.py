@@ -35,10 +35,10 @@ def split_frozen(model: keras.Model) -> Split | None:
 
     >>> inputs = keras.Input((8, 8, 3))
     >>> x = keras.layers.GlobalAveragePooling2D(name="pooling")(keras.layers.Conv2D(4, 3, trainable=False)(inputs))
-    >>> outputs = keras.layers.Dense(2)(keras.layers.Dropout(0.2)(x))
+    >>> outputs = keras.layers.Dense(2, name="classifier")(keras.layers.Dropout(0.2)(x))
     >>> body, head = split_frozen(keras.Model(inputs, outputs))
     >>> body.layers[-1].name, [layer.name for layer in head.layers if layer.weights]
-    ('pooling', ['dense'])
+    ('pooling', ['classifier'])
     """
     live: set[int] = set()
     between = {}
