@@ -44,7 +44,7 @@ FLAGS = command_line.new_flags()
 flags.DEFINE_string("cache_dir", "build/verify-others", "Where finished models are kept.", flag_values=FLAGS)
 flags.DEFINE_integer("image_size", 96, "Height and width of the images.", 75, flag_values=FLAGS)
 flags.DEFINE_integer("images", 16, "Images for the ranges; half as many are compared.", 4, flag_values=FLAGS)
-flags.DEFINE_integer("max_minutes", None, "End before the next model after so long.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("max_minutes", None, "Begin no other model after so long; 0: at all.", 0, flag_values=FLAGS)
 flags.DEFINE_boolean("skip_latency", False, "Leave out the latency.", flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
 
@@ -121,7 +121,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             if importlib.util.find_spec(model.package) is None:
                 left[model.name] = f"{model.package} is not installed"
                 continue
-            if values.max_minutes is not None and time.monotonic() - start > 60 * values.max_minutes:
+            if values.max_minutes is not None and time.monotonic() - start >= 60 * values.max_minutes:
                 left[model.name] = "not run yet"
                 continue
             images = read_images(SHAPES, model.preprocessing(values.image_size), values.images * 3 // 2)
