@@ -31,6 +31,7 @@ from keras_lite.cli import command_line
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
 from keras_lite.export.tflite import check_installed
+from keras_lite.export.verification import THRESHOLDS
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.litert import write
 from keras_lite.profiling import profile
@@ -147,9 +148,9 @@ def shortcomings(result: dict[str, Any]) -> list[str]:
 
     Quality is not judged: a deep network of random weights blows up every rounding.
     """
-    missed = []
-    if result["float32"]["difference"] > 1e-4:
-        missed.append(f"float32 file off by {result['float32']['difference']:.1e} > 1e-4")
+    missed, limit = [], THRESHOLDS["float32"].difference
+    if result["float32"]["difference"] > limit:
+        missed.append(f"float32 file off by {result['float32']['difference']:.1e} > {limit:.0e}")
     if result["int8"] is not None:
         figures = Figures.from_dict(result["int8"])
         missed += [text for text in figures.shortcomings(attention=True) if "quantized model" in text]
