@@ -35,10 +35,10 @@ family as a float32 file alone, and small backbones of KerasHub and KerasCV with
 Input {image_size} x {image_size} x 3, {images} images of `shapes` to set the ranges and {images // 2} others to
 compare, random weights, no training. "Off by": largest difference of an output from Keras' own, as a share of the
 largest. "Equal": all outputs are those of `keras_lite.litert.IntegerModel`, to the bit. Latency: median of one image,
-one thread, the two files in turns, LiteRT with XNNPACK on {processor()}, beside other work; only the ratios (int8 /
-float32) carry over to other machines, as far as any do. Correlation: of the int8 file's outputs with the float model's,
-as deviations from their mean over the images; beside it that of the same model with float weights, whose activations
-are rounded as in the file. A deep network of random weights blows up every rounding, so the second is what a file can
+one thread, the two files in turns, LiteRT with XNNPACK on {processor()}; only the ratios (int8 / float32) carry over to
+other machines, as far as any do; "-": not measured. Correlation: of the int8 file's outputs with the float model's, as
+deviations from their mean over the images; beside it that of the same model with float weights, whose activations are
+rounded as in the file. A deep network of random weights blows up every rounding, so the second is what a file can
 reach, by and large.
 
 {made_with()}.
@@ -54,7 +54,8 @@ reach, by and large.
 def _row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
     float32, int8 = found["float32"], found["int8"]
     first = (name, f"{float32['parameters']:,}", f"{float32['macs'] / 1e6:,.0f} M", f"{float32['difference']:.0e}")
-    latency = f"{float32['latency_ms']:.2f}"
+    measured = float32["latency_ms"] > 0.0
+    latency = f"{float32['latency_ms']:.2f}" if measured else "-"
     if int8 is None:
         why = "not tried" if found["refused"].startswith("not tried") else "refused"
         return (*first, why, f"{float32['partitions']} / -", "-", latency, "-", "-", "-", "-")
@@ -64,8 +65,8 @@ def _row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
         f"{float32['partitions']} / {int8['partitions']}",
         ", ".join(int8["not_delegated"]) or "none",
         latency,
-        f"{float32['int8_latency_ms']:.2f}",
-        f"{float32['int8_latency_ms'] / float32['latency_ms']:.2f}",
+        f"{float32['int8_latency_ms']:.2f}" if measured else "-",
+        f"{float32['int8_latency_ms'] / float32['latency_ms']:.2f}" if measured else "-",
         f"{int8['correlation']:.3f}",
         f"{int8['rounded_correlation']:.3f}",
     )

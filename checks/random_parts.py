@@ -191,7 +191,7 @@ def _group_normalization(draw: Draw, x: Any) -> Any:
 
 def _relu(draw: Draw, x: Any) -> Any:
     highest = draw.chosen([None, None, 1.0, 4.0, 6.0])
-    slope, threshold = draw.chosen([0.0, 0.0, 0.1, 0.25]), draw.chosen([0.0, 0.0, 0.0, 0.5])
+    slope, threshold = draw.chosen([0.0, 0.0, 0.1, 0.25]), 0.5 if draw.chance(0.02) else 0.0  # int8 refuses the second
     return layers.ReLU(max_value=highest, negative_slope=slope, threshold=threshold)(x)
 
 

@@ -5,7 +5,8 @@
 NAME is a model of `checks.other_models`, keras.applications/MobileNet for one; keras.applications, keras_hub and
 keras_cv stand for all of theirs, and so does no name at all. A finished model is kept in the cache and not converted
 again until its code changes; --max_minutes ends the run early, and the page says which models are left. What a package
-that is missing holds is left, too. A file that is not its model's is an error.
+that is missing holds is left, too. On a busy machine --skip_latency leaves out the latency; another run measures it. A
+file that is not its model's is an error.
 """
 
 import dataclasses
@@ -30,19 +31,22 @@ from keras_lite.cli import command_line
 from keras_lite.data.open_data import SHAPES
 from keras_lite.errors import InputError
 from keras_lite.export.tflite import check_installed
+from keras_lite.export.verification import THRESHOLDS
 from keras_lite.files import read_json, write_json, write_text
 from keras_lite.litert import write
 from keras_lite.profiling import profile
 from keras_lite.quantization.lower import lower
 from keras_lite.quantization.lower.int8.state import NotInInt8Error
 from keras_lite.runtime.benchmark import benchmark_files
+from keras_lite.runtime.inspection import inspect
 from keras_lite.runtime.runner import run_in_subprocess
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("cache_dir", "build/verify-others", "Where finished models are kept.", flag_values=FLAGS)
 flags.DEFINE_integer("image_size", 96, "Height and width of the images.", 75, flag_values=FLAGS)
 flags.DEFINE_integer("images", 16, "Images for the ranges; half as many are compared.", 4, flag_values=FLAGS)
-flags.DEFINE_integer("max_minutes", None, "End before the next model after so long.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("max_minutes", None, "Begin no other model after so long; 0: at all.", 0, flag_values=FLAGS)
+flags.DEFINE_boolean("skip_latency", False, "Leave out the latency.", flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Also write the table here, as Markdown.", flag_values=FLAGS)
 
 _ROOMS = ("export", "graph", "layers", "litert", "quantization", "runtime")
@@ -50,13 +54,14 @@ _PACKAGES = ("keras", "tensorflow", "ai-edge-litert")
 _RUNS = 30
 
 
-def verify(model: OtherModel, images: np.ndarray, others: np.ndarray) -> dict[str, Any]:
+def verify(model: OtherModel, images: np.ndarray, others: np.ndarray, latency: bool = True) -> dict[str, Any]:
     """Convert a model with known random weights and compare its files.
 
     Args:
         model: The model.
         images: Preprocessed images that set the ranges.
         others: Preprocessed images to compare.
+        latency: Whether it is measured; else it is zero.
 
     Returns:
         `float32`, the entries of `FloatFigures`; `int8`, those of `Figures`, or None; `refused`, why there is no int8
@@ -80,14 +85,18 @@ def verify(model: OtherModel, images: np.ndarray, others: np.ndarray) -> dict[st
                 )
         except NotInInt8Error as error:
             refused = str(error)
-        latencies = benchmark_files(files if figures else files[:1], threads=[1], runs=_RUNS)
+        files = files if figures else files[:1]
+        partitions = inspect(files[0]).partitions
+        medians = [0.0]
+        if latency:
+            medians = [each.latencies[0].median for each in benchmark_files(files, threads=[1], runs=_RUNS)]
     float32 = FloatFigures(
         parameters=size.parameters,
         macs=size.macs,
         difference=float(np.abs(received - expected).max() / np.abs(expected).max()),
-        partitions=latencies[0].inspection.partitions,
-        latency_ms=latencies[0].latencies[0].median,
-        int8_latency_ms=latencies[-1].latencies[0].median,
+        partitions=partitions,
+        latency_ms=medians[0],
+        int8_latency_ms=medians[-1],
     )
     return {
         "float32": dataclasses.asdict(float32),
@@ -101,22 +110,24 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Check the named models, or all."""
     check_installed("int8")
     start, found, left = time.monotonic(), {}, {}
-    code = code_hash(_ROOMS, _PACKAGES, [Path(__file__), *Path(__file__).parent.glob("other_models.py")])
+    code = code_hash(_ROOMS, _PACKAGES, [Path(__file__).with_name("other_models.py")])
     chosen = _choose(positional)
     for number, model in enumerate(chosen, start=1):
         settings = [model.name, values.image_size, values.images, code]
         key, cached = hashlib.sha256(json.dumps(settings).encode()).hexdigest(), Path(values.cache_dir)
         cached /= f"{model.name.replace('/', '-')}.json"
         result = read_json(cached) if cached.is_file() else {}
-        if result.get("key") != key:
+        measured = bool(result) and result["float32"]["latency_ms"] > 0.0
+        if result.get("key") != key or not (measured or values.skip_latency):
             if importlib.util.find_spec(model.package) is None:
                 left[model.name] = f"{model.package} is not installed"
                 continue
-            if values.max_minutes is not None and time.monotonic() - start > 60 * values.max_minutes:
+            if values.max_minutes is not None and time.monotonic() - start >= 60 * values.max_minutes:
                 left[model.name] = "not run yet"
                 continue
             images = read_images(SHAPES, model.preprocessing(values.image_size), values.images * 3 // 2)
-            result = {"key": key, **verify(model, images[: values.images], images[values.images :])}
+            calibration, others = np.split(images, [values.images])
+            result = {"key": key, **verify(model, calibration, others, latency=not values.skip_latency)}
             write_json(cached, result)
             keras.backend.clear_session()
             gc.collect()
@@ -137,9 +148,9 @@ def shortcomings(result: dict[str, Any]) -> list[str]:
 
     Quality is not judged: a deep network of random weights blows up every rounding.
     """
-    missed = []
-    if result["float32"]["difference"] > 1e-4:
-        missed.append(f"float32 file off by {result['float32']['difference']:.1e} > 1e-4")
+    missed, limit = [], THRESHOLDS["float32"].difference
+    if result["float32"]["difference"] > limit:
+        missed.append(f"float32 file off by {result['float32']['difference']:.1e} > {limit:.0e}")
     if result["int8"] is not None:
         figures = Figures.from_dict(result["int8"])
         missed += [text for text in figures.shortcomings(attention=True) if "quantized model" in text]

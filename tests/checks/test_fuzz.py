@@ -73,11 +73,28 @@ def test_what_int8_may_refuse(monkeypatch, error, refused, wrong):
         return "fine"
 
     monkeypatch.setattr(random_layers, "to_tflite", to_tflite)
-    monkeypatch.setattr(random_layers, "random_model", lambda seed: (keras.Sequential([keras.Input((4,))]), ["a"]))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    monkeypatch.setattr(random_layers, "random_model", lambda seed, attempt: (model, ["a"]))
     monkeypatch.setattr(random_layers, "random_samples", lambda *arguments: np.zeros((1, 4)))
     result = random_layers.export(0)
     assert (result["refused"], result["wrong"]) == (refused, wrong)
     assert ("Traceback" in result["verdict"]) == isinstance(error, KeyError)
+
+
+def test_another_model_is_drawn_where_keras_runs_none(monkeypatch):
+    calls = []
+
+    def to_tflite(model, path, precision="float32", **kwargs):
+        if len(calls) < 2:
+            calls.append(precision)
+            raise RuntimeError("no primitive")
+        return "fine"
+
+    monkeypatch.setattr(random_layers, "to_tflite", to_tflite)
+    monkeypatch.setattr(random_layers, "_runs", lambda model, samples: False)
+    result = random_layers.export(3)
+    assert (result["verdict"], result["wrong"]) == ("float32: fine; int8: fine", False)
+    assert result["parts"] == random_layers.random_model(3, 2)[1]
 
 
 def test_finished_models_are_not_exported_again(run_tool, tmp_path, monkeypatch, assert_one_line_error):
