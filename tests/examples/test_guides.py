@@ -97,6 +97,6 @@ def test_photos_to_web_and_android(follow, tmp_path):
     follow("photos_to_web_and_android")
     web, android = tmp_path / "runs/photos/web", tmp_path / "runs/photos/android"
     assert {"index.html", "model.tflite", "model.json"} <= {path.name for path in web.iterdir()}
-    assert {path.name for path in android.iterdir()} == {"model.tflite", "model.json"}
+    assert {path.name for path in android.iterdir()} == {"model.tflite", "model.json", "model.labels.txt"}
     classifier = Classifier(android / "model.tflite")
     assert classifier.info.class_names == sorted(path.name for path in (tmp_path / "photos").iterdir())

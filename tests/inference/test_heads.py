@@ -304,7 +304,7 @@ def test_quantize_takes_photos_without_classes(head, tmp_path, monkeypatch):
     model, info = build(head)
     pixels, _ = photos(60)
     source = ArraySource(pixels, np.zeros(60, int), info.class_names or ["photo"])
-    options = QuantizationOptions(epochs=1, batch_size=16, calibration_images=32, distill=1.0)
+    options = QuantizationOptions(epochs=1, batch_size=16, calibration_images=32)
     result = quantize_run(model, info, {"unlabeled": source}, tmp_path, options=options)
     assert [row.top1 for row in result.report.rows] == [None] * 4
     assert result.report.row("int8").agreement >= 0.9
