@@ -92,6 +92,7 @@ def test_train_without_tensorflow(follow, tmp_path):
         assert (tmp_path / f"{name}.tflite").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow_only
 def test_photos_to_web_and_android(follow, tmp_path):
     follow("photos_to_web_and_android")
