@@ -7,6 +7,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from good_figures import GOOD
 from read_golden import draw, read
 from small_classifier import color_images
 
@@ -212,21 +213,6 @@ def test_images_of_every_kind(tmp_path):
     assert verify_int8.read_images("shapes", Preprocessing((48, 48)), 3).shape == (3, 48, 48, 3)
     with pytest.raises(InputError, match="nowhere, found nothing"):
         verify_int8.read_images(str(tmp_path / "nowhere"), Preprocessing((32, 32)), 3)
-
-
-GOOD = Figures(
-    "net",
-    int8_only=True,
-    partitions=1,
-    not_delegated=[],
-    deviation=9.0,
-    range_ratio=1.0,
-    within_one=1.0,
-    equal=1.0,
-    correlation=1.0,
-    fake_correlation=1.0,
-    seconds=2.0,
-)
 
 
 def test_drawn_weights_keep_activations_in_range():
