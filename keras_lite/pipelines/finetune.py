@@ -57,7 +57,7 @@ class FinetuneOptions:
         mean: Channel means of pixels scaled to [0, 1]; `None`: those of the weights if known, else ImageNet's.
         std: Channel standard deviations of pixels scaled to [0, 1]; `None`: as for `mean`.
         interpolation: How photos are scaled; `None`: as for the weights if known, else `"bilinear"`.
-        epochs_head: Epochs of the new head alone, on photos as they are; `None`: 5, and without weights 0.
+        epochs_head: Epochs of the new head alone; `None`: 5, and without weights 0.
         epochs: Epochs of all layers, after those of the head.
         learning_rate_head: Learning rate of the head alone.
         learning_rate: Initial learning rate of all layers; it falls to 0.

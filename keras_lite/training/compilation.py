@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_lite.data import ModelInfo
+from keras_lite.data import Augmentation, ModelInfo
 from keras_lite.training.averaged_weights import AveragedWeights
 from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
@@ -11,6 +11,7 @@ from keras_lite.training.folding import fold_batch_norm
 from keras_lite.training.frozen_layers import fits_in_memory, split_frozen
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
+from keras_lite.training.run_batches import augmentation_of
 from keras_lite.training.schedules import OneCycle, WarmUp
 
 
@@ -72,7 +73,9 @@ class CompiledModel:
         if extras.teacher is not None:
             return
         model = fold_batch_norm(self.model) if self._recipe.finetuning.freeze_batch_norm or head_only else self.model
-        split = split_frozen(model) if head_only and not extras.mixes else None
+        # A photo has the same features in each epoch only if it is the same.
+        same = not extras.mixes and augmentation_of(self._recipe, self._options) == Augmentation()
+        split = split_frozen(model) if head_only and same else None
         if split is not None and fits_in_memory(split, self._images):
             self.body, self.trained = split
             self.body.compile(loss="mse", jit_compile="auto")  # predicting compiles it else by XLA, which takes longer

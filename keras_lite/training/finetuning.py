@@ -18,11 +18,10 @@ class Finetuning:
     schedule, and trains all layers except batch normalization, which keeps its statistics, scale and offset: those of
     few photos would be worse.
 
-    While the head trains, the other layers give the same of a photo each time, so their outputs are computed once, of
-    photos that are not changed at random. (Where something random, such as dropout, comes first, or photos are mixed,
-    or a teacher takes part, each epoch goes through the whole network, and photos are changed.) Later, batch
-    normalization that keeps its statistics is folded into the convolutions in front of it, which changes nothing but
-    the rounding. Callbacks see the model that trains: it has the network's variables.
+    Batch normalization that keeps its statistics is folded into the convolutions in front of it, which changes nothing
+    but the rounding. While the head trains on photos that are not changed at random (no augmentation, no mixing, no
+    teacher), the other layers give the same of a photo each time, so their outputs are computed once. Callbacks see the
+    model that trains: it has the network's variables.
 
     The weights of the epoch with the best validation accuracy are tested and saved.
 

@@ -19,8 +19,7 @@ def test_head_on_features_is_the_head_through_the_network(tmp_path):
     recipe = dataclasses.replace(
         RECIPE,
         models={"tiny": RecipeModel(without_dropout)},
-        # What changes photos is left out while the head trains.
-        augmentation=Augmentation(brightness=0.5, rotation=90.0),
+        augmentation=Augmentation(),
         finetuning=Finetuning(head_epochs=2, head_learning_rate=0.02, class_weights=False),
     )
     seen = []
@@ -55,6 +54,11 @@ def test_head_on_features_is_the_head_through_the_network(tmp_path):
         accuracy = (np.concatenate(found) == data["valid"].labels).mean()
         assert seen[epoch][2]["val_accuracy"] == pytest.approx(accuracy)
     assert seen[0][1] < seen[2][1]  # less than the network trains at first
+
+    seen.clear()
+    changed = dataclasses.replace(recipe, augmentation=Augmentation(brightness=0.5))
+    fit(changed, data, Options.of(changed, epochs=3, seed=3), tmp_path / "changed", callbacks=[Watch()])
+    assert seen[0][1] == seen[2][1]  # photos that change have other features each time
 
 
 @pytest.mark.tensorflow_only
