@@ -42,7 +42,8 @@ class FloatFigures:
     Args:
         parameters: Parameters, frozen ones included.
         macs: Multiply-accumulates for one image.
-        difference: Largest difference of an output from Keras' own, as a share of the largest output.
+        difference: Largest difference of an output from the same network's in float64, as a share of the largest.
+        keras_difference: That of Keras' own outputs in float32.
         partitions: Parts that XNNPACK runs.
         latency_ms: Median time of one image, one thread.
         int8_latency_ms: The int8 file's.
@@ -52,6 +53,7 @@ class FloatFigures:
     _: dataclasses.KW_ONLY
     macs: int
     difference: float
+    keras_difference: float
     partitions: int
     latency_ms: float
     int8_latency_ms: float

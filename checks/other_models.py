@@ -107,6 +107,19 @@ class OtherModel:
         draw_weights(model, images)
         return model
 
+    def exact_outputs(self, model: keras.Model, images: np.ndarray) -> np.ndarray:
+        """Return the outputs of the model for preprocessed images, computed in float64 throughout."""
+        kept = keras.config.floatx(), keras.config.dtype_policy()
+        try:
+            keras.config.set_floatx("float64")
+            keras.config.set_dtype_policy("float64")
+            double = self.build(images.shape[1:])
+            double.set_weights(model.get_weights())
+            return keras.ops.convert_to_numpy(double(images.astype("float64"), training=False))
+        finally:
+            keras.config.set_floatx(kept[0])
+            keras.config.set_dtype_policy(kept[1])
+
 
 def other_models() -> dict[str, OtherModel]:
     """Return all of them by name: the small ones of each package first, the large ones last."""

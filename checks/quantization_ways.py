@@ -2,7 +2,7 @@
 """How close int8 files stay to their float model, by the ways that there are: on photos that set nothing.
 
     python checks/quantization_ways.py --cifar_dir CIFAR100 --photos_dir PHOTOS [NAME=MODEL.keras ...]
-        [--networks resnet20,...] [--ways stock,litert_quantizer,before,post_training,default,curve] [--smoke]
+        [--networks resnet20,...] [--ways stock,litert_quantizer,before,post_training,default] [--smoke]
         [--against CHECKOUT] [--litert_quantizer PYTHON]
 
 Networks are three with kept weights (resnet20 and mobilenetv3_large, on CIFAR-100; carnet18, on PHOTOS) and any others
@@ -13,8 +13,8 @@ The way "before" is the post_training of CHECKOUT, an older one of this reposito
 environment with litert-quantizer 0.11 and ai-edge-litert. Without these flags the two ways are left out.
 
 Each network and way is measured in a process of its own and kept in the cache; the same command goes on where it was.
-To measure something anew, remove its .json there; what was made from it is then measured anew too. The page is written
-at the end.
+To measure something anew, remove its .json there; with float.json all of a network is measured anew. The page is
+written at the end.
 
 Hardware: any CPU. Expected time: hours; --smoke, with a handful of photos, takes minutes.
 """
@@ -40,11 +40,9 @@ from keras_lite.errors import InputError
 from keras_lite.files import atomic_path, read_json, write_json, write_text
 from keras_lite.training.environment import processor
 
-RATES = ["1e-6", "5e-6", "2e-5", "5e-5"]
-CURVE = "curve"
 # Way -> the flag that it needs.
 _NEEDED = {LITERT_QUANTIZER: "litert_quantizer", BEFORE: "against"}
-WAYS = [STOCK, LITERT_QUANTIZER, BEFORE, POST_TRAINING, DEFAULT, CURVE]
+WAYS = [STOCK, LITERT_QUANTIZER, BEFORE, POST_TRAINING, DEFAULT]
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("cifar_dir", None, "CIFAR-100's python files.", flag_values=FLAGS)
@@ -53,17 +51,15 @@ flags.DEFINE_list("networks", None, "Only these. Default: all.", flag_values=FLA
 flags.DEFINE_list("ways", WAYS, "Only these.", flag_values=FLAGS)
 flags.DEFINE_string("against", None, "Folder of an older checkout.", flag_values=FLAGS)
 flags.DEFINE_string("litert_quantizer", None, "Python of an environment with litert-quantizer.", flag_values=FLAGS)
-flags.DEFINE_list("rates", RATES, "Learning rates of the curve.", flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", "build/quantization-ways", "Where what is finished is kept.", flag_values=FLAGS)
 flags.DEFINE_string("page", "results/quantization_ways.md", "Page to write. Smoke writes none.", flag_values=FLAGS)
-flags.DEFINE_boolean("smoke", False, "A handful of photos and two rates: does it run?", flag_values=FLAGS)
+flags.DEFINE_boolean("smoke", False, "A handful of photos: does it run?", flag_values=FLAGS)
 flags.DEFINE_string("unit", None, "For its own use: the one network,way to measure.", flag_values=FLAGS)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure what is not in the cache, and write the page."""
     subjects = _subjects(values, positional)
-    rates = values.rates[-2:] if values.smoke else values.rates
     if unknown := [way for way in values.ways if way not in WAYS]:
         raise InputError(f"Expected --ways out of {', '.join(WAYS)}; received {unknown[0]!r}.")
     if values.unit is not None:
@@ -75,17 +71,15 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         raise InputError(f"Expected --networks out of {', '.join(names)}; received {unknown[0]!r}.")
     failed = []
     for subject in [subject for subject in subjects if subject.name in (values.networks or names)]:
-        ways = [FLOAT, *(each for way in WAYS if way in values.ways for each in (rates if way == CURVE else [way]))]
+        ways = [FLOAT, *(way for way in WAYS if way in values.ways)]
         ways = [way for way in ways if way not in _NEEDED or values[_NEEDED[way]].value is not None]
-        if CURVE in values.ways and POST_TRAINING not in ways:
-            ways.insert(1, POST_TRAINING)
         for way in ways:
             if _found(subject, way) is None and not _run(subject, way):
                 failed.append(f"{subject.name} {way}")
                 if way == FLOAT:
                     break
-    networks = [network for subject in subjects if (network := _network(subject, rates))]
-    text = ways_page.page(networks, rates, _facts(values, positional, subjects, rates))
+    networks = [network for subject in subjects if (network := _network(subject))]
+    text = ways_page.page(networks, _facts(values, positional, subjects))
     print(f"\n{text}")
     # Not before all is measured: a changed page of the repository would make each commit one "with changes".
     if not values.smoke:
@@ -118,10 +112,9 @@ def _found(subject: Subject, way: str) -> dict[str, Any] | None:
 def _measure(subject: Subject, way: str) -> None:
     """Measure one way in this process and keep what is found."""
     subject.folder.mkdir(parents=True, exist_ok=True)
-    # What was made from an older one goes with it.
-    stay = {FLOAT: (), POST_TRAINING: (FLOAT, STOCK, DEFAULT)}
-    for file in subject.folder.glob("*.json"):
-        if way in stay and file.stem not in stay[way]:
+    if way == FLOAT:
+        # What was made from an older one goes with it.
+        for file in subject.folder.glob("*.json"):
             file.unlink()
     start = time.monotonic()
     outputs, facts = measure(subject, way)
@@ -152,9 +145,9 @@ def _run(subject: Subject, way: str) -> bool:
     return False
 
 
-def _network(subject: Subject, rates: list[str]) -> ways_page.Network | None:
+def _network(subject: Subject) -> ways_page.Network | None:
     """Return what is known of a network, if the float model and `post_training` are."""
-    found = {way: facts for way in (FLOAT, *TITLES, *rates) if (facts := _found(subject, way))}
+    found = {way: facts for way in (FLOAT, *TITLES) if (facts := _found(subject, way))}
     if not {FLOAT, POST_TRAINING} <= set(found):
         return None
     expected, other = found[FLOAT]["outputs"], found[POST_TRAINING]["outputs"]
@@ -173,12 +166,10 @@ def _network(subject: Subject, rates: list[str]) -> ways_page.Network | None:
     )
 
 
-def _facts(
-    values: flags.FlagValues, positional: list[str], subjects: list[Subject], rates: list[str]
-) -> dict[str, Any]:
+def _facts(values: flags.FlagValues, positional: list[str], subjects: list[Subject]) -> dict[str, Any]:
     """Return what the page says of how it was made."""
     others = "".join(f" {name}={name}.keras" for name, _, _ in (each.partition("=") for each in positional))
-    found = {(each.name, way): _found(each, way) or {} for each in subjects for way in (FLOAT, *TITLES, *rates)}
+    found = {(each.name, way): _found(each, way) or {} for each in subjects for way in (FLOAT, *TITLES)}
     made = {facts["made_with"] for facts in found.values() if facts}
     before = {facts["commit"] for (_, way), facts in found.items() if way == BEFORE and facts}
     sizes, large = (SMOKE, SMOKE) if values.smoke else (FULL, FULL_LARGE)
@@ -189,7 +180,6 @@ def _facts(
         "given": sizes.calibration + sizes.training,
         "given_large": large.calibration + large.training,
         "large": LARGE,
-        "epochs": sizes.epochs,
         "seed": SEED,
         "made_with": "; ".join(sorted(made)),
     }

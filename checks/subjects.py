@@ -64,17 +64,41 @@ def export_int8(
     Returns:
         The file, what it takes and outputs, and its int8 graph.
     """
-    name = row.id.replace("/", "-")
-    print(f"Exporting {name} to int8 ...", flush=True)
-    preprocessing = Preprocessing(row.input[:2]) if kept is None else Preprocessing(**kept.preprocessing)
-    class_names = list(map(str, range(row.classes))) if kept is None else kept.class_names
-    info = ModelInfo(name, class_names, preprocessing, "logits")
-    images = read_samples(SHAPES, info.preprocessing, _CALIBRATION_IMAGES, seed=1)
-    model = build_published(row, images, kept)
+    name, info, images, model = _exported(row, kept, "int8")
     calibrated, _ = post_training(model, images, info.preprocessing, info.output)
     path = folder / f"{name}.tflite"
     to_tflite(calibrated, path, "int8", samples=images, info=info, reference=model, ends=ends)
     return path, info, calibrated.graph
+
+
+def export_float(row: published.Row, kept: KeptWeights | None, folder: Path) -> tuple[Path, ModelInfo]:
+    """Write the float32 file of a row's network.
+
+    Args:
+        row: The published row.
+        kept: The network's weights; by default known random ones.
+        folder: Where to.
+
+    Returns:
+        The file, and what it takes and outputs.
+    """
+    name, info, images, model = _exported(row, kept, "float32")
+    path = folder / f"{name}.tflite"
+    to_tflite(model, path, "float32", samples=images, info=info)
+    return path, info
+
+
+def _exported(
+    row: published.Row, kept: KeptWeights | None, precision: str
+) -> tuple[str, ModelInfo, np.ndarray, keras.Model]:
+    """Return a name for a row's files, what its network takes and outputs, images, and the network."""
+    name = row.id.replace("/", "-")
+    print(f"Exporting {name} to {precision} ...", flush=True)
+    preprocessing = Preprocessing(row.input[:2]) if kept is None else Preprocessing(**kept.preprocessing)
+    class_names = list(map(str, range(row.classes))) if kept is None else kept.class_names
+    info = ModelInfo(name, class_names, preprocessing, "logits")
+    images = read_samples(SHAPES, info.preprocessing, _CALIBRATION_IMAGES, seed=1)
+    return name, info, images, build_published(row, images, kept)
 
 
 def read_images(data_dir: str, preprocessing: Preprocessing, count: int) -> np.ndarray:

@@ -3,12 +3,13 @@
     python tools/verify_web.py [--data_dir PHOTOS] [--output FILE.md]
 
 Needed are Node.js with npm, Chromium, and Playwright, which `make test-web` gets; without them nothing is run, and the
-tool says so. Pages are made of the networks with kept weights (weights/). Photos of odd kinds are read by the page
-in Chromium and by Pillow, with each interpolation. Then a visit with a photo, of PHOTOS or of the built-in shapes, is
-measured. `tools/same_answers.py` compares the outputs.
+tool says so. Pages are made of the networks with kept weights (weights/), of an int8 and of a float32 file each.
+Photos of odd kinds are read by the page in Chromium and by Pillow, with each interpolation. Then a visit with a photo,
+of PHOTOS or of the built-in shapes, is measured. `tools/same_answers.py` compares the outputs.
 """
 
 import base64
+import functools
 import json
 import tempfile
 import warnings
@@ -20,7 +21,7 @@ from absl import flags
 
 from checks.int8_figures import made_with
 from checks.odd_photos import write_odd_photos
-from checks.subjects import export_int8, write_photos
+from checks.subjects import export_float, export_int8, write_photos
 from checks.web_runs import browse, missing_for_browser
 from keras_lite import published
 from keras_lite.applications.kept_weights import KeptWeights, list_weights
@@ -44,6 +45,7 @@ flags.DEFINE_string("output", "results/web_page.md", "The page of results.", fla
 flags.DEFINE_string("pages", None, "Where the pages are made, or found again.", flag_values=FLAGS)
 
 _SIZE = (224, 224)
+_EXPORTS = {"int8": functools.partial(export_int8, ends="uint8"), "float32": export_float}
 # Where decoders round inks and 16 bits to 8 in their own ways. Bicubic scaling overshoots, so that it makes more of it.
 _ALLOWED_LEVELS = dict.fromkeys(INTERPOLATIONS, 1) | {"bicubic": 3}
 
@@ -57,7 +59,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         [photo] = write_photos(values.data_dir, 1, folder / "photos")
-        pages = [_page(kept, Path(values.pages or folder / "pages")) for kept in list_weights()]
+        made = Path(values.pages or folder / "pages")
+        pages = [_page(kept, precision, made) for kept in list_weights() for precision in _EXPORTS]
         levels, chromium = _levels(pages[0], folder)
         visits = [_visit(page, photo) for page in pages]
     command = f"python tools/verify_web.py --data_dir {Path(values.data_dir).name}"
@@ -65,16 +68,16 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     print(f"written: {values.output}")
 
 
-def _page(kept: KeptWeights, folder: Path) -> Path:
+def _page(kept: KeptWeights, precision: str, folder: Path) -> Path:
     """Return the page of a network with kept weights, made unless it is there."""
-    place = folder / kept.row.replace("/", "-")
+    place = folder / precision / kept.row.replace("/", "-")
     [*files] = place.glob("*.tflite")
     if files:
         return make_web_page(WebOptions(files[0]))
     with warnings.catch_warnings():
         # The input is not the pixels as they are: the page reads how to get it.
         warnings.simplefilter("ignore", InputWarning)
-        return make_web_page(WebOptions(export_int8(published.get(kept.row), kept, place, "uint8")[0]))
+        return make_web_page(WebOptions(_EXPORTS[precision](published.get(kept.row), kept, place)[0]))
 
 
 def _levels(page: Path, folder: Path) -> tuple[list[tuple[str, ...]], str]:
@@ -116,9 +119,9 @@ def _visit(page: Path, photo: Path) -> tuple[str, ...]:
     found = browse(page, "load", photos=[str(photo)])
     [here] = benchmark_files([page / "model.tflite"])
     ran, prepared = (median(each[kind] for each in found["later"]) for kind in ("running", "preparing"))
-    name = read_json(page / "model.json")["name"]
     return (
-        name,
+        read_json(page / "model.json")["name"],
+        page.parents[1].name,
         f"{found['bytes'] / 1e6:.1f} MB",
         f"{found['loaded'] / 1e3:.2f} s",
         f"{found['total'] / 1e3:.2f} s",
@@ -130,9 +133,8 @@ def _visit(page: Path, photo: Path) -> tuple[str, ...]:
 
 def _results(levels: list[tuple[str, ...]], visits: list[tuple[str, ...]], command: str) -> str:
     shown = markdown_table([("interpolation", "photos", "all equal", "largest difference elsewhere"), *levels], [0, 3])
-    taken = markdown_table(
-        [("network", "over the wire", "ready", "first answer", "preparing", "model", "LiteRT in Python"), *visits], [0]
-    )
+    header = ("network", "file", "over the wire", "ready", "first answer", "preparing", "model", "LiteRT in Python")
+    taken = markdown_table([header, *visits], [0, 1])
     return f"""# The web page beside Python
 
 Written by `{command},
@@ -151,7 +153,8 @@ it.
 ## A visit
 
 What comes over the wire the first time, from this machine's own server; seconds until the page is ready, and until it
-has answered for the first photo; then the medians of 20 more answers.
+has answered for the first photo; then the medians of 20 more answers. The int8 files have uint8 ends, as LiteRT.js
+takes no int8 there.
 
 {taken}
 

@@ -21,7 +21,6 @@ from keras_lite.applications import list_weights
 from keras_lite.checkpoints import load_model
 from keras_lite.data import (
     ArraySource,
-    Batches,
     ModelInfo,
     Preprocessing,
     Source,
@@ -39,7 +38,7 @@ from keras_lite.graph import flatten
 from keras_lite.inference.samples import sample
 from keras_lite.pipelines.quantize import QuantizationOptions
 from keras_lite.profiling import profile
-from keras_lite.quantization import finetune, post_training, quantize_aware
+from keras_lite.quantization import post_training
 from keras_lite.runtime import run_in_subprocess
 from keras_lite.training.splits import divide, with_validation
 
@@ -61,16 +60,14 @@ class Sizes:
         calibration: Photos that set ranges and biases, and judge `post_training`'s candidates.
         training: Others to train with.
         measured: Photos of the test to measure on.
-        epochs: Of the curve.
     """
 
     calibration: int
     training: int
     measured: int
-    epochs: int = 2
 
 
-FULL, FULL_LARGE, SMOKE = Sizes(512, 1000, 1000), Sizes(512, 288, 500), Sizes(16, 64, 16, 1)
+FULL, FULL_LARGE, SMOKE = Sizes(512, 1000, 1000), Sizes(512, 288, 500), Sizes(16, 64, 16)
 
 
 class Subject:
@@ -186,8 +183,8 @@ def measure(subject: Subject, way: str) -> tuple[np.ndarray, dict[str, Any]]:
 
     Args:
         subject: The network.
-        way: `"float"`, which comes first; `"stock"`, `"litert_quantizer"`, `"before"`, `"post_training"`, `"default"`;
-            or a learning rate, as text, which comes after `"post_training"`.
+        way: `"float"`, which comes first; `"stock"`, `"litert_quantizer"`, `"before"`, `"post_training"` or
+            `"default"`.
 
     Returns:
         The logits of the photos to measure on, and what else is worth knowing, ready for JSON.
@@ -196,7 +193,7 @@ def measure(subject: Subject, way: str) -> tuple[np.ndarray, dict[str, Any]]:
         FLOAT: measure_float, STOCK: measure_stock, POST_TRAINING: measure_post_training, DEFAULT: measure_default,
         BEFORE: measure_before, LITERT_QUANTIZER: measure_litert_quantizer,
     }  # fmt: skip
-    return functions[way](subject) if way in functions else measure_rate(subject, way)
+    return functions[way](subject)
 
 
 def measure_float(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
@@ -260,22 +257,11 @@ def _quantized_once(
 
 
 def measure_post_training(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
-    """Quantize without training, and keep for the curve what fine-tuning starts from."""
+    """Quantize without training."""
     _, calibration = subject.split()
     model, preprocessing = subject.logits_model(), subject.info.preprocessing
     quantized, report = post_training(model, calibration, preprocessing=preprocessing)
-    quantize_aware(quantized).save(subject.folder / "start.keras")
     return _outputs_of_file(subject, POST_TRAINING, quantized), {"post_training": report.to_dict()}
-
-
-def measure_rate(subject: Subject, rate: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """Fine-tune what `measure_post_training` left, and take the last epoch unjudged."""
-    train, _ = subject.split()
-    model = subject.logits_model()
-    quantized = keras.saving.load_model(subject.folder / "start.keras")
-    batches = Batches(train, 32, subject.info.preprocessing, shuffle=True, seed=SEED, drop_remainder=True)
-    finetune(quantized, batches, model, epochs=subject.sizes.epochs, learning_rate=float(rate))
-    return _outputs_of_file(subject, rate, quantized), {}
 
 
 def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
@@ -284,7 +270,7 @@ def measure_default(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     command = [sys.executable, "-m", "keras_lite", "quantize", str(subject.file)]
     command += [f"--unlabeled_dir={subject.folder / 'photos'}", f"--output_dir={folder}"]
     if subject.values.smoke:
-        command += [f"--calibration_images={subject.sizes.calibration}", f"--epochs={subject.sizes.epochs}"]
+        command += [f"--calibration_images={subject.sizes.calibration}", "--epochs=1"]
     code = subprocess.run(command, check=False).returncode
     if code:
         raise InputError(f"Expected {' '.join(command[1:3])} to end well; it ended with {code}.")

@@ -62,7 +62,7 @@ class Network:
         pixels: Height and width of its input.
         classes: Number of classes.
         parameters: Number of trainable parameters.
-        ways: Way -> closeness, compared with `post_training`. A learning rate, as text, is a way too.
+        ways: Way -> closeness, compared with `post_training`.
         kept: What the default command kept; None while that is not measured.
         same_start: Whether the default command began with the very model that `post_training` stands for.
         without_onednn: The ways that had to be run without oneDNN, as their process ended with it.
@@ -99,14 +99,13 @@ def closeness(expected: np.ndarray, received: np.ndarray, other: np.ndarray) -> 
     )
 
 
-def page(networks: list[Network], rates: list[str], facts: dict[str, Any]) -> str:
+def page(networks: list[Network], facts: dict[str, Any]) -> str:
     """Return the Markdown page.
 
     Args:
         networks: What was found, complete or not.
-        rates: The learning rates of the curve, as texts.
         facts: `command`, `before` (a commit), `calibration`, `given`, `given_large` (photos), `large` (pixels),
-            `epochs`, `seed` and `made_with`.
+            `seed` and `made_with`.
     """
     return f"""# Ways to int8, on photos that set nothing
 
@@ -139,13 +138,7 @@ range and no bias, judged nothing and trained nothing. All outputs are those of 
 
 "Same start": whether what the command judged before its fine-tuning is what `post_training` gave, figure for figure.
 
-## Fine-tuning at other learning rates, not judged
-
-{_curve_table(networks, rates)}
-
-From `post_training`'s model, on the photos that the command trains with: {facts["epochs"]} epochs that begin at the
-learning rate in the head, everything else as the command does it; the last epoch is taken as it is. Each cell is KL and
-its difference from `post_training`'s, with the standard error of that.
+What fine-tuning gains, and by which losses and rates, is in [finetuning_ways.md](finetuning_ways.md).
 
 Seed {facts["seed"]}; {facts["made_with"]}.{_without_onednn(networks)}
 """
@@ -196,18 +189,6 @@ def _kept_table(networks: list[Network]) -> str:
             same = {True: "yes", False: "no", None: "unknown"}[network.same_start]
             lines.append((network.name, network.kept, same))
     return markdown_table(lines, left=None)
-
-
-def _curve_table(networks: list[Network], rates: list[str]) -> str:
-    lines = [("network", "`post_training`", *rates)]
-    for network in networks:
-        if POST_TRAINING in network.ways:
-            cells = [f"{network.ways[POST_TRAINING].divergence:.5f}"]
-            for rate in rates:
-                found = network.ways.get(rate)
-                cells.append("" if found is None else f"{found.divergence:.5f} ({_signed(found)})")
-            lines.append((network.name, *cells))
-    return markdown_table(lines)
 
 
 def _without_onednn(networks: list[Network]) -> str:

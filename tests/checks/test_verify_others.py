@@ -12,8 +12,8 @@ from checks.other_models import NAMES, OtherModel, other_models
 
 pytestmark = pytest.mark.tensorflow_only
 FLOATS = {
-    "parameters": 1_000, "macs": 2_000_000, "difference": 3e-6, "partitions": 1, "latency_ms": 2.5,
-    "int8_latency_ms": 1.0,
+    "parameters": 1_000, "macs": 2_000_000, "difference": 3e-6, "keras_difference": 2e-6, "partitions": 1,
+    "latency_ms": 2.5, "int8_latency_ms": 1.0,
 }  # fmt: skip
 RESEMBLING = dataclasses.replace(GOOD, correlation=0.5, fake_correlation=0.5, rounded_correlation=0.6)
 RESULT = {"float32": FLOATS, "int8": dataclasses.asdict(RESEMBLING), "refused": None, "seconds": 2.0}
@@ -32,6 +32,7 @@ def test_a_small_model_of_another_package_passes():
     assert verify_others.shortcomings(result) == [] and result["refused"] is None
     assert result["float32"]["parameters"] == 3 * 3 * 3 * 8 + 2 * 8 + 8 * 5 + 5
     assert result["int8"]["equal"] == 1.0
+    assert 0 < result["float32"]["difference"] < 1e-5 and 0 < result["float32"]["keras_difference"] < 1e-5
     assert result["float32"]["latency_ms"] == 0.0 and result["float32"]["partitions"] == 1
     # Rounding the weights too costs more, and neither costs much here.
     assert 0.98 < result["int8"]["correlation"] <= result["int8"]["rounded_correlation"] + 0.01
@@ -40,8 +41,10 @@ def test_a_small_model_of_another_package_passes():
 def test_what_falls_short():
     wrong = RESULT | {"int8": dataclasses.asdict(dataclasses.replace(RESEMBLING, equal=0.9))}
     assert verify_others.shortcomings(wrong) == ["10.00% unequal to the quantized model"]
-    far = RESULT | {"float32": FLOATS | {"difference": 2e-3}}
-    assert verify_others.shortcomings(far) == ["float32 file off by 2.0e-03 > 1e-03"]
+    far = RESULT | {"float32": FLOATS | {"difference": 2e-3, "keras_difference": 8e-4}}
+    assert verify_others.shortcomings(far) == ["float32 file off by 2.0e-03 > 1.6e-03"]
+    near = RESULT | {"float32": FLOATS | {"difference": 1.5e-3, "keras_difference": 8e-4}}
+    assert verify_others.shortcomings(near) == []
 
 
 def test_finished_models_are_kept_and_the_page_names_what_is_left(
@@ -64,7 +67,7 @@ def test_finished_models_are_kept_and_the_page_names_what_is_left(
     page = tmp_path / "page.md"
     arguments = (*names, "--image_size", 80, "--images", 4, "--cache_dir", tmp_path / "cache", "--page", page)
     assert run_tool(verify_others, *arguments, "--skip_latency").returncode == 0
-    assert "| 1,000 | 2 M | 3e-06 | equal | 1 / 1 | none | - | - | - | 0.500 | 0.600 |" in page.read_text()
+    assert "| 1,000 | 2 M | 3e-06 | 2e-06 | equal | 1 / 1 | none | - | - | - | 0.500 | 0.600 |" in page.read_text()
     calls.clear()
     for _ in range(2):  # the latency is measured once
         finished = run_tool(verify_others, *arguments)
@@ -76,7 +79,7 @@ def test_finished_models_are_kept_and_the_page_names_what_is_left(
     ]
     assert calls[1][3] > 200 > 10 > calls[0][3]  # pixels, and normalized ones
     text = page.read_text()
-    assert "| 1,000 | 2 M | 3e-06 | equal | 1 / 1 | none | 2.50 | 1.00 | 0.40 | 0.500 | 0.600 |" in text
+    assert "| 1,000 | 2 M | 3e-06 | 2e-06 | equal | 1 / 1 | none | 2.50 | 1.00 | 0.40 | 0.500 | 0.600 |" in text
     assert "- keras.applications/ConvNeXtTiny: Expected layers that an int8 file can hold." in text
     assert "- keras_cv/ResNetV2Backbone: keras_cv is not installed" in text
     assert_one_line_error(run_tool(verify_others, "keras.applications/VGG20"), "keras.applications/VGG20", "VGG16")
