@@ -8,7 +8,8 @@ from keras_lite.training.environment import processor
 
 _HEAD = (
     "model", "parameters", "multiply-accumulates", "float32 file off by", "Keras off by", "int8 file",
-    "partitions float32 / int8", "outside XNNPACK", "float32 ms", "int8 ms", "ratio", "correlation", "with float weights",
+    "partitions float32 / int8", "outside XNNPACK", "float32 ms", "int8 ms", "ratio", "correlation",
+    "with float weights",
 )  # fmt: skip
 
 
