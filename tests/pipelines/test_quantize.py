@@ -12,6 +12,7 @@ from keras_lite.cli import quantize as tool
 from keras_lite.data import ArraySource, Augmentation, ModelInfo, make_shapes, write_model_info
 from keras_lite.data.image_folder import open_unlabeled
 from keras_lite.errors import InputError
+from keras_lite.files import write_json
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
@@ -197,3 +198,13 @@ def test_photos_without_classes_have_the_models_own(tmp_path):
         np.testing.assert_array_equal(data[split].labels, model.predict(images, verbose=0).argmax(1))
         found += data[split].labels.tolist()
     assert len(set(found)) > 1
+
+
+def test_a_result_of_0_1_0_is_refused_in_one_line(tmp_path):
+    # What 0.1.0 wrote: the rows at the top, by titles, and no word of what was kept.
+    row = {"title": "int8, .tflite (LiteRT)", "top1": 0.9, "top5": 1.0, "agreement": 0.98}
+    old = {"name": "photos", "split": "test", "images": 100, "rows": [row], "options": {"epochs": 2}, "seconds": 61.2}
+    write_json(tmp_path / "result.json", old)
+    with pytest.raises(InputError, match="result.json") as refused:
+        QuantizationResult.read(tmp_path / "result.json")
+    assert len(str(refused.value).splitlines()) == 1
