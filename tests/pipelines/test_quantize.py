@@ -205,6 +205,6 @@ def test_a_result_of_0_1_0_is_refused_in_one_line(tmp_path):
     row = {"title": "int8, .tflite (LiteRT)", "top1": 0.9, "top5": 1.0, "agreement": 0.98}
     old = {"name": "photos", "split": "test", "images": 100, "rows": [row], "options": {"epochs": 2}, "seconds": 61.2}
     write_json(tmp_path / "result.json", old)
-    with pytest.raises(InputError, match="result.json") as refused:
+    with pytest.raises(InputError, match=r"result\.json") as refused:
         QuantizationResult.read(tmp_path / "result.json")
     assert len(str(refused.value).splitlines()) == 1
