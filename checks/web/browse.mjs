@@ -143,14 +143,15 @@ const scenarios = {
 
   /** Without a connection, after the page was there once. */
   async offline() {
-    const {browser, context, page} = await open();
+    const {browser, context, page, asked} = await open();
     await page.waitForFunction(() => document.getElementById("offline").textContent !== "");
+    const models = asked.filter((url) => url.endsWith("model.tflite")).length;
     await context.setOffline(true);
     await page.reload();
     await ready(page);
     const numbers = await answerOf(page, () => page.setInputFiles("#choose", job.photos[0]));
     await browser.close();
-    return {numbers};
+    return {numbers, models};
   },
 
   /** By plain http from another machine: photos alone. */

@@ -13,6 +13,7 @@ const element = (id) => document.getElementById(id);
 const inputs = [element("take"), element("choose")];
 const camera = element("camera");
 const video = element("video");
+const received = new Map(); // what the page has read, by its URL, until it is kept for offline use
 let classifier;
 let working = Promise.resolve();
 
@@ -52,7 +53,10 @@ async function read(name) {
   let response;
   try {
     response = await fetch(name);
-    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    if (response.ok) {
+      if (navigator.serviceWorker) received.set(new URL(name, document.baseURI).href, response.clone());
+      return new Uint8Array(await response.arrayBuffer());
+    }
   } catch {
     throw new Problem(`${name} can't be loaded: the connection failed.`);
   }
@@ -186,7 +190,10 @@ async function keepForOffline() {
     const loaded = performance.getEntriesByType("resource").map(({name}) => name);
     const wanted = new Set([here, location.origin + location.pathname, ...loaded.filter((name) => name.startsWith(here))]);
     const cache = await caches.open(here);
-    await cache.addAll(wanted);
+    // What was read is not asked for again: a large model may be in no cache of the browser's own.
+    for (const [url, response] of received) await cache.put(url, response);
+    await cache.addAll([...wanted].filter((url) => !received.has(url)));
+    received.clear();
     for (const {url} of await cache.keys()) if (!wanted.has(url)) await cache.delete(url);
     element("offline").textContent = "It now opens without a connection, too.";
   } catch (error) {

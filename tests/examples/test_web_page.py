@@ -115,6 +115,7 @@ def test_it_works_with_the_keyboard_on_a_narrow_screen(page, photo, expected, tm
 def test_it_works_without_a_connection(page, photo, expected):
     found = browse(page, "offline", photos=[photo])
     np.testing.assert_array_equal(np.array(found["numbers"], "float32"), expected)
+    assert found["models"] == 1  # the model came over the wire once, for now and for later
 
 
 def test_by_plain_http_photos_work_and_the_page_says_what_does_not(page, photo, expected):
