@@ -3,10 +3,10 @@
     python -m checks.verify_others [NAME ...] [--image_size 96] [--page FILE.md] [--max_minutes 30]
 
 NAME is a model of `checks.other_models`, keras.applications/MobileNet for one; keras.applications, keras_hub and
-keras_cv stand for all of theirs, and so does no name at all. A finished model is kept in the cache and not converted
-again until its code changes; --max_minutes ends the run early, and the page says which models are left. What a package
-that is missing holds is left, too. On a busy machine --skip_latency leaves out the latency; another run measures it. A
-file that is not its model's is an error.
+keras_cv stand for all of theirs, and so does no name at all. A finished model is kept in the cache with its files (6 GB
+for all) and not converted again until its code changes; --max_minutes ends the run early, and the page says which
+models are left. What a package that is missing holds is left, too. On a busy machine --skip_latency leaves out the
+latency; another run measures the files that are there. A file that is not its model's is an error.
 """
 
 import dataclasses
@@ -14,7 +14,6 @@ import gc
 import hashlib
 import importlib.util
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -56,18 +55,18 @@ _RUNS = 30
 _ROUNDING, _KERAS = 1e-4, 2.0
 
 
-def verify(model: OtherModel, images: np.ndarray, others: np.ndarray, latency: bool = True) -> dict[str, Any]:
+def verify(model: OtherModel, images: np.ndarray, others: np.ndarray, files: list[Path]) -> dict[str, Any]:
     """Convert a model with known random weights and compare its files.
 
     Args:
         model: The model.
         images: Preprocessed images that set the ranges.
         others: Preprocessed images to compare.
-        latency: Whether it is measured; else it is zero.
+        files: Where to write the float32 file and the int8 one.
 
     Returns:
-        `float32`, the entries of `FloatFigures`; `int8`, those of `Figures`, or None; `refused`, why there is no int8
-        file; `seconds`.
+        `float32`, the entries of `FloatFigures`, without latencies; `int8`, those of `Figures`, or None; `refused`, why
+        there is no int8 file; `seconds`.
 
     Raises:
         InputError: If it can't be converted to float32, or a file can't be run.
@@ -77,30 +76,23 @@ def verify(model: OtherModel, images: np.ndarray, others: np.ndarray, latency: b
     size, ours = profile(built), np.asarray(built.predict(others, verbose=0))
     exact = model.exact_outputs(built, others)
     figures, refused = None, "not tried: a float32 file alone" if model.float_only else None
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder, "float32.tflite"), Path(folder, "int8.tflite")]
-        files[0].write_bytes(write(lower(built)))
-        received = run_in_subprocess(files[0], others)
-        try:
-            if not model.float_only:
-                figures = convert_and_measure(
-                    model.name, built, images, others=others, path=files[1], start=start, rounded=True
-                )
-        except NotInInt8Error as error:
-            refused = str(error)
-        files = files if figures else files[:1]
-        partitions = inspect(files[0]).partitions
-        medians = [0.0]
-        if latency:
-            medians = [each.latencies[0].median for each in benchmark_files(files, threads=[1], runs=_RUNS)]
+    files[0].write_bytes(write(lower(built)))
+    received = run_in_subprocess(files[0], others)
+    try:
+        if not model.float_only:
+            figures = convert_and_measure(
+                model.name, built, images, others=others, path=files[1], start=start, rounded=True
+            )
+    except NotInInt8Error as error:
+        refused = str(error)
     float32 = FloatFigures(
         parameters=size.parameters,
         macs=size.macs,
         difference=float(np.abs(received - exact).max() / np.abs(exact).max()),
         keras_difference=float(np.abs(ours - exact).max() / np.abs(exact).max()),
-        partitions=partitions,
-        latency_ms=medians[0],
-        int8_latency_ms=medians[-1],
+        partitions=inspect(files[0]).partitions,
+        latency_ms=0.0,
+        int8_latency_ms=0.0,
     )
     return {
         "float32": dataclasses.asdict(float32),
@@ -108,6 +100,12 @@ def verify(model: OtherModel, images: np.ndarray, others: np.ndarray, latency: b
         "refused": refused,
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def latencies(files: list[Path]) -> dict[str, float]:
+    """Return the median latency of the float32 file, and of the int8 one if it is given, which take turns."""
+    medians = [each.latencies[0].median for each in benchmark_files(files, threads=[1], runs=_RUNS)]
+    return dict(zip(("latency_ms", "int8_latency_ms"), medians, strict=False))
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -118,11 +116,11 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     chosen = _choose(positional)
     for number, model in enumerate(chosen, start=1):
         settings = [model.name, values.image_size, values.images, code]
-        key, cached = hashlib.sha256(json.dumps(settings).encode()).hexdigest(), Path(values.cache_dir)
-        cached /= f"{model.name.replace('/', '-')}.json"
+        key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+        cached = Path(values.cache_dir, f"{model.name.replace('/', '-')}.json")
+        files = [cached.with_name(f"{cached.stem}-{precision}.tflite") for precision in ("float32", "int8")]
         result = read_json(cached) if cached.is_file() else {}
-        measured = bool(result) and result["float32"]["latency_ms"] > 0.0
-        if result.get("key") != key or not (measured or values.skip_latency):
+        if result.get("key") != key:
             if importlib.util.find_spec(model.package) is None:
                 left[model.name] = f"{model.package} is not installed"
                 continue
@@ -131,10 +129,15 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
                 continue
             images = read_images(SHAPES, model.preprocessing(values.image_size), values.images * 3 // 2)
             calibration, others = np.split(images, [values.images])
-            result = {"key": key, **verify(model, calibration, others, latency=not values.skip_latency)}
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            cached.unlink(missing_ok=True)
+            result = {"key": key, **verify(model, calibration, others, files)}
             write_json(cached, result)
             keras.backend.clear_session()
             gc.collect()
+        if not (values.skip_latency or result["float32"]["latency_ms"]):
+            result["float32"] |= latencies(files if result["int8"] else files[:1])
+            write_json(cached, result)
         found[model.name] = result
         verdict = ", ".join(shortcomings(result)) or result["refused"] or "passes"
         print(f"{number}/{len(chosen)} {model.name}: {verdict} ({result['seconds']:.0f} s)", flush=True)
