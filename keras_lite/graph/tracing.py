@@ -11,6 +11,10 @@ from keras_lite.graph.refusals import check_layer
 from keras_lite.graph.view import check_step, walk
 from keras_lite.layers import CompositeLayer
 
+# Classes of layers that keras.applications keeps to itself are gone into, but for those that have operators.
+_APPLICATIONS = "keras.src.applications."
+_STOCK_OF_APPLICATIONS = ("LayerScale", "StochasticDepth")
+
 
 class TracedCall(NamedTuple):
     """One use of a layer, wherever it stands in the model.
@@ -140,8 +144,11 @@ class _Inside(NamedTuple):
 
 
 def _is_own(operation: keras.Operation) -> bool:
-    """Return whether an operation is a layer of somebody's own class."""
-    stock = type(operation).__module__.startswith(("keras.", "keras_lite."))
+    """Return whether an operation is a layer of somebody's own class, or of a model of keras.applications alone."""
+    module, kind = type(operation).__module__, type(operation).__name__
+    stock = module.startswith(("keras.", "keras_lite."))
+    if module.startswith(_APPLICATIONS):
+        stock = kind in _STOCK_OF_APPLICATIONS
     own = isinstance(operation, keras.layers.Layer) and not isinstance(operation, CompositeLayer | keras.Model)
     return own and not stock and not hasattr(operation, "to_stock")
 

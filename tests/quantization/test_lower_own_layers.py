@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from test_lower import check, scrambled
 
 from keras_lite.errors import InputError
@@ -96,6 +97,14 @@ def test_a_layer_with_a_weight_and_a_part():
     before = len(damped._inbound_nodes)
     check(model, "MUL", "TANH", "MUL", "ADD", "MUL", "TANH", "MUL", "ADD")
     assert len(damped._inbound_nodes) == before and model.count_params() == 4
+
+
+def test_a_layer_that_keras_applications_keeps_to_itself():
+    inputs = keras.Input((7, 6, 4))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    branch = layers.Conv2D(4, 1)(x)
+    model = scrambled(keras.Model(inputs, layers.ReLU()(CustomScaleLayer(scale=0.17)([x, branch]))))
+    check(model, "CONV_2D", "CONV_2D", "ADD")  # the scale is in the branch's kernel
 
 
 @pytest.mark.tensorflow_only
