@@ -45,13 +45,15 @@ def part(network, first, last):
 @pytest.mark.parametrize(
     ("network", "first", "last", "outside"),
     [
-        ("mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set()),
+        pytest.param(
+            "mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set(), marks=pytest.mark.slow
+        ),
         ("ghostnet__ours", "images", "stage1_block1_add", set()),
-        ("shufflenetv2__ours", "images", "stage2_block2_join", set()),
+        pytest.param("shufflenetv2__ours", "images", "stage2_block2_join", set(), marks=pytest.mark.slow),
         ("parc_mobilenetv2__effv2", "block8_add", "block9_add", set()),
         ("parc_mobilenetv2__effv2", "block6_add", "block7_downsampling", {"SOFTMAX", "BATCH_MATMUL", "GELU"}),
         ("effresnet_best", "images", None, set()),
-        ("cifar_wrn40_8_bsconvu__ours", "images", None, set()),
+        pytest.param("cifar_wrn40_8_bsconvu__ours", "images", None, set(), marks=pytest.mark.slow),
     ],
 )
 def test_part_of_a_network(network, first, last, outside, tmp_path):
