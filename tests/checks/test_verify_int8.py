@@ -32,6 +32,13 @@ def whole(network):
     return model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """The networks are not kept for the tests of other modules."""
+    yield
+    whole.cache_clear()
+
+
 def part(network, first, last):
     """The layers behind `first`, up to `last`, with a classifier, and a function that makes their inputs of images."""
     model = whole(network)

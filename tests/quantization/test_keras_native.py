@@ -88,7 +88,7 @@ def images_for(model):
 def check_equal_to_the_file(aware, images, traced=False):
     graph = read_trained(aware)
     found = aware.predict(images, verbose=0)
-    if traced:  # and, on TensorFlow, compiled by XLA
+    if traced:  # as `predict` is on TensorFlow, but in these tests
         np.testing.assert_array_equal(aware.predict_on_batch(images), found)
     np.testing.assert_array_equal(found, IntegerModel(graph).predict(images))
     opened = interpreter.Interpreter(model_content=write(graph))
@@ -222,7 +222,7 @@ def test_kernels_rounded_by_their_effect_are_the_start():
     assert {int(np.abs(channel).max()) for kernel in anew for channel in kernel} == {127}
 
 
-@pytest.mark.parametrize("name", [pytest.param("squeezed", marks=pytest.mark.slow_on_jax), "joined", "functions"])
+@pytest.mark.parametrize("name", [pytest.param("squeezed", marks=pytest.mark.slow), "joined", "functions"])
 def test_learned_scales_stay_those_of_the_file(name):
     model = MODELS[name]()
     images = images_for(model)
