@@ -141,7 +141,7 @@ def from_normalized(x):
     return layers.Conv2D(6, 1, activation="silu")(x)
 
 
-@pytest.mark.parametrize("build", [everything, from_normalized])
+@pytest.mark.parametrize("build", [pytest.param(everything, marks=pytest.mark.slow), from_normalized])
 def test_int8_file_in_one_partition(build, tmp_path):
     model = classifier(build, seed=1)
     images = pixels(48)

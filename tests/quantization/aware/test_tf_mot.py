@@ -129,9 +129,7 @@ def sorted_kernels(found):
 
 
 @pytest.mark.parametrize(
-    "body",
-    [pytest.param(body, marks=pytest.mark.slow if body in SLOW else ()) for body in BODIES],
-    ids=lambda body: body.__name__,
+    "body", [pytest.param(body, marks=pytest.mark.slow if body in SLOW else ()) for body in BODIES]
 )
 def test_a_file_is_the_converters_to_the_bit(body, tmp_path):
     quantized = quantized_model(body)
