@@ -24,6 +24,7 @@ from absl import flags
 
 from keras_lite.cli import command_line
 from keras_lite.inference.report import format_report
+from keras_lite.pipelines.quantization_options import CLOSE, EPOCHS
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizeOptions, quantize_model
 from keras_lite.quantization.aware.keras_native import SCALES
 from keras_lite.quantization.aware.quantize_aware import ENGINES
@@ -32,7 +33,9 @@ _DEFAULTS = QuantizationOptions()
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "Where to write. Default: `quantized` beside the model.", flag_values=FLAGS)
-flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: post-training only.", 0, flag_values=FLAGS)
+# The default of a number of epochs.
+AUTO = f" (default: {EPOCHS}; none where post-training quantization is within {CLOSE} nats of the float model)."
+flags.DEFINE_integer("epochs", None, f"Passes over the images; 0: post-training only{AUTO}", 0, flag_values=FLAGS)
 flags.DEFINE_string("unlabeled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
 flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)

@@ -2,13 +2,13 @@
 
 import keras
 
-from keras_lite.data import Augmentation, ModelInfo
+from keras_lite.data import ModelInfo
 from keras_lite.training.averaged_weights import AveragedWeights
 from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
 from keras_lite.training.finetuning import unfreeze
 from keras_lite.training.folding import fold_batch_norm
-from keras_lite.training.frozen_layers import fits_in_memory, split_frozen
+from keras_lite.training.frozen_layers import copies_of, fits_in_memory, split_frozen
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.run_batches import augmentation_of
@@ -29,6 +29,7 @@ class CompiledModel:
         model: The network, to be saved.
         trained: What steps train, compiled: the network, or another model with its variables.
         body: While the head of a fine-tuning trains on features: what they are made with. Else `None`.
+        copies: Copies of each photo that then have features of their own.
         accuracy: The metric it was compiled with.
         average: The moving average of its weights, where one is kept.
 
@@ -42,7 +43,7 @@ class CompiledModel:
         extras = options.extras
         self._recipe, self._options, self._steps_per_epoch, self._images = recipe, options, steps_per_epoch, images
         self.model = _build(recipe, options, len(info.class_names))
-        self.trained, self.body = self.model, None
+        self.trained, self.body, self.copies = self.model, None, 1
         if extras.teacher is not None:
             teacher = load_teacher(extras.teacher, info)
             self.trained = DistilledModel(self.model, teacher, extras.distillation_weight, extras.temperature)
@@ -73,10 +74,10 @@ class CompiledModel:
         if extras.teacher is not None:
             return
         model = fold_batch_norm(self.model) if self._recipe.finetuning.freeze_batch_norm or head_only else self.model
-        # A photo has the same features in each epoch only if it is the same.
-        same = not extras.mixes and augmentation_of(self._recipe, self._options) == Augmentation()
-        split = split_frozen(model) if head_only and same else None
-        if split is not None and fits_in_memory(split, self._images):
+        # Mixed photos have other features than those that were mixed.
+        split = split_frozen(model) if head_only and not extras.mixes else None
+        self.copies = copies_of(augmentation_of(self._recipe, self._options), self._recipe.finetuning.head_epochs)
+        if split is not None and fits_in_memory(split, self.copies * self._images):
             self.body, self.trained = split
             self.body.compile(loss="mse", jit_compile="auto")  # predicting compiles it else by XLA, which takes longer
         else:

@@ -279,8 +279,8 @@ class _Run:
             self._compiled.enter_epoch(progress.epoch)
             run_callbacks.set_model(self._compiled.trained)
             run_callbacks.first_step = progress.step
-            left = self._epoch(self._inputs(train), progress.epoch, progress.step, pool)
-            validation = self._epoch(self._inputs(valid), 0, 0, pool)
+            left = self._epoch(self._inputs(train, progress.epoch, pool), progress.epoch, progress.step, pool)
+            validation = self._epoch(self._inputs(valid, 0, pool), 0, 0, pool)
             self._fit_epoch(left, validation, progress.epoch, run_callbacks)
         run_callbacks.end()
         draw_curves(folder.curves, progress.rows)
@@ -300,15 +300,18 @@ class _Run:
         """Have the weights in the model that are tested and kept."""
         return self._average.in_place() if self._average else contextlib.nullcontext()
 
-    def _inputs(self, batches: Batches) -> Batches | FeatureBatches:
+    def _inputs(self, batches: Batches, epoch: int, pool: ThreadPoolExecutor) -> Batches | FeatureBatches:
         """Return batches of what is trained now: of photos, or of their features."""
         body = self._compiled.body
         if body is None:
             self._features.clear()
             return batches
         if id(batches) not in self._features:
-            self._features[id(batches)] = FeatureBatches(batches, body)
-        return self._features[id(batches)]
+            copies = 1 if batches.augmentation is None else self._compiled.copies
+            self._features[id(batches)] = FeatureBatches(batches, body, copies)
+        features = self._features[id(batches)]
+        features.prepare(epoch, pool)
+        return features
 
     def _epoch(
         self, batches: Batches | FeatureBatches, epoch: int, first_step: int, pool: ThreadPoolExecutor

@@ -1,15 +1,17 @@
 """What frozen layers save: they give the same of a photo in each epoch, so once is enough."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from keras_lite.data import Batches
+from keras_lite.data import Augmentation, Batches
 from keras_lite.graph import walk
+from keras_lite.training.epochs import EpochBatches
 
-_BATCH = 32
 _MOST_BYTES = 1 << 30  # of features in memory
+_MOST_COPIES = 5
 _KNOWN = ("keras.", "keras_lite.")
 
 
@@ -66,34 +68,55 @@ def _changes(operation: keras.Operation) -> bool:
     return any(layer._call_has_training_arg and not type(layer).__module__.startswith(_KNOWN) for layer in layers)
 
 
+def copies_of(augmentation: Augmentation, epochs: int) -> int:
+    """Return how many copies of each photo have features of their own, where so many epochs train on features."""
+    return 1 if augmentation == Augmentation() else max(1, min(epochs, _MOST_COPIES))
+
+
 def fits_in_memory(split: Split, images: int) -> bool:
     """Return whether the features of so many photos can be kept."""
     return 4 * images * int(np.prod(split.body.outputs[0].shape[1:])) <= _MOST_BYTES
 
 
 class FeatureBatches:
-    """Batches of photos with their features in place of the pixels, computed once, of photos that are not changed.
+    """Batches of photos with their features in place of the pixels, each computed once.
 
-    The photos of a batch, and their order, are those of `batches` in the same epoch.
+    The photos of a batch, and their order, are those of `batches` in the same epoch. Where photos are changed at
+    random, the first epochs change them as `batches` does; later ones take these copies in turn.
 
     Args:
         batches: The photos and labels.
         body: From preprocessed photos to features.
+        copies: Copies of each photo.
     """
 
-    def __init__(self, batches: Batches, body: keras.Model) -> None:
+    def __init__(self, batches: Batches, body: keras.Model, copies: int = 1) -> None:
         self.source, self.num_batches, self.batch_size = batches.source, batches.num_batches, batches.batch_size
-        self._batches = batches
-        count = len(self.source)
-        parts = []
-        for start in range(0, count, _BATCH):
-            images = batches.preprocessing(self.source.images(np.arange(start, min(start + _BATCH, count))))
+        self._batches, self._body, self._copies = batches, body, copies
+        self._features: dict[int, np.ndarray] = {}
+
+    def prepare(self, epoch: int, pool: ThreadPoolExecutor) -> None:
+        """Compute the features that an epoch takes, unless they are there.
+
+        Args:
+            epoch: The epoch, from 0.
+            pool: Threads that prepare the photos.
+        """
+        copy = epoch % self._copies
+        if copy in self._features:
+            return
+        features = np.empty((len(self.source), *self._body.outputs[0].shape[1:]), "float32")
+        photos = EpochBatches(self._batches, copy, 0, pool)
+        for index in range(self.num_batches):
+            images, _ = photos[index]
             # All of one size: for another one the model would be compiled again.
-            whole = np.concatenate([images, np.zeros((_BATCH - len(images), *images.shape[1:]), images.dtype)])
-            parts.append(np.asarray(body.predict_on_batch(whole))[: len(images)])
-        self._features = np.concatenate(parts)
+            whole = np.zeros((self.batch_size, *images.shape[1:]), images.dtype)
+            whole[: len(images)] = images
+            found = keras.ops.convert_to_numpy(self._body.predict_on_batch(whole))
+            features[self._batches.indices(copy, index)] = found[: len(images)]
+        self._features[copy] = features
 
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the features and labels of one batch of one epoch."""
+        """Return the features and labels of one batch of one epoch, for which `prepare` was called."""
         indices = self._batches.indices(epoch, index)
-        return self._features[indices], self.source.labels[indices].astype("int32")
+        return self._features[epoch % self._copies][indices], self.source.labels[indices].astype("int32")
