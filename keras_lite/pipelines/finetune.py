@@ -28,6 +28,7 @@ from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate, format_evaluation
 from keras_lite.inference.evaluation_files import WORST_MISTAKES, write_evaluation
+from keras_lite.inference.features import litert_features
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
 from keras_lite.pipelines.web import WebOptions, make_web_page
@@ -133,6 +134,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     recipe = recipe_of(options)
     run = _run_options(recipe, options)
     folder = RunFolder(options.output_dir or f"runs/finetune-{Path(run.data_dir).name}-{options.model}")
+    say(f"{options.model} from {options.weights or 'random weights'} on {options.data_dir} (run folder: {folder.path})")
     result = folder.open(run_settings(recipe, run))
     to_quantize = options.quantize and not (folder.quantized / "result.json").is_file()
     if result is None or to_quantize or not (folder.evaluation / WORST_MISTAKES).is_file():
@@ -145,7 +147,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
         if result is None and options.class_weights:
             _tell_class_weights(recipe.finetuning, data["train"], say)
         try:
-            result = fit(recipe, data, run, folder.path, verbose=verbose)
+            result = fit(recipe, data, run, folder.path, features=litert_features, verbose=verbose)
         except SliceEnded as ended:
             say(f"{ended}; the same command goes on from there (run folder: {folder.path})")
             return folder

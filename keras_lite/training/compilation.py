@@ -8,7 +8,7 @@ from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
 from keras_lite.training.finetuning import unfreeze
 from keras_lite.training.folding import fold_batch_norm
-from keras_lite.training.frozen_layers import copies_of, fits_in_memory, split_frozen
+from keras_lite.training.frozen_layers import FeatureMaker, copies_of, fits_in_memory, keras_features, split_frozen
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.run_batches import augmentation_of
@@ -24,11 +24,12 @@ class CompiledModel:
         info: Classes and preprocessing of the model.
         steps_per_epoch: Training steps in an epoch.
         images: Images that train and validate, together.
+        features: As for `keras_lite.training.fit`.
 
     Attributes:
         model: The network, to be saved.
         trained: What steps train, compiled: the network, or another model with its variables.
-        body: While the head of a fine-tuning trains on features: what they are made with. Else `None`.
+        features: While the head of a fine-tuning trains on features: what computes them. Else `None`.
         copies: Copies of each photo that then have features of their own.
         accuracy: The metric it was compiled with.
         average: The moving average of its weights, where one is kept.
@@ -38,12 +39,20 @@ class CompiledModel:
     """
 
     def __init__(
-        self, recipe: Recipe, options: Options, info: ModelInfo, steps_per_epoch: int, images: int = 0
+        self,
+        recipe: Recipe,
+        options: Options,
+        info: ModelInfo,
+        steps_per_epoch: int,
+        images: int = 0,
+        *,
+        features: FeatureMaker | None = None,
     ) -> None:
         extras = options.extras
         self._recipe, self._options, self._steps_per_epoch, self._images = recipe, options, steps_per_epoch, images
         self.model = _build(recipe, options, len(info.class_names))
-        self.trained, self.body, self.copies = self.model, None, 1
+        self._make_features = features
+        self.trained, self.features, self.copies = self.model, None, 1
         if extras.teacher is not None:
             teacher = load_teacher(extras.teacher, info)
             self.trained = DistilledModel(self.model, teacher, extras.distillation_weight, extras.temperature)
@@ -73,15 +82,17 @@ class CompiledModel:
         extras = self._options.extras
         if extras.teacher is not None:
             return
-        model = fold_batch_norm(self.model) if self._recipe.finetuning.freeze_batch_norm or head_only else self.model
+        self.features = None
         # Mixed photos have other features than those that were mixed.
-        split = split_frozen(model) if head_only and not extras.mixes else None
+        split = split_frozen(self.model) if head_only and not extras.mixes else None
         self.copies = copies_of(augmentation_of(self._recipe, self._options), self._recipe.finetuning.head_epochs)
         if split is not None and fits_in_memory(split, self.copies * self._images):
-            self.body, self.trained = split
-            self.body.compile(loss="mse", jit_compile="auto")  # predicting compiles it else by XLA, which takes longer
+            made = self._make_features(split.body) if self._make_features else None
+            self.features, self.trained = made or keras_features(split.body), split.head
+        elif self._recipe.finetuning.freeze_batch_norm or head_only:
+            self.trained = fold_batch_norm(self.model)
         else:
-            self.body, self.trained = None, model
+            self.trained = self.model
 
     def unfreeze(self) -> None:
         """Make all layers trainable, as users of the trained model expect."""

@@ -1,5 +1,6 @@
 """What frozen layers save: they give the same of a photo in each epoch, so once is enough."""
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -9,10 +10,16 @@ import numpy as np
 from keras_lite.data import Augmentation, Batches
 from keras_lite.graph import walk
 from keras_lite.training.epochs import EpochBatches
+from keras_lite.training.folding import fold_batch_norm
 
 _MOST_BYTES = 1 << 30  # of features in memory
 _MOST_COPIES = 5
 _KNOWN = ("keras.", "keras_lite.")
+
+# From batches of preprocessed photos to what frozen layers make of all of them.
+Features = Callable[[Iterable[np.ndarray]], np.ndarray]
+# From frozen layers to that; None where it does not take them.
+FeatureMaker = Callable[[keras.Model], Features | None]
 
 
 class Split(NamedTuple):
@@ -53,7 +60,7 @@ def split_frozen(model: keras.Model) -> Split | None:
         return None
     [features] = between.values()
     return Split(
-        keras.Model(model.inputs, features), keras.Model(features, model.outputs[0], name=f"{model.name}_head")
+        keras.Model(model.inputs[0], features), keras.Model(features, model.outputs[0], name=f"{model.name}_head")
     )
 
 
@@ -78,6 +85,27 @@ def fits_in_memory(split: Split, images: int) -> bool:
     return 4 * images * int(np.prod(split.body.outputs[0].shape[1:])) <= _MOST_BYTES
 
 
+def keras_features(body: keras.Model) -> Features:
+    """Return what computes a model's outputs by Keras.
+
+    Args:
+        body: A functional model with one input and one output.
+    """
+    folded = fold_batch_norm(body)
+    folded.compile(loss="mse", jit_compile="auto")  # predicting compiles it else by XLA, which takes longer
+
+    def compute(batches: Iterable[np.ndarray]) -> np.ndarray:
+        parts, most = [], 0
+        for images in batches:
+            most = max(most, len(images))
+            # All of one size: for another one the model would be compiled again.
+            whole = np.concatenate([images, np.zeros((most - len(images), *images.shape[1:]), images.dtype)])
+            parts.append(keras.ops.convert_to_numpy(folded.predict_on_batch(whole))[: len(images)])
+        return np.concatenate(parts)
+
+    return compute
+
+
 class FeatureBatches:
     """Batches of photos with their features in place of the pixels, each computed once.
 
@@ -86,13 +114,13 @@ class FeatureBatches:
 
     Args:
         batches: The photos and labels.
-        body: From preprocessed photos to features.
+        compute: From batches of preprocessed photos to features.
         copies: Copies of each photo.
     """
 
-    def __init__(self, batches: Batches, body: keras.Model, copies: int = 1) -> None:
+    def __init__(self, batches: Batches, compute: Features, copies: int = 1) -> None:
         self.source, self.num_batches, self.batch_size = batches.source, batches.num_batches, batches.batch_size
-        self._batches, self._body, self._copies = batches, body, copies
+        self._batches, self._compute, self._copies = batches, compute, copies
         self._features: dict[int, np.ndarray] = {}
 
     def prepare(self, epoch: int, pool: ThreadPoolExecutor) -> None:
@@ -105,16 +133,10 @@ class FeatureBatches:
         copy = epoch % self._copies
         if copy in self._features:
             return
-        features = np.empty((len(self.source), *self._body.outputs[0].shape[1:]), "float32")
         photos = EpochBatches(self._batches, copy, 0, pool)
-        for index in range(self.num_batches):
-            images, _ = photos[index]
-            # All of one size: for another one the model would be compiled again.
-            whole = np.zeros((self.batch_size, *images.shape[1:]), images.dtype)
-            whole[: len(images)] = images
-            found = keras.ops.convert_to_numpy(self._body.predict_on_batch(whole))
-            features[self._batches.indices(copy, index)] = found[: len(images)]
-        self._features[copy] = features
+        found = self._compute(photos[index][0] for index in range(self.num_batches))
+        order = np.concatenate([self._batches.indices(copy, index) for index in range(self.num_batches)])
+        self._features[copy] = found[np.argsort(order)]
 
     def batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the features and labels of one batch of one epoch, for which `prepare` was called."""

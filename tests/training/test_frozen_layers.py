@@ -11,7 +11,7 @@ from test_finetuning_run import NETWORKS, RECIPE, build, without_dropout
 
 from keras_lite.data import Augmentation, Batches
 from keras_lite.training import Finetuning, Options, RecipeModel, fit
-from keras_lite.training.frozen_layers import FeatureBatches, copies_of, fits_in_memory, split_frozen
+from keras_lite.training.frozen_layers import FeatureBatches, copies_of, fits_in_memory, keras_features, split_frozen
 
 layers = keras.layers
 
@@ -73,7 +73,7 @@ def test_cut_is_before_all_that_changes():
 
     # Order and labels of each epoch are those of the photos' batches; photos are changed as in one of the first epochs.
     batches = Batches(tiny.source(70, 0), 4, RECIPE.preprocessing(), Augmentation(rotation=90.0), shuffle=True, seed=1)
-    features = FeatureBatches(batches, body, copies=2)
+    features = FeatureBatches(batches, keras_features(body), copies=2)
     with ThreadPoolExecutor(2) as pool:
         for epoch, copy in ((0, 0), (1, 1), (2, 0)):
             features.prepare(epoch, pool)
