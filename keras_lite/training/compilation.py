@@ -1,6 +1,7 @@
 """From a recipe and options to a compiled model."""
 
 import keras
+import numpy as np
 
 from keras_lite.data import ModelInfo
 from keras_lite.training.averaged_weights import AveragedWeights
@@ -120,9 +121,18 @@ class CompiledModel:
         )
         # Keras does not know of the metric before the first step, so it would keep what it counted before.
         self.accuracy.reset_state()
+        if keras.backend.backend() == "tensorflow" and not options.data_parallel:
+            self._make_metrics()
         # Without its variables built an optimizer would take up no momentum.
         if not self.trained.optimizer.built:
             self.trained.optimizer.build(self.trained.trainable_variables)
+
+    def _make_metrics(self) -> None:
+        """Make the variables of all metrics, which a step would: then TensorFlow traces that step a second time."""
+        outputs = np.zeros((1, self.model.outputs[0].shape[-1]), "float32")
+        labels = outputs if self._options.extras.soft_labels else np.zeros((1,), "int32")
+        self.trained.compute_metrics(None, labels, outputs)
+        self.trained.reset_metrics()
 
 
 def _runs_several_steps(options: Options) -> bool:
