@@ -6,7 +6,8 @@ MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weight
 information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one folder a class,
 or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it
 defaults to the data of the run. First the way of post-training quantization is chosen and printed that keeps the
-model's outputs best (see `keras_lite.quantization.post_training`). With --epochs 0 there is no fine-tuning after it.
+model's outputs best (see `keras_lite.quantization.post_training`). Where it gives the float model's classes within
+0.005 nats, there is no fine-tuning after it unless --epochs says how long; with --epochs 0 there is none anywhere.
 
 PHOTOS is a folder of photos without classes, at any depth. They need no labels, as the float model's outputs are the
 target. They train in place of DATA's training images. Without --data_dir some of them are held out to measure on, and
