@@ -39,8 +39,9 @@ def litert_features(body: keras.Model) -> Features | None:
     Example:
 
     ```python
-    features = litert_features(keras.Model(network.inputs, network.get_layer("pooling").output))
-    features([images]).shape  # (32, 960)
+    body = keras_lite.applications.CARNet18(include_top=False, pooling="avg", input_shape=(32, 32, 3))
+    features = litert_features(body)
+    features([np.zeros((2, 32, 32, 3), "float32")]).shape[0]  # 2
     ```
     """
     if not all("cpu" in device.lower() for device in devices()):
