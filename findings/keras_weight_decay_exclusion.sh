@@ -17,8 +17,8 @@
 #   of an optimizer besides its variables. Names are compared with those of variables, as `gamma`, not with paths, as
 #   `norm/gamma`; a name that fits none is no error.
 # Why it matters: a training that goes on from a file decays biases and batch normalization from there on, and ends with
-#   other weights than one that was not stopped. Nothing is said. `optimizer.from_config(optimizer.get_config())`, as
-#   searches of hyperparameters do, loses them likewise. Keras 2 compared with paths, so moved code may exclude nothing.
+#   other weights than one that was not stopped. Nothing is said. Keras 2 compared with paths (its variables were named
+#   `norm/gamma:0`), so code that was moved to Keras 3 may exclude nothing.
 # What to do instead: after loading, compile with a new optimizer that has the exclusions, and give it the old one's
 #   variables (fourth line; `mended` below). Exclude by `var_list`, or by names of variables.
 set -euo pipefail
