@@ -1,13 +1,14 @@
 """Measure what `keras-lite finetune` takes by phases, and how good its models get, beside another checkout's.
 
     python -m checks.finetune_cost --data_dir PHOTOS --weights FILE [--against CHECKOUT] [--seeds 0,1,2]
-        [--epochs 20] [--noquantize] [--page TABLE.md]
+        [--epochs 20] [--noquantize] [--keep RUNS.json] [--page TABLE.md]
 
 For each seed the command runs once with each checkout, in turns, each in a fresh process. Seconds are those of the
 clock; those of the processor are of all threads and finished processes together, which other work on the machine
 changes less. The test accuracy of the float model, and of the int8 file, is compared seed by seed: below the mean of
 the differences stands its standard error. Phases are medians over the seeds; memory is the most that the process and
-those it started hold at a time (Linux).
+those it started hold at a time (Linux). With --keep the runs stay in a file: seeds that are in it already don't run
+again, and are part of the tables.
 """
 
 import dataclasses
@@ -26,9 +27,9 @@ from checks.export_cost import MemoryPeak
 from checks.finetune_once import START
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
-from keras_lite.files import write_text
+from keras_lite.files import read_json, write_json, write_text
 from keras_lite.tables import markdown_table, text_table
-from keras_lite.training.environment import processor
+from keras_lite.training.environment import environment, processor
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The photos.", flag_values=FLAGS)
@@ -39,6 +40,7 @@ flags.DEFINE_integer("epochs", 20, "Epochs of all layers.", 1, flag_values=FLAGS
 flags.DEFINE_boolean("quantize", True, "Go on to an int8 file.", flag_values=FLAGS)
 flags.DEFINE_list("seeds", ["0", "1", "2"], "A run of each checkout for each.", flag_values=FLAGS)
 flags.DEFINE_string("against", None, "Folder of another checkout.", flag_values=FLAGS)
+flags.DEFINE_string("keep", None, "A JSON file that takes the runs, and gives those it has.", flag_values=FLAGS)
 flags.DEFINE_string("page", None, "A Markdown file to write the tables to.", flag_values=FLAGS)
 
 _SCRIPT = Path(__file__).resolve().with_name("finetune_once.py")
@@ -74,19 +76,45 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         folders = {"before": folder, **folders}
     names = ("data_dir", "weights", "model", "epochs_head", "epochs")
     given = [f"--{name}={values[name].value}" for name in names] + (["--quantize"] if values.quantize else [])
-    runs: dict[str, list[Run]] = {name: [] for name in folders}
+    kept = Path(values.keep) if values.keep is not None else None
+    found = read_json(kept) if kept is not None and kept.is_file() else {}
     for seed in values.seeds:
         for name, folder in folders.items():
-            run = measure(folder, [*given, f"--seed={seed}"])
-            runs[name].append(run)
+            key = f"{name}, seed {seed}: {' '.join(given)}"
+            if key not in found:
+                found[key] = dataclasses.asdict(measure(folder, [*given, f"--seed={seed}"]))
+                if kept is not None:
+                    write_json(kept, found)
+            run = Run(**found[key])
             seconds, processors = run.phases[_TOTAL]
-            found = ", ".join(f"{kind} {share:.2%}" for kind, share in run.accuracy.items())
-            print(f"seed {seed}, {name}: {seconds:.0f} s, processor {processors:.0f} s; {found}", flush=True)
+            shares = ", ".join(f"{kind} {share:.2%}" for kind, share in run.accuracy.items())
+            print(f"seed {seed}, {name}: {seconds:.0f} s, processor {processors:.0f} s; {shares}", flush=True)
+    runs = {
+        name: [Run(**found[f"{name}, seed {seed}: {' '.join(given)}"]) for seed in values.seeds] for name in folders
+    }
     tables = [costs(runs), accuracies(runs, values.seeds)]
-    title = f"{values.model}, {' '.join(given[3:])}, {len(values.seeds)} seeds, {processor()}"
+    title = (
+        f"{values.model}, {' '.join(given[3:])}, seeds {', '.join(values.seeds)}; {processor()}, "
+        f"{os.cpu_count()} processors; {_versions()}"
+    )
     print("\n\n".join([title, *map(text_table, tables)]))
     if values.page is not None:
-        write_text(Path(values.page), "\n\n".join([title, *map(markdown_table, tables)]) + "\n")
+        start, end = (f"<!-- {word} of what the command writes -->" for word in ("start", "end"))
+        page = Path(values.page)
+        text = page.read_text(encoding="utf-8") if page.is_file() else f"{start}\n{end}\n"
+        before, _, rest = text.partition(start)
+        after = rest.partition(end)[2]
+        written = "\n\n".join([start, title + ".", *map(markdown_table, tables), end])
+        write_text(page, f"{before}{written}{after}")
+
+
+def _versions() -> str:
+    """Return commit and versions, for the title."""
+    here = environment()
+    versions = ", ".join(
+        f"{name} {here['versions'][name]}" for name in ("keras", "tensorflow") if name in here["versions"]
+    )
+    return f"commit {(here['commit'] or 'unknown')[:10]}, {versions}"
 
 
 def measure(folder: Path, arguments: list[str]) -> Run:

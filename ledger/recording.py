@@ -151,6 +151,7 @@ def _quantized(path: Path) -> dict[str, Any] | None:
     keras, int8 = result.report.row(KERAS), result.report.row(INT8)
     if None in (keras.top1, int8.top1):
         raise InputError(f"Expected the accuracy of a classifier in {path}, received none.")
+    trained = 0 if result.finetuning is None else len(result.finetuning.epochs)
     return {
         "int8_accuracy": round(int8.top1, 6),
         "float_accuracy": round(keras.top1, 6),
@@ -160,7 +161,7 @@ def _quantized(path: Path) -> dict[str, Any] | None:
         "threads": result.report.threads,
         "images": result.report.images,
         "split": result.split,
-        "epochs": result.options.epochs,
+        "epochs": trained if result.options.epochs is None else result.options.epochs,
     }
 
 

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ def quick_jax(tmp_path_factory):
 
 
 # Where what a Keras model outputs is what others are compared with. Elsewhere it is compared itself, traced and not.
-PREDICTING = ("checkpoints", "checks", "examples", "export", "inference", "ledger", "litert", "pipelines", "runtime")
+PREDICTING = (
+    *("checkpoints", "checks", "examples", "export", "inference", "ledger", "litert", "pipelines", "quantization"),
+    "runtime",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,16 +54,23 @@ def quick_predictions(request):
     if keras.backend.backend() != "tensorflow" or not set(PREDICTING) & set(request.path.parts):
         yield
         return
-    predict = keras.Model.predict
 
-    def predict_untraced(model, x, batch_size=32, **others):
-        if not isinstance(x, np.ndarray) or len(model.outputs) > 1:
-            return predict(model, x, batch_size=batch_size, **others)
-        parts = (x[start : start + batch_size] for start in range(0, len(x), batch_size))
-        return np.concatenate([keras.ops.convert_to_numpy(model(part, training=False)) for part in parts])
+    def untraced(predict):
+        def predict_untraced(model, x, batch_size=32, **others):
+            arrays = keras.tree.flatten(x)
+            if not all(isinstance(array, np.ndarray) for array in arrays):
+                return predict(model, x, batch_size=batch_size, **others)
+            outputs = []
+            for start in range(0, len(arrays[0]), batch_size):
+                part = keras.tree.map_structure(lambda array, start=start: array[start : start + batch_size], x)
+                outputs.append(keras.tree.map_structure(keras.ops.convert_to_numpy, model(part, training=False)))
+            return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+
+        return predict_untraced
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.Model, "predict", predict_untraced)
+        for library in filter(None, (keras, sys.modules.get("tf_keras"))):
+            patch.setattr(library.Model, "predict", untraced(library.Model.predict))
         yield
 
 
@@ -78,6 +89,12 @@ class Finished:
     returncode: int
     stdout: str
     stderr: str
+
+
+@pytest.fixture(scope="session")
+def quick_environment():
+    """Return the environment of a process that needs Keras, on whichever backend: JAX is imported soonest."""
+    return os.environ | {"KERAS_BACKEND": "jax"}
 
 
 @pytest.fixture
@@ -128,8 +145,9 @@ def assert_one_line_error():
 
 @pytest.hookimpl(tryfirst=True)  # before the selection by marker
 def pytest_collection_modifyitems(items):
-    """Make what is `slow_elsewhere` slow on every backend but TensorFlow."""
-    if keras.backend.backend() != "tensorflow":
-        for item in items:
-            if item.get_closest_marker("slow_elsewhere"):
-                item.add_marker(pytest.mark.slow)
+    """Make what is `slow_elsewhere` slow on every backend but TensorFlow, and what is `slow_on_jax` on JAX."""
+    backend = keras.backend.backend()
+    slow = {"jax": ("slow_elsewhere", "slow_on_jax"), "torch": ("slow_elsewhere",)}.get(backend, ())
+    for item in items:
+        if any(item.get_closest_marker(name) for name in slow):
+            item.add_marker(pytest.mark.slow)

@@ -96,7 +96,7 @@ def test_source_distribution_makes_the_same_wheel(checkout, wheel, tmp_path):
 def test_editable_installation_has_recipes_and_weights(checkout, tmp_path):
     with zipfile.ZipFile(build("editable", checkout, tmp_path / "built")) as archive:
         archive.extractall(tmp_path / "installed")
-    environment = {"PYTHONPATH": str(tmp_path / "installed"), "KERAS_BACKEND": "tensorflow"}
+    environment = {"PYTHONPATH": str(tmp_path / "installed"), "KERAS_BACKEND": "jax"}  # it is imported soonest
     program = (
         f"import site; site.addsitedir({environment['PYTHONPATH']!r})\n"
         "import keras_lite\n"

@@ -21,6 +21,7 @@ from absl import flags
 
 from keras_lite.cli import command_line
 from keras_lite.cli.model_flags import network_options, numbers
+from keras_lite.cli.quantize import AUTO
 from keras_lite.cli.recipe_flags import parse_size
 from keras_lite.data.scaling import INTERPOLATIONS
 from keras_lite.errors import InputError
@@ -62,7 +63,7 @@ flags.DEFINE_boolean("flip", True, "Mirror photos at random; --noflip if left an
 flags.DEFINE_integer("seed", 0, "Initial weights, order, augmentation and dropout.", 0, flag_values=FLAGS)
 flags.DEFINE_boolean("skip_broken", False, "List unreadable photos and go on without them.", flag_values=FLAGS)
 flags.DEFINE_boolean("quantize", False, "Go on to an int8 file, an app's assets and a web page.", flag_values=FLAGS)
-flags.DEFINE_integer("quantize_epochs", 2, "Passes over the photos for the int8 file.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("quantize_epochs", None, f"Passes over the photos for the int8 file{AUTO}", 0, flag_values=FLAGS)
 flags.DEFINE_enum("quantize_engine", "keras", ENGINES, "What trains there: Keras, or TF-MOT.", flag_values=FLAGS)
 flags.DEFINE_float("max_minutes", None, "Stop after so long; the same command goes on.", flag_values=FLAGS)
 flags.DEFINE_integer("save_every_steps", 500, "Save the state so often within an epoch.", 1, flag_values=FLAGS)

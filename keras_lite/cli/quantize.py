@@ -6,7 +6,8 @@ MODEL is a run folder, a Keras model (.keras, .h5, SavedModel) or PyTorch weight
 information file (.json) beside it, which `keras-lite convert` writes. DATA is a folder of photos (one folder a class,
 or train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it
 defaults to the data of the run. First the way of post-training quantization is chosen and printed that keeps the
-model's outputs best (see `keras_lite.quantization.post_training`). With --epochs 0 there is no fine-tuning after it.
+model's outputs best (see `keras_lite.quantization.post_training`). Where it gives the float model's classes within
+0.005 nats, there is no fine-tuning after it unless --epochs says how long; with --epochs 0 there is none anywhere.
 
 PHOTOS is a folder of photos without classes, at any depth. They need no labels, as the float model's outputs are the
 target. They train in place of DATA's training images. Without --data_dir some of them are held out to measure on, and
@@ -24,6 +25,7 @@ from absl import flags
 
 from keras_lite.cli import command_line
 from keras_lite.inference.report import format_report
+from keras_lite.pipelines.quantization_options import CLOSE, EPOCHS
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizeOptions, quantize_model
 from keras_lite.quantization.aware.keras_native import SCALES
 from keras_lite.quantization.aware.quantize_aware import ENGINES
@@ -32,7 +34,9 @@ _DEFAULTS = QuantizationOptions()
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("data_dir", None, "The data; for a run folder the default is the run's own.", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "Where to write. Default: `quantized` beside the model.", flag_values=FLAGS)
-flags.DEFINE_integer("epochs", _DEFAULTS.epochs, "Passes over the images; 0: post-training only.", 0, flag_values=FLAGS)
+# The default of a number of epochs.
+AUTO = f" (default: {EPOCHS}; none where post-training quantization is within {CLOSE} nats of the float model)."
+flags.DEFINE_integer("epochs", None, f"Passes over the images; 0: post-training only{AUTO}", 0, flag_values=FLAGS)
 flags.DEFINE_string("unlabeled_dir", None, "Photos without classes that train instead.", flag_values=FLAGS)
 flags.DEFINE_float("learning_rate", _DEFAULTS.learning_rate, "At the first step.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("batch_size", _DEFAULTS.batch_size, "Images in a step.", 1, flag_values=FLAGS)

@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,11 +14,13 @@ from keras_lite.graph.flatten import as_functional
 from keras_lite.graph.tracing import Trace
 from keras_lite.graph.view import NOISE
 
-_BATCH = 16
+_BATCH = 32
 _POOLING = tuple(f"Global{kind}Pooling{axes}D" for kind in ("Average", "Max") for axes in (1, 2))
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 # Layers that do nothing when a model predicts, which may stand behind the one that tells.
 _IDLE = (*NOISE, "Dropout", "SpatialDropout2D")
+# Model -> shapes and types of what it takes -> what TensorFlow traced.
+_COMPILED: weakref.WeakKeyDictionary[keras.Model, dict[tuple, Callable]] = weakref.WeakKeyDictionary()
 
 
 def input_names(model: keras.Model) -> list[str]:
@@ -207,7 +210,7 @@ def outputs_for(model: keras.Model, images: np.ndarray | Sequence[np.ndarray]) -
     """Return a model's outputs, as `model.predict` does; a list, in the order of `model.outputs`, if it has several.
 
     On TensorFlow it does without XLA, which `model.predict` has compile the whole model first: that takes longer than
-    some hundred images.
+    some hundred images. What was traced of a model is kept, as by `model.predict`: change its weights, not its layers.
 
     Args:
         model: A functional or Sequential model.
@@ -220,22 +223,37 @@ def outputs_for(model: keras.Model, images: np.ndarray | Sequence[np.ndarray]) -
     >>> outputs_for(model, np.array([[-1.0, 0.0, 1.0, 2.0]], "float32")).tolist()
     [[0.0, 0.0, 1.0, 2.0]]
     """
-    arrays = images if isinstance(images, list | tuple) else [images]
-    structure = as_functional(model).input
-
-    def arranged(values: list[Any]) -> Any:
-        return keras.tree.pack_sequence_as(structure, values)
-
+    arrays = list(images) if isinstance(images, list | tuple) else [images]
     if keras.backend.backend() != "tensorflow":
-        found = keras.tree.flatten(model.predict(arranged(list(arrays)), verbose=0))
+        arranged = keras.tree.pack_sequence_as(as_functional(model).input, arrays)
+        found = keras.tree.flatten(model.predict(arranged, verbose=0))
         return found[0] if len(found) == 1 else found
     tensorflow = import_extra("tensorflow", "tensorflow")
-    run = tensorflow.function(
-        lambda *batch: keras.tree.flatten(model(arranged(list(batch)), training=False)),
-        autograph=False,
-        reduce_retracing=True,
-    )
+    run = _compiled(model, arrays)
     batches = ([array[at : at + _BATCH] for array in arrays] for at in range(0, len(arrays[0]), _BATCH))
     parts = [run(*map(tensorflow.convert_to_tensor, batch)) for batch in batches]
     found = [np.concatenate([values.numpy() for values in each]) for each in zip(*parts, strict=True)]
     return found[0] if len(found) == 1 else found
+
+
+def _compiled(model: keras.Model, arrays: Sequence[np.ndarray]) -> Callable:
+    """Return a TensorFlow function from arrays like these, of any number of images, to a model's outputs."""
+    kind = tuple((array.shape[1:], array.dtype.str) for array in arrays)
+    compiled = _COMPILED.setdefault(model, {})
+    if kind in compiled:
+        return compiled[kind]
+    tensorflow = import_extra("tensorflow", "tensorflow")
+    kept = weakref.ref(model)  # what is kept for a model must not keep it
+
+    def run(*batch: Any) -> list[Any]:
+        model = kept()
+        arranged = keras.tree.pack_sequence_as(as_functional(model).input, list(batch))
+        return keras.tree.flatten(model(arranged, training=False))
+
+    # Of no one size: with it the last, smaller batch would be traced once more.
+    sizes = [each.shape[0] for each in as_functional(model).inputs]
+    types = [
+        tensorflow.TensorSpec((size, *array.shape[1:]), array.dtype) for size, array in zip(sizes, arrays, strict=True)
+    ]
+    compiled[kind] = tensorflow.function(run, input_signature=types, autograph=False)
+    return compiled[kind]

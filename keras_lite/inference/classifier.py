@@ -10,7 +10,7 @@ from keras_lite.checkpoints import load_model
 from keras_lite.data import ModelInfo, Source, interpret, read_model_info, task_of
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import check_scaling, fit_input, with_own_resizing
-from keras_lite.graph import check_output, output_names
+from keras_lite.graph import check_output, output_names, outputs_for
 from keras_lite.runtime import LiteRTModel, run_in_subprocess
 from keras_lite.training import model_file
 
@@ -32,6 +32,7 @@ class Classifier:
         task: What it predicts, see `keras_lite.data.task_of`.
         output_names: The names of its outputs.
         shape: The shape of its first output, the batch first.
+        model: The Keras model, with what it takes of photos; `None` of a `.tflite` file.
 
     Raises:
         InputError: If there is no such model, it has no information file or one that doesn't fit, or LiteRT can't run
@@ -49,6 +50,7 @@ class Classifier:
         self.path = model_file(path)
         self.info: ModelInfo = read_model_info(self.path)
         self.output_names: list[str] = []
+        self.model: keras.Model | None = None
         self._run, self.shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras(verbose)
         if (len(self.output_names) > 1) != (self.info.output == "several"):
             raise InputError(
@@ -109,8 +111,5 @@ class Classifier:
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from error
 
-        def run(images: np.ndarray) -> np.ndarray | list[np.ndarray]:
-            found = list(map(keras.ops.convert_to_numpy, keras.tree.flatten(model.predict_on_batch(images))))
-            return found[0] if len(found) == 1 else found
-
-        return run, tuple(model.outputs[0].shape)
+        self.model = model
+        return lambda images: outputs_for(model, images), tuple(model.outputs[0].shape)

@@ -12,6 +12,7 @@ import numpy as np
 from keras_lite.data import ModelInfo, Source, interpret, task_of, with_classes
 from keras_lite.errors import InputError
 from keras_lite.files import Record
+from keras_lite.graph import outputs_for
 from keras_lite.inference.samples import outputs_of
 from keras_lite.profiling import profile
 from keras_lite.quantization.closeness import agreement, agreement_title, format_agreement
@@ -149,7 +150,7 @@ def report(
     """
     labels = _labels(model, info, source)
     threads_here = os.cpu_count() or 1
-    predictors = {KERAS: lambda images: model.predict(images, verbose=0)}
+    predictors = {KERAS: lambda images: outputs_for(model, images)}
     if quantized is not None:
         predictors[FAKE_QUANTIZED] = lambda images: quantized.predict(images, verbose=0)
     predictors |= {precision: LiteRTModel(path, threads_here).predict for precision, path in files.items()}

@@ -12,7 +12,6 @@ from keras_lite import applications
 from keras_lite.applications import imagenet_weights
 from keras_lite.applications.kept_weights import KeptWeights
 from keras_lite.applications.structure import structure_of
-from keras_lite.checkpoints import load_model
 from keras_lite.data import (
     Augmentation,
     Preprocessing,
@@ -29,6 +28,7 @@ from keras_lite.files import write_bytes
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate, format_evaluation
 from keras_lite.inference.evaluation_files import WORST_MISTAKES, write_evaluation
+from keras_lite.inference.features import litert_features
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines.quantize import QuantizationOptions, int8_file, quantize_run
 from keras_lite.pipelines.web import WebOptions, make_web_page
@@ -69,7 +69,7 @@ class FinetuneOptions:
         seed: Seed of initial weights, order, augmentation and dropout.
         skip_broken: Whether unreadable photos are left out; else they are an error.
         quantize: Whether to go on to an int8 file, an app's assets and a web page.
-        quantize_epochs: Passes over the photos for the int8 file.
+        quantize_epochs: Passes over the photos for the int8 file; `None`: as few as `QuantizationOptions` says.
         quantize_engine: What trains there: `"keras"` or `"tf_mot"`.
         max_minutes: Minutes after which training stops; the same call continues it.
         save_every_steps: Steps after which the state is saved within an epoch.
@@ -97,7 +97,7 @@ class FinetuneOptions:
     seed: int = 0
     skip_broken: bool = False
     quantize: bool = False
-    quantize_epochs: int = 2
+    quantize_epochs: int | None = None
     quantize_engine: str = "keras"
     max_minutes: float | None = None
     save_every_steps: int = 500
@@ -134,6 +134,7 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
     recipe = recipe_of(options)
     run = _run_options(recipe, options)
     folder = RunFolder(options.output_dir or f"runs/finetune-{Path(run.data_dir).name}-{options.model}")
+    say(f"{options.model} from {options.weights or 'random weights'} on {options.data_dir} (run folder: {folder.path})")
     result = folder.open(run_settings(recipe, run))
     to_quantize = options.quantize and not (folder.quantized / "result.json").is_file()
     if result is None or to_quantize or not (folder.evaluation / WORST_MISTAKES).is_file():
@@ -146,13 +147,14 @@ def finetune_model(options: FinetuneOptions, verbose: int = 0) -> RunFolder:
         if result is None and options.class_weights:
             _tell_class_weights(recipe.finetuning, data["train"], say)
         try:
-            result = fit(recipe, data, run, folder.path, verbose=verbose)
+            result = fit(recipe, data, run, folder.path, features=litert_features, verbose=verbose)
         except SliceEnded as ended:
             say(f"{ended}; the same command goes on from there (run folder: {folder.path})")
             return folder
-        _evaluate(folder, data, verbose)
+        classifier = Classifier(folder.path, verbose)
+        _evaluate(classifier, folder, data, verbose)
         if to_quantize:
-            _quantize(folder, data, recipe.augmentation, options, verbose=verbose)
+            _quantize(classifier.model, folder, data, recipe.augmentation, options=options, verbose=verbose)
     else:
         say(f"the run in {folder.path} is finished")
     say(f"\n{summary(result, str(folder.path))}")
@@ -295,9 +297,9 @@ def _tell_class_weights(tuning: Finetuning, train: Source, say: Callable[[str], 
         )
 
 
-def _evaluate(folder: RunFolder, data: dict[str, Source], verbose: int) -> None:
+def _evaluate(classifier: Classifier, folder: RunFolder, data: dict[str, Source], verbose: int) -> None:
     split = "test" if "test" in data else "valid"
-    result = evaluate(Classifier(folder.path, verbose), data[split], verbose)
+    result = evaluate(classifier, data[split], verbose)
     if verbose:
         print(f"\nOn the {split} images:\n{format_evaluation(result)}")
     write_evaluation(result, data[split], folder.evaluation)
@@ -308,17 +310,18 @@ def _quantization_of(options: FinetuneOptions) -> QuantizationOptions:
 
 
 def _quantize(
+    model: keras.Model,
     folder: RunFolder,
     data: dict[str, Source],
     augmentation: Augmentation,
-    options: FinetuneOptions,
     *,
+    options: FinetuneOptions,
     verbose: int,
 ) -> None:
     if verbose:
         print("\nquantizing")
     result = quantize_run(
-        load_model(folder.model),
+        model,
         folder.info,
         data,
         folder.quantized,

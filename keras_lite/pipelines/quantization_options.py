@@ -6,6 +6,12 @@ from keras_lite.errors import InputError
 from keras_lite.export.tflite import check_installed, check_tf_mot
 from keras_lite.quantization.aware.finetuning import LEARNING_RATE
 from keras_lite.quantization.aware.quantize_aware import ENGINES
+from keras_lite.quantization.search import PostTraining
+
+EPOCHS = 2
+# Nats of post-training quantization below which training gained nothing, see results/finetuning_ways.md.
+CLOSE = 0.005
+_IN_NATS = ("logits", "probabilities")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +19,9 @@ class QuantizationOptions:
     """Options of the quantization itself: arguments of `keras_lite.quantization.finetune`, and its images.
 
     Args:
-        epochs: Passes over the training images; 0: post-training quantization only.
+        epochs: Passes over the training images; 0: post-training quantization only. `None`: 2, but none where
+            post-training quantization gives the float model's classes so closely that training gained nothing wherever
+            it was tried: with a divergence below 0.005 nats.
         learning_rate: Initial learning rate.
         batch_size: Images in a step.
         engine: What trains: `"keras"`, on any backend, or `"tf_mot"`.
@@ -27,7 +35,7 @@ class QuantizationOptions:
         seed: Seed of order and augmentation.
     """
 
-    epochs: int = 2
+    epochs: int | None = None
     learning_rate: float = LEARNING_RATE
     batch_size: int = 32
     engine: str = "keras"
@@ -43,5 +51,12 @@ class QuantizationOptions:
         if self.engine not in ENGINES:
             raise InputError(f"Expected engine to be one of {ENGINES}, received {self.engine!r}.")
         check_installed("int8")
-        if self.engine == "tf_mot" and self.epochs:
+        if self.engine == "tf_mot" and self.epochs != 0:
             check_tf_mot()
+
+    def epochs_after(self, chosen: PostTraining) -> int:
+        """Return the passes over the training images that follow a post-training quantization."""
+        if self.epochs is not None:
+            return self.epochs
+        close = chosen.output in _IN_NATS and chosen.chosen.closeness.divergence < CLOSE
+        return 0 if close else EPOCHS

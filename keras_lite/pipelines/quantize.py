@@ -24,7 +24,7 @@ from keras_lite.graph import in_float32, output_of, outputs_for
 from keras_lite.inference.report import Report, report
 from keras_lite.inference.samples import outputs_of, sample
 from keras_lite.litert import write
-from keras_lite.pipelines.quantization_options import QuantizationOptions
+from keras_lite.pipelines.quantization_options import CLOSE, QuantizationOptions
 from keras_lite.quantization import CalibratedGraph, post_training, quantize_aware
 from keras_lite.quantization.aware.epoch_judge import Epochs
 from keras_lite.quantization.aware.finetuning import forget
@@ -230,17 +230,25 @@ def quantize_run(
     state = folder / "finetune.npz"
     finetuning, tuned = None, None
     floats = float_parts(quantized.graph)
-    if options.epochs and floats is not None:
+    epochs = options.epochs_after(chosen)
+    if not epochs and options.epochs is None:
+        if verbose:
+            print(
+                f"no fine-tuning: post-training quantization is within {CLOSE} nats of the float model, where training "
+                "gained nothing; a number of epochs asks for it",
+                flush=True,
+            )
+    elif epochs and floats is not None:
         if verbose:
             print(f"no fine-tuning: {floats}, which can't be trained", flush=True)
-    elif options.epochs and held_out < _LEAST_JUDGES:
+    elif epochs and held_out < _LEAST_JUDGES:
         if verbose:
             print(
                 f"no fine-tuning: {len(data['train'])} training images are too few to hold out {_LEAST_JUDGES} of five "
                 "times as many, which tell whether it helps",
                 flush=True,
             )
-    elif options.epochs:
+    elif epochs:
         batches = Batches(
             train, min(options.batch_size, len(train)), info.preprocessing, augmentation,
             shuffle=True, seed=options.seed, drop_remainder=True,
@@ -251,7 +259,7 @@ def quantize_run(
             tuned = quantize_aware(quantized, scales=options.scales)
         images = info.preprocessing(judges.images(np.arange(held_out)))
         finetuning = finetune_apart(
-            tuned, model, batches, images, state_path=state, epochs=options.epochs,
+            tuned, model, batches, images, state_path=state, epochs=epochs,
             learning_rate=options.learning_rate, output=info.output, verbose=verbose,
         )  # fmt: skip
         if not (finetuning.kept and _closer(tuned, quantized, model, images, info.output)):
@@ -315,7 +323,7 @@ def _splits(
         return labeled, test
     photos = data["unlabeled"]
     found = outputs_of(
-        lambda images: model.predict(images, verbose=0),
+        lambda images: outputs_for(model, images),
         photos,
         info.preprocessing,
         title="labels: the model's",

@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,13 @@ class LiteRTSession:
             LiteRTError: If LiteRT refused the file, or the process died.
         """
         return self.request("outputs", content, self._key(images))
+
+    def forget(self, images: np.ndarray | Samples) -> None:
+        """Let go of images that were handed over, here and in the process; they may be handed over anew."""
+        key = id(images)
+        if self._process is not None and self._known.pop(key, None) is not None:
+            self.request("close_images", key)
+            shutil.rmtree(Path(self._folder.name, str(key)), ignore_errors=True)
 
     def observe(
         self,

@@ -36,6 +36,10 @@ class Worker:
         """Open files of images, one for each input, which later requests name by a key."""
         self.images[key] = [np.load(path, mmap_mode="r") for path in paths]
 
+    def close_images(self, key: int) -> None:
+        """Forget images."""
+        del self.images[key]
+
     def outputs(self, content: bytes, key: int) -> list[np.ndarray]:
         """Return each output of a file for all images, as float32."""
         images = self.images[key]

@@ -1,14 +1,15 @@
 """From a recipe and options to a compiled model."""
 
 import keras
+import numpy as np
 
-from keras_lite.data import Augmentation, ModelInfo
+from keras_lite.data import ModelInfo
 from keras_lite.training.averaged_weights import AveragedWeights
 from keras_lite.training.distillation import DistilledModel, load_teacher
 from keras_lite.training.extras import Extras
 from keras_lite.training.finetuning import unfreeze
 from keras_lite.training.folding import fold_batch_norm
-from keras_lite.training.frozen_layers import fits_in_memory, split_frozen
+from keras_lite.training.frozen_layers import FeatureMaker, copies_of, fits_in_memory, keras_features, split_frozen
 from keras_lite.training.options import Options
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.run_batches import augmentation_of
@@ -24,11 +25,13 @@ class CompiledModel:
         info: Classes and preprocessing of the model.
         steps_per_epoch: Training steps in an epoch.
         images: Images that train and validate, together.
+        features: As for `keras_lite.training.fit`.
 
     Attributes:
         model: The network, to be saved.
         trained: What steps train, compiled: the network, or another model with its variables.
-        body: While the head of a fine-tuning trains on features: what they are made with. Else `None`.
+        features: While the head of a fine-tuning trains on features: what computes them. Else `None`.
+        copies: Copies of each photo that then have features of their own.
         accuracy: The metric it was compiled with.
         average: The moving average of its weights, where one is kept.
 
@@ -37,12 +40,20 @@ class CompiledModel:
     """
 
     def __init__(
-        self, recipe: Recipe, options: Options, info: ModelInfo, steps_per_epoch: int, images: int = 0
+        self,
+        recipe: Recipe,
+        options: Options,
+        info: ModelInfo,
+        steps_per_epoch: int,
+        images: int = 0,
+        *,
+        features: FeatureMaker | None = None,
     ) -> None:
         extras = options.extras
         self._recipe, self._options, self._steps_per_epoch, self._images = recipe, options, steps_per_epoch, images
         self.model = _build(recipe, options, len(info.class_names))
-        self.trained, self.body = self.model, None
+        self._make_features = features
+        self.trained, self.features, self.copies = self.model, None, 1
         if extras.teacher is not None:
             teacher = load_teacher(extras.teacher, info)
             self.trained = DistilledModel(self.model, teacher, extras.distillation_weight, extras.temperature)
@@ -72,15 +83,17 @@ class CompiledModel:
         extras = self._options.extras
         if extras.teacher is not None:
             return
-        model = fold_batch_norm(self.model) if self._recipe.finetuning.freeze_batch_norm or head_only else self.model
-        # A photo has the same features in each epoch only if it is the same.
-        same = not extras.mixes and augmentation_of(self._recipe, self._options) == Augmentation()
-        split = split_frozen(model) if head_only and same else None
-        if split is not None and fits_in_memory(split, self._images):
-            self.body, self.trained = split
-            self.body.compile(loss="mse", jit_compile="auto")  # predicting compiles it else by XLA, which takes longer
+        self.features = None
+        # Mixed photos have other features than those that were mixed.
+        split = split_frozen(self.model) if head_only and not extras.mixes else None
+        self.copies = copies_of(augmentation_of(self._recipe, self._options), self._recipe.finetuning.head_epochs)
+        if split is not None and fits_in_memory(split, self.copies * self._images):
+            made = self._make_features(split.body) if self._make_features else None
+            self.features, self.trained = made or keras_features(split.body), split.head
+        elif self._recipe.finetuning.freeze_batch_norm or head_only:
+            self.trained = fold_batch_norm(self.model)
         else:
-            self.body, self.trained = None, model
+            self.trained = self.model
 
     def unfreeze(self) -> None:
         """Make all layers trainable, as users of the trained model expect."""
@@ -108,9 +121,18 @@ class CompiledModel:
         )
         # Keras does not know of the metric before the first step, so it would keep what it counted before.
         self.accuracy.reset_state()
+        if keras.backend.backend() == "tensorflow" and not options.data_parallel:
+            self._make_metrics()
         # Without its variables built an optimizer would take up no momentum.
         if not self.trained.optimizer.built:
             self.trained.optimizer.build(self.trained.trainable_variables)
+
+    def _make_metrics(self) -> None:
+        """Make the variables of all metrics, which a step would: then TensorFlow traces that step a second time."""
+        outputs = np.zeros((1, self.model.outputs[0].shape[-1]), "float32")
+        labels = outputs if self._options.extras.soft_labels else np.zeros((1,), "int32")
+        self.trained.compute_metrics(None, labels, outputs)
+        self.trained.reset_metrics()
 
 
 def _runs_several_steps(options: Options) -> bool:

@@ -21,7 +21,7 @@ from keras_lite.training.compilation import CompiledModel
 from keras_lite.training.data_parallel import data_parallel
 from keras_lite.training.environment import environment, peak_memory
 from keras_lite.training.epochs import EpochBatches, RunCallbacks, call_with_data
-from keras_lite.training.frozen_layers import FeatureBatches
+from keras_lite.training.frozen_layers import FeatureBatches, FeatureMaker
 from keras_lite.training.one_device import OneDevice
 from keras_lite.training.options import Options
 from keras_lite.training.progress import progress_callbacks
@@ -43,6 +43,7 @@ def fit(
     output_dir: str | os.PathLike,
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    features: FeatureMaker | None = None,
     verbose: int = 0,
 ) -> TrainingResult:
     """Train with `model.fit`, validate after each epoch, test once at the end.
@@ -61,6 +62,8 @@ def fit(
             `tensorboard/`, `best.weights.h5`, `last.weights.h5`, `model.keras` with
             `model.json`, `result.json` and `resume.npz`.
         callbacks: Further Keras callbacks. Their state is saved and restored too, see `callback_state`.
+        features: Of a fine-tuning: makes of frozen layers, a `keras.Model`, a function that computes their outputs for
+            batches of preprocessed images. `None`, or if it returns `None`: Keras computes them.
         verbose: 1 shows progress: a bar on a terminal, else a line at each tenth of an epoch.
 
     Returns:
@@ -96,7 +99,7 @@ def fit(
     callbacks = [*callbacks, *(tuning.callbacks() if tuning else [])]
     with spread.scope():
         seen = images["train"] + images.get("valid", 0)
-        compiled = CompiledModel(recipe, options, info, steps_per_epoch, seen)
+        compiled = CompiledModel(recipe, options, info, steps_per_epoch, seen, features=features)
         state = RunState(compiled.model, [compiled.accuracy], callbacks, options.seed, trained=lambda: compiled.trained)
     spread.prepare(compiled.trained)
     processes.on_first(lambda: folder.begin(settings, options.to_dict(), environment()))
@@ -279,8 +282,8 @@ class _Run:
             self._compiled.enter_epoch(progress.epoch)
             run_callbacks.set_model(self._compiled.trained)
             run_callbacks.first_step = progress.step
-            left = self._epoch(self._inputs(train), progress.epoch, progress.step, pool)
-            validation = self._epoch(self._inputs(valid), 0, 0, pool)
+            left = self._epoch(self._inputs(train, progress.epoch, pool), progress.epoch, progress.step, pool)
+            validation = self._epoch(self._inputs(valid, 0, pool), 0, 0, pool)
             self._fit_epoch(left, validation, progress.epoch, run_callbacks)
         run_callbacks.end()
         draw_curves(folder.curves, progress.rows)
@@ -300,15 +303,18 @@ class _Run:
         """Have the weights in the model that are tested and kept."""
         return self._average.in_place() if self._average else contextlib.nullcontext()
 
-    def _inputs(self, batches: Batches) -> Batches | FeatureBatches:
+    def _inputs(self, batches: Batches, epoch: int, pool: ThreadPoolExecutor) -> Batches | FeatureBatches:
         """Return batches of what is trained now: of photos, or of their features."""
-        body = self._compiled.body
-        if body is None:
+        compute = self._compiled.features
+        if compute is None:
             self._features.clear()
             return batches
         if id(batches) not in self._features:
-            self._features[id(batches)] = FeatureBatches(batches, body)
-        return self._features[id(batches)]
+            copies = 1 if batches.augmentation is None else self._compiled.copies
+            self._features[id(batches)] = FeatureBatches(batches, compute, copies)
+        features = self._features[id(batches)]
+        features.prepare(epoch, pool)
+        return features
 
     def _epoch(
         self, batches: Batches | FeatureBatches, epoch: int, first_step: int, pool: ThreadPoolExecutor

@@ -29,7 +29,7 @@ def environment() -> dict[str, Any]:
         "commit": commit,
         "commit_modified": modified,
         "backend": keras.backend.backend(),
-        "devices": _devices(),
+        "devices": devices(),
         "python": platform.python_version(),
         "versions": {name: version for name in _PACKAGES if (version := _version(name))},
         "machine": {
@@ -70,7 +70,8 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _devices() -> list[str]:
+def devices() -> list[str]:
+    """Return the devices that the backend computes on, such as `"cpu:0"` or `"gpu: NVIDIA H100"`."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax

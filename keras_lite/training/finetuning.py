@@ -19,9 +19,10 @@ class Finetuning:
     few photos would be worse.
 
     Batch normalization that keeps its statistics is folded into the convolutions in front of it, which changes nothing
-    but the rounding. While the head trains on photos that are not changed at random (no augmentation, no mixing, no
-    teacher), the other layers give the same of a photo each time, so their outputs are computed once. Callbacks see the
-    model that trains: it has the network's variables.
+    but the rounding. While the head trains (without mixing, and without a teacher), the other layers give the same of a
+    photo each time, so their outputs are computed once. Where photos are changed at random, that is done with five
+    copies of each: the first five epochs change photos as ever, later ones take the same copies in turn. Callbacks see
+    the model that trains: it has the network's variables.
 
     The weights of the epoch with the best validation accuracy are tested and saved.
 

@@ -153,9 +153,11 @@ class RunFolder:
 
     def write_epoch(self, model: keras.Model, rows: list[dict[str, float]]) -> None:
         """Write the weights and metrics of an epoch."""
-        save_weights(model, self.last_weights)
-        if best_row(rows) is rows[-1]:
-            save_weights(model, self.best_weights)
+        content = weights_file(model)
+        paths = [self.last_weights, *([self.best_weights] if best_row(rows) is rows[-1] else [])]
+        for path in paths:
+            with named_errors(path):
+                write_bytes(path, content)
         write_metrics(self.metrics, rows)
 
     def _check_same(self, settings: dict[str, Any]) -> None:
@@ -232,13 +234,12 @@ class _WeightsInMemory(io.BytesIO):
         return "memory.weights.h5"
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Write a model's weights; the old file stays until the new one is complete."""
+def weights_file(model: keras.Model) -> bytes:
+    """Return the content of a file of a model's weights, `*.weights.h5`."""
     # HDF5 itself meets a full disk with a flood of messages, so it writes to memory.
     buffer = _WeightsInMemory()
     model.save_weights(buffer)
-    with named_errors(path):
-        write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections import Counter
 from pathlib import Path
 
 import keras
@@ -112,14 +113,15 @@ NAMES = [
 ]
 
 
-def cases(table):
-    """On JAX and PyTorch the first file of each family runs in `make test`, the others are slow."""
-    seen = set()
+def cases(table, quick):
+    """`make test` runs the first files of each network, on JAX and PyTorch the first of each family."""
+    seen = Counter()
     found = []
     for name, build, arguments in table:
-        marks = [pytest.mark.slow_elsewhere] if build.__module__ in seen else []
+        seen.update((build, build.__module__))
+        marks = [pytest.mark.slow_elsewhere] if seen[build.__module__] > 1 else []
+        marks += [pytest.mark.slow] if seen[build] > quick else []
         found.append(pytest.param(name, build, arguments, id=name, marks=marks))
-        seen.add(build.__module__)
     return found
 
 
@@ -138,7 +140,7 @@ def trainable(model):
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
-@pytest.mark.parametrize(("name", "build", "arguments"), cases(GOLDEN))
+@pytest.mark.parametrize(("name", "build", "arguments"), cases(GOLDEN, quick=2))
 def test_logits(name, build, arguments, golden):
     meta, weights, images, logits = golden(name)
     model = build(classifier_activation=None, **arguments)
@@ -163,7 +165,7 @@ def test_logits(name, build, arguments, golden):
 
 
 @pytest.mark.slow_elsewhere
-@pytest.mark.parametrize(("name", "build", "arguments"), NAMES, ids=[name for name, *_ in NAMES])
+@pytest.mark.parametrize(("name", "build", "arguments"), cases(NAMES, quick=1))
 def test_names_and_shapes(name, build, arguments):
     expected = state_dict_names()[name]
     model = build(classifier_activation=None, **arguments)

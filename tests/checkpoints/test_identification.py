@@ -38,7 +38,14 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+# Told from each other by the same rules as the others.
+ALIKE = ("imagenet_preresnet", "cifar_preresnet", "wide_resnet", "mobilenet_v3_large", "bsconv_mobilenet_v3_large",
+         "ghostnet", "parc_mobilenet_v2", "resnet18")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "network", [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in NETWORKS]
+)
 def test_a_file_tells_its_network(network):
     options = NETWORKS[network]
     state_dict = to_torch_state_dict(applications.create(network, **options))
@@ -58,7 +65,9 @@ def images():
     return np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype("float32")
 
 
-@pytest.mark.parametrize("kind", ["one in a sequence", "two", "two with dropout", "three"])
+@pytest.mark.parametrize(
+    "kind", ["one in a sequence", pytest.param("two", marks=pytest.mark.slow), "two with dropout", "three"]
+)
 def test_linear_layers_in_sequence_are_one(kind, tmp_path, capsys, recwarn):
     nn = torch.nn
     classifier = {

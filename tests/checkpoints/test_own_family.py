@@ -147,9 +147,10 @@ def test_names_of_others_are_refused():
     assert LADDERS not in registry.families()
 
 
-def test_files_are_recognized_where_only_checkpoints_were_imported(tmp_path):
+def test_files_are_recognized_where_only_checkpoints_were_imported(tmp_path, quick_environment):
     network = applications.EfficientResNet(blocks=(1,), channels=16, classes=3)
     torch.save({k: torch.tensor(v) for k, v in to_torch_state_dict(network).items()}, tmp_path / "net.pth")
     program = f"from keras_lite.checkpoints import load_model; load_model({str(tmp_path / 'net.pth')!r}, verbose=1)"
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, env=quick_environment)
     assert "net.pth: efficient_resnet with blocks=(1), channels=16, classes=3" in finished.stdout

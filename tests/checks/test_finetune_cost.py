@@ -1,8 +1,11 @@
 """Phases within phases, and accuracies compared seed by seed."""
 
+import copy
+
 import numpy as np
 import pytest
 
+from checks import finetune_cost
 from checks.finetune_cost import Run, accuracies, costs
 from checks.finetune_once import START, Clock
 
@@ -38,3 +41,26 @@ def test_tables_give_medians_and_paired_differences():
     differences = 100 * (np.array(here) - before)
     assert float(mean[3]) == pytest.approx(differences.mean(), abs=0.005)
     assert float(error[3]) == pytest.approx(differences.std(ddof=1) / 3**0.5, abs=0.005)
+
+
+def test_kept_runs_are_not_run_again_and_the_page_keeps_its_text(tmp_path, monkeypatch, capsys):
+    ran = []
+
+    def measure(folder, arguments):
+        ran.append(arguments[-1])
+        return Run({"all": (len(ran), 1.0)}, 1_000_000, {"float": 0.5})
+
+    monkeypatch.setattr(finetune_cost, "measure", measure)
+    page = tmp_path / "page.md"
+    start, end = (f"<!-- {word} of what the command writes -->" for word in ("start", "end"))
+    page.write_text(f"# Title\n\n{start}\nold\n{end}\nlast\n")
+    for seeds in ("0", "0,1"):
+        values = copy.deepcopy(finetune_cost.FLAGS)
+        given = values(["x", "--data_dir=photos", f"--seeds={seeds}", f"--keep={tmp_path}/runs", f"--page={page}"])
+        finetune_cost.main(values, given[1:])
+    assert ran == ["--seed=0", "--seed=1"]
+    text = page.read_text()
+    assert text.startswith("# Title\n\n<!-- start")
+    assert text.endswith("what the command writes -->\nlast\n")
+    assert "old" not in text
+    assert "| all | 1.5 | 1.0 |" in text

@@ -13,7 +13,10 @@ pytestmark = pytest.mark.tensorflow_only
 RESULT = {"parts": ["sound"], "verdict": "exported", "refused": False, "wrong": False}
 
 
-@pytest.mark.parametrize("what", ["dead channels", "dead layer", "tiny gamma", "constant images"])
+SLOW = [pytest.param(what, marks=pytest.mark.slow) for what in ("dead layer", "tiny gamma", "constant images")]
+
+
+@pytest.mark.parametrize("what", ["dead channels", *SLOW])
 def test_spoiled_models_are_exported(what):
     seed = next(seed for seed in range(100) if what in random_blocks.plan(seed))
     result = random_blocks.export(seed)

@@ -2,7 +2,7 @@ import json
 import sys
 
 import pytest
-from small_classifier import CLASSES, PREPROCESSING, carnet_like, color_images, scramble
+from small_classifier import CLASSES, PREPROCESSING, color_images, scramble, tiny
 
 from checks import verify_arm64
 from keras_lite.data import ModelInfo
@@ -20,8 +20,8 @@ def tool():
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("file") / "model.tflite"
     info = ModelInfo("small", CLASSES, PREPROCESSING, "logits")
-    model, images = scramble(carnet_like()), color_images(8, seed=0)[0]
-    to_tflite(model, path, "int8", calibration=images, info=info, thresholds=Thresholds(), stock=True)
+    model, images = scramble(tiny(activation=None)), color_images(8, seed=0)[0]
+    to_tflite(model, path, "int8", calibration=images, info=info, thresholds=Thresholds())
     return path
 
 

@@ -32,6 +32,13 @@ def whole(network):
     return model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """The networks are not kept for the tests of other modules."""
+    yield
+    whole.cache_clear()
+
+
 def part(network, first, last):
     """The layers behind `first`, up to `last`, with a classifier, and a function that makes their inputs of images."""
     model = whole(network)
@@ -45,13 +52,15 @@ def part(network, first, last):
 @pytest.mark.parametrize(
     ("network", "first", "last", "outside"),
     [
-        ("mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set()),
+        pytest.param(
+            "mobilenetv3_large__ours", "block7_project_batch_norm", "block8_add", set(), marks=pytest.mark.slow
+        ),
         ("ghostnet__ours", "images", "stage1_block1_add", set()),
-        ("shufflenetv2__ours", "images", "stage2_block2_join", set()),
+        pytest.param("shufflenetv2__ours", "images", "stage2_block2_join", set(), marks=pytest.mark.slow),
         ("parc_mobilenetv2__effv2", "block8_add", "block9_add", set()),
         ("parc_mobilenetv2__effv2", "block6_add", "block7_downsampling", {"SOFTMAX", "BATCH_MATMUL", "GELU"}),
         ("effresnet_best", "images", None, set()),
-        ("cifar_wrn40_8_bsconvu__ours", "images", None, set()),
+        pytest.param("cifar_wrn40_8_bsconvu__ours", "images", None, set(), marks=pytest.mark.slow),
     ],
 )
 def test_part_of_a_network(network, first, last, outside, tmp_path):

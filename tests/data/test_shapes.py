@@ -14,7 +14,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def test():
-    return make_shapes(2000, seed=3)
+    return make_shapes(1000, seed=3)
 
 
 def all_images(source):
@@ -22,9 +22,9 @@ def all_images(source):
 
 
 def test_sizes_and_classes(test):
-    assert all_images(test).shape == (2000, 64, 64, 3)
+    assert all_images(test).shape == (1000, 64, 64, 3)
     assert len(test.class_names) >= 10
-    assert np.bincount(test.labels).tolist() == [2000 // len(test.class_names)] * len(test.class_names)
+    assert np.bincount(test.labels).tolist() == [1000 // len(test.class_names)] * len(test.class_names)
 
 
 def test_the_seed_decides(test):

@@ -1,10 +1,14 @@
 """What the end of a model says about its numbers."""
 
+import gc
+import weakref
+
 import keras
+import numpy as np
 import pytest
 
 from keras_lite.errors import InputError
-from keras_lite.graph import check_output, output_of
+from keras_lite.graph import check_output, output_of, outputs_for
 
 pytestmark = pytest.mark.tensorflow_only
 layers = keras.layers
@@ -68,3 +72,35 @@ def test_what_is_said_must_agree_with_the_last_layer(activation, said, right):
     else:
         with pytest.raises(InputError, match=f'for a model that ends in .*, received "{said}"'):
             check_output(model, said)
+
+
+def test_outputs_follow_the_weights_and_any_number_of_images():
+    inputs = keras.Input((4,))
+    dense = keras.layers.Dense(2, use_bias=False)
+    model = keras.Model(inputs, dense(inputs))
+    rng = np.random.default_rng(0)
+    for count in (3, 70, 1):
+        kernel, images = rng.normal(size=(4, 2)).astype("float32"), rng.normal(size=(count, 4)).astype("float32")
+        dense.set_weights([kernel])
+        np.testing.assert_allclose(outputs_for(model, images), images @ kernel, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_is_traced_once_and_not_kept():
+    calls = []
+
+    @keras.saving.register_keras_serializable("test_output_of")
+    class Counted(keras.layers.Layer):
+        def call(self, inputs):
+            calls.append(inputs.shape)
+            return inputs * 2.0
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, Counted()(inputs))
+    calls.clear()
+    for count in (40, 3):
+        outputs_for(model, np.ones((count, 4), "float32"))
+    assert len(calls) == 1
+    gone = weakref.ref(model)
+    del model, inputs
+    gc.collect()
+    assert gone() is None

@@ -172,7 +172,9 @@ def test_wrong_flags_end_in_one_line(run_tool, model_file, photos, tmp_path, ass
     check(model_file, *data, expected=["broken.jpg"])
 
 
-def test_as_a_script(run_script, assert_one_line_error, tmp_path):
+def test_as_a_script(run_script, quick_environment, assert_one_line_error, tmp_path):
     """A tool of the repository, as a user calls it; all are the same three lines."""
-    finished = run_script("tools/export_tflite.py", tmp_path / "none.keras", "--data_dir", tmp_path)
+    finished = run_script(
+        "tools/export_tflite.py", tmp_path / "none.keras", "--data_dir", tmp_path, env=quick_environment
+    )
     assert_one_line_error(finished, "none.keras")

@@ -16,6 +16,8 @@ from keras_lite.files import write_json
 from keras_lite.inference.report import format_report
 from keras_lite.pipelines import quantize
 from keras_lite.pipelines.quantize import QuantizationOptions, QuantizationResult, quantize_run
+from keras_lite.quantization.closeness import Closeness
+from keras_lite.quantization.search import Candidate, PostTraining
 from keras_lite.runtime import benchmark, examine, inspect
 
 pytestmark = pytest.mark.tensorflow_only
@@ -99,6 +101,18 @@ def test_from_trained_model_to_measured_files(engine, tmp_path, monkeypatch, cap
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert f"{trainable:,} parameters" in table
     assert f"| Parameters | {trainable:,} |" in card
+
+
+@pytest.mark.parametrize(
+    ("output", "divergence", "epochs"),
+    [("logits", 0.0049, 0), ("probabilities", 0.0, 0), ("logits", 0.0051, 2), ("regression", 0.0001, 2)],
+)
+def test_training_follows_only_where_there_is_something_to_gain(output, divergence, epochs):
+    chosen = Candidate("99.99 %", closeness=Closeness(divergence, 0.0001, 0.99))
+    found = PostTraining(output, chosen, [chosen], images=8, judges=8, weakest={})
+    assert QuantizationOptions().epochs_after(found) == epochs
+    assert QuantizationOptions(epochs=3).epochs_after(found) == 3
+    assert QuantizationOptions(epochs=0).epochs_after(found) == 0
 
 
 def write_photos(folder, count):

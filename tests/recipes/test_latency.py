@@ -41,6 +41,7 @@ def test_smoke_measures_and_records(tmp_path, capfd, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_phone_friendly_files_are_of_the_networks_that_can_be(tmp_path, monkeypatch):
     written = {}
     monkeypatch.setattr(latency, "_write", lambda model, path, *_: written.update({path.name: model}))

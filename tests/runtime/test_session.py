@@ -1,6 +1,7 @@
 """One process that runs several files: what it answers, and what happens when it dies."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_what_files_make_of_images(batch, threads):
     assert np.abs(np.cumsum(seen["counts"]) - np.cumsum(expected)).max() <= 2
     assert "counts" not in positive
     np.testing.assert_allclose(positive["sum"], np.maximum(2 * IMAGES[:5], 0).sum(0), rtol=1e-6)
+
+
+def test_forgotten_images_are_gone_and_may_come_again():
+    _, one = scaled(2.0)
+    with LiteRTSession() as session:
+        session.forget(IMAGES)  # it never had them
+        for _ in range(2):
+            np.testing.assert_array_equal(session.outputs(one, IMAGES)[0], 2 * IMAGES)
+            session.forget(IMAGES)
+            assert not list(Path(session._folder.name).rglob("*.npy"))
 
 
 def test_all_images_at_once():

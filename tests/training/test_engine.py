@@ -111,6 +111,18 @@ def test_several_steps_in_one_go_train_the_same(tmp_path):
     assert results[0].last == pytest.approx(results[1].last, abs=1e-5)
 
 
+@pytest.mark.tensorflow_only
+def test_no_step_is_traced_twice(tmp_path, monkeypatch):
+    traced = []
+    for name in ("train_step", "test_step"):
+        plain = getattr(keras.Model, name)
+        monkeypatch.setattr(
+            keras.Model, name, lambda self, data, name=name, plain=plain: traced.append(name) or plain(self, data)
+        )
+    fit(tiny.RECIPE, tiny.data(), Options.of(tiny.RECIPE, epochs=2), tmp_path)
+    assert traced == ["train_step", "test_step"]
+
+
 def test_finished_run_returns_its_result_and_does_nothing(tmp_path):
     options = Options.of(tiny.RECIPE, epochs=1)
     result = fit(tiny.RECIPE, tiny.data(), options, tmp_path)

@@ -1,6 +1,7 @@
 """Features that are computed once: where a network is cut, and that its head trains as through the whole network."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -10,16 +11,17 @@ from test_finetuning_run import NETWORKS, RECIPE, build, without_dropout
 
 from keras_lite.data import Augmentation, Batches
 from keras_lite.training import Finetuning, Options, RecipeModel, fit
-from keras_lite.training.frozen_layers import FeatureBatches, fits_in_memory, split_frozen
+from keras_lite.training.frozen_layers import FeatureBatches, copies_of, fits_in_memory, keras_features, split_frozen
 
 layers = keras.layers
 
 
-def test_head_on_features_is_the_head_through_the_network(tmp_path):
+@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(brightness=0.5, horizontal_flip=True)])
+def test_head_on_features_is_the_head_through_the_network(augmentation, tmp_path):
     recipe = dataclasses.replace(
         RECIPE,
         models={"tiny": RecipeModel(without_dropout)},
-        augmentation=Augmentation(),
+        augmentation=augmentation,
         finetuning=Finetuning(head_epochs=2, head_learning_rate=0.02, class_weights=False),
     )
     seen = []
@@ -43,7 +45,7 @@ def test_head_on_features_is_the_head_through_the_network(tmp_path):
         layer.trainable = layer.name == "classifier"
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(0.02), loss, metrics=["accuracy"], jit_compile=False)
-    batches = Batches(data["train"], 4, recipe.preprocessing(), shuffle=True, seed=3)
+    batches = Batches(data["train"], 4, recipe.preprocessing(), augmentation, shuffle=True, seed=3)
     for epoch in range(2):
         for index in range(batches.num_batches):
             network.train_on_batch(*batches.batch(epoch, index))
@@ -54,11 +56,6 @@ def test_head_on_features_is_the_head_through_the_network(tmp_path):
         accuracy = (np.concatenate(found) == data["valid"].labels).mean()
         assert seen[epoch][2]["val_accuracy"] == pytest.approx(accuracy)
     assert seen[0][1] < seen[2][1]  # less than the network trains at first
-
-    seen.clear()
-    changed = dataclasses.replace(recipe, augmentation=Augmentation(brightness=0.5))
-    fit(changed, data, Options.of(changed, epochs=3, seed=3), tmp_path / "changed", callbacks=[Watch()])
-    assert seen[0][1] == seen[2][1]  # photos that change have other features each time
 
 
 @pytest.mark.tensorflow_only
@@ -74,15 +71,22 @@ def test_cut_is_before_all_that_changes():
     assert fits_in_memory(split_frozen(model), 2**30 // (4 * 4 * 4 * 8))
     assert not fits_in_memory(split_frozen(model), 2**30 // (4 * 4 * 4 * 8) + 1)
 
-    # The order, labels and photos of each epoch are those of the photos' batches.
+    # Order and labels of each epoch are those of the photos' batches; photos are changed as in one of the first epochs.
     batches = Batches(tiny.source(70, 0), 4, RECIPE.preprocessing(), Augmentation(rotation=90.0), shuffle=True, seed=1)
-    features = FeatureBatches(batches, body)
-    plain = Batches(batches.source, 4, RECIPE.preprocessing(), shuffle=True, seed=1)
-    for epoch, index in ((0, 0), (2, 17)):
-        received, labels = features.batch(epoch, index)
-        pixels, expected_labels = plain.batch(epoch, index)
-        np.testing.assert_array_equal(labels, expected_labels)
-        np.testing.assert_allclose(received, body.predict_on_batch(pixels), rtol=1e-5, atol=1e-6)
+    features = FeatureBatches(batches, keras_features(body), copies=2)
+    with ThreadPoolExecutor(2) as pool:
+        for epoch, copy in ((0, 0), (1, 1), (2, 0)):
+            features.prepare(epoch, pool)
+            pixels = np.empty((70, 8, 8, 3), "float32")
+            for index in range(18):
+                pixels[batches.indices(copy, index)] = batches.batch(copy, index)[0]
+            for index in (0, 17):
+                received, labels = features.batch(epoch, index)
+                places = batches.indices(epoch, index)
+                np.testing.assert_array_equal(labels, batches.source.labels[places])
+                np.testing.assert_allclose(received, body.predict_on_batch(pixels[places]), rtol=1e-5, atol=1e-6)
+    assert copies_of(Augmentation(), 3) == 1
+    assert [copies_of(batches.augmentation, epochs) for epochs in (0, 3, 20)] == [1, 3, 5]
 
     # All layers are trained: nothing comes before them.
     Finetuning(freeze_batch_norm=False).freeze(model, head_only=False)

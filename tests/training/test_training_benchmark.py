@@ -26,6 +26,7 @@ def test_every_image_counts_once(monkeypatch, steps_per_execution):
     assert figures["batch_size"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow_only
 def test_tool_measures_rows_with_their_recipes(run_tool, tmp_path):
     output = tmp_path / "speed.json"

@@ -76,7 +76,9 @@ def changed(before, after):
     return {name.partition("/")[0] for name, values in before.items() if not np.array_equal(values, after[name])}
 
 
-@pytest.fixture(scope="module", params=["keras", pytest.param("tf_mot", marks=pytest.mark.tensorflow_only)])
+@pytest.fixture(
+    scope="module", params=["keras", pytest.param("tf_mot", marks=[pytest.mark.tensorflow_only, pytest.mark.slow])]
+)
 def start(request):
     """A model, its quantized form, and that one's weights at the start."""
     model = network()

@@ -91,7 +91,7 @@ def replace_worker(tmp_path, monkeypatch):
     return replace
 
 
-@pytest.mark.parametrize("engine", ["keras", "tf_mot"])
+@pytest.mark.parametrize("engine", ["keras", pytest.param("tf_mot", marks=pytest.mark.slow)])
 def test_the_result_is_that_of_this_process(start, engine):
     model, quantized = start
     if engine == "tf_mot":
@@ -170,7 +170,7 @@ finetuning_process._run(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[2], "st
 """
 
 
-def test_it_ends_with_the_process_that_started_it(replace_worker, tmp_path):
+def test_it_ends_with_the_process_that_started_it(replace_worker, tmp_path, quick_environment):
     """What both print goes into one pipe, which ends when the last of them does."""
     replace_worker(
         "os.mkfifo(pathlib.Path(sys.argv[1], 'training.pickle'))\n"  # to be read for ever: nobody writes
@@ -178,7 +178,7 @@ def test_it_ends_with_the_process_that_started_it(replace_worker, tmp_path):
         "runpy.run_path(REAL, run_name='__main__')\n"
     )
     command = [sys.executable, "-c", PARENT, finetuning_worker.__file__, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quick_environment) as parent:
         assert parent.stdout.readline() == "here\n"
         assert parent.poll() is None
         parent.kill()

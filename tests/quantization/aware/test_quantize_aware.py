@@ -165,7 +165,7 @@ def test_bad_arguments_are_refused(trained, calibrated):
             finetune(quantized, batches, trained, **argument)
 
 
-@pytest.mark.parametrize("scales", ["kept", "learned"])
+@pytest.mark.parametrize("scales", [pytest.param("kept", marks=pytest.mark.slow), "learned"])
 def test_what_keras_trains_starts_as_the_file_of_post_training(trained, scales, tmp_path):
     images, others = color_images(48, seed=3)[0], color_images(60, seed=4)[0]
     calibrated, _ = post_training(trained, images, preprocessing=PREPROCESSING)

@@ -85,6 +85,7 @@ def largest(x):
 
 
 BODIES = [convolutions, dense, gates, activations, merged, moved, concatenated, resized, attention, largest]
+SLOW = (dense, activations, merged, resized, attention)
 
 
 def images(count, seed):
@@ -127,7 +128,9 @@ def sorted_kernels(found):
     )
 
 
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(
+    "body", [pytest.param(body, marks=pytest.mark.slow if body in SLOW else ()) for body in BODIES]
+)
 def test_a_file_is_the_converters_to_the_bit(body, tmp_path):
     quantized = quantized_model(body)
     train_a_little(quantized)
