@@ -43,7 +43,8 @@ class Thresholds:
     """What a converted file must reach to be given its name.
 
     Args:
-        agreement: Least agreement with the float model, or else with the model that was converted.
+        agreement: Least agreement with the float model, or else with the model that was converted; by default none, as
+            that of answers which hardly vary may be a negative correlation.
         correlation: Least correlation with the outputs of the model that was converted, both as deviations from their
             mean over the images: a file that outputs a constant has none.
         difference: Largest difference of an output, as a share of the model's largest; None for no limit.
@@ -52,7 +53,7 @@ class Thresholds:
             the parts are judged then, each from what the file gave it.
     """
 
-    agreement: float = 0.0
+    agreement: float = -1.0
     correlation: float = -1.0
     difference: float | None = None
     steps: int | None = None

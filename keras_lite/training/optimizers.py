@@ -1,6 +1,6 @@
 """Stochastic gradient descent in the form that the published runs used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,8 +28,8 @@ class SGD(keras.optimizers.SGD):
     - The learning rate multiplies the velocity at the time of the step. Keras accumulates gradients that are multiplied
       already, so after a change of the rate its velocity goes on at the old one for a while.
 
-    All trainable variables decay, also biases and those of batch normalization, as in the published runs;
-    `exclude_from_weight_decay` takes some out.
+    All trainable variables decay, also biases and those of batch normalization, as in the published runs; `excluded`,
+    or `exclude_from_weight_decay`, takes some out. Unlike Keras' optimizers a saved one remembers which.
 
     Sources: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013;
     Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019 (arXiv:1711.05101), on the difference
@@ -40,6 +40,8 @@ class SGD(keras.optimizers.SGD):
         momentum: Share of the velocity that is kept from step to step, from 0 to 1.
         nesterov: Whether to use Nesterov momentum.
         l2_regularization: Factor of the weights that is added to their gradient; PyTorch calls it `weight_decay`.
+        excluded: Variables that do not decay: paths, such as `"head/bias"`, or regular expressions that are searched in
+            names, such as `"bias"`.
         **kwargs: Further arguments of `keras.optimizers.Optimizer` but `weight_decay`. `clipvalue`, `clipnorm` and
             `global_clipnorm` clip the gradient before the regularization is added to it.
 
@@ -61,6 +63,7 @@ class SGD(keras.optimizers.SGD):
         momentum: float = 0.0,
         nesterov: bool = False,
         l2_regularization: float = 0.0,
+        excluded: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         if kwargs.get("weight_decay") is not None:
@@ -74,6 +77,24 @@ class SGD(keras.optimizers.SGD):
             raise InputError(f"Expected a momentum above 0 with nesterov=True, received {momentum!r}.")
         super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **kwargs)
         self.l2_regularization = l2_regularization
+        self.excluded = tuple(excluded)
+        if self.excluded:
+            super().exclude_from_weight_decay(var_names=list(self.excluded))
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[keras.Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Set `excluded` to the paths of variables and to names, before the optimizer is built."""
+        super().exclude_from_weight_decay(var_list, var_names)
+        self.excluded = (*(variable.path for variable in var_list or ()), *(var_names or ()))
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Make the velocities of variables, and find those that do not decay by their paths."""
+        super().build(variables)
+        found = {self._var_key(variable) for variable in variables if variable.path in self.excluded}
+        if found:
+            self._exclude_from_weight_decay |= found
+            self._exclude_from_weight_decay_cache = {}
 
     def update_step(self, gradient, variable, learning_rate):
         """Update a variable by its clipped gradient."""
@@ -134,4 +155,5 @@ class SGD(keras.optimizers.SGD):
         """Return the arguments that make the optimizer again."""
         config = super().get_config()
         del config["weight_decay"]
-        return {**config, "l2_regularization": self.l2_regularization}
+        excluded = {"excluded": list(self.excluded)} if self.excluded else {}
+        return {**config, "l2_regularization": self.l2_regularization, **excluded}

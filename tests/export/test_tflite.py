@@ -281,3 +281,7 @@ def test_mixed_precision_is_exported_as_float32(images, tmp_path):
     finally:
         keras.config.set_dtype_policy("float32")
     assert to_tflite(model, tmp_path / "model.tflite", samples=images[:16]).largest_difference < 1e-4
+    # Numbers that vary by less than a step of their file: what correlation is left is chance, and may be negative.
+    chance = compare(np.array([[0.50], [0.51]]), np.array([[0.53], [0.50]]), "regression")
+    assert chance.agreement == pytest.approx(-1.0)
+    assert chance.shortcomings(Thresholds()) == []

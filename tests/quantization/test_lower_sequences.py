@@ -72,3 +72,11 @@ def test_sums_gates_and_concatenations_stay_on_rows():
 def test_repeated_vectors_and_steps():
     check_float(chain(layers.RepeatVector(6), layers.Conv1D(4, 3), layers.UpSampling1D(2), shape=(5,)))
     check_float(chain(layers.GlobalMaxPooling1D(keepdims=True), shape=SHAPE))
+
+
+@pytest.mark.tensorflow_only
+def test_an_output_with_the_shape_of_a_row():
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, keras.ops.expand_dims(layers.AveragePooling1D(2)(inputs), axis=1))
+    check_float(model)
+    check_int8(model)

@@ -130,6 +130,28 @@ def test_variables_can_be_taken_out_of_the_decay():
     assert [float(decaying.numpy()[0]), float(other.numpy()[0])] == pytest.approx([0.99, 1.0])
 
 
+@pytest.mark.parametrize("how", ["names", "variables"])
+def test_a_saved_optimizer_remembers_what_does_not_decay(tmp_path, how):
+    inputs = keras.Input((4,))
+    outputs = keras.layers.BatchNormalization()(keras.layers.Dense(4, name="first")(inputs))
+    model = keras.Model(inputs, outputs)
+    optimizer = SGD(0.1, l2_regularization=0.1)
+    others = [variable for variable in model.trainable_variables if variable.name != "kernel"]
+    if how == "names":
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    else:
+        optimizer.exclude_from_weight_decay(var_list=others)
+    model.compile(optimizer, "mse")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    variables = loaded.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    loaded.optimizer.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
+    left = {variable.name: float(keras.ops.convert_to_numpy(variable).mean()) for variable in variables}
+    assert left == pytest.approx({"kernel": 0.99, "bias": 1.0, "gamma": 1.0, "beta": 1.0})
+
+
 @pytest.mark.parametrize("period", [1, 3])
 def test_lookahead_around_another_optimizer(period):
     fast = WEIGHTS.astype("float32").copy()

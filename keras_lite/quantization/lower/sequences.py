@@ -96,6 +96,7 @@ def in_rows(operators: Sequence[Operator], inputs: Sequence[Tensor], outputs: Se
         rows.take(operator)
     for tensor in outputs:
         rows.need(tensor)
+        rows.keep(tensor)
     return rows.operators
 
 
@@ -142,6 +143,12 @@ class _Rows:
             self.missing.remove(tensor)
             shape = integers(f"{tensor.name}/shape", tensor.shape)
             self.operators.append(Operator("RESHAPE", [self.rows[tensor], shape], [tensor]))
+
+    def keep(self, tensor: Tensor) -> None:
+        """Have an output made that is the row of a sequence, which is there under another name."""
+        if self.same.get(tensor, tensor) is not tensor:
+            shape = integers(f"{tensor.name}/shape", tensor.shape)
+            self.operators.append(Operator("RESHAPE", [self.same[tensor], shape], [tensor]))
 
     def _make_row(self, tensor: Tensor, row: Tensor) -> None:
         self.rows[tensor] = row
