@@ -39,9 +39,9 @@ def litert_features(body: keras.Model) -> Features | None:
     Example:
 
     ```python
-    body = keras_lite.applications.CARNet18(include_top=False, pooling="avg", input_shape=(32, 32, 3))
+    body = keras_lite.applications.CARNet18(include_top=False, pooling="avg", input_shape=(96, 96, 3))
     features = litert_features(body)
-    features([np.zeros((2, 32, 32, 3), "float32")]).shape[0]  # 2
+    features([np.zeros((2, 96, 96, 3), "float32")]).shape[0]  # 2
     ```
     """
     if not all("cpu" in device.lower() for device in devices()):
