@@ -3,8 +3,8 @@
     python -m checks.verify_others [NAME ...] [--image_size 96] [--page FILE.md] [--max_minutes 30]
 
 NAME is a model of `checks.other_models`, keras.applications/MobileNet for one; keras.applications, keras_hub and
-keras_cv stand for all of theirs, and so does no name at all. A finished model is kept in the cache with its files (6 GB
-for all) and not converted again until its code changes; --max_minutes ends the run early, and the page says which
+keras_cv stand for all of theirs, and so does no name at all. A finished model is kept in the cache with its files
+(gigabytes) and not converted again until its code changes; --max_minutes ends the run early, and the page says which
 models are left. What a package that is missing holds is left, too. On a busy machine --skip_latency leaves out the
 latency; another run measures the files that are there. A file that is not its model's is an error.
 """

@@ -235,7 +235,7 @@ def quantize_run(
         if verbose:
             print(
                 f"no fine-tuning: post-training quantization is within {CLOSE} nats of the float model, where training "
-                "gained nothing; a number of epochs asks for it",
+                "rarely gains anything; a number of epochs asks for it",
                 flush=True,
             )
     elif epochs and floats is not None:

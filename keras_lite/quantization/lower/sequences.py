@@ -141,14 +141,16 @@ class _Rows:
         """Have a sequence made of its row, if that is all there is."""
         if tensor in self.missing:
             self.missing.remove(tensor)
-            shape = integers(f"{tensor.name}/shape", tensor.shape)
-            self.operators.append(Operator("RESHAPE", [self.rows[tensor], shape], [tensor]))
+            self._make_of(self.rows[tensor], tensor)
 
     def keep(self, tensor: Tensor) -> None:
         """Have an output made that is the row of a sequence, which is there under another name."""
         if self.same.get(tensor, tensor) is not tensor:
-            shape = integers(f"{tensor.name}/shape", tensor.shape)
-            self.operators.append(Operator("RESHAPE", [self.same[tensor], shape], [tensor]))
+            self._make_of(self.same[tensor], tensor)
+
+    def _make_of(self, row: Tensor, tensor: Tensor) -> None:
+        shape = integers(f"{tensor.name}/shape", tensor.shape)
+        self.operators.append(Operator("RESHAPE", [row, shape], [tensor]))
 
     def _make_row(self, tensor: Tensor, row: Tensor) -> None:
         self.rows[tensor] = row
