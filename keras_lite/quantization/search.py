@@ -124,8 +124,9 @@ class Search:
         self.chosen = 0
         self.best: CalibratedGraph | None = None
         self.refused: InputError | None = None
-        self.expected = self._outputs(float_graph(form, form.graph.outputs))
-        self.answers = self._ranges_of_outputs()
+        floats = float_graph(form, form.graph.outputs)
+        self.expected = self._outputs(floats)
+        self.answers = self._ranges_of_outputs(self._outputs(floats, self.images[: len(self.judges)]))
 
     def run(self) -> CalibratedGraph:
         """Try all candidates, and return the one that is kept.
@@ -202,10 +203,19 @@ class Search:
     def _each(self, outputs: Answers) -> list[np.ndarray]:
         return outputs if isinstance(self.output, tuple) else [outputs]
 
-    def _ranges_of_outputs(self) -> list[tuple[float, float]]:
-        """Return the ranges in which the float model's outputs are rounded with the least divergence."""
+    def _ranges_of_outputs(self, others: Answers) -> list[tuple[float, float]]:
+        """Return the ranges in which the float model's outputs are rounded with the least divergence.
+
+        The judges alone are too few: cut off too early, a rare photo's likeliest classes become one number.
+
+        Args:
+            others: Its outputs for images that don't judge.
+        """
         kinds = self.output if isinstance(self.output, tuple) else [self.output]
-        return [_range_of_output(*each) for each in zip(kinds, self._each(self.expected), strict=True)]
+        return [
+            _range_of_output(kind, np.concatenate(each))
+            for kind, *each in zip(kinds, self._each(self.expected), self._each(others), strict=True)
+        ]
 
     def _weights_matter(self) -> bool:
         """Return whether rounding the weights alone gives a part of the divergence that is worth a better rounding."""

@@ -250,7 +250,7 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
                photos - 0.04, photos - 0.06, photos - 0.0601]  # fmt: skip
     coming = iter(made_up)
     monkeypatch.setattr(search.Search, "_weights_matter", lambda self: False)
-    monkeypatch.setattr(search.Search, "_ranges_of_outputs", lambda self: [(-10.0, 10.0)])
+    monkeypatch.setattr(search.Search, "_ranges_of_outputs", lambda self, others: [(-10.0, 10.0)])
     monkeypatch.setattr(search, "divergences", lambda *arguments: next(coming))
 
     _, report = post_training(network(), noise(8, 1))
@@ -263,6 +263,21 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
     assert report.chosen.equalization
     ratios = [(each - made_up[5]).mean() / max((each - made_up[5]).std(ddof=1) / 10, 1e-9) for each in made_up]
     assert [each.within_noise for each in report.tried] == [abs(ratio) <= 2 for ratio in ratios]
+
+
+def test_a_rare_photo_that_does_not_judge_keeps_its_classes():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([layers.Input((4, 4, 3)), layers.GlobalAveragePooling2D(), layers.Dense(10)])
+    images = noise(64, 1)[:, :4, :4]
+    images[10] *= 10.0  # every second one judges, from the second on
+
+    calibrated, _ = post_training(model, images)
+
+    expected = outputs_of(model, images[10:11])
+    received = IntegerModel(calibrated.graph).predict(images[10:11])
+    assert np.abs(expected).max() > 2.0 * np.abs(outputs_of(model, images[1::2])).max()
+    assert np.sort(received[0])[-1] > np.sort(received[0])[-2]
+    assert received.argmax() == expected.argmax()
 
 
 def test_outputs_that_are_not_finite_are_refused():
