@@ -1,6 +1,6 @@
 """Measure what `keras-lite finetune` takes by phases, and how good its models get, beside another checkout's.
 
-    python -m checks.finetune_cost --data_dir PHOTOS --weights FILE [--against CHECKOUT] [--seeds 0,1,2]
+    python tools/benchmark_finetune.py --data_dir PHOTOS --weights FILE [--against CHECKOUT] [--seeds 0,1,2]
         [--epochs 20] [--noquantize] [--keep RUNS.json] [--page TABLE.md]
 
 For each seed the command runs once with each checkout, in turns, each in a fresh process. Seconds are those of the

@@ -1,8 +1,8 @@
 """Write networks as float32 files, and check each against Keras and against the file of TensorFlow's converter.
 
-    python -m checks.float_files [SUBJECT ...] [--image_size 96] [--skip_latency] [--page FILE.md]
-    python -m checks.float_files lite=lite.keras [--data_dir PHOTOS]
-    python -m checks.float_files carnet --trained --data_dir SPORTS
+    python tools/verify_floats.py [SUBJECT ...] [--image_size 96] [--skip_latency] [--page FILE.md]
+    python tools/verify_floats.py lite=lite.keras [--data_dir PHOTOS]
+    python tools/verify_floats.py carnet --trained --data_dir SPORTS
 
 SUBJECT is the network of a published row; keras.applications/NAME for a model that comes with Keras, and
 keras.applications for all that are known to work; random/SEED for a small random model, and random for --random_models

@@ -1,6 +1,6 @@
 """Export small random models, and run each file in a process of its own.
 
-    python -m checks.fuzz blocks|layers [--models 500] [--first 0] [--cache_dir DIR]
+    python tools/fuzz_export.py blocks|layers [--models 500] [--first 0] [--cache_dir DIR]
 
 `blocks` were made to break an exporter: published blocks of many widths and activations, some with dead channels, dead
 layers or weights of odd sizes, some calibrated on images without contrast; they are quantized by TF-MOT. `layers` are

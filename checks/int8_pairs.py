@@ -1,6 +1,6 @@
 """Write networks as int8 files twice, without TensorFlow's converter and with it, and compare both to the bit.
 
-    python -m checks.int8_pairs [SUBJECT ...] [--image_size 32] [--random_models 200]
+    python tools/verify_graph.py [SUBJECT ...] [--image_size 32] [--random_models 200]
 
 SUBJECT is the network of a published row; keras.applications/NAME for a model that comes with Keras, and
 keras.applications for all that are known to work; random/SEED for a small random model, and random for --random_models

@@ -1,6 +1,6 @@
 """Write LAYERS.md: which layers, activations and functions a float32 and an int8 file can hold, and by which operators.
 
-    python -m checks.layer_table
+    python tools/layer_table.py
 
 Each layer that `keras_lite.quantization.lower` knows is put into a model of its own, which is lowered, written in both
 precisions and opened in LiteRT with XNNPACK.

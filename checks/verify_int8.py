@@ -1,7 +1,7 @@
 """Convert networks to int8 and check the files, without any training: all published ones, or those that are named.
 
-    python -m checks.verify_int8 [NETWORK ...] [--data_dir DATA] [--cache_dir DIR]
-    python -m checks.verify_int8 carnet --trained --data_dir SPORTS
+    python tools/verify_int8.py [NETWORK ...] [--data_dir DATA] [--cache_dir DIR]
+    python tools/verify_int8.py carnet --trained --data_dir SPORTS
 
 NETWORK is the network of a published row. Each gets known random weights, so that nothing need be trained or
 downloaded, or with --trained those that are kept in weights/, on images like those it was trained with; ranges come

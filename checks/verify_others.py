@@ -1,6 +1,6 @@
 """Convert models of other packages to float32 and int8 files and check them, without training or downloads.
 
-    python -m checks.verify_others [NAME ...] [--image_size 96] [--page FILE.md] [--max_minutes 30]
+    python tools/verify_others.py [NAME ...] [--image_size 96] [--page FILE.md] [--max_minutes 30]
 
 NAME is a model of `checks.other_models`, keras.applications/MobileNet for one; keras.applications, keras_hub and
 keras_cv stand for all of theirs, and so does no name at all. A finished model is kept in the cache with its files
