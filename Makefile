@@ -1,6 +1,6 @@
 # make demo      train, quantize, export and verify CARNet18 on a built-in data set
 # make test      lint and the tests, on TensorFlow, JAX and PyTorch
-# make test-all  the slow tests too
+# make test-all  the slow tests too, with as many threads as there are processors
 # make report    RESULTS.md and its plots, from the files in results/
 # make arm64     get QEMU and a Python for ARM64 (Debian and Ubuntu; 110 MB)
 # make verify-arm64  int8 files on emulated ARM64 processors against this machine, with what `make arm64` got
@@ -55,6 +55,12 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 demo: $(VENV)/.demo
 	$(BIN)/python tools/demo.py
 
+# Tests are many small calls, two at a time: more threads only wait for each other.
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
+test: export TF_NUM_INTRAOP_THREADS := 1
+test: export TF_NUM_INTEROP_THREADS := 1
+test: export XLA_FLAGS := --xla_cpu_multi_thread_eigen=false
 test: lint
 	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
 	KERAS_BACKEND=jax $(PYTEST) -m "not slow and not tensorflow_only"

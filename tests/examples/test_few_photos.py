@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cifar_files import write_cifar10
 
+from keras_lite.data import open_data
 from keras_lite.files import read_json
 
 pytestmark = pytest.mark.tensorflow_only
@@ -22,6 +23,30 @@ def few_photos():
     return module
 
 
+def names_of(photos):
+    return {
+        split: sorted(path.name for path in (photos / split).glob("*/*.png")) for split in ("train", "valid", "test")
+    }
+
+
+def assert_chosen(names):
+    assert {split: len(each) for split, each in names.items()} == {"train": 200, "valid": 50, "test": 60}
+    assert not set(names["train"]) & set(names["valid"])
+
+
+def test_a_seed_chooses_the_photos(few_photos, tmp_path):
+    write_cifar10(tmp_path, per_file=60)
+    data = open_data(str(tmp_path), (32, 32))
+    chosen = []
+    for seed in (3, 4):
+        few_photos.write_photos(tmp_path / f"photos-{seed}", data, seed)
+        chosen.append(names_of(tmp_path / f"photos-{seed}"))
+        assert_chosen(chosen[-1])
+    assert chosen[0]["test"] == chosen[1]["test"]
+    assert chosen[0]["train"] != chosen[1]["train"]
+
+
+@pytest.mark.slow
 def test_both_ways_see_the_same_photos_for_as_many_steps(run_tool, few_photos, tmp_path):
     data, root, page = tmp_path / "cifar", tmp_path / "few", tmp_path / "page.md"
     data.mkdir()
@@ -29,10 +54,7 @@ def test_both_ways_see_the_same_photos_for_as_many_steps(run_tool, few_photos, t
     flags = ("--data_dir", data, "--output_dir", root, "--seeds", "3", "--page", page)
     finished = run_tool(few_photos, *flags, "--epochs_head", "1", "--epochs", "1")
     assert finished.returncode == 0, finished.stderr
-    photos = {split: sorted(path.name for path in (root / "photos-3" / split).glob("*/*.png")) for split in
-              ("train", "valid", "test")}  # fmt: skip
-    assert {split: len(names) for split, names in photos.items()} == {"train": 200, "valid": 50, "test": 60}
-    assert not set(photos["train"]) & set(photos["valid"])
+    assert_chosen(names_of(root / "photos-3"))
     runs = [read_json(root / name / "result.json") for name in ("CIFAR-100-weights-3", "nothing-3")]
     assert [run["epochs"] for run in runs] == [2, 2]
     for run in runs:
