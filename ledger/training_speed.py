@@ -7,7 +7,7 @@
 Prints for each row the images a second of the compiled training step alone, of preparing the batches alone, and of
 `model.fit` with both, on random images with the row's own recipe: medians over rounds in which the rows take turns.
 With --pytorch also those of the same network in PyTorch, in a process of its own: the whole step, eager, channels last;
-measure one row a call then, as that is how both train.
+with --torch_compile compiled by PyTorch. Measure one row a call then, as that is how both train.
 `python -m recipes --list` names the rows.
 """
 
@@ -18,7 +18,7 @@ from keras_lite.cli import command_line
 from keras_lite.errors import InputError
 from keras_lite.files import write_json
 from keras_lite.training import Options, Recipe
-from keras_lite.training.benchmark import TrainingSpeed, benchmark_training, format_speeds
+from keras_lite.training.benchmark import TWINS, TrainingSpeed, benchmark_training, format_speeds
 from keras_lite.training.environment import environment
 from keras_lite.training.extras import PRECISIONS, Extras
 from ledger import SpeedResult, write_result
@@ -33,6 +33,7 @@ flags.DEFINE_integer("steps_per_execution", 1, "Steps run in one go.", lower_bou
 flags.DEFINE_integer("steps", 20, "Steps of each kind in a round.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 3, "How often each row has its turn.", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_boolean("pytorch", False, "Also train each network in PyTorch, on the CPU.", flag_values=FLAGS)
+flags.DEFINE_boolean("torch_compile", False, "Also train it with torch.compile.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "JSON file for the figures.", flag_values=FLAGS)
 flags.DEFINE_string("results_dir", None, "Where to record them, such as `results`.", flag_values=FLAGS)
 flags.DEFINE_string("remark", None, "What a reader of the record must know besides.", flag_values=FLAGS)
@@ -53,7 +54,8 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         runs.append((row_id, place.recipe, Options.of(place.recipe, model=place.model, **changes)))
     if values.results_dir and len({(options.batch_size, options.image_size) for _, _, options in runs}) > 1:
         raise InputError("Expected rows of one --batch_size and --image_size to record, received several.")
-    speeds = benchmark_training(runs, values.steps, values.rounds, values.pytorch)
+    twins = [name for name in TWINS if values[name].value]
+    speeds = benchmark_training(runs, values.steps, values.rounds, twins)
     where = environment()
     print(f"{where['backend']} on {', '.join(where['devices'])}, {values.precision}, {values.rounds} rounds")
     print(format_speeds(speeds))

@@ -20,6 +20,8 @@ from keras_lite.training.pytorch_twin import TwinTraining
 from keras_lite.training.recipe import Recipe
 from keras_lite.training.run_batches import batches_of
 
+# Ways in which the same network trains in PyTorch: name -> whether `torch.compile` compiles it.
+TWINS = {"pytorch": False, "torch_compile": True}
 _CLASSES = 10  # of models that stand for no published row
 
 
@@ -34,6 +36,7 @@ class TrainingSpeed:
         input: Preparing batches alone: reading, augmentation, normalization.
         fit: `model.fit` with both, as a recipe runs it.
         pytorch: The whole training step of the same network in PyTorch, eager, its batch at hand; empty if not asked.
+        torch_compile: The same with `torch.compile`.
     """
 
     name: str
@@ -43,12 +46,12 @@ class TrainingSpeed:
     input: list[float]
     fit: list[float]
     pytorch: list[float]
+    torch_compile: list[float]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, ready for JSON: of each kind all rounds, and their median."""
         kinds = {"step": self.step, "input": self.input, "fit": self.fit}
-        if self.pytorch:
-            kinds["pytorch"] = self.pytorch
+        kinds |= {name: found for name in TWINS if (found := getattr(self, name))}
         return {
             "name": self.name,
             "batch_size": self.options.batch_size,
@@ -61,7 +64,7 @@ class TrainingSpeed:
 
 
 def benchmark_training(
-    runs: Sequence[tuple[str, Recipe, Options]], steps: int = 20, rounds: int = 3, pytorch: bool = False
+    runs: Sequence[tuple[str, Recipe, Options]], steps: int = 20, rounds: int = 3, twins: Sequence[str] = ()
 ) -> list[TrainingSpeed]:
     """Measure the training of recipes side by side, on random images.
 
@@ -72,7 +75,8 @@ def benchmark_training(
         runs: Name, recipe and options of each run.
         steps: Training steps of each kind in a round.
         rounds: How often each run has its turn.
-        pytorch: Whether to train each network in PyTorch too, as the published code does, on the CPU.
+        twins: How to train each network in PyTorch too, on the CPU: out of `"pytorch"`, as the published code does,
+            and `"torch_compile"`.
 
     Returns:
         A `TrainingSpeed` for each run, in order.
@@ -84,9 +88,10 @@ def benchmark_training(
     print(statistics.median(speed.fit) / statistics.median(speed.step))
     ```
     """
-    speeds = [TrainingSpeed(name, options, step=[], input=[], fit=[], pytorch=[]) for name, _, options in runs]
+    kinds = ("step", "input", "fit", *TWINS)
+    speeds = [TrainingSpeed(name, options, **{kind: [] for kind in kinds}) for name, _, options in runs]
     with ThreadPoolExecutor(max((options.workers for _, _, options in runs), default=1)) as pool, ExitStack() as stack:
-        measured = [_Run(recipe, options, steps, pool=pool, pytorch=pytorch) for _, recipe, options in runs]
+        measured = [TrainingRun(recipe, options, steps, pool=pool, twins=twins) for _, recipe, options in runs]
         for run in measured:
             stack.callback(run.close)
         for run in measured:
@@ -96,15 +101,16 @@ def benchmark_training(
                 speed.step.append(run.step())
                 speed.input.append(run.input())
                 speed.fit.append(run.fit())
-                if pytorch:
-                    speed.pytorch.append(run.pytorch())
+                for name in twins:
+                    getattr(speed, name).append(run.twin(name))
     return speeds
 
 
 def format_speeds(speeds: Sequence[TrainingSpeed]) -> str:
     """Return the figures as a table to read: medians over the rounds, and their spread."""
     width = max(len(speed.name) for speed in speeds)
-    title = "  PyTorch  fit/PyTorch" if any(speed.pytorch for speed in speeds) else ""
+    twins = [name for name in TWINS if any(getattr(speed, name) for speed in speeds)]
+    title = "".join(f"  {name:>13s}  fit to it" for name in twins)
     lines = [f"{'images/s':{width}}  batch  image     step    input      fit  fit/step  spread of fit{title}"]
     for speed in speeds:
         step, read, fit = (statistics.median(values) for values in (speed.step, speed.input, speed.fit))
@@ -113,15 +119,17 @@ def format_speeds(speeds: Sequence[TrainingSpeed]) -> str:
             f"{speed.name:{width}}  {speed.options.batch_size:5d}  {height}x{side:<4d}{step:7.0f}  {read:7.0f}  "
             f"{fit:7.0f}  {fit / step:8.2f}  {f'{min(speed.fit):.0f} to {max(speed.fit):.0f}':>13s}"
         )
-        if speed.pytorch:
-            theirs = statistics.median(speed.pytorch)
-            lines[-1] += f"  {theirs:7.0f}  {fit / theirs:11.2f}"
+        for name in twins:
+            theirs = statistics.median(getattr(speed, name))
+            lines[-1] += f"  {theirs:13.0f}  {fit / theirs:9.2f}"
     return "\n".join(lines)
 
 
-class _Run:
+class TrainingRun:
+    """One run of a benchmark: all kinds of steps, each called as often as it is measured."""
+
     def __init__(
-        self, recipe: Recipe, options: Options, steps: int, *, pool: ThreadPoolExecutor, pytorch: bool
+        self, recipe: Recipe, options: Options, steps: int, *, pool: ThreadPoolExecutor, twins: Sequence[str] = ()
     ) -> None:
         # One step more than is timed: the first one has the start of `fit` in it.
         self._steps, self._size, self._pool = steps, options.batch_size, pool
@@ -135,10 +143,10 @@ class _Run:
         info = ModelInfo("benchmark", names, preprocessing, "logits")
         compiled = CompiledModel(recipe, options, info, steps)
         self._model = compiled.trained
-        self._twin = None
-        if pytorch:
-            adam = isinstance(compiled.model.optimizer, keras.optimizers.Adam)
-            self._twin = TwinTraining(compiled.model, options.batch_size, adam)
+        adam = isinstance(compiled.model.optimizer, keras.optimizers.Adam)
+        self._twins = {
+            name: TwinTraining(compiled.model, options.batch_size, adam, compiled=TWINS[name]) for name in twins
+        }
         self._batches = batches_of(recipe, options, source, training=True)
         self._soft = options.extras.soft_labels
         images, labels = self._epoch(0)[0]
@@ -148,25 +156,30 @@ class _Run:
         return EpochBatches(self._batches, epoch, 0, self._pool, one_hot=self._soft)
 
     def warm_up(self) -> None:
+        """Run each kind once, so that nothing is compiled later."""
         self.step()
         self.fit()
-        if self._twin is not None:
-            self.pytorch()
+        for name in self._twins:
+            self.twin(name)
 
     def close(self) -> None:
-        if self._twin is not None:
-            self._twin.close()
+        """End PyTorch's processes."""
+        for twin in self._twins.values():
+            twin.close()
 
-    def pytorch(self) -> float:
-        return self._twin.images_per_second(self._steps)
+    def twin(self, name: str) -> float:
+        """Return the images a second of the same network in PyTorch."""
+        return self._twins[name].images_per_second(self._steps)
 
     def step(self) -> float:
+        """Return the images a second of the compiled step alone."""
         start = time.perf_counter()
         for _ in range(self._steps):
             self._model.train_on_batch(*self._batch)
         return self._steps * self._size / (time.perf_counter() - start)
 
     def input(self) -> float:
+        """Return the images a second that are prepared."""
         epoch = self._epoch(0)
         start = time.perf_counter()
         for index in range(len(epoch)):
@@ -174,6 +187,7 @@ class _Run:
         return len(epoch) * self._size / (time.perf_counter() - start)
 
     def fit(self) -> float:
+        """Return the images a second of `model.fit`."""
         epoch, clock = self._epoch(0), _Clock()
         self._model.fit(epoch, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
         return (len(epoch) - clock.first_steps) * self._size / (clock.end - clock.start)

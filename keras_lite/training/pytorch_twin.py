@@ -74,7 +74,7 @@ def pytorch_twin(model: keras.Model) -> Any:
 
 
 class TwinTraining:
-    """The training step of a network's PyTorch twin: eager, images with the channels last, on the CPU.
+    """The training step of a network's PyTorch twin, images with the channels last, on the CPU.
 
     It runs in a process of its own, since the threads of two frameworks in one process slow each other down. Between
     the calls that process waits. `close` ends it.
@@ -83,17 +83,19 @@ class TwinTraining:
         model: The Keras model.
         batch_size: Images in a step.
         adam: Whether the optimizer is Adam; else it is SGD with momentum and weight decay.
+        compiled: Whether `torch.compile` compiles the network, which needs a C++ compiler; else it is eager.
 
     Raises:
         MissingExtraError: If PyTorch is not installed.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int, adam: bool) -> None:
+    def __init__(self, model: keras.Model, batch_size: int, adam: bool, compiled: bool = False) -> None:
         import_extra("torch", "torch")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.keras")
             model.save(path)
             command = [sys.executable, "-m", __name__, str(path), str(batch_size), "adam" if adam else "sgd"]
+            command += ["compiled"] if compiled else []
             environment = {**os.environ, "KERAS_BACKEND": "torch"}
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
@@ -115,7 +117,7 @@ class TwinTraining:
         self._process.stdout.close()
 
 
-def _serve(path: str, batch_size: int, optimizer: str) -> None:
+def _serve(path: str, batch_size: int, optimizer: str, *, compiled: bool) -> None:
     """Train as many steps as each line of the standard input says, and answer each with the images a second."""
     torch = import_extra("torch", "torch")
     torch.set_num_threads(os.cpu_count() or 1)
@@ -128,11 +130,12 @@ def _serve(path: str, batch_size: int, optimizer: str) -> None:
         update = torch.optim.Adam(twin.parameters(), 1e-4)
     else:
         update = torch.optim.SGD(twin.parameters(), 1e-3, momentum=0.9, weight_decay=1e-4)
+    run = torch.compile(twin) if compiled else twin
     for line in sys.stdin:
         start = time.perf_counter()
         for _ in range(int(line)):
             update.zero_grad()
-            loss = torch.nn.functional.cross_entropy(twin(images), labels)
+            loss = torch.nn.functional.cross_entropy(run(images), labels)
             loss.backward()
             update.step()
             loss.item()
@@ -266,4 +269,4 @@ def _copy(torch: Any, values: dict[Any, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    _serve(sys.argv[1], int(sys.argv[2]), sys.argv[3], compiled="compiled" in sys.argv[4:])
