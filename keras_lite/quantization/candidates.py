@@ -61,12 +61,13 @@ class Maker:
         self,
         form: Int8Form,
         images: np.ndarray | Samples,
+        observed: Observation,
         ends: list[tuple[float, float]],
         answers: list[tuple[float, float]],
         session: LiteRTSession,
     ):
         self.form, self.images, self.ends, self.answers, self.session = form, images, ends, answers, session
-        self._observed: dict[bool, Observation] = {}
+        self._observed = {False: observed}
         self._ranges: dict[tuple[str, bool], Ranges] = {}
         self._kernels: dict[bool, tuple[Int8Form, Mapping[Tensor, np.ndarray]]] = {}
 

@@ -53,12 +53,14 @@ class Observation:
             makes, its activation left out.
         averaged: How many images those are, the first ones: as many as go through the graph for bias correction.
         inputs: Of each input the range of the images, or of what else it takes.
+        outputs: Of each output of the graph its values for the images that were asked for.
     """
 
     tensors: dict[Tensor, ObservedTensor]
     mean_outputs: dict[Tensor, np.ndarray]
     averaged: int
     inputs: dict[Tensor, tuple[float, float]]
+    outputs: list[np.ndarray]
 
 
 @contextlib.contextmanager
@@ -71,37 +73,45 @@ def running(session: LiteRTSession | None = None) -> Iterator[LiteRTSession]:
         yield session
 
 
-def observe(form: Int8Form, images: np.ndarray | Samples, session: LiteRTSession | None = None) -> Observation:
+def observe(
+    form: Int8Form, images: np.ndarray | Samples, session: LiteRTSession | None = None, outputs: int = 0
+) -> Observation:
     """Return what images give at the tensors of a graph.
 
     Args:
         form: What `for_int8` returned.
         images: Preprocessed images, or other samples, float32.
         session: What runs the float file. None: a session of its own.
+        outputs: For how many of the images, the first ones, the graph's outputs are wanted too.
     """
-    ranged, multiplied = set(needs_range(form)), set(_multiplied(form))
-    tensors = [each for operator in form.graph.operators for each in operator.outputs if each in ranged | multiplied]
+    ranged, multiplied, last = set(needs_range(form)), set(_multiplied(form)), form.graph.outputs if outputs else []
+    seen = ranged | multiplied | set(last)
+    tensors = [each for operator in form.graph.operators for each in operator.outputs if each in seen]
     largest = max(tensor.size for operator in form.graph.operators for tensor in operator.outputs)
     averaged = max(1, min(len(images), _MOST_AVERAGED, _MOST_HELD // largest))
     found: dict[Tensor, ObservedTensor] = {}
+    values: dict[Tensor, np.ndarray] = {}
     inputs = dict(zip(form.graph.inputs, arrays_of(images, [each.name for each in form.graph.inputs]), strict=True))
     means = {tensor: array[:averaged].mean(0, dtype="float64") for tensor, array in inputs.items()}
     if tensors:
         content = written(float_graph(form, tensors), sum(tensor.size for tensor in tensors))
         counted, summed = ([tensor in some for tensor in tensors] for some in (ranged, multiplied))
         with running(session) as session:
-            seen = session.observe(content, images, counted, summed, averaged)
+            kept = [outputs if tensor in last else 0 for tensor in tensors]
+            seen = session.observe(content, images, counted, summed, averaged, kept)
         for tensor, each in zip(tensors, seen, strict=True):
             found[tensor] = ObservedTensor(each["lowest"], each["highest"], each.get("counts"))
             if "sum" in each:
                 means[tensor] = each["sum"] / averaged
+            if "values" in each:
+                values[tensor] = each["values"]
     mean_outputs = {
         operator.output: _mean_outputs(operator, means[operator.source])
         for operator in form.whole
         if operator.kind in CHANNEL_AXES
     }
     ends = {tensor: range_of(array) for tensor, array in inputs.items()}
-    return Observation(found, mean_outputs, averaged, ends)
+    return Observation(found, mean_outputs, averaged, ends, [values[tensor] for tensor in last])
 
 
 def written(graph: Graph, elements: int) -> bytes:

@@ -1,7 +1,9 @@
 """Rounding weights by their effect: what one weight is rounded by, those behind it make up for."""
 
 import dataclasses
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -45,19 +47,21 @@ def round_by_effect(
     floats = [operator for operator in form.whole if operator.kind in _ROUNDED]
     layers = [operator for operator in graph.operators if operator.kind in _ROUNDED and not operator.is_float]
     changed, scales = {}, dict(calibrated.scales)
-    with running(session) as session:
-        for operator, made, taken in zip(floats, layers, _taken(graph, layers, images, session), strict=True):
-            kernel, steps = operator.kernel, made.kernel.quantization
-            values = rounded_kernel(made, kernel.data, taken)
-            changed[kernel] = Tensor(kernel.name, kernel.shape, values.astype("float32"))
-            scales[changed[kernel]] = steps.exact_scales
+    kernels = dict(zip(layers, (operator.kernel for operator in floats), strict=True))
+    with running(session) as session, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for some, taken in _taken(graph, layers, images, session):
+            rounded = pool.map(rounded_kernel, some, [kernels[made].data for made in some], taken)
+            for made, values in zip(some, rounded, strict=True):
+                kernel = kernels[made]
+                changed[kernel] = Tensor(kernel.name, kernel.shape, values.astype("float32"))
+                scales[changed[kernel]] = made.kernel.quantization.exact_scales
     return dataclasses.replace(calibrated, form=form.with_constants(changed), scales=scales)
 
 
 def _taken(
     graph: QuantizedGraph, layers: list[Operator], images: np.ndarray | Samples, session: LiteRTSession
-) -> Iterator[np.ndarray]:
-    """Yield for each layer the integers that it takes, for some images: more where they are small."""
+) -> Iterator[tuple[list[Operator], list[np.ndarray]]]:
+    """Yield layers, as many as there is memory for, and what each takes for some images: more where they are small."""
     given = dict(zip(graph.inputs, arrays_of(images, [tensor.name for tensor in graph.inputs]), strict=True))
     counts = []
     for layer in layers:
@@ -74,9 +78,9 @@ def _taken(
         if inner:
             content = written(dataclasses.replace(graph, outputs=inner), sum(tensor.size for tensor in inner))
             found = dict(zip(inner, session.values(content, images, [some[each] for each in inner]), strict=True))
-        for layer in layers[at:end]:
-            taken = layer.source
-            yield found[taken] if taken in found else taken.quantization.quantize(given[taken][: some[taken]])
+        for tensor in set(some) - set(found):
+            found[tensor] = tensor.quantization.quantize(given[tensor][: some[tensor]])
+        yield layers[at:end], [found[layer.source] for layer in layers[at:end]]
         at = end
 
 

@@ -22,7 +22,7 @@ from keras_lite.quantization.closeness import (
     measure,
 )
 from keras_lite.quantization.lower import Int8Form
-from keras_lite.quantization.observe import float_graph, opened, written
+from keras_lite.quantization.observe import float_graph, observe, opened, written
 from keras_lite.quantization.ranges import EMPTY, rounding_loss
 from keras_lite.runtime.session import LiteRTSession
 
@@ -124,9 +124,9 @@ class Search:
         self.chosen = 0
         self.best: CalibratedGraph | None = None
         self.refused: InputError | None = None
-        floats = float_graph(form, form.graph.outputs)
-        self.expected = self._outputs(floats)
-        self.answers = self._ranges_of_outputs(self._outputs(floats, self.images[: len(self.judges)]))
+        self.expected = self._outputs(self._written(float_graph(form, form.graph.outputs)), self.judges)
+        self.observed = observe(form, self.images, session, outputs=min(len(self.images), len(self.judges)))
+        self.answers = self._ranges_of_outputs()
 
     def run(self) -> CalibratedGraph:
         """Try all candidates, and return the one that is kept.
@@ -134,7 +134,7 @@ class Search:
         Raises:
             InputError: If LiteRT runs none of them, or none has biases of 32 bits.
         """
-        maker = Maker(self.form, self.images, self.ends, self.answers, self.session)
+        maker = Maker(self.form, self.images, self.observed, self.ends, self.answers, self.session)
         for ranges in ESTIMATORS:
             self._try(maker, Steps(ranges), _BEYOND)
         if self.best is None:
@@ -182,7 +182,7 @@ class Search:
         """Keep a candidate if it is closer than the chosen one by more than some standard errors."""
         try:
             calibrated = maker.make(steps)
-            received = self._outputs(calibrated.graph)
+            received = self._outputs(self._written(calibrated.graph), self.judges)
         except InputError as error:
             self.refused = error
             return
@@ -192,10 +192,12 @@ class Search:
         if self.best is None or is_closer(each, self.tried[self.chosen][1], beyond):
             self.chosen, self.best = len(self.tried) - 1, calibrated
 
-    def _outputs(self, graph: Graph, images: np.ndarray | Samples | None = None) -> Answers:
+    def _written(self, graph: Graph) -> bytes:
         largest = max(tensor.size for operator in graph.operators for tensor in operator.outputs)
-        content = written(graph, _AT_A_TIME * largest)
-        found = self.session.outputs(content, self.judges if images is None else images)
+        return written(graph, _AT_A_TIME * largest)
+
+    def _outputs(self, content: bytes, images: np.ndarray | Samples) -> Answers:
+        found = self.session.outputs(content, images)
         if not all(np.isfinite(each).all() for each in found):
             raise InputError("Expected a model with finite outputs, received inf or nan.")
         return found if isinstance(self.output, tuple) else found[0]
@@ -203,18 +205,15 @@ class Search:
     def _each(self, outputs: Answers) -> list[np.ndarray]:
         return outputs if isinstance(self.output, tuple) else [outputs]
 
-    def _ranges_of_outputs(self, others: Answers) -> list[tuple[float, float]]:
+    def _ranges_of_outputs(self) -> list[tuple[float, float]]:
         """Return the ranges in which the float model's outputs are rounded with the least divergence.
 
         The judges alone are too few: cut off too early, a rare photo's likeliest classes become one number.
-
-        Args:
-            others: Its outputs for images that don't judge.
         """
         kinds = self.output if isinstance(self.output, tuple) else [self.output]
         return [
             _range_of_output(kind, np.concatenate(each))
-            for kind, *each in zip(kinds, self._each(self.expected), self._each(others), strict=True)
+            for kind, *each in zip(kinds, self._each(self.expected), self.observed.outputs, strict=True)
         ]
 
     def _weights_matter(self) -> bool:
@@ -227,7 +226,7 @@ class Search:
                 along = [-1 if each == axis else 1 for each in range(whole.ndim)]
                 rounded[kernel] = Tensor(kernel.name, kernel.shape, whole * quantization.scales.reshape(along))
         form = self.form.with_constants(rounded)
-        received = self._outputs(float_graph(form, form.graph.outputs), self.few)
+        received = self._outputs(self._written(float_graph(form, form.graph.outputs)), self.few)
         expected = [each[:_FEW] for each in self._each(self.expected)]
         expected = expected if isinstance(self.output, tuple) else expected[0]
         alone = divergences(self.output, expected, received).mean()

@@ -94,6 +94,7 @@ class LiteRTSession:
         counted: Sequence[bool],
         summed: Sequence[bool],
         averaged: int,
+        kept: Sequence[int] | None = None,
     ) -> list[dict[str, np.ndarray]]:
         """Return what images give at each output of a float file, in the outputs' order.
 
@@ -103,15 +104,17 @@ class LiteRTSession:
             counted: Of which outputs there is to be a histogram.
             summed: Of which outputs there is to be a sum over images.
             averaged: How many of the images that sum is of, the first ones.
+            kept: For how many of the images, the first ones, the values of each output are wanted. `None`: for none.
 
         Returns:
             Of each output `lowest` and `highest`, the extremes of its channels (the last axis), zero included;
-            `counts`, the values in equal parts of the span between them, zeros left out; `sum`.
+            `counts`, the values in equal parts of the span between them, zeros left out; `sum`; `values`.
 
         Raises:
             LiteRTError: If LiteRT refused the file, or the process died.
         """
-        return self.request("observe", content, self._key(images), list(counted), list(summed), averaged)
+        kept = [0] * len(counted) if kept is None else list(kept)
+        return self.request("observe", content, self._key(images), list(counted), list(summed), averaged, kept)
 
     def run(self, content: bytes, images: np.ndarray | Samples) -> list[np.ndarray]:
         """Return all outputs of a file for the first images, as many as it takes at once.

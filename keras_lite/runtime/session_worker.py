@@ -55,9 +55,9 @@ class Worker:
         return found
 
     def observe(
-        self, content: bytes, key: int, counted: list[bool], summed: list[bool], averaged: int
+        self, content: bytes, key: int, counted: list[bool], summed: list[bool], averaged: int, kept: list[int]
     ) -> list[dict[str, np.ndarray]]:
-        """Return what images give at each output of a float file: extremes of the channels, histogram, sum of some.
+        """Return what images give at each output of a float file: extremes of the channels, histogram, sum, values.
 
         Args:
             content: The file.
@@ -65,18 +65,24 @@ class Worker:
             counted: Of which outputs there is to be a histogram.
             summed: Of which there is to be a sum.
             averaged: Over how many of the images, the first ones.
+            kept: Of how many of the images, the first ones, there are to be the values of each output.
         """
         images = self.images[key]
         interpreters = self._start(content, self.threads)
         shapes = [tuple(target["shape"][1:]) for target in interpreters[0].get_output_details()]
+        whole = [np.empty((count, *shape), "float32") for count, shape in zip(kept, shapes, strict=True)]
         seen = [[_Seen(*each) for each in zip(shapes, counted, summed, strict=True)] for _ in interpreters]
 
         def use(at: int, some: slice, outputs: list[np.ndarray]) -> None:
-            for each, values in zip(seen[at], outputs, strict=True):
+            for each, found, values in zip(seen[at], whole, outputs, strict=True):
                 each.add(values, max(averaged - some.start, 0))
+                found[some] = values[: max(len(found) - some.start, 0)]
 
         self._run(interpreters, images, use)
-        return [functools.reduce(_Seen.merge, each).result() for each in zip(*seen, strict=True)]
+        results = [functools.reduce(_Seen.merge, each).result() for each in zip(*seen, strict=True)]
+        return [
+            result | ({"values": found} if len(found) else {}) for result, found in zip(results, whole, strict=True)
+        ]
 
     def run(self, content: bytes, key: int) -> list[np.ndarray]:
         """Return all outputs of a file for the first images, as many as it takes at once."""

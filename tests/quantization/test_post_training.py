@@ -250,7 +250,7 @@ def test_what_is_simpler_stays_unless_it_is_worse_by_a_standard_error(monkeypatc
                photos - 0.04, photos - 0.06, photos - 0.0601]  # fmt: skip
     coming = iter(made_up)
     monkeypatch.setattr(search.Search, "_weights_matter", lambda self: False)
-    monkeypatch.setattr(search.Search, "_ranges_of_outputs", lambda self, others: [(-10.0, 10.0)])
+    monkeypatch.setattr(search.Search, "_ranges_of_outputs", lambda self: [(-10.0, 10.0)])
     monkeypatch.setattr(search, "divergences", lambda *arguments: next(coming))
 
     _, report = post_training(network(), noise(8, 1))

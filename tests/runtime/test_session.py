@@ -35,7 +35,7 @@ def test_what_files_make_of_images(batch, threads):
         first, second = session.values(both, IMAGES, [7, 2])
         np.testing.assert_array_equal(first, 2 * IMAGES)
         np.testing.assert_array_equal(second, np.maximum(2 * IMAGES[:2], 0))
-        seen, positive = session.observe(both, IMAGES, [True, False], [False, True], 5)
+        seen, positive = session.observe(both, IMAGES, [True, False], [False, True], 5, [0, 6])
     np.testing.assert_array_equal(seen["lowest"], 2 * IMAGES.min((0, 1, 2)))
     np.testing.assert_array_equal(seen["highest"], 2 * IMAGES.max((0, 1, 2)))
     values = 2 * IMAGES[IMAGES != 0]
@@ -43,6 +43,8 @@ def test_what_files_make_of_images(batch, threads):
     expected = np.histogram(values, len(seen["counts"]), (values.min(), values.max()))[0]
     assert np.abs(np.cumsum(seen["counts"]) - np.cumsum(expected)).max() <= 2
     assert "counts" not in positive
+    assert "values" not in seen
+    np.testing.assert_array_equal(positive["values"], np.maximum(2 * IMAGES[:6], 0))
     np.testing.assert_allclose(positive["sum"], np.maximum(2 * IMAGES[:5], 0).sum(0), rtol=1e-6)
 
 
