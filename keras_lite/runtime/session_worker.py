@@ -5,6 +5,8 @@ It imports what it needs from this folder, and nothing else of keras_lite.
 
 import functools
 import importlib
+import math
+import mmap
 import os
 import pickle
 import sys
@@ -19,6 +21,8 @@ from keras_lite.runtime.litert_worker import STAGE, open_interpreter, to_float, 
 
 # How many values of an image's tensor are counted, roughly.
 _COUNTED = 2048
+# Numbers of a row whose extremes are taken number by number.
+_ROW = 4096
 
 
 class Worker:
@@ -39,6 +43,12 @@ class Worker:
     def close_images(self, key: int) -> None:
         """Forget images."""
         del self.images[key]
+
+    def let_go(self) -> None:
+        """Take what was read of the images out of memory; it is read from the file again where it is needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for array in (array for arrays in self.images.values() for array in arrays):
+                array._mmap.madvise(mmap.MADV_DONTNEED)
 
     def outputs(self, content: bytes, key: int) -> list[np.ndarray]:
         """Return each output of a file for all images, as float32."""
@@ -137,14 +147,19 @@ class _Seen:
     """What was seen of one tensor, of so many images as came."""
 
     def __init__(self, shape: tuple[int, ...], counted: bool, summed: bool):
-        self.lowest, self.highest = np.zeros((2, *shape), "float32")
+        self.channels = shape[-1] if shape else 1
+        # Extremes of places that lie so far apart are taken together: of the channels alone it takes long.
+        places = math.prod(shape[:-1])
+        apart = max(each for each in range(1, max(1, _ROW // self.channels) + 1) if places % each == 0)
+        self.lowest, self.highest = np.zeros((2, apart * self.channels), "float32")
         self.histogram = Histogram() if counted else None
         self.sum = np.zeros(shape) if summed else None
 
     def add(self, values: np.ndarray, averaged: int) -> None:
         """Take in a batch of values, of which the first few are summed."""
-        np.minimum(self.lowest, values.min(0), out=self.lowest)
-        np.maximum(self.highest, values.max(0), out=self.highest)
+        rows = values.reshape(-1, self.lowest.size)
+        np.minimum(self.lowest, rows.min(0), out=self.lowest)
+        np.maximum(self.highest, rows.max(0), out=self.highest)
         if self.sum is not None and averaged:
             self.sum += values[:averaged].sum(0)
         if self.histogram is not None:
@@ -163,8 +178,8 @@ class _Seen:
 
     def result(self) -> dict[str, np.ndarray]:
         """Return the extremes of the channels, zero included, the counts of the histogram, and the sum."""
-        channels = self.lowest.shape[-1] if self.lowest.ndim else 1
-        lowest, highest = self.lowest.reshape(-1, channels).min(0), self.highest.reshape(-1, channels).max(0)
+        lowest = self.lowest.reshape(-1, self.channels).min(0)
+        highest = self.highest.reshape(-1, self.channels).max(0)
         found = {"lowest": lowest, "highest": highest}
         if self.histogram is not None:
             found["counts"] = self.histogram.between(float(lowest.min()), float(highest.max()))
@@ -211,5 +226,6 @@ def main(threads: int) -> None:
             found = True, getattr(worker, name)(*arguments)
         except (RuntimeError, ValueError) as error:
             found = False, str(error)
+        worker.let_go()
         pickle.dump(found, answers, protocol=5)
         answers.flush()
