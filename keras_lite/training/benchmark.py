@@ -186,10 +186,10 @@ class TrainingRun:
             epoch[index]
         return len(epoch) * self._size / (time.perf_counter() - start)
 
-    def fit(self) -> float:
+    def fit(self, *callbacks: keras.callbacks.Callback) -> float:
         """Return the images a second of `model.fit`."""
         epoch, clock = self._epoch(0), _Clock()
-        self._model.fit(epoch, epochs=1, shuffle=False, verbose=0, callbacks=[clock])
+        self._model.fit(epoch, epochs=1, shuffle=False, verbose=0, callbacks=[clock, *callbacks])
         return (len(epoch) - clock.first_steps) * self._size / (clock.end - clock.start)
 
 
