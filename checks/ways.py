@@ -227,7 +227,7 @@ def measure_before(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
 
 def measure_litert_quantizer(subject: Subject) -> tuple[np.ndarray, dict[str, Any]]:
     """Quantize the float file as LiteRT's own quantizer does."""
-    model, file = subject.logits_model(), subject.folder / "float.tflite"
+    model, file = subject.logits_model(), subject.folder / "float32.tflite"
     to_tflite(model, file, samples=subject.info.preprocessing(subject.images("given")[:16]))
     python = subject.values.litert_quantizer
     return _quantized_once(subject, LITERT_QUANTIZER, LITERT_QUANTIZER, python, file, dict(os.environ)), {}
