@@ -179,7 +179,7 @@ def _facts(values: flags.FlagValues) -> dict[str, str]:
     return {
         "machine": f"{processor()}, {os.cpu_count()} processors",
         "made_with": f"{versions}, commit {(here['commit'] or 'unknown')[:10]}",
-        "rounds": f"{values.turns} turns of {values.rounds} rounds of {values.steps} steps",
+        "rounds": f"turns of each: {values.turns}, of {values.rounds} rounds of {values.steps} steps",
         "before": "none" if values.against is None else _commit(Path(values.against)),
     }
 

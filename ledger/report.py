@@ -17,7 +17,7 @@ from keras_lite.files import write_text
 from ledger.groups import group_runs
 from ledger.plots import draw_accuracy_against_macs, draw_curves
 from ledger.results import RunResult, read_results
-from ledger.tables import PLOT, TITLES, curves_name, groups_of, results_markdown
+from ledger.tables import PLOT, TITLES, curves_name, groups_of, pages_in, results_markdown
 
 FLAGS = command_line.new_flags()
 flags.DEFINE_string("results_dir", "results", "The folder of the ledger; the plots go there too.", flag_values=FLAGS)
@@ -38,5 +38,6 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         if found := [group for row in rows for group in groups_of(row, groups)]:
             draw_curves(folder / curves_name(table), table, found)
     draw_accuracy_against_macs(folder / PLOT, groups)
-    write_text(output, results_markdown(results, Path(os.path.relpath(folder, output.parent)).as_posix()))
+    seen = Path(os.path.relpath(folder, output.parent)).as_posix()
+    write_text(output, results_markdown(results, seen, pages_in(folder)))
     print(f"{output}: {len(results)} results")

@@ -1,6 +1,8 @@
 """RESULTS.md: the published tables with the results of the ledger beside them."""
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from keras_lite import published
 from keras_lite.published.contradictions import contradictions
@@ -46,17 +48,18 @@ for each finished run; no result in it is typed by hand.
 {complete} of {rows} published rows have a run with all epochs, {short} more only shorter ones. {runs}."""
 
 
-def results_markdown(results: Sequence[Result], folder: str = "results") -> str:
+def results_markdown(results: Sequence[Result], folder: str = "results", pages: Mapping[str, str] | None = None) -> str:
     """Return the text of RESULTS.md.
 
     Args:
         results: The ledger, from `read_results`.
         folder: Path of the ledger's folder, as seen from RESULTS.md.
+        pages: Other pages in that folder: file -> title.
 
     Example:
 
     ```python
-    text = results_markdown(read_results("results"))
+    text = results_markdown(read_results("results"), pages=pages_in("results"))
     ```
     """
     runs = [result for result in results if isinstance(result, RunResult)]
@@ -84,10 +87,21 @@ def results_markdown(results: Sequence[Result], folder: str = "results") -> str:
         parts += ["## Training speed", _speed_table(speeds)]
     if quantized := [run for run in runs if run.quantized]:
         parts += ["## Int8 files", _quantized_table(quantized)]
+    if pages:
+        links = "\n".join(f"- [{title}]({folder}/{name})" for name, title in pages.items())
+        parts += ["## Other measurements", links]
     parts += ["## What the publications contradict", *(f"**{title}.** {text}" for title, text in contradictions())]
     if runs:
         parts += ["## Every run", _every_run(runs, folder)]
     return "\n\n".join(parts) + "\n"
+
+
+def pages_in(folder: str | os.PathLike) -> dict[str, str]:
+    """Return the Markdown pages in a folder: file -> title, its first line."""
+    found = {}
+    for path in sorted(Path(folder).glob("*.md")):
+        found[path.name] = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return found
 
 
 def curves_name(table: str) -> str:

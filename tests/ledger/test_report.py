@@ -8,7 +8,7 @@ from keras_lite import published
 from keras_lite.errors import InputError
 from keras_lite.files import read_json, write_json
 from ledger import LatencyResult, SpeedResult, read_results, report, write_result
-from ledger.tables import OPEN, results_markdown
+from ledger.tables import OPEN, pages_in, results_markdown
 
 pytestmark = pytest.mark.tensorflow_only
 REPOSITORY = Path(__file__).parents[2]
@@ -27,11 +27,19 @@ RESNET20 = "resnet20/ours"
 
 def test_results_of_the_repository_are_what_the_files_say():
     text = (REPOSITORY / "RESULTS.md").read_text(encoding="utf-8")
-    assert text == results_markdown(read_results(REPOSITORY / "results")), "make report"
+    folder = REPOSITORY / "results"
+    assert text == results_markdown(read_results(folder), pages=pages_in(folder)), "make report"
     for link in re.findall(r"\]\((results/[^)]+)\)", text):
         assert (REPOSITORY / link).is_file()
     for plot in (REPOSITORY / "results").glob("*.png"):
         assert plot.stat().st_size < 100_000
+
+
+def test_other_pages_are_linked_by_their_titles(tmp_path):
+    (tmp_path / "speed.md").write_text("# How fast it is\n\nVery.\n")
+    assert "## Other measurements" not in results_markdown([])
+    text = results_markdown([], pages=pages_in(tmp_path))
+    assert "## Other measurements\n\n- [How fast it is](results/speed.md)\n" in text
 
 
 def test_rows_that_were_not_run_are_open():
