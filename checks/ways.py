@@ -282,10 +282,13 @@ def kept_by_command(result: dict[str, Any]) -> str:
     """Return what the default command kept, in a few words, from its result.json."""
     chosen, tuned = result["post_training"]["chosen"], result["finetuning"]
     steps = [f"ranges: {chosen['ranges']}"]
-    steps += [name for name in ("equalization", "bias_correction") if chosen[name]]
+    steps += [name for name in ("equalization", "bias_correction", "by_effect", "one_range") if chosen[name]]
+    words = ", ".join(steps).replace("_", " ")
+    if tuned is None:
+        return f"{words}; no fine-tuning, as that was close enough"
     kept = f"epoch {tuned['kept']} of {len(tuned['epochs'])}" if tuned["kept"] else "the start"
     judged = ", ".join(f"{each['divergence']:.5f}" for each in [tuned["start"], *tuned["epochs"]] if each)
-    return f"{', '.join(steps).replace('_', ' ')}; {kept} (start and epochs, {tuned['judges']} judges: {judged})"
+    return f"{words}; {kept} (start and epochs, {tuned['judges']} judges: {judged})"
 
 
 def same_start(command: dict[str, Any], post_training_alone: dict[str, Any]) -> bool:
