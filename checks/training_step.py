@@ -67,10 +67,10 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     rows = positional or list(ROWS)
     if unknown := [row for row in rows if row not in places()]:
         raise InputError(f"Expected ids of published rows, received {unknown[0]!r}.")
-    checkouts = {"here": _HERE} if values.against is None else {"before": Path(values.against), "here": _HERE}
-    for name, folder in checkouts.items():
+    checkouts = {"here": _HERE} if values.against is None else {"before": Path(values.against).resolve(), "here": _HERE}
+    for folder in checkouts.values():
         if not (folder / "tools" / "benchmark_training.py").is_file():
-            raise InputError(f"Expected a checkout of this repository as --against, received {checkouts[name]}.")
+            raise InputError(f"Expected a checkout of this repository as --against, received {folder}.")
     kept = Path(values.keep) if values.keep is not None else None
     found = read_json(kept) if kept is not None and kept.is_file() else {}
     for row in rows:
@@ -228,7 +228,8 @@ def page(found: dict[str, dict[str, Any]], facts: dict[str, str]) -> str:
         f"{facts['machine']}; {facts['made_with']}.",
         "## What a step consists of",
         "TensorFlow's profile of a step: milliseconds of the operators, how many there are, and their share. Two "
-        "operators can run at a time, so the sum may be more than the step takes.",
+        "operators can run at a time, so the sum may be more than the step takes. `Start` and `ExecuteAsyncOnStream` are "
+        "what XLA compiled, one within the other: they count twice.",
     ]
     for row, figures in found.items():
         operators = figures["operators"]
