@@ -228,8 +228,8 @@ def page(found: dict[str, dict[str, Any]], facts: dict[str, str]) -> str:
         f"{facts['machine']}; {facts['made_with']}.",
         "## What a step consists of",
         "TensorFlow's profile of a step: milliseconds of the operators, how many there are, and their share. Two "
-        "operators can run at a time, so the sum may be more than the step takes. `Start` and `ExecuteAsyncOnStream` are "
-        "what XLA compiled, one within the other: they count twice.",
+        "operators can run at a time, so the sum may be more than the step takes. `Start` and `ExecuteAsyncOnStream` "
+        "are what XLA compiled, one within the other: they count twice.",
     ]
     for row, figures in found.items():
         operators = figures["operators"]
