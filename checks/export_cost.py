@@ -21,6 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
+from checks.checkouts import HERE, MemoryPeak, checkouts, tree_memory
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
 from keras_lite.tables import text_table
@@ -37,14 +38,12 @@ flags.DEFINE_integer("repeats", 5, "Fresh processes of each kind, in turns.", 1,
 flags.DEFINE_string("against", None, "Folder of another checkout.", flag_values=FLAGS)
 
 _SCRIPT = Path(__file__).resolve().with_name("export_once.py")
-_HERE = _SCRIPT.parents[1]
 _KINDS = {
     "float32": ("to_tflite", "lower", "convert"),
     "int8": ("to_tflite_int8", "write_int8", "convert_int8"),
     "post_training": ("post_training",),
     "answers": ("answers",),
 }
-_INTERVAL = 0.02
 _MEGABYTE = 1e6
 
 
@@ -66,13 +65,10 @@ class Cost:
 def main(values: flags.FlagValues, positional: list[str]) -> None:
     """Measure and print a table."""
     command_line.expect(positional)
-    kinds = {what: (what, _HERE) for what in _KINDS[values.call]}
+    kinds = {what: (what, HERE) for what in _KINDS[values.call]}
     whole = next(iter(kinds))
-    if values.against is not None:
-        folder = Path(values.against).resolve()
-        if not (folder / "keras_lite").is_dir():
-            raise InputError(f"Expected a checkout of this repository as --against, received {values.against}.")
-        kinds = {f"{whole} before": (whole, folder), **kinds}
+    if (before := checkouts(values.against).get("before")) is not None:
+        kinds = {f"{whole} before": (whole, before), **kinds}
     costs: dict[str, list[Cost]] = {name: [] for name in kinds}
     for number in range(1, values.repeats + 1):
         for name, (what, folder) in kinds.items():
@@ -120,50 +116,6 @@ def measure(what: str, network: str, images: int, folder: Path, photos: str | No
     return Cost(**found)
 
 
-class MemoryPeak:
-    """The most memory that a process and those it started have had within the block.
-
-    Args:
-        pid: The process.
-
-    Attributes:
-        bytes: The figure.
-    """
-
-    def __init__(self, pid: int):
-        self.bytes = tree_memory(pid)
-        self._pid = pid
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "MemoryPeak":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_INTERVAL):
-            self.bytes = max(self.bytes, tree_memory(self._pid))
-
-
-def tree_memory(pid: int) -> int:
-    """Return the resident bytes of a process and of all that it started, by Linux' /proc; what has ended has none."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and (text := _read(folder / "stat")):
-            # "123 (name of any kind) S 122 ..."
-            parents[int(folder.name)] = int(text.rpartition(")")[2].split()[1])
-    tree, pending = [], [pid]
-    while pending:
-        tree.append(pending.pop())
-        pending += [child for child, parent in parents.items() if parent == tree[-1]]
-    pages = sum(int(text.split()[1]) for each in tree if (text := _read(Path("/proc", str(each), "statm"))))
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def table(costs: dict[str, list[Cost]]) -> str:
     """Return medians as a table: name -> what its calls took."""
     rows = [("", "seconds", "least", "most", "MB before", "MB at most", "MB more")]
@@ -177,11 +129,3 @@ def table(costs: dict[str, list[Cost]]) -> str:
             *(f"{value / _MEGABYTE:.0f}" for value in (before, peak, more)),
         ))  # fmt: skip
     return text_table(rows)
-
-
-def _read(path: Path) -> str:
-    """Return what a file of /proc says; nothing if its process has ended."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

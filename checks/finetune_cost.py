@@ -15,15 +15,12 @@ import dataclasses
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 from absl import flags
 
-from checks.export_cost import MemoryPeak
+from checks.checkouts import checkouts, watched
 from checks.finetune_once import START
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError
@@ -44,7 +41,6 @@ flags.DEFINE_string("keep", None, "A JSON file that takes the runs, and gives th
 flags.DEFINE_string("page", None, "A Markdown file to write the tables to.", flag_values=FLAGS)
 
 _SCRIPT = Path(__file__).resolve().with_name("finetune_once.py")
-_HERE = _SCRIPT.parents[1]
 _TOTAL = "all"
 
 
@@ -68,12 +64,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     command_line.expect(positional)
     if values.data_dir is None:
         raise InputError("Expected --data_dir with the folder of the photos, received none.")
-    folders = {"here": _HERE}
-    if values.against is not None:
-        folder = Path(values.against).resolve()
-        if not (folder / "keras_lite").is_dir():
-            raise InputError(f"Expected a checkout of this repository as --against, received {values.against}.")
-        folders = {"before": folder, **folders}
+    folders = checkouts(values.against)
     names = ("data_dir", "weights", "model", "epochs_head", "epochs")
     given = [f"--{name}={values[name].value}" for name in names] + (["--quantize"] if values.quantize else [])
     kept = Path(values.keep) if values.keep is not None else None
@@ -129,27 +120,14 @@ def measure(folder: Path, arguments: list[str]) -> Run:
     """
     with tempfile.TemporaryDirectory() as temporary:
         run, phases = Path(temporary, "run"), Path(temporary, "phases.json")
-        command = [sys.executable, "-P", str(_SCRIPT), str(phases), *arguments, f"--output_dir={run}"]
-        environment = os.environ | {"PYTHONPATH": str(folder)}
-        with Path(temporary, "log").open("w+", encoding="utf-8") as log:
-            start = time.monotonic()
-            pipes = {"stdout": log, "stderr": log}
-            with (
-                subprocess.Popen(command, env=environment, cwd=folder, **pipes) as process,
-                MemoryPeak(process.pid) as peak,
-            ):
-                process.wait()
-            seconds = time.monotonic() - start
-            log.seek(0)
-            said = [line.strip() for line in log if line.strip()]
-        if process.returncode or not phases.is_file():
-            raise InputError(f"Expected a fine-tuning by {folder}, received: {said[-1] if said else 'no message'}")
+        command = ["-P", str(_SCRIPT), str(phases), *arguments, f"--output_dir={run}"]
+        seconds, peak = watched(command, folder)
         found = {name: tuple(spent) for name, spent in json.loads(phases.read_text(encoding="utf-8")).items()}
         # What the interpreter took until the clock ran.
         before = seconds - sum(spent[0] for spent in found.values())
         found[START] = (found[START][0] + before, found[START][1])
         total = (seconds, sum(spent[1] for spent in found.values()))
-        return Run({**found, _TOTAL: total}, peak.bytes, _accuracies(run))
+        return Run({**found, _TOTAL: total}, peak, _accuracies(run))
 
 
 def _accuracies(run: Path) -> dict[str, float]:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from checks.export_cost import MemoryPeak
+from checks.checkouts import checkouts, watched
 from keras_lite.applications import create
 from keras_lite.cli import command_line
 from keras_lite.data import ModelInfo, Preprocessing, write_model_info
@@ -42,7 +42,6 @@ flags.DEFINE_integer("repeats", 5, "Processes of each kind.", 1, flag_values=FLA
 flags.DEFINE_boolean("memory", True, "Whether to measure memory, which takes some minutes.", flag_values=FLAGS)
 flags.DEFINE_string("page", None, "Page to write, such as results/start_cost.md.", flag_values=FLAGS)
 
-_HERE = Path(__file__).resolve().parents[1]
 _LOG = re.compile(r"[IWEF]\d{4} |WARNING: All log messages|To enable the following|INFO: ")
 _SIZE = 32
 
@@ -52,18 +51,14 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     command_line.expect(positional)
     if values.data_dir is None or not Path(values.data_dir).is_dir():
         raise InputError(f"Expected --data_dir with the folder of the photos, received {values.data_dir}.")
-    checkouts = {"here": _HERE}
-    if values.against is not None:
-        checkouts = {"before": Path(values.against).resolve(), **checkouts}
-    if missing := [folder for folder in checkouts.values() if not (folder / "keras_lite").is_dir()]:
-        raise InputError(f"Expected a checkout of this repository as --against, received {missing[0]}.")
+    folders = checkouts(values.against)
     photos = str(Path(values.data_dir).resolve())
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model.keras")
         _write_model(model)
         [photo, *_] = (str(path.resolve()) for path in itertools.islice(find_photos(photos), 1))
-        tables = [_imports(checkouts, values.repeats), _first_lines(checkouts, values.repeats, photos, model, photo)]
-        tables += [_memory(checkouts, photos)] if values.memory else []
+        tables = [_imports(folders, values.repeats), _first_lines(folders, values.repeats, photos, model, photo)]
+        tables += [_memory(folders, photos)] if values.memory else []
     text = page(tables, values.repeats)
     print(text)
     if values.page is not None:
@@ -78,19 +73,19 @@ def _write_model(path: Path) -> None:
     write_model_info(path, ModelInfo("small", names, Preprocessing((_SIZE, _SIZE)), "logits"))
 
 
-def _in_turns(checkouts: dict[str, Path], repeats: int, measure: Callable[[Path], float]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {name: [] for name in checkouts}
+def _in_turns(folders: dict[str, Path], repeats: int, measure: Callable[[Path], float]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in folders}
     for _ in range(repeats):
-        for name, folder in checkouts.items():
+        for name, folder in folders.items():
             found[name].append(measure(folder))
     return found
 
 
-def _imports(checkouts: dict[str, Path], repeats: int) -> list[tuple[str, ...]]:
-    found = {"keras": _in_turns({"here": checkouts["here"]}, repeats, lambda folder: _import("keras", folder))["here"]}
+def _imports(folders: dict[str, Path], repeats: int) -> list[tuple[str, ...]]:
+    found = {"keras": _in_turns({"here": folders["here"]}, repeats, lambda folder: _import("keras", folder))["here"]}
     found |= {
         f"keras_lite, {name}": spent
-        for name, spent in _in_turns(checkouts, repeats, lambda folder: _import("keras_lite", folder)).items()
+        for name, spent in _in_turns(folders, repeats, lambda folder: _import("keras_lite", folder)).items()
     }
     least = statistics.median(found["keras"])
     rows = [("import", "seconds", "least", "most", "beyond keras")]
@@ -110,9 +105,7 @@ def _import(name: str, folder: Path) -> float:
 _QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-def _first_lines(
-    checkouts: dict[str, Path], repeats: int, photos: str, model: Path, photo: str
-) -> list[tuple[str, ...]]:
+def _first_lines(folders: dict[str, Path], repeats: int, photos: str, model: Path, photo: str) -> list[tuple[str, ...]]:
     commands = {
         "tools/finetune.py": [f"--data_dir={photos}", "--weights=none", f"--image_size={_SIZE}"],
         "recipes/sports100_carnet.py": [f"--data_dir={photos}", f"--image_size={_SIZE}"],
@@ -120,7 +113,7 @@ def _first_lines(
         "tools/predict.py": [str(model), photo],
         "tools/profile_model.py": ["cifar100_first/resnet20/ours"],
     }
-    rows = [("command", *(f"{name}: {what}" for name in checkouts for what in ("seconds", "least", "most", "line")))]
+    rows = [("command", *(f"{name}: {what}" for name in folders for what in ("seconds", "least", "most", "line")))]
     for script, arguments in commands.items():
         said: dict[Path, str] = {}
 
@@ -128,8 +121,8 @@ def _first_lines(
             seconds, said[folder] = first_line(script, arguments, folder)
             return seconds
 
-        found = _in_turns(checkouts, repeats, measure)
-        cells = [cell for name, folder in checkouts.items() for cell in (*_spread(found[name]), said[folder])]
+        found = _in_turns(folders, repeats, measure)
+        cells = [cell for name, folder in folders.items() for cell in (*_spread(found[name]), said[folder])]
         rows.append((f"`{script}`", *cells))
     return rows
 
@@ -165,32 +158,20 @@ def first_line(script: str, arguments: list[str], folder: Path) -> tuple[float, 
     raise InputError(f"Expected {script} to say a line, received none.")
 
 
-def _memory(checkouts: dict[str, Path], photos: str) -> list[tuple[str, ...]]:
+def _memory(folders: dict[str, Path], photos: str) -> list[tuple[str, ...]]:
     given = [f"--data_dir={photos}", "--image_size=224", "--epochs=1", "--seed=0"]
     commands = {
         "tools/finetune.py": [*given, "--model=mobilenet_v3_large", "--weights=none", "--quantize"],
         "recipes/sports100_carnet.py": given,
     }
-    rows = [("command", *(f"{name}: {what}" for name in checkouts for what in ("MB at most", "seconds")))]
+    rows = [("command", *(f"{name}: {what}" for name in folders for what in ("MB at most", "seconds")))]
     for script, arguments in commands.items():
         cells = []
-        for folder in checkouts.values():
+        for folder in folders.values():
             with tempfile.TemporaryDirectory() as temporary:
-                environment = os.environ | {"PYTHONPATH": str(folder)}
-                command = [sys.executable, str(folder / script), *arguments, f"--output_dir={temporary}/run"]
-                with Path(temporary, "log").open("w+", encoding="utf-8") as log:
-                    start = time.monotonic()
-                    with (
-                        subprocess.Popen(command, env=environment, cwd=temporary, stdout=log, stderr=log) as process,
-                        MemoryPeak(process.pid) as peak,
-                    ):
-                        process.wait()
-                    seconds = time.monotonic() - start
-                    log.seek(0)
-                    said = [line.strip() for line in log if line.strip()]
-                if process.returncode:
-                    raise InputError(f"Expected {script} of {folder} to end well, received: {said[-1]}")
-            cells += [f"{peak.bytes / 1e6:.0f}", f"{seconds:.0f}"]
+                command = [str(folder / script), *arguments, f"--output_dir={temporary}/run"]
+                seconds, most = watched(command, folder)
+            cells += [f"{most / 1e6:.0f}", f"{seconds:.0f}"]
         rows.append((f"`{script}`", *cells))
     return rows
 

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
+from checks.checkouts import HERE, checkouts
 from keras_lite.cli import command_line
 from keras_lite.errors import InputError, import_extra
 from keras_lite.files import read_json, write_json, write_text
@@ -53,7 +54,6 @@ flags.DEFINE_string("keep", None, "A JSON file that takes the figures, and gives
 flags.DEFINE_string("page", None, "Page to write, such as results/training_step.md.", flag_values=FLAGS)
 flags.DEFINE_string("profile", None, "For its own use: the row to profile.", flag_values=FLAGS)
 
-_HERE = Path(__file__).resolve().parents[1]
 _PROFILED_STEPS, _OPERATORS = 5, 10
 # Events around operators, or of other threads that run for one.
 _NOT_OPERATORS = {"ParallelFor", "FunctionRun", "ExecutorDoneCallback", "Process", "Run"}
@@ -67,16 +67,13 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
     rows = positional or list(ROWS)
     if unknown := [row for row in rows if row not in places()]:
         raise InputError(f"Expected ids of published rows, received {unknown[0]!r}.")
-    checkouts = {"here": _HERE} if values.against is None else {"before": Path(values.against).resolve(), "here": _HERE}
-    for folder in checkouts.values():
-        if not (folder / "tools" / "benchmark_training.py").is_file():
-            raise InputError(f"Expected a checkout of this repository as --against, received {folder}.")
+    folders = checkouts(values.against)
     kept = Path(values.keep) if values.keep is not None else None
     found = read_json(kept) if kept is not None and kept.is_file() else {}
     for row in rows:
         if row in found:
             continue
-        found[row] = _measure(row, checkouts, values)
+        found[row] = _measure(row, folders, values)
         if kept is not None:
             write_json(kept, found)
     text = page({row: found[row] for row in rows}, _facts(values))
@@ -85,11 +82,11 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
         write_text(values.page, text)
 
 
-def _measure(row: str, checkouts: dict[str, Path], values: flags.FlagValues) -> dict[str, Any]:
+def _measure(row: str, folders: dict[str, Path], values: flags.FlagValues) -> dict[str, Any]:
     """Return the figures of a row."""
     speeds: dict[str, list[float]] = collections.defaultdict(list)
     for turn in range(values.turns):
-        for name, folder in checkouts.items():
+        for name, folder in folders.items():
             given = [f"--rounds={values.rounds}", f"--steps={values.steps}", "--pytorch"]
             # Compiling takes minutes, so it is done once.
             given += ["--torch_compile"] if name == "here" and turn == 0 else []
@@ -103,7 +100,7 @@ def _measure(row: str, checkouts: dict[str, Path], values: flags.FlagValues) -> 
             speeds["torch_compile"] += speed["rounds"].get("torch_compile", [])
             batch = speed["batch_size"]
         print(f"{row}, turn {turn + 1}: " + ", ".join(map(_said, speeds.items())), flush=True)
-    operators = json.loads(_run([str(Path(__file__).resolve()), f"--profile={row}"], _HERE).splitlines()[-1])
+    operators = json.loads(_run([str(Path(__file__).resolve()), f"--profile={row}"], HERE).splitlines()[-1])
     return {"batch_size": batch, "speeds": dict(speeds), "operators": operators}
 
 

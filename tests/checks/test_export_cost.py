@@ -1,10 +1,9 @@
-import subprocess
 import sys
 
 import pytest
 
 from checks import export_cost
-from checks.export_cost import Cost, MemoryPeak, table, tree_memory
+from checks.export_cost import Cost, table
 from keras_lite.errors import InputError
 
 pytestmark = [
@@ -13,36 +12,6 @@ pytestmark = [
 ]
 
 SIZE = 64 * 2**20
-# A process that starts another one, which fills as much memory as SIZE.
-PARENT = f"""
-import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "held = b'1' * {SIZE}; print('held', flush=True); input()"],
-                         stdin=subprocess.PIPE)
-input()
-child.communicate(b"end\\n")
-print("ended", flush=True)
-input()
-"""
-
-
-@pytest.fixture
-def family():
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield process
-        process.communicate("end\nend\n")
-
-
-def test_memory_is_that_of_the_whole_family_and_the_peak_stays(family):
-    assert family.stdout.readline() == "held\n"
-    assert SIZE < tree_memory(family.pid) < SIZE + 200e6
-    with MemoryPeak(family.pid) as peak:
-        family.stdin.write("end\n")
-        family.stdin.flush()
-        assert family.stdout.readline() == "ended\n"
-    assert tree_memory(family.pid) < SIZE < peak.bytes
-    assert tree_memory(2**30) == 0  # no such process
 
 
 def test_the_call_alone_is_measured(tmp_path, monkeypatch):
