@@ -10,7 +10,8 @@ import keras
 class AveragedWeights(keras.callbacks.Callback):
     """Callback that validates with the moving average of the weights that the optimizer keeps (`use_ema`).
 
-    Unlike `keras.callbacks.SwapEMAWeights` it gives back the weights to the last bit, so that a run resumes exactly.
+    Unlike `keras.callbacks.SwapEMAWeights` it gives back the weights to the last bit, so that a run resumes exactly. An
+    optimizer with `gradient_accumulation_steps=n` averages n times an update: give it the n-th root of the momentum.
 
     Source: B. T. Polyak and A. B. Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
 
