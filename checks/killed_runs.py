@@ -14,10 +14,12 @@ nothing less beside them.
 What is finished is kept in the cache until code of the package changes. One line a kill; a fault is an error.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -210,7 +212,9 @@ def differences(folder: Path, reference: Path) -> list[str]:
         folder: What a run left that was killed and run again.
         reference: What an undisturbed run left.
     """
-    received, expected = ({*_files(each, partial=True)} for each in (folder, reference))
+    received, expected = (
+        collections.Counter(_without_time(path) for path in _files(each, partial=True)) for each in (folder, reference)
+    )
     faults = [f"{path} is missing" for path in sorted(expected - received)]
     faults += [f"{path} is left over" for path in sorted(received - expected)]
     for path in sorted(path for path in expected & received if path.name == _RESULT):
@@ -218,6 +222,11 @@ def differences(folder: Path, reference: Path) -> list[str]:
         if found != wanted:
             faults.append(f"{path} tells of another fine-tuning than that of an undisturbed run")
     return faults + half_written(folder, reference)
+
+
+def _without_time(path: Path) -> Path:
+    """Return a path without the time at which TensorBoard's file of that name was begun."""
+    return path.with_name(re.sub(r"(tfevents\.)\d+", r"\1TIME", path.name))
 
 
 def _fine_tuning(path: Path) -> object:

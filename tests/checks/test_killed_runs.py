@@ -26,6 +26,14 @@ def test_the_same_files_are_no_fault_whatever_time_they_tell(folders):
     assert half_written(*folders) == differences(*folders) == []
 
 
+def test_files_of_tensorboard_have_a_time_in_their_names(folders):
+    for folder, time in zip(folders, (1795885404, 1795885377), strict=True):
+        (folder / f"events.out.tfevents.{time}.keras_lite").write_bytes(b"\x01")
+    assert differences(*folders) == []
+    (folders[0] / "events.out.tfevents.1795885500.keras_lite").write_bytes(b"\x01")
+    assert differences(*folders) == ["events.out.tfevents.TIME.keras_lite is left over"]
+
+
 def test_a_file_that_is_not_there_yet_is_whole(folders):
     (folders[0] / "quantized" / "result.json").unlink()
     (folders[0] / "quantized" / ".partial-result.json").write_text('{"sec')

@@ -299,6 +299,30 @@ def test_the_number_next_below_a_half_is_rounded_down():
     assert operator.kernel.data.tolist() == [[127, 0], [127, 0], [127, 1]]
 
 
+# The second was a step off on JAX: XLA multiplies the constants of two products first. The first would be a step off if
+# a product and its sum were rounded once.
+@pytest.mark.parametrize(
+    ("size", "zero", "taken", "given"),
+    [(9, 46, 0.0054, 0.0032), (15, -128, 0.017720936, 0.0049335705)],
+)
+def test_means_next_to_halves_are_those_of_the_file(size, zero, taken, given):
+    count = size * size
+    integers = np.arange(-128 * count, 127 * count + 1)
+    exact = (integers - zero * count) * (taken / given / count)
+    # What a float32 between -128 and 127 can't tell from a half.
+    [places] = np.nonzero(np.abs(exact % 1 - 0.5) < 1e-4)
+    places = np.resize(places, -(-len(places) // 64) * 64)
+    levels = integers[places] // count
+    more = np.arange(count)[:, None] < integers[places] % count
+    images = ((levels + more - zero) * np.float32(taken)).astype("float32")
+    images = images.reshape(size, size, -1, 64).transpose(2, 0, 1, 3)
+    form = for_int8(lower(chain(layers.GlobalAveragePooling2D(), shape=(size, size, 64))))
+    ends = [((-128 - zero) * scale, (127 - zero) * scale) for scale in (taken, given)]
+    tensors = [*form.graph.inputs, *form.graph.outputs]
+    aware = trainable(CalibratedGraph(form, dict(zip(tensors, ends, strict=True))))
+    check_equal_to_the_file(aware, np.ascontiguousarray(images))
+
+
 def test_channels_next_to_nothing_keep_their_bias():
     model = chain(layers.Conv2D(6, 3), layers.ReLU(), layers.Conv2D(4, 1))
     kernel, bias = model.layers[1].get_weights()

@@ -17,6 +17,7 @@ from keras_lite.quantization.aware.keras_native.rounding import (
     in_place_of,
     limits,
     one_of,
+    product,
     rounded,
     rounded_up,
     through,
@@ -145,7 +146,7 @@ def _matrix_product(call: Call, first: Steps, second: Steps):
     # Where the second's zero point is not 0, LiteRT's own kernel rounds twice: first to some bits below a step.
     bits = ops.maximum(-1 - _exponent(factor), 0)
     part = _power(-bits)
-    twice = rounded_up(sums * (factor * _power(bits))) * part
+    twice = rounded_up(product(sums, factor * _power(bits))) * part
     twice = twice + ops.sign(twice) * (part * 0.5)  # halves go away from zero
     return call.rounded(ops.where(ops.equal(second.zero_point, 0.0), sums * factor, twice))
 
@@ -156,7 +157,7 @@ def _mean(call: Call, source: Steps):
 
 def _requantized(call: Call, source: Steps):
     factor = source.scale / call.scale
-    return _halves_up(call, source.steps * ops.where(_fits_parts(factor), _in_parts(factor), factor))
+    return _halves_up(call, product(source.steps, ops.where(_fits_parts(factor), _in_parts(factor), factor)))
 
 
 def _leaky_relu(call: Call, source: Steps):
@@ -164,7 +165,7 @@ def _leaky_relu(call: Call, source: Steps):
     below = above * float(np.float32(call.options.get("alpha", 0.0)))
     fit = ops.logical_and(_fits_parts(above), _fits_parts(ops.abs(below)))
     below, above = (ops.where(fit, _in_parts(factor), factor) for factor in (below, above))
-    return _halves_up(call, source.steps * ops.where(source.steps < 0.0, below, above))
+    return _halves_up(call, product(source.steps, ops.where(source.steps < 0.0, below, above)))
 
 
 def _fits_parts(factor):
@@ -185,7 +186,7 @@ def _halves_up(call: Call, exact):
 def _function(function: Callable) -> Callable:
     def compute(call: Call, source: Steps):
         values = function(source.steps * source.scale, call.options)
-        return call.rounded_with_zero_point(values * (one_of(call.scale) / call.scale) + call.zero_point)
+        return call.rounded_with_zero_point(product(values, one_of(call.scale) / call.scale) + call.zero_point)
 
     return compute
 

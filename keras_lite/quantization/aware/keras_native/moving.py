@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_lite.quantization.aware.keras_native.rounding import product
+
 
 def _places(call: Any, source: Any) -> tuple[int, ...]:
     return tuple(sorted({int(axis) % len(source.steps.shape) for axis in call.integers[0].ravel()}))
@@ -63,9 +65,9 @@ def total(call: Any, source: Any, divided: bool = False):
     if divided:
         factor = factor * float(np.float32(1.0) / np.float32(count))
     # As XNNPACK sums: the integers themselves, whose zero point is taken away afterwards.
-    offset = call.zero_point - source.zero_point * float(count) * factor
-    sums = ops.sum(source.steps, axes) + source.zero_point * float(count)
-    return ops.reshape(call.rounded_with_zero_point(sums * factor + offset), (-1, *call.shape))
+    zeros = product(source.zero_point, float(count))
+    sums, offset = ops.sum(source.steps, axes) + zeros, call.zero_point - product(zeros, factor)
+    return ops.reshape(call.rounded_with_zero_point(product(sums, factor) + offset), (-1, *call.shape))
 
 
 MOVING: dict[str, Callable] = {

@@ -1,7 +1,8 @@
 """Rounding whose gradients go straight through, and the limits and factors of int8, on any backend.
 
 Whole numbers are held in float32. What is divided by or divides a constant is written with a `one` that is computed:
-compilers turn `x / 127` and `1 / x` into products of rounded reciprocals, which is not what the file has.
+compilers turn `x / 127` and `1 / x` into products of rounded reciprocals, which is not what the file has. Likewise a
+product that something is added to is a `product`.
 """
 
 import functools
@@ -21,6 +22,8 @@ CUTS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1
 _BIAS_STEPS = 2.0**30
 _MOST_BIAS_STEPS = float(np.nextafter(np.float32(2.0**31), np.float32(0.0)))
 _TINY = float(np.finfo("float32").tiny)
+# Below all products.
+_LOWEST_PRODUCT = -3e38
 # Numbers of an image, or of a kernel, from which on it pays to start a compiled function.
 _LARGE = 1 << 14
 
@@ -161,6 +164,15 @@ def one_of(scale):
 def divided(values, scale):
     """Return values divided by one number. Unless that has their shape, XLA multiplies by its reciprocal instead."""
     return values / (scale * ops.sign(ops.abs(values) + 1.0))
+
+
+def product(values, factor):
+    """Return a product that is rounded before it is added to something, or multiplied on.
+
+    Compilers round a product and its sum once, and multiply constants of two products first. What comes between keeps
+    them from that.
+    """
+    return ops.maximum(values * factor, _LOWEST_PRODUCT)
 
 
 def limits(activation: str, scale, zero_point, learned: bool = False):
