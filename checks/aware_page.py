@@ -73,6 +73,7 @@ its standard error over the photos.
 `keras-lite quantize` keeps `post_training`'s file where fine-tuning's is not closer by two standard errors on photos
 held out; so did the Keras engine here. TF-MOT's start has weights rounded to the nearest step, and is no file of
 `post_training`.
+
 Of a network that ends in a softmax, the stock converter's file gives probabilities in steps of 1/256, of which many
 are 0: hence its large KL. [quantization_ways.md](quantization_ways.md) compares without the softmax. Where fine-tuning
 gains less than a third, [finetuning_ways.md](finetuning_ways.md) has the floors, with weights alone and activations
