@@ -122,6 +122,8 @@ def measure(folder: Path, arguments: list[str]) -> Run:
         run, phases = Path(temporary, "run"), Path(temporary, "phases.json")
         command = ["-P", str(_SCRIPT), str(phases), *arguments, f"--output_dir={run}"]
         seconds, peak = watched(command, folder)
+        if not phases.is_file():
+            raise InputError(f"Expected a fine-tuning by {folder} to write its phases, received none.")
         found = {name: tuple(spent) for name, spent in json.loads(phases.read_text(encoding="utf-8")).items()}
         # What the interpreter took until the clock ran.
         before = seconds - sum(spent[0] for spent in found.values())

@@ -145,8 +145,8 @@ class Search:
             beyond = -_BEYOND if ranges == self._with().ranges else _BEYOND
             self._try(maker, Steps(ranges, bias_correction=True), beyond)
         if maker.equalized is not None:
-            # No threshold: on four networks, with five choices of images each, one of a standard error gave files that
-            # were farther by 1.4% on other images.
+            # No threshold: one of a standard error kept out what was closer on other images more often than it kept out
+            # what was farther there.
             self._try(maker, self._with(equalization=True))
         if self._weights_matter():
             # ResNet-20's files were closer for it on 2,500 other images, each time, whatever a few hundred judges said.
