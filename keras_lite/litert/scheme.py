@@ -146,7 +146,7 @@ def quantize_values(values: np.ndarray, quantization: QuantizationParameters) ->
 
 
 def quantize_kernel(
-    values: np.ndarray, axis: int, scales: np.ndarray | None = None
+    values: np.ndarray, axis: int, scales: np.ndarray | None = None, exact: bool = False
 ) -> tuple[np.ndarray, QuantizationParameters]:
     """Return a kernel as int8 from -127 to 127, with a scale for each index of an axis, rounded as TensorFlow rounds.
 
@@ -154,6 +154,9 @@ def quantize_kernel(
         values: The kernel, float32.
         axis: Of the output channels.
         scales: One for each of them, or one for all. None: those that end at the largest values.
+        exact: Whether values are divided by the scales in float64, as TensorFlow's converter does for dynamic files;
+            else they are multiplied by the scales' reciprocals in float32, as it does for int8 files. What lies next
+            to halves of steps differs.
 
     Example:
 
@@ -165,8 +168,9 @@ def quantize_kernel(
         scales = np.abs(values).max(axis=others).astype("float64") / HIGHEST
     # Any scale will do for zeros; XNNPACK takes none that is zero or subnormal.
     scales = np.where(scales < np.finfo("float32").tiny, 1.0, np.asarray(scales, "float64"))
-    along = scales.astype("float32").reshape([-1 if each == axis else 1 for each in range(values.ndim)])
-    integers = np.clip(round_away(values * (np.float32(1) / along)), -HIGHEST, HIGHEST).astype("int8")
+    along = scales.reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    steps = values / along if exact else values * (np.float32(1) / along.astype("float32"))
+    integers = np.clip(round_away(steps), -HIGHEST, HIGHEST).astype("int8")
     return integers, QuantizationParameters(scales, np.zeros(scales.size), axis)
 
 

@@ -89,7 +89,7 @@ def _channel_axis(operator: Operator) -> int | None:
 
 
 def _quantized(kernel: Tensor, axis: int) -> Tensor:
-    values, parameters = quantize_kernel(kernel.data, axis)
+    values, parameters = quantize_kernel(kernel.data, axis, exact=True)
     return Tensor(kernel.name, kernel.shape, values, quantization=parameters)
 
 

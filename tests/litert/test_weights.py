@@ -108,7 +108,7 @@ def test_depthwise_and_transposed_convolutions_round_no_input():
         inputs = [source, kernel, constant(normal(64))] if axis == 3 else [constant(list(output)), kernel, source]
         content = write(single(kind, inputs, output, options), "dynamic")
 
-        narrow, parameters = quantize_kernel(kernel.data, axis)
+        narrow, parameters = quantize_kernel(kernel.data, axis, exact=True)
         kernel.data = narrow * parameters.scales.reshape([-1 if each == axis else 1 for each in range(4)])
         expected = run(write(single(kind, inputs, output, options)), normal(1, 4, 4, 64, seed=5))
         np.testing.assert_allclose(run(content, normal(1, 4, 4, 64, seed=5)), expected, rtol=1e-5, atol=1e-5)
@@ -123,12 +123,23 @@ def test_matrices_that_are_constants():
     np.testing.assert_allclose(run(content, source), source @ rounded, rtol=1e-4, atol=1e-4)
 
 
-def test_kernels_are_those_of_tensorflows_converter():
+@pytest.mark.parametrize("precision", ["dynamic", "int8"])
+def test_kernels_are_those_of_tensorflows_converter(precision):
     model = keras.Sequential([keras.Input((7, 7, 40)), keras.layers.Conv2D(33, 3), keras.layers.Conv2D(40, 1)])
-    content = conversion.convert(model, "dynamic")
-
+    rng = np.random.default_rng(0)
+    kernels = []
     for layer in model.layers:
-        values = np.moveaxis(keras.ops.convert_to_numpy(layer.kernel), -1, 0)
-        integers, parameters = quantize_kernel(values, 0)
+        # Weights next to halves of steps: both kinds of files round these, each in its own way.
+        largest = rng.uniform(0.05, 0.2, (layer.filters, 1, 1, 1)).astype("float32")
+        steps = rng.integers(-127, 127, (layer.filters, *layer.kernel.shape[:-1])) + 0.5
+        values = (steps * largest / 127).astype("float32")
+        values = np.nextafter(values, rng.choice([-1, 1], values.shape), dtype="float32")
+        values[:, 0, 0, 0] = largest[:, 0, 0, 0]
+        layer.kernel.assign(np.moveaxis(values, 0, -1))
+        kernels.append(values)
+    content = conversion.convert(model, precision, None if precision == "dynamic" else normal(2, 7, 7, 40))
+
+    for values in kernels:
+        integers, parameters = quantize_kernel(values, 0, exact=precision == "dynamic")
         assert integers.tobytes() in content
         assert parameters.scales.tobytes() in content
