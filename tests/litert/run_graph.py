@@ -1,6 +1,7 @@
 """Graphs of one operator, and what LiteRT makes of a file."""
 
 import numpy as np
+from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_lite.litert import FloatGraph, Operator, Tensor
@@ -39,3 +40,17 @@ def run(content, *values, batch=None):
     interpreter.invoke()
     outputs = [interpreter.get_tensor(details["index"]) for details in interpreter.get_output_details()]
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def run_compiled(content, value):
+    """Return the outputs that LiteRT's newer interface gives for one value, of whatever batch."""
+    compiled = CompiledModel.from_buffer(content)
+    compiled.resize_input_tensor(0, value.shape, strict=False)
+    [source], buffers = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
+    source.write(value)
+    compiled.run_by_index(0, [source], buffers)
+    outputs = []
+    for buffer in buffers:
+        shape, dtype = (buffer.get_tensor_details()[key] for key in ("shape", "dtype"))
+        outputs.append(buffer.read(np.prod(shape), dtype).reshape(shape))
+    return outputs

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from run_graph import constant, normal, open_file, run
+from run_graph import constant, normal, open_file, run, run_compiled
 
 from keras_lite.errors import InputError
 from keras_lite.litert import (
@@ -55,6 +55,16 @@ def test_uint8_ends_are_the_int8_numbers_plus_128():
     assert interpreter.get_input_details()[0]["quantization"] == (pytest.approx(0.04), 139)
     # What is between the ends stays one part.
     assert delegation(interpreter) == {"partitions": 1, "not_delegated": ["QUANTIZE"] * 3}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("ends", ["int8", "uint8", "float32"])
+def test_compiled_models_answer_as_interpreters(ends, batch):
+    content = write(network() if ends == "int8" else with_ends(network(), ends))
+    images = np.random.default_rng(1).integers(0, 128, (batch, 8, 6, 4)).astype(ends)
+    for received, expected in zip(run_compiled(content, images), run(content, images, batch=batch), strict=True):
+        assert received.dtype == ends
+        np.testing.assert_array_equal(received, expected)
 
 
 def test_float32_ends_are_what_the_int8_numbers_stand_for():
