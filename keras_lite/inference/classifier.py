@@ -79,8 +79,18 @@ class Classifier:
             probability by itself; for `"regression"` and `"embedding"` the outputs are unchanged. Of a model that says
             something of each pixel it has the axes count, height, width and outputs. Of a model with several outputs
             they are unchanged, in a dictionary by their names.
+
+        Raises:
+            InputError: If an output is not finite, as after a training that diverged: such a number is no class.
         """
         outputs = self._run(self.info.preprocessing(images))
+        finite = [np.isfinite(each).all(tuple(range(1, each.ndim))) for each in keras.tree.flatten(outputs)]
+        lost = int(np.logical_not(np.logical_and.reduce(finite)).sum())
+        if lost:
+            raise InputError(
+                f"Expected finite outputs of {self.path}, received inf or nan for {lost} of {len(images)} images; "
+                "look for weights that are not finite, and train the model anew from before that."
+            )
         if self.task == "several":
             return dict(zip(self.output_names, outputs, strict=True))
         return interpret(outputs, self.info)

@@ -69,6 +69,14 @@ def test_of_equal_outputs_the_first_class_wins(model_path):
     assert found.top1 == pytest.approx(1 / 3)
 
 
+def test_outputs_that_are_not_finite_are_no_class(model_path, photos, run_tool, assert_one_line_error):
+    model = keras.models.load_model(model_path)
+    model.layers[-1].set_weights([np.full((3, 3), np.nan, "float32")])
+    model.save(model_path)
+    message = "received inf or nan for 6 of 6 images"
+    assert_one_line_error(run_tool(evaluate_command, model_path, "--data_dir", photos), message)
+
+
 def test_predict(model_path, photos, run_tool):
     finished = run_tool(predict, model_path, photos / "test" / "green", photos / "test" / "blue" / "0.png", "--top=1")
     assert finished.returncode == 0, finished.stderr
