@@ -21,7 +21,8 @@ class ImageGeometry:
     `ImageGeometry((224, 224), (256, 256))` is ImageNet's usual "shorter side to 256, center crop of 224", and
     `ImageGeometry((224, 224), (256, 256), keep_aspect=False)` what MobileNetV3 was published with on Stanford Dogs.
     `ImageGeometry((180, 180), keep_aspect=False, interpolation="bilinear_no_antialias")` is what Keras'
-    `image_dataset_from_directory(..., image_size=(180, 180))` and `Resizing(180, 180)` do, in whole levels.
+    `image_dataset_from_directory(..., image_size=(180, 180))` and `Resizing(180, 180)` do, in whole levels. TensorFlow
+    decodes JPEG files themselves about one level greener than Pillow does, which no geometry can follow.
 
     Args:
         image_size: Height and width of the result in pixels.
