@@ -11,7 +11,7 @@ from keras_lite.data import ModelInfo, Source, interpret, read_model_info, task_
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import check_scaling, fit_input, with_own_resizing
 from keras_lite.graph import check_output, output_names, outputs_for
-from keras_lite.runtime import LiteRTModel, run_in_subprocess
+from keras_lite.runtime import LiteRTError, LiteRTModel, inspect, run_in_subprocess
 from keras_lite.training import model_file
 
 BATCH_SIZE = 32
@@ -23,7 +23,8 @@ class Classifier:
     """A trained model with its preprocessing, its class names and the meaning of its outputs.
 
     Args:
-        path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder.
+        path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder. A
+            `.tflite` file may take images with channels first, as those of PyTorch's converter do.
         verbose: 1 prints what the model does to photos itself, and which network PyTorch weights are of.
 
     Attributes:
@@ -103,10 +104,25 @@ class Classifier:
     def _open_tflite(self) -> tuple[_Run, tuple[int | None, ...]]:
         shape = (1, *self.info.preprocessing.image_size, self.info.preprocessing.channels)
         # A file that LiteRT can't run may end the process, so its first run is in another one.
-        outputs = run_in_subprocess(self.path, np.zeros(shape, "float32"))
+        try:
+            outputs = run_in_subprocess(self.path, np.zeros(shape, "float32"))
+        except LiteRTError as error:
+            received = [tuple(source["shape"]) for source in inspect(self.path, delegates=False).inputs]
+            if received in ([shape], [(1, shape[3], *shape[1:3])]):
+                raise
+            raise InputError(
+                f"Expected {self.path} to take images of shape {shape}, as its information file says, received a file "
+                f"that takes {' and '.join(map(str, received))}."
+            ) from error
         model = LiteRTModel(self.path, threads=os.cpu_count() or 1)
         self.output_names = model.output_names
-        return model.predict, (outputs[0] if isinstance(outputs, list) else outputs).shape
+        first = outputs[0] if isinstance(outputs, list) else outputs
+        if first.ndim > 2 and tuple(model.interpreter.get_input_details()[0]["shape"]) != shape:
+            raise InputError(
+                f"Expected a model with channels last, as it says something of each pixel, received {self.path} with "
+                "channels first: convert it with channels last."
+            )
+        return model.predict, first.shape
 
     def _open_keras(self, verbose: int) -> tuple[_Run, tuple[int | None, ...]]:
         model = load_model(self.path, verbose=verbose)

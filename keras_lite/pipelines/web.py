@@ -139,7 +139,13 @@ def _model_file(path: Path) -> Path:
     if output in ("image", "several") or len(entries.get("output_tensor", {}).get("shape", ())) > 2:
         what = {"image": "an image", "several": "several"}.get(output, "a map")
         raise InputError(f"Expected a model with one row of numbers as output, received {file}, which outputs {what}.")
-    types = {entries.get(name, {}).get("dtype", "unknown") for name in ("input_tensor", "output_tensor")}
+    absent = [name for name in ("input_tensor", "output_tensor") if "dtype" not in entries.get(name, {})]
+    if absent:
+        raise InputError(
+            f"Expected {' and '.join(absent)} in {model_info_path(file)}, as keras-lite quantize and export write them "
+            "beside their files; received none."
+        )
+    types = {entries[name]["dtype"] for name in ("input_tensor", "output_tensor")}
     if not types <= set(_ENDS):
         raise InputError(
             f"Expected a model with {' or '.join(_ENDS)} at its ends, which browsers can run, received {file} with "

@@ -257,9 +257,18 @@ def _outputs(interpreter: Any, inputs: Sequence[Iterable[np.ndarray]]) -> Iterab
     for sample in zip(*inputs, strict=True):
         for source, values in zip(sources, sample, strict=True):
             batch = values if values.ndim == len(source["shape"]) else values[None]
-            interpreter.set_tensor(source["index"], to_model_type(batch, source))
+            interpreter.set_tensor(source["index"], to_model_type(_arranged(batch, source), source))
         interpreter.invoke()
         yield [interpreter.get_tensor(index).ravel() for index in targets]
+
+
+def _arranged(images: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Return images with their channels first where the input takes them so, as in files that were PyTorch's."""
+    if images.ndim == 4 and (1, *images.shape[1:]) != tuple(details["shape"]):
+        turned = np.moveaxis(images, -1, 1)
+        if (1, *turned.shape[1:]) == tuple(details["shape"]):
+            return turned
+    return images
 
 
 def _begin(stage: str) -> None:

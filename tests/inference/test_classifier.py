@@ -12,6 +12,7 @@ from keras_lite.errors import InputError
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate
 from keras_lite.inference.samples import read_samples
+from keras_lite.litert import FloatGraph, Operator, Tensor, write
 
 CLASSES = ["blue", "green", "red"]
 COLORS = {"red": (250, 10, 20), "green": (30, 240, 20), "blue": (0, 30, 250)}
@@ -102,6 +103,31 @@ def test_new_photos_are_cut_as_the_information_file_says(model_path, run_tool, t
         assert json.loads(figures.read_text())["by_class"][color] == [1, 1.0]
         pixels = read_samples(file.parent, preprocessing, 1)
         assert (np.ptp(pixels[0, :, :, 0]) < 3) == (resize is not None)
+
+
+def channels_first(height, width, pooled=True):
+    """Return a file as PyTorch's converter writes it: photos with channels first; logits are means of their colors."""
+    photo = Tensor("photo", (1, 3, height, width))
+    colors = Tensor("colors", (1, 3) if pooled else photo.shape)
+    axes = Tensor("axes", (2,), np.array([2, 3], "int32"))
+    mean, relu = Operator("MEAN", [photo, axes], [colors], {"keep_dims": False}), Operator("RELU", [photo], [colors])
+    return write(FloatGraph("first", [photo], [colors], [mean if pooled else relu]))
+
+
+@pytest.mark.tensorflow_only
+def test_a_file_that_takes_channels_first(model_path, photos, run_tool, assert_one_line_error, tmp_path):
+    file = tmp_path / "first.tflite"
+    file.write_bytes(channels_first(8, 8))
+    info = ModelInfo("colors", ["red", "green", "blue"], Preprocessing((8, 8), (0.5,) * 3, (0.1,) * 3), "logits")
+    write_model_info(file, info)
+    finished = run_tool(evaluate_command, file, "--data_dir", photos)
+    assert "top-1 83.33%, top-5 100.00% on 6 images" in finished.stdout, finished.stderr
+
+    file.write_bytes(channels_first(9, 8))
+    message = "of shape (1, 8, 8, 3), as its information file says, received a file that takes (1, 3, 9, 8)."
+    assert_one_line_error(run_tool(evaluate_command, file, "--data_dir", photos), message)
+    file.write_bytes(channels_first(8, 8, pooled=False))
+    assert_one_line_error(run_tool(evaluate_command, file, "--data_dir", photos), "convert it with channels last")
 
 
 def test_errors(model_path, photos, run_tool, assert_one_line_error, tmp_path):
