@@ -3,7 +3,8 @@
     keras-lite evaluate MODEL [--data_dir DATA] [--split test] [--output_dir FOLDER]
 
 MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
-(.json), which `keras-lite convert` writes, beside it. DATA is a folder of photos (one folder a class, or train, valid
+(.json), which `keras-lite convert` writes, beside it; for a .tflite file without one, give --image_size and
+--class_names. DATA is a folder of photos (one folder a class, or train, valid
 and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data
 of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
 
@@ -13,7 +14,7 @@ of the most similar other image.
 
 from absl import flags
 
-from keras_lite.cli import command_line
+from keras_lite.cli import command_line, model_flags
 from keras_lite.inference.evaluation import format_evaluation, summary
 from keras_lite.pipelines.evaluate import EvaluateOptions, evaluate_model
 
@@ -24,6 +25,7 @@ flags.DEFINE_boolean("per_class", False, "Also print a line for each class.", fl
 flags.DEFINE_boolean("skip_broken", False, "List unreadable images and go on without them.", flag_values=FLAGS)
 flags.DEFINE_string("output", None, "Also write the figures to this JSON file.", flag_values=FLAGS)
 flags.DEFINE_string("output_dir", None, "Also write table, confusion matrix and mistakes there.", flag_values=FLAGS)
+model_flags.define(FLAGS)
 
 
 def main(values: flags.FlagValues, positional: list[str]) -> None:
@@ -37,6 +39,7 @@ def main(values: flags.FlagValues, positional: list[str]) -> None:
             skip_broken=values.skip_broken,
             output=values.output,
             output_dir=values.output_dir,
+            description=model_flags.description(values),
         ),
         verbose=1,
     )

@@ -103,10 +103,11 @@ def read_model_info(path_of_model: str | os.PathLike) -> ModelInfo:
     """
     path = model_info_path(path_of_model)
     if not path.is_file():
-        convert = "; keras-lite convert with --class_names and --image_size too"
+        tflite = Path(path_of_model).suffix == ".tflite"
+        other = "evaluate and predict take" if tflite else "convert writes it with"
         raise InputError(
             f"Expected the model's class names and preprocessing in {path}, which does not exist "
-            f"(keras_lite.data.write_model_info writes it{'' if Path(path_of_model).suffix == '.tflite' else convert})."
+            f"(keras_lite.data.write_model_info writes it; keras-lite {other} --class_names and --image_size)."
         )
     entries = read_json(path)
     needed = ("name", "class_names", "preprocessing", "output")

@@ -26,6 +26,7 @@ class Classifier:
         path: A `.keras`, `.h5` or `.tflite` file with its information file beside it, or a finished run folder. A
             `.tflite` file may take images with channels first, as those of PyTorch's converter do.
         verbose: 1 prints what the model does to photos itself, and which network PyTorch weights are of.
+        info: What the information file would say; `None`: it is read.
 
     Attributes:
         path: The model file.
@@ -47,9 +48,9 @@ class Classifier:
     ```
     """
 
-    def __init__(self, path: str | os.PathLike, verbose: int = 0):
+    def __init__(self, path: str | os.PathLike, verbose: int = 0, info: ModelInfo | None = None):
         self.path = model_file(path)
-        self.info: ModelInfo = read_model_info(self.path)
+        self.info: ModelInfo = info or read_model_info(self.path)
         self.output_names: list[str] = []
         self.model: keras.Model | None = None
         self._run, self.shape = self._open_tflite() if self.path.suffix == ".tflite" else self._open_keras(verbose)
@@ -111,7 +112,7 @@ class Classifier:
             if received in ([shape], [(1, shape[3], *shape[1:3])]):
                 raise
             raise InputError(
-                f"Expected {self.path} to take images of shape {shape}, as its information file says, received a file "
+                f"Expected {self.path} to take images of shape {shape}, as was said of it, received a file "
                 f"that takes {' and '.join(map(str, received))}."
             ) from error
         model = LiteRTModel(self.path, threads=os.cpu_count() or 1)

@@ -1,6 +1,7 @@
 """Descriptions of models without an information file: class names, image size, preprocessing, kind of output."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import keras
@@ -11,6 +12,14 @@ from keras_lite.data.scaling import Interpolation
 from keras_lite.errors import InputError
 from keras_lite.export.trained_model import unscaled
 from keras_lite.graph import output_of
+from keras_lite.inference.classifier import Classifier
+from keras_lite.runtime import inspect
+from keras_lite.training import model_file
+
+# What the last operator of a file says of its numbers; of others they are logits.
+_OUTPUTS = {"SOFTMAX": "probabilities", "LOGISTIC": "sigmoid"}
+# Operators that a file may have behind that one.
+_ENDS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +102,42 @@ class Description:
         kind = self.output_kind or ("several" if len(model.outputs) > 1 else output_of(model))
         if kind == "regression" and len(model.outputs[0].shape) == 4 and not info.class_names:
             kind = "image"
-        if kind not in WITHOUT_NAMES and not info.class_names:
-            raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
-        info = dataclasses.replace(info, output=kind)
+        info = _with_output(info, kind)
         if self.mean is None and self.std is None:
             own = info.preprocessing.gray() if model.inputs[0].shape[-1] == 1 else info.preprocessing
             info = dataclasses.replace(info, preprocessing=unscaled(model, own, verbose))
         return info
+
+    def classifier(self, model: str | os.PathLike, verbose: int = 0) -> Classifier:
+        """Return a model to use, described by its information file, or a `.tflite` file without one by this.
+
+        What its numbers mean is what its last operator says: a softmax, a sigmoid, else logits.
+
+        Args:
+            model: A run folder or a model file.
+            verbose: 1 prints what the model does to photos itself.
+
+        Raises:
+            InputError: If there is no such model, neither tells enough, or a model of another kind is described.
+        """
+        if self.is_empty:
+            return Classifier(model, verbose)
+        path = model_file(model)
+        if path.suffix != ".tflite":
+            raise InputError(
+                f"Expected a .tflite file beside --class_names and the like, received {path}: keras-lite convert "
+                "writes a .keras file with them beside it."
+            )
+        info = self.info(path)
+        if info is None:
+            return Classifier(path, verbose)
+        contents = inspect(path, delegates=False)
+        last = next((each["name"] for each in reversed(contents.operators) if each["name"] not in _ENDS), None)
+        kind = self.output_kind or ("several" if len(contents.outputs) > 1 else _OUTPUTS.get(last, "logits"))
+        return Classifier(path, verbose, _with_output(info, kind))
+
+
+def _with_output(info: ModelInfo, kind: str) -> ModelInfo:
+    if kind not in WITHOUT_NAMES and not info.class_names:
+        raise InputError(f"Expected both --class_names and --image_size for {kind}, received only the size.")
+    return dataclasses.replace(info, output=kind)

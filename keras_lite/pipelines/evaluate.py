@@ -6,9 +6,9 @@ import os
 from keras_lite.data import open_data
 from keras_lite.errors import InputError
 from keras_lite.files import write_json
-from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import Evaluation, check_gives_classes, evaluate
 from keras_lite.inference.evaluation_files import write_evaluation
+from keras_lite.pipelines.description import Description
 from keras_lite.training import RunFolder
 
 
@@ -17,12 +17,13 @@ class EvaluateOptions:
     """Options of `evaluate_model`.
 
     Args:
-        model: A run folder or a model file with its information file beside it.
+        model: A run folder, a model file with its information file beside it, or a `.tflite` file.
         data_dir: The data, as `keras_lite.data.open_data` takes it; `None`: that of the run.
         split: Which part of the data: `"train"`, `"valid"` or `"test"`.
         skip_broken: Whether unreadable photos are left out; else they are an error.
         output: A JSON file to write the figures to; `None`: none is written.
         output_dir: A folder for the table, confusion matrix and worst mistakes; `None`: they are not written.
+        description: Class names, image size and preprocessing, for a `.tflite` file without an information file.
     """
 
     model: str | os.PathLike
@@ -31,6 +32,7 @@ class EvaluateOptions:
     skip_broken: bool = False
     output: str | os.PathLike | None = None
     output_dir: str | os.PathLike | None = None
+    description: Description = dataclasses.field(default_factory=Description)
 
 
 def evaluate_model(options: EvaluateOptions, verbose: int = 0) -> Evaluation:
@@ -50,7 +52,7 @@ def evaluate_model(options: EvaluateOptions, verbose: int = 0) -> Evaluation:
     ```
     """
     data_dir = options.data_dir or RunFolder(options.model).data_dir
-    classifier = Classifier(options.model, verbose)
+    classifier = options.description.classifier(options.model, verbose)
     check_gives_classes(classifier)  # before the data are read
     data = open_data(data_dir, classifier.info.preprocessing.geometry, skip_broken=options.skip_broken, verbose=verbose)
     if options.split not in data:

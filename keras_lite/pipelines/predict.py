@@ -11,6 +11,7 @@ from keras_lite.data import nearest_others, read_image
 from keras_lite.data.photo_tree import find_photos
 from keras_lite.errors import InputError
 from keras_lite.inference.classifier import Classifier
+from keras_lite.pipelines.description import Description
 
 _SHOWN_NUMBERS = 4
 
@@ -35,15 +36,20 @@ class Prediction:
 
 
 def predict_photos(
-    model: str | os.PathLike, photos: Sequence[str | os.PathLike], top: int = 5, verbose: int = 0
+    model: str | os.PathLike,
+    photos: Sequence[str | os.PathLike],
+    top: int = 5,
+    verbose: int = 0,
+    description: Description | None = None,
 ) -> list[Prediction]:
     """Return what a trained model says of photos.
 
     Args:
-        model: A run folder or a model file with its information file beside it.
+        model: A run folder, a model file with its information file beside it, or a `.tflite` file.
         photos: Photos, or folders of them at any depth.
         top: Number of classes, or of similar photos, to name for one.
         verbose: 1 prints what the model does to photos itself.
+        description: Class names, image size and preprocessing, for a `.tflite` file without an information file.
 
     Raises:
         InputError: If there is no such model or photo, or a photo can't be read.
@@ -56,7 +62,7 @@ def predict_photos(
     ```
     """
     paths = [path for photo in photos for path in _image_files(Path(photo))]
-    classifier = Classifier(model, verbose)
+    classifier = (description or Description()).classifier(model, verbose)
     geometry = classifier.info.preprocessing.geometry
     outputs = [_first(classifier.predict(read_image(path, geometry)[None])) for path in paths]
     if classifier.task == "embedding":

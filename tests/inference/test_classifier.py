@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_lite.cli import evaluate as evaluate_command
 from keras_lite.cli import predict
-from keras_lite.data import ArraySource, ModelInfo, Preprocessing, write_model_info
+from keras_lite.data import ArraySource, ModelInfo, Preprocessing, model_info_path, write_model_info
 from keras_lite.errors import InputError
 from keras_lite.inference.classifier import Classifier
 from keras_lite.inference.evaluation import evaluate
@@ -115,6 +115,21 @@ def channels_first(height, width, pooled=True):
 
 
 @pytest.mark.tensorflow_only
+def test_an_end_says_what_the_numbers_are(photos, run_tool, tmp_path):
+    photo, logits, shares = Tensor("photo", (1, 8, 8, 3)), Tensor("logits", (1, 3)), Tensor("shares", (1, 3))
+    axes = Tensor("axes", (2,), np.array([1, 2], "int32"))
+    operators = [Operator("MEAN", [photo, axes], [logits], {"keep_dims": False})]
+    operators.append(Operator("SOFTMAX", [logits], [shares], {"beta": 1.0}))
+    file = tmp_path / "shares.tflite"
+    file.write_bytes(write(FloatGraph("shares", [photo], [shares], operators)))
+    photo_file = next((photos / "test" / "red").glob("0.png"))
+    said = ["--class_names=red,green,blue", "--image_size=8", "--mean=0,0,0", "--std=1,1,1"]
+    finished = run_tool(predict, file, photo_file, *said)
+    powers = np.exp(np.array(COLORS["red"]) / 255)
+    assert f"red {powers[0] / powers.sum():.1%}" in finished.stdout, finished.stderr
+
+
+@pytest.mark.tensorflow_only
 def test_a_file_that_takes_channels_first(model_path, photos, run_tool, assert_one_line_error, tmp_path):
     file = tmp_path / "first.tflite"
     file.write_bytes(channels_first(8, 8))
@@ -123,8 +138,17 @@ def test_a_file_that_takes_channels_first(model_path, photos, run_tool, assert_o
     finished = run_tool(evaluate_command, file, "--data_dir", photos)
     assert "top-1 83.33%, top-5 100.00% on 6 images" in finished.stdout, finished.stderr
 
+    model_info_path(file).rename(tmp_path / "kept.json")
+    said = ["--class_names=red,green,blue", "--image_size=8", "--mean=0.5,0.5,0.5", "--std=0.1,0.1,0.1"]
+    finished = run_tool(evaluate_command, file, "--data_dir", photos, *said)
+    assert "top-1 83.33%, top-5 100.00% on 6 images" in finished.stdout, finished.stderr
+    assert_one_line_error(run_tool(evaluate_command, file, "--data_dir", photos, said[1]), "both --class_names and")
+    assert_one_line_error(run_tool(predict, file, photos), "evaluate and predict take --class_names and --image_size")
+    assert_one_line_error(run_tool(predict, model_path, photos, *said), "keras-lite convert writes a .keras file")
+    (tmp_path / "kept.json").rename(model_info_path(file))
+
     file.write_bytes(channels_first(9, 8))
-    message = "of shape (1, 8, 8, 3), as its information file says, received a file that takes (1, 3, 9, 8)."
+    message = "of shape (1, 8, 8, 3), as was said of it, received a file that takes (1, 3, 9, 8)."
     assert_one_line_error(run_tool(evaluate_command, file, "--data_dir", photos), message)
     file.write_bytes(channels_first(8, 8, pooled=False))
     assert_one_line_error(run_tool(evaluate_command, file, "--data_dir", photos), "convert it with channels last")
