@@ -85,3 +85,5 @@ def check_layer(
         raise refused(name, kind, why)
     if getattr(layer, "data_format", None) == "channels_first":
         raise InputError(f"Expected channels_last layers, received {name} ({kind}) with channels_first.")
+    if mode := getattr(layer, "quantization_mode", None):
+        raise refused(name, kind, f"Keras' own quantize({mode!r}) rounded its weights; give the model from before that")

@@ -231,6 +231,10 @@ def test_what_has_no_operators_is_named():
     }.items():
         with pytest.raises(InputError, match=expected):
             lower(chain(layer))
+    rounded = chain(layers.Dense(3, name="head"))
+    rounded.layers[-1].quantize("int8")
+    with pytest.raises(InputError, match=r"layer head .*: Keras' own quantize\('int8'\) rounded its weights"):
+        lower(rounded)
     inputs = keras.Input((None, None, 3))
     with pytest.raises(InputError, match="input of fixed size"):
         lower(keras.Model(inputs, layers.ReLU()(inputs)))
