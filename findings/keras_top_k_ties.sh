@@ -19,7 +19,7 @@
 #       NaN                            5          100.00%
 # Why: a photo is right if fewer than k outputs are above its class', as TensorFlow's `in_top_k` has it; its class may
 #   share that place with any number of others. On JAX that is a count of comparisons, and none with NaN is true; on
-#   TensorFlow outputs that are not finite are wrong.
+#   TensorFlow NaN is wrong.
 # Why it matters: of a confident network most probabilities round to 0, and a class at 0 is among five as soon as fewer
 #   than five are above it: here quantization seems to gain 4 points of top-5 while it loses 2. A network that answers
 #   the same for all classes, or a training on JAX that has diverged, seems perfect, and is kept as the best.

@@ -4,9 +4,10 @@
 
 MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
 (.json), which `keras-lite convert` writes, beside it; for a .tflite file without one, give --image_size and
---class_names. DATA is a folder of photos (one folder a class, or train, valid
-and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults to the data
-of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as pictures.
+--class_names, and --mean and --std if they are not ImageNet's. DATA is a folder of photos (one folder a class, or
+train, valid and test with such folders), a folder with CIFAR's python files, or `shapes`; for a run folder it defaults
+to the data of the run. FOLDER receives a table of the classes (CSV), the confusion matrix and the worst mistakes as
+pictures.
 
 With several labels, the most probable one counts as the predicted class. With an embedding, the predicted class is that
 of the most similar other image.

@@ -30,8 +30,8 @@ def define(values: command_line.Flags) -> None:
     flags.DEFINE_list(
         "mean",
         None,
-        "Three channel means of pixels from 0 to 1, or one for gray. Default: ImageNet's, unless the model scales its "
-        "input itself.",
+        "Three channel means of pixels from 0 to 1, or one for gray. Default: ImageNet's, unless a Keras model scales "
+        "its input itself.",
         flag_values=values,
     )
     flags.DEFINE_list("std", None, "Three standard deviations likewise. Default: ImageNet's.", flag_values=values)

@@ -4,10 +4,10 @@
 
 MODEL is a run folder, a .keras, .h5 or .tflite file, a SavedModel or PyTorch weights, with its information file
 (.json), which `keras-lite convert` writes, beside it; for a .tflite file without one, give --image_size and
---class_names. PHOTO is an image file or a folder of them. Printed are for a
-classifier the most probable classes; for a model of several labels those of 50% or more, or else the most probable
-ones; for a regression its values; for an embedding also the most similar of the other photos; for a mask how much of
-the photo each class covers; for an image or several outputs their sizes and ranges.
+--class_names, and --mean and --std if they are not ImageNet's. PHOTO is an image file or a folder of them. Printed are
+for a classifier the most probable classes; for a model of several labels those of 50% or more, or else the most
+probable ones; for a regression its values; for an embedding also the most similar of the other photos; for a mask how
+much of the photo each class covers; for an image or several outputs their sizes and ranges.
 """
 
 from absl import flags

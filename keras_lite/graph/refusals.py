@@ -86,4 +86,4 @@ def check_layer(
     if getattr(layer, "data_format", None) == "channels_first":
         raise InputError(f"Expected channels_last layers, received {name} ({kind}) with channels_first.")
     if mode := getattr(layer, "quantization_mode", None):
-        raise refused(name, kind, f"Keras' own quantize({mode!r}) rounded its weights; give the model from before that")
+        raise refused(name, kind, f"it was made by Keras' own quantize({mode!r}); give the model from before that")

@@ -106,7 +106,7 @@ class Classifier:
         shape = (1, *self.info.preprocessing.image_size, self.info.preprocessing.channels)
         # A file that LiteRT can't run may end the process, so its first run is in another one.
         try:
-            outputs = run_in_subprocess(self.path, np.zeros(shape, "float32"))
+            outputs = run_in_subprocess(self.path, self.info.preprocessing(np.ones((*shape[:3], 3), "uint8")))
         except LiteRTError as error:
             received = [tuple(source["shape"]) for source in inspect(self.path, delegates=False).inputs]
             if received in ([shape], [(1, shape[3], *shape[1:3])]):

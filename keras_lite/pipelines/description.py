@@ -111,11 +111,12 @@ class Description:
     def classifier(self, model: str | os.PathLike, verbose: int = 0) -> Classifier:
         """Return a model to use, described by its information file, or a `.tflite` file without one by this.
 
-        What its numbers mean is what its last operator says: a softmax, a sigmoid, else logits.
+        What its numbers mean is what its last operator says: a softmax, a sigmoid, else logits. What the file does to
+        its input is not looked at: without a mean and a standard deviation they are ImageNet's.
 
         Args:
             model: A run folder or a model file.
-            verbose: 1 prints what the model does to photos itself.
+            verbose: 1 prints what the model does to photos itself, and what is taken for granted of a `.tflite` file.
 
         Raises:
             InputError: If there is no such model, neither tells enough, or a model of another kind is described.
@@ -128,12 +129,12 @@ class Description:
                 f"Expected a .tflite file beside --class_names and the like, received {path}: keras-lite convert "
                 "writes a .keras file with them beside it."
             )
-        info = self.info(path)
-        if info is None:
-            return Classifier(path, verbose)
-        contents = inspect(path, delegates=False)
+        info, contents = self.info(path), inspect(path, delegates=False)
         last = next((each["name"] for each in reversed(contents.operators) if each["name"] not in _ENDS), None)
         kind = self.output_kind or ("several" if len(contents.outputs) > 1 else _OUTPUTS.get(last, "logits"))
+        if verbose:
+            pixels = "ImageNet's mean and deviation" if self.mean is None and self.std is None else "--mean and --std"
+            print(f"{path}: pixels are normalized by {pixels}, outputs are taken for: {kind}", flush=True)
         return Classifier(path, verbose, _with_output(info, kind))
 
 

@@ -22,6 +22,8 @@ LARGEST_SCALE_RATIO = 256.0
 # What a line begins with that names a stage as it begins.
 STAGE = "stage: "
 _TURNS = 5
+# How far from whole numbers values may be, of pixels that were divided and multiplied.
+_WHOLE = 0.01
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _SUMS = ("ADD", "SUB")
 
@@ -46,16 +48,20 @@ def to_model_type(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     if dtype.kind == "f":
         return values.astype(dtype)
     scale, zero_point = details["quantization"]
+    if not scale:  # its numbers stand for themselves
+        if np.abs(np.round(values) - values).max(initial=0.0) > _WHOLE:
+            raise ValueError(f"Expected whole numbers for {details['name']}, {dtype} without a scale, received others.")
+        scale, zero_point = 1.0, 0
     limits = np.iinfo(dtype)
     return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
 
 def to_float(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """Turn values of a model's output into float32, by that output's own scale and zero point."""
+    """Turn values of a model's output into float32, by that output's own scale and zero point, if it has some."""
     if values.dtype.kind == "f":
         return values.astype("float32")
     scale, zero_point = details["quantization"]
-    return (values.astype("float32") - zero_point) * np.float32(scale)
+    return (values.astype("float32") - zero_point) * np.float32(scale or 1.0)
 
 
 def predict(interpreter: Any, *inputs: Iterable[np.ndarray]) -> np.ndarray | list[np.ndarray]:

@@ -105,6 +105,19 @@ def test_new_photos_are_cut_as_the_information_file_says(model_path, run_tool, t
         assert (np.ptp(pixels[0, :, :, 0]) < 3) == (resize is not None)
 
 
+@pytest.mark.tensorflow_only
+def test_integers_without_a_scale_stand_for_themselves(photos, run_tool, assert_one_line_error, tmp_path):
+    photo, pixels = Tensor("photo", (1, 8, 8, 3), dtype="uint8"), Tensor("pixels", (1, 8, 8, 3))
+    logits, axes = Tensor("logits", (1, 3)), Tensor("axes", (2,), np.array([1, 2], "int32"))
+    operators = [Operator("CAST", [photo], [pixels]), Operator("MEAN", [pixels, axes], [logits], {"keep_dims": False})]
+    file = tmp_path / "pixels.tflite"
+    file.write_bytes(write(FloatGraph("pixels", [photo], [logits], operators)))
+    said = ["--data_dir", photos, "--class_names=red,green,blue", "--image_size=8"]
+    finished = run_tool(evaluate_command, file, *said, "--mean=0,0,0", "--std=" + ",".join(3 * [str(1 / 255)]))
+    assert "top-1 83.33%, top-5 100.00% on 6 images" in finished.stdout, finished.stderr
+    assert_one_line_error(run_tool(evaluate_command, file, *said), "whole numbers for", "uint8 without a scale")
+
+
 def channels_first(height, width, pooled=True):
     """Return a file as PyTorch's converter writes it: photos with channels first; logits are means of their colors."""
     photo = Tensor("photo", (1, 3, height, width))
@@ -122,9 +135,9 @@ def test_an_end_says_what_the_numbers_are(photos, run_tool, tmp_path):
     operators.append(Operator("SOFTMAX", [logits], [shares], {"beta": 1.0}))
     file = tmp_path / "shares.tflite"
     file.write_bytes(write(FloatGraph("shares", [photo], [shares], operators)))
-    photo_file = next((photos / "test" / "red").glob("0.png"))
     said = ["--class_names=red,green,blue", "--image_size=8", "--mean=0,0,0", "--std=1,1,1"]
-    finished = run_tool(predict, file, photo_file, *said)
+    finished = run_tool(predict, file, photos / "test" / "red" / "0.png", *said)
+    assert "outputs are taken for: probabilities" in finished.stdout
     powers = np.exp(np.array(COLORS["red"]) / 255)
     assert f"red {powers[0] / powers.sum():.1%}" in finished.stdout, finished.stderr
 

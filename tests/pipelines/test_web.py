@@ -84,6 +84,8 @@ def test_what_is_missing_or_wrong_is_one_line(run_tool, runtime, folder, tmp_pat
     mask.write_bytes(b"")
     write_model_info(mask, ModelInfo("mask", [], PREPROCESSING, "image"))
     assert_one_line_error(run_tool(web, mask), "one row of numbers", "outputs an image")
+    write_model_info(mask, ModelInfo("mask", CLASSES, PREPROCESSING, "logits"))
+    assert_one_line_error(run_tool(web, mask), "Expected input_tensor and output_tensor in", "received none")
     output = {"shape": [1, 8, 8, 3], "dtype": "uint8"}
     write_model_info(mask, ModelInfo("mask", CLASSES, PREPROCESSING, "logits"), output_tensor=output)
     assert_one_line_error(run_tool(web, mask), "one row of numbers", "outputs a map")
